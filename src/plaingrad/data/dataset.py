@@ -1,0 +1,190 @@
+"""Labelled images in memory, checked once when they are put together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plaingrad.errors import DataError, SettingError
+
+Array = NDArray[Any]
+
+MOST_CLASSES = 10_000  # beyond this, labels without class names are taken for something else than labels
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """`images` (image, channel, row, column), `labels` (image), the name of each class, and the set's own name.
+
+    Images are uint8 (0..255) or float32/float64 (any finite values; 0..1 by convention). Other whole numbers must
+    lie in 0..255 and become uint8, booleans become 0.0 and 1.0. Anything else is a DataError.
+    """
+
+    images: Array
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    name: str = "arrays"
+
+    def __post_init__(self) -> None:
+        images, labels = _checked_images(self.images, self.name), _checked_labels(self.labels, self.name)
+        classes = tuple(str(each) for each in self.classes)
+        if len(images) != len(labels):
+            raise DataError(f"{self.name}: {len(images)} images and {len(labels)} labels; give each image one label")
+        if len(set(classes)) < len(classes):
+            twice = next(each for each in classes if classes.count(each) > 1)
+            raise DataError(f"{self.name}: two classes are named {twice!r}; give each class its own name")
+        outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+        if len(outside):
+            first = outside[0]
+            raise DataError(
+                f"{self.name}: label {labels[first]} at position {first}; {len(classes)} classes need labels "
+                f"0..{len(classes) - 1}: correct it, or name more classes"
+            )
+        for field, value in (("images", images), ("labels", labels.astype(np.int64)), ("classes", classes)):
+            object.__setattr__(self, field, value)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        kind = f"{'x'.join(map(str, self.shape))} {self.images.dtype}"
+        return f"Dataset({self.name!r}: {len(self)} images of {kind}, {len(self.classes)} classes)"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of one image."""
+        channels, rows, columns = self.images.shape[1:]
+        return channels, rows, columns
+
+    def take(self, indices: slice | Sequence[int] | Array) -> "Dataset":
+        """The images at these places (a slice, positions, or a mask), in that order; DataError if one is not there."""
+        chosen = indices if isinstance(indices, slice) else _places(indices)
+        try:
+            return Dataset(self.images[chosen], self.labels[chosen], self.classes, self.name)
+        except IndexError as error:
+            raise DataError(f"{self.name}: its {len(self)} images have no such places: {error}") from None
+
+    def split(self, share: float, seed: int = 0) -> tuple["Dataset", "Dataset"]:
+        """Shuffle with `seed` and cut in two: the rest, and `share` (between 0 and 1) of the images."""
+        held = round(len(self) * share) if 0 < share < 1 else 0
+        if not 0 < held < len(self):
+            raise SettingError(
+                f"{self.name}: a share of {share} of {len(self)} images leaves one part empty; "
+                "the share needs to lie between 0 and 1 and give both parts an image"
+            )
+        order = generator(seed).permutation(len(self))
+        return self.take(order[held:]), self.take(order[:held])
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images to learn from and images to be tested on, of one shape and with the same classes."""
+
+    train: Dataset
+    test: Dataset
+    name: str
+
+    def __post_init__(self) -> None:
+        for what, train, test in (
+            ("images of shape", self.train.shape, self.test.shape),
+            ("classes", self.train.classes, self.test.classes),
+        ):
+            if train != test:
+                raise DataError(f"{self.name}: train has {what} {train} and test {test}; both need the same")
+
+
+def from_arrays(
+    images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | None = None, name: str = "arrays"
+) -> Dataset:
+    """A dataset of images (image, row, column) or (image, channel, row, column) and whole-number labels (image).
+
+    Without `classes` they are named "0", "1" and so on, up to the largest label.
+    """
+    pixels = _array(images, f"{name}: images")
+    whole = _checked_labels(labels, name)
+    if pixels.ndim == 3:
+        pixels = pixels[:, np.newaxis]
+    return Dataset(pixels, whole, tuple(numbered(name, whole) if classes is None else classes), name)
+
+
+def numbered(name: str, *labels: Array) -> tuple[str, ...]:
+    """Class names "0" up to the largest of these labels."""
+    largest = max((int(each.max()) for each in labels if each.size), default=0)
+    if largest >= MOST_CLASSES:
+        raise DataError(f"{name}: its largest label is {largest}; name the classes if there are so many")
+    return tuple(str(each) for each in range(max(largest, 0) + 1))
+
+
+def generator(seed: int) -> np.random.Generator:
+    """NumPy's generator from a whole, non-negative seed."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise SettingError(f"seed is {seed!r}; it needs to be a whole number of 0 or more")
+    return np.random.default_rng(seed)
+
+
+def _array(values: ArrayLike, what: str) -> Array:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # lists of unequal lengths, for one
+        raise DataError(f"{what} do not form one array: {' '.join(str(error).split())}") from None
+
+
+def _places(indices: Sequence[int] | Array) -> Array:
+    places = np.atleast_1d(indices)
+    # NumPy makes an empty list an array of floats, which cannot index.
+    return places if places.size else places.astype(np.intp)
+
+
+def _checked_images(values: ArrayLike, name: str) -> Array:
+    images = _array(values, f"{name}: images")
+    if images.dtype.kind not in "buif":
+        raise DataError(f"{name}: images of type {images.dtype}; they need to be numbers: uint8, float32 or float64")
+    if images.ndim != 4:
+        raise DataError(
+            f"{name}: images have {images.ndim} axes, {images.shape}; they need four: (image, channel, row, column)"
+        )
+    if len(images) == 0:
+        raise DataError(f"{name}: there is no image in it; at least one is needed")
+    if images.size == 0:
+        raise DataError(f"{name}: images of shape {images.shape[1:]} hold no pixel; each axis needs one at least")
+    if images.dtype.kind == "f":
+        _refuse_not_finite(images, name)
+        images = images.astype(np.float32 if images.dtype.itemsize <= 4 else np.float64, copy=False)
+    elif images.dtype.kind == "b":
+        images = images.astype(np.float32)
+    elif images.dtype != np.uint8:
+        low, high = images.min(), images.max()
+        if low < 0 or high > 255:
+            raise DataError(
+                f"{name}: {images.dtype} images reach from {low} to {high}; "
+                "whole numbers need to lie in 0..255: scale them, or give them as float32"
+            )
+        images = images.astype(np.uint8)
+    return np.ascontiguousarray(images)
+
+
+def _refuse_not_finite(images: Array, name: str) -> None:
+    bad = ~np.isfinite(images)
+    if bad.any():
+        image, channel, row, column = np.unravel_index(bad.argmax(), bad.shape)
+        raise DataError(
+            f"{name}: {np.count_nonzero(bad)} pixels are NaN or infinite, the first in image {image}, channel "
+            f"{channel}, row {row}, column {column}; every pixel needs to be finite: repair or drop those images"
+        )
+
+
+def _checked_labels(values: ArrayLike, name: str) -> Array:
+    labels = _array(values, f"{name}: labels")
+    if labels.ndim != 1:
+        raise DataError(
+            f"{name}: labels have {labels.ndim} axes, {labels.shape}; they need one, a class number for each "
+            "image (from one-hot rows: labels.argmax(axis=1))"
+        )
+    if labels.size and labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{name}: labels of type {labels.dtype}, the first {labels[0]!s}; they need to be whole numbers "
+            "counted from 0 (labels.astype(int), if that is what they are)"
+        )
+    return labels

@@ -1,0 +1,242 @@
+"""Where MNIST and Fashion-MNIST come from, fetching them, and finding data by name."""
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plaingrad.data.bundled import digits
+from plaingrad.data.dataset import Split
+from plaingrad.data.folder import image_folder
+from plaingrad.data.idx import idx_files, idx_split
+from plaingrad.errors import DataError, SettingError, nearest
+
+Progress = Callable[[str, int, int | None], None]
+
+TIMEOUT = 30.0  # seconds a mirror may be silent
+BLOCK = 1 << 16
+MOST_BYTES = 1 << 26  # no file of the table has half of it
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files with the SHA-256 of each, the addresses that hold them, and the names of the classes."""
+
+    files: Mapping[str, str]
+    mirrors: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+SOURCES = {
+    "mnist": Source(
+        files={
+            "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        },
+        # The hash guards the files, so that an address without TLS will do as the last resort.
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "http://yann.lecun.com/exdb/mnist/",
+        ),
+        classes=tuple("0123456789"),
+    ),
+    "fashion-mnist": Source(
+        # Zalando published the MD5 of these files; these are the SHA-256 of the same files. Another set of
+        # SHA-256 in circulation (train images 08dc20ab...) belongs to other files.
+        files={
+            "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        },
+        mirrors=(
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        ),
+        classes=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+    ),
+}
+
+
+def load(name: str | Path, folder: str | Path | None = None) -> Split:
+    """Data by name ("digits", "mnist", "fashion-mnist"), or the path of a folder of IDX files or of images.
+
+    `folder` says where the IDX files of a name are. A name goes before a folder of that name: write ./mnist for it.
+    """
+    name = str(name)
+    if name in SOURCES:
+        return _read(name, folder)
+    if folder is not None:
+        raise SettingError(f"{name}: a folder, {folder}, can be given with {' or '.join(SOURCES)} only; leave it out")
+    if name == "digits":
+        return digits()
+    if not os.path.exists(name):
+        raise SettingError(f"no data named {name!r}; {nearest(name, ('digits', *SOURCES))}, or the path of a folder")
+    if os.path.isdir(name) and any(idx_files(name)):
+        return idx_split(name, Path(name).resolve().name)
+    return image_folder(name)
+
+
+def mnist(folder: str | Path | None = None) -> Split:
+    """MNIST, 60,000 and 10,000 digits of (1, 28, 28) uint8, from `folder` or where `download` puts it by default."""
+    return _read("mnist", folder)
+
+
+def fashion_mnist(folder: str | Path | None = None) -> Split:
+    """Fashion-MNIST, 60,000 and 10,000 pieces of clothing of (1, 28, 28) uint8; from the same places as MNIST."""
+    return _read("fashion-mnist", folder)
+
+
+def _read(name: str, folder: str | Path | None) -> Split:
+    return idx_split(default_folder(name) if folder is None else folder, name, SOURCES[name].classes)
+
+
+def default_folder(name: str) -> Path:
+    """The user's cache folder for this data, whether it is there or not."""
+    variable, usual = ("LOCALAPPDATA", "AppData/Local") if os.name == "nt" else ("XDG_CACHE_HOME", ".cache")
+    told = Path(os.environ.get(variable, ""))
+    return (told if told.is_absolute() else Path.home() / usual) / "plaingrad" / name
+
+
+def download(
+    name: str,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    mirrors: Sequence[str] | None = None,
+) -> Path:
+    """Fetch the files of "mnist" or "fashion-mnist" into `folder` (its default: `default_folder`), which is returned.
+
+    A file already there with the right SHA-256 is left alone; one with another is replaced. A transfer that was cut
+    off continues where it stopped. `progress` is told the file, its bytes so far, and all its bytes (None if the
+    mirror does not say). DataError, with what each mirror answered, when no mirror gives a right file.
+    """
+    if name not in SOURCES:
+        raise SettingError(f"download: no data named {name!r}; {nearest(str(name), SOURCES)}")
+    source = SOURCES[name]
+    places = source.mirrors if mirrors is None else tuple(mirrors)
+    for mirror in places:
+        if not mirror.startswith(("http://", "https://")):
+            raise SettingError(f"download: mirror {mirror!r} needs to start with http:// or https://")
+    folder = default_folder(name) if folder is None else Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, digest in source.files.items():
+            if not _right(folder / file, digest):
+                _fetch(folder / file, digest, places, progress)
+    except OSError as error:  # the mirrors' own errors end in _fetch: this one is of the disk
+        raise DataError(
+            f"{name}: cannot write to {folder}: {error.strerror or error}; make room, or choose another"
+        ) from None
+    return folder
+
+
+class _MirrorError(Exception):
+    """One mirror did not give the file; the message says why, shortly."""
+
+
+def _fetch(target: Path, digest: str, mirrors: Sequence[str], progress: Progress | None) -> None:
+    """Get one file from the first mirror that has it right, by way of a .part file that outlives a cut."""
+    part = target.with_name(f"{target.name}.part")
+    reasons = []
+    for mirror in mirrors:
+        url = f"{mirror.rstrip('/')}/{target.name}"
+        try:
+            # A .part may be whole already; and one begun elsewhere may spoil what a good mirror adds to it.
+            right = _right(part, digest)
+            if not right:
+                resumed = _transfer(url, part, progress, target.name)
+                right = _right(part, digest)
+            if not right and resumed:
+                part.unlink()
+                _transfer(url, part, progress, target.name)
+                right = _right(part, digest)
+        except _MirrorError as error:
+            reasons.append(f"{mirror} {error}")
+            continue
+        if right:
+            os.replace(part, target)
+            return
+        part.unlink()
+        reasons.append(f"{mirror} wrong SHA-256")
+    raise DataError(
+        f"{target.name}: no mirror gave it ({'; '.join(reasons) or 'no mirror to ask'}); "
+        f"try again later, or fetch the four files by hand into {target.parent}"
+    )
+
+
+def _transfer(url: str, part: Path, progress: Progress | None, name: str) -> bool:
+    """Write what `url` holds to `part`, continuing it where the server can. True if it was continued."""
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "plaingrad", **({"Range": f"bytes={start}-"} if start else {})}
+    try:
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and start:
+            part.unlink()
+            return _transfer(url, part, progress, name)
+        raise _MirrorError(f"HTTP {error.code}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _MirrorError(_reason(error)) from None
+    with answer:
+        resumed: bool = answer.status == 206
+        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            part.unlink(missing_ok=True)
+            raise _MirrorError("sent another part than was asked for")
+        done = start if resumed else 0
+        length = answer.headers.get("Content-Length", "")
+        total = done + int(length) if length.isdecimal() else None
+        with part.open("ab" if resumed else "wb") as file:
+            while block := _block(answer):
+                file.write(block)
+                done += len(block)
+                if progress:
+                    progress(name, done, total)
+                if done > MOST_BYTES:
+                    break
+            file.flush()
+            os.fsync(file.fileno())
+    if done > MOST_BYTES:
+        part.unlink()
+        raise _MirrorError(f"sent more than {MOST_BYTES} bytes")
+    if total is not None and done < total:
+        raise _MirrorError(f"closed after {done} of {total} bytes")
+    return resumed
+
+
+def _block(answer: http.client.HTTPResponse) -> bytes:
+    try:
+        return answer.read(BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _MirrorError(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    inner = getattr(error, "reason", error)
+    return " ".join(str(getattr(inner, "strerror", None) or inner).split()) or type(error).__name__
+
+
+def _right(path: Path, digest: str) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == digest

@@ -1,0 +1,52 @@
+"""What can go wrong through no fault of plaingrad's: one exception for each kind, and one clear line in each.
+
+PlaingradError
+├── SettingError       a setting, a name or an option that cannot be
+│   └── ShapeError     a layer cannot take the shape it was given
+├── DataError          images, labels or a file of them cannot be used
+├── CheckpointError    a saved file or run folder cannot be used
+├── DivergedError      training left the finite numbers
+└── MissingError       an optional package is needed and not installed
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PlaingradError(ValueError):
+    """Base of all of them. The message says who, what it got, what it needs and what to do."""
+
+
+class SettingError(PlaingradError):
+    """A setting, a name or an option that cannot be."""
+
+
+class ShapeError(SettingError):
+    """A layer cannot take the shape it was given."""
+
+
+class DataError(PlaingradError):
+    """Images, labels or a file of them cannot be used."""
+
+
+class CheckpointError(PlaingradError):
+    """A saved file or run folder cannot be used."""
+
+
+class DivergedError(PlaingradError):
+    """Training left the finite numbers."""
+
+
+class MissingError(PlaingradError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, who: str, package: str, extra: str) -> None:
+        super().__init__(f"{who} needs {package}, which is not installed: pip install 'plaingrad[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The hint that ends a message about an unknown name: the nearest known one, and the list."""
+    names = sorted(known)
+    near = get_close_matches(name.lower(), {each.lower(): each for each in names}, 1)
+    guess = next((each for each in names if near and each.lower() == near[0]), None)
+    return f"{f'did you mean {guess!r}? ' if guess else ''}There is {', '.join(names)}"

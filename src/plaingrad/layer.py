@@ -1,0 +1,133 @@
+"""What a layer is: a few settings, the shapes they imply, and its loop nests, wired by the names of their arguments."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import numpy as np
+
+from plaingrad.loops import Array, Loops
+from plaingrad.record import Record
+
+Shape = tuple[int, ...]
+
+
+class Start(Record):
+    """Where a weight begins. Called with a generator, a shape, and how many inputs and outputs one weight joins."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        raise NotImplementedError
+
+
+class He(Start):
+    """Normal with variance 2 / inputs: keeps the signal's level through ReLUs (He et al., 2015)."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        return rng.normal(0, (2 / inputs) ** 0.5, shape)
+
+
+class Glorot(Start):
+    """Uniform with variance 2 / (inputs + outputs): for tanh, sigmoid and linear units (Glorot and Bengio, 2010)."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        limit = (6 / (inputs + outputs)) ** 0.5
+        return rng.uniform(-limit, limit, shape)
+
+
+class Uniform(Start):
+    """Uniform between -limit and limit; without a limit, 1 / √inputs."""
+
+    limit: float | None = None
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        limit = inputs**-0.5 if self.limit is None else self.limit
+        return rng.uniform(-limit, limit, shape)
+
+
+class Zeros(Start):
+    """All zero: right for a bias; a hidden layer that starts so has equal units, and they stay equal."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The shape of one trained array, and how many inputs and outputs each entry joins; a bias joins none."""
+
+    shape: Shape
+    inputs: int = 0
+    outputs: int = 0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An array that a layer's nests leave for each other: its shape for one image, and where the lanes join it."""
+
+    shape: Shape
+    dtype: Any = None
+    lanes: Literal["last", "first", "none"] = "last"
+
+
+class Layer(Record):
+    """Base of every layer. A subclass states its fields, its `output` shape, and its `forward` and `backward` nests.
+
+    The nests are wired by name: `x`, `y`, `dx` and `dy` are the activations and their gradients; a name from `weights`
+    or `kept` is that array, and `d` + name its gradient; any other name is a field or comes from `constants`.
+    A nest fills all it writes: nothing of a former pass remains.
+    """
+
+    @property
+    def forward(self) -> tuple[Loops, ...]:
+        """The nests that make `y`, in order."""
+        raise NotImplementedError
+
+    @property
+    def backward(self) -> tuple[Loops, ...]:
+        """The nests that make the gradients, in order. One that makes nothing but `dx` is left out where none is wanted."""
+        raise NotImplementedError
+
+    def output(self, x: Shape) -> Shape:
+        """The shape of one output, given the shape of one input; ShapeError says why it cannot be."""
+        return x
+
+    def weights(self, x: Shape) -> dict[str, Weights]:
+        """Each trained array by name."""
+        return {}
+
+    def kept(self, x: Shape) -> dict[str, Kept | str]:
+        """Each array the nests leave for each other, by name; a string is another name for an array there is already."""
+        return {}
+
+    def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
+        """What the nests ask for besides fields: numbers that follow from the settings and the shape."""
+        return {}
+
+    def multiplications(self, x: Shape) -> int:
+        """How many products one image's forward pass adds up."""
+        return 0
+
+
+def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:
+    """A setting given as one number or as (rows, columns), as a pair; each at least `least`."""
+    both = value if isinstance(value, tuple) else (value, value)
+    whole = len(both) == 2 and all(isinstance(each, int | np.integer) and not isinstance(each, bool) for each in both)
+    owner.require(
+        whole and min(both) >= least,
+        f"{name}={value!r}",
+        f"{name} is a whole number of at least {least}, or a pair of them (rows, columns)",
+    )
+    return int(both[0]), int(both[1])
+
+
+def bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Callable[[], None]:
+    """A call of `nest` ready to repeat: arrays and settings found by name, constants made part of the code."""
+    for name in (*nest.arguments, *nest.constants):
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" It can ask for {', '.join(known)}."
+            raise TypeError(f"{owner}: {nest.__name__} asks for {name!r}, which nothing provides.{hint}")
+    given, constants = ({name: known[name] for name in names} for names in (nest.arguments, nest.constants))
+    return functools.partial(nest.bound(list(given.values()), **constants), *given.values())

@@ -1,0 +1,226 @@
+"""Convolution: the same small weights slide over the whole image.
+
+Three nests over the same letters: filter k, channel c, output row i and column j, window row u and column v, image n.
+Each leaves one array out of y = w · x. As in most libraries it is the cross-correlation: the window is not turned.
+
+A row holds its columns side by side, and of each column all the images of the shard, so the innermost loop runs over
+one long row: `length` numbers at a time, the whole row where the window moves by single columns, else one column.
+Filters go in blocks: a number loaded from a row then serves several filters, or gathers several, before it is stored.
+"""
+
+from math import prod
+from typing import Any
+
+from plaingrad.errors import ShapeError
+from plaingrad.layer import Kept, Layer, Shape, Start, Weights, pair
+from plaingrad.layers.activation import LeakyReLU, ReLU, rectified, rectified_slope
+from plaingrad.layers.window import window_output
+from plaingrad.loops import Loops, loops
+
+
+@loops
+def conv_pad(x, px, top, *, left, lanes):
+    for c in range(x.shape[0]):
+        for i in range(px.shape[1]):
+            for n in range(px.shape[2]):
+                px[c, i, n] = 0
+        for i in range(x.shape[1]):
+            for n in range(x.shape[2]):
+                px[c, top + i, left * lanes + n] = x[c, i, n]
+
+
+@loops
+def conv_forward(px, w, b, y, groups, down, apart, *, leak, block, taps, step, gap, lanes):
+    length = y.shape[2] if step == 1 else lanes
+    for k in range(0, y.shape[0], block):
+        first = k // (y.shape[0] // groups) * w.shape[1]
+        for i in range(y.shape[1]):
+            for q in range(block):
+                for n in range(y.shape[2]):
+                    y[k + q, i, n] = b[k + q]
+            for c in range(w.shape[1]):
+                for u in range(w.shape[2]):
+                    for j in range(y.shape[2] // length):
+                        for n in range(length):
+                            for q in range(block):
+                                total = y[k + q, i, j * length + n]
+                                for v in range(taps):
+                                    total += (
+                                        w[k + q, c, u, v]
+                                        * px[first + c, i * down + u * apart, (j * step + v * gap) * lanes + n]
+                                    )
+                                y[k + q, i, j * length + n] = total
+            if leak != 1:
+                for q in range(block):
+                    for n in range(y.shape[2]):
+                        y[k + q, i, n] = rectified(y[k + q, i, n], leak)
+
+
+@loops
+def conv_rectify(dy, y, dz, *, leak):
+    dy, y, dz = dy.reshape(-1), y.reshape(-1), dz.reshape(-1)
+    for n in range(y.size):
+        dz[n] = rectified_slope(dy[n], y[n], leak)
+
+
+@loops
+def conv_weights(dz, px, dw, groups, down, apart, *, taps, step, gap, lanes):
+    length = dz.shape[2] if step == 1 else lanes
+    for k in range(dw.shape[0]):
+        first = k // (dw.shape[0] // groups) * dw.shape[1]
+        for c in range(dw.shape[1]):
+            for u in range(dw.shape[2]):
+                for v in range(taps):
+                    dw[k, c, u, v] = 0
+                for i in range(dz.shape[1]):
+                    for j in range(dz.shape[2] // length):
+                        for n in range(length):
+                            for v in range(taps):
+                                dw[k, c, u, v] += (
+                                    dz[k, i, j * length + n]
+                                    * px[first + c, i * down + u * apart, (j * step + v * gap) * lanes + n]
+                                )
+
+
+@loops
+def conv_bias(dz, db):
+    for k in range(dz.shape[0]):
+        db[k] = 0
+        for i in range(dz.shape[1]):
+            for n in range(dz.shape[2]):
+                db[k] += dz[k, i, n]
+
+
+@loops
+def conv_input(dz, w, dpx, groups, down, apart, *, block, taps, step, gap, lanes):
+    length, filters = dz.shape[2] if step == 1 else lanes, w.shape[0] // groups
+    for c in range(dpx.shape[0]):
+        for i in range(dpx.shape[1]):
+            for n in range(dpx.shape[2]):
+                dpx[c, i, n] = 0
+        group, own = c // w.shape[1], c % w.shape[1]
+        for i in range(dz.shape[1]):
+            for u in range(w.shape[2]):
+                for k in range(group * filters, group * filters + filters, block):
+                    for j in range(dz.shape[2] // length):
+                        for n in range(length):
+                            for v in range(taps):
+                                total = dpx[c, i * down + u * apart, (j * step + v * gap) * lanes + n]
+                                for q in range(block):
+                                    total += w[k + q, own, u, v] * dz[k + q, i, j * length + n]
+                                dpx[c, i * down + u * apart, (j * step + v * gap) * lanes + n] = total
+
+
+@loops
+def conv_crop(dpx, dx, top, *, left, lanes):
+    for c in range(dx.shape[0]):
+        for i in range(dx.shape[1]):
+            for n in range(dx.shape[2]):
+                dx[c, i, n] = dpx[c, top + i, left * lanes + n]
+
+
+class Conv(Layer):
+    """`filters` windows of weights, each summed against every position of the image; beyond the edge lie zeros.
+
+    Weights are (filter, channel, row, column). `size`, `stride`, `padding` and `dilation` are one number or a pair
+    (rows, columns); padding "same" keeps the image's size where the stride is 1, with the odd row or column at the end.
+    With `activation` ReLU or LeakyReLU each row is rectified while it is still in the cache.
+    """
+
+    filters: int
+    size: int | tuple[int, int] = 3
+    stride: int | tuple[int, int] = 1
+    padding: int | tuple[int, int] | str = 0
+    dilation: int | tuple[int, int] = 1
+    groups: int = 1
+    bias: bool = True
+    activation: ReLU | LeakyReLU | None = None
+    start: Start | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("filters", "groups"):
+            pair(self, name, getattr(self, name), 1)
+        if self.padding != "same":
+            self.put(padding=pair(self, "padding", self.padding, 0))
+        self.put(**{name: pair(self, name, getattr(self, name), 1) for name in ("size", "stride", "dilation")})
+        self.require(
+            self.filters % self.groups == 0,
+            f"filters={self.filters} with groups={self.groups}",
+            "the filters are shared out evenly among the groups",
+        )
+        self.require(
+            self.activation is None or isinstance(self.activation, ReLU | LeakyReLU),
+            f"activation={self.activation!r}",
+            f"only ReLU() and LeakyReLU() are fused; put {self.activation!r} after it as a layer of its own",
+        )
+
+    @property
+    def margins(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Zeros (before, after) the rows and the columns."""
+        if self.padding == "same":
+            widths = [(size - 1) * gap for size, gap in zip(self.size, self.dilation, strict=True)]
+            return tuple((width // 2, width - width // 2) for width in widths)
+        return tuple((each, each) for each in self.padding)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether the image is laid into zeros first."""
+        return any(map(any, self.margins))
+
+    @property
+    def forward(self) -> tuple[Loops, ...]:
+        return (conv_pad, conv_forward) if self.is_padded else (conv_forward,)
+
+    @property
+    def backward(self) -> tuple[Loops, ...]:
+        rectify = (conv_rectify,) if self.activation else ()
+        bias = (conv_bias,) if self.bias else ()
+        crop = (conv_crop,) if self.is_padded else ()
+        return (*rectify, conv_weights, *bias, conv_input, *crop)
+
+    def padded(self, x: Shape) -> Shape:
+        """The shape of the image with its margins."""
+        (top, bottom), (left, right) = self.margins
+        return x[0], x[1] + top + bottom, x[2] + left + right
+
+    def output(self, x: Shape) -> Shape:
+        if len(x) == 3 and x[0] % self.groups:
+            raise ShapeError(f"its {self.groups} groups need a number of channels they can share evenly")
+        return self.filters, *window_output(x, self.size, self.stride, self.margins, self.dilation)
+
+    def weights(self, x: Shape) -> dict[str, Weights]:
+        area, shared = prod(self.size), x[0] // self.groups
+        w = Weights((self.filters, shared, *self.size), shared * area, self.filters // self.groups * area)
+        return {"w": w, "b": Weights((self.filters,))} if self.bias else {"w": w}
+
+    def kept(self, x: Shape) -> dict[str, Kept | str]:
+        kept: dict[str, Kept | str] = {"px": "x", "dpx": "dx", "dz": "dy"}
+        if self.is_padded:
+            kept |= {"px": Kept(self.padded(x)), "dpx": Kept(self.padded(x))}
+        if self.activation:
+            kept |= {"dz": Kept(self.output(x))}
+        if not self.bias:
+            kept |= {"b": Kept((self.filters,), lanes="none")}  # zeros that nothing trains
+        return kept
+
+    def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
+        (top, _), (left, _) = self.margins
+        return {
+            "top": top,
+            "left": left,
+            "down": self.stride[0],
+            "step": self.stride[1],
+            "apart": self.dilation[0],
+            "gap": self.dilation[1],
+            "taps": self.size[1],
+            "leak": 1 if self.activation is None else self.activation.leak,
+            "block": divisor(self.filters // self.groups, 4),
+        }
+
+    def multiplications(self, x: Shape) -> int:
+        return prod(self.output(x)) * x[0] // self.groups * prod(self.size)
+
+
+def divisor(count: int, most: int) -> int:
+    """The largest number up to `most` that divides `count`: work in blocks of it leaves no remainder."""
+    return max(each for each in range(1, most + 1) if count % each == 0)

@@ -1,0 +1,188 @@
+"""Pooling: each window of the image becomes one value. A window at the edge holds the real pixels under it."""
+
+from typing import Any
+
+from plaingrad.layer import Kept, Layer, Shape, pair
+from plaingrad.layers.window import window_output
+from plaingrad.loops import loops, shared, sqrt
+
+
+@shared
+def reach(index, stride, margin, size, count):
+    """Where a window begins and ends among `count` real rows or columns."""
+    return max(index * stride - margin, 0), min(index * stride - margin + size, count)
+
+
+@loops
+def maxpool_forward(x, y, winner, height, width, down, top, *, step, left, lanes):
+    columns = x.shape[2] // lanes
+    for c in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            first, last = reach(i, down, top, height, x.shape[1])
+            for j in range(y.shape[2] // lanes):
+                start, end = reach(j, step, left, width, columns)
+                for n in range(lanes):
+                    y[c, i, j * lanes + n] = x[c, first, start * lanes + n]
+                    winner[c, i, j * lanes + n] = first * columns + start
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            if x[c, u, v * lanes + n] > y[c, i, j * lanes + n]:
+                                y[c, i, j * lanes + n] = x[c, u, v * lanes + n]
+                                winner[c, i, j * lanes + n] = u * columns + v
+
+
+@loops
+def maxpool_backward(dy, winner, dx, height, width, down, top, *, step, left, lanes):
+    columns = dx.shape[2] // lanes
+    for c in range(dx.shape[0]):
+        for i in range(dx.shape[1]):
+            for n in range(dx.shape[2]):
+                dx[c, i, n] = 0
+        for i in range(dy.shape[1]):
+            first, last = reach(i, down, top, height, dx.shape[1])
+            for j in range(dy.shape[2] // lanes):
+                start, end = reach(j, step, left, width, columns)
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            if winner[c, i, j * lanes + n] == u * columns + v:
+                                dx[c, u, v * lanes + n] += dy[c, i, j * lanes + n]
+
+
+@loops
+def meanpool_forward(x, y, height, width, down, top, whole, *, step, left, lanes):
+    for c in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            first, last = reach(i, down, top, height, x.shape[1])
+            for j in range(y.shape[2] // lanes):
+                start, end = reach(j, step, left, width, x.shape[2] // lanes)
+                for n in range(lanes):
+                    y[c, i, j * lanes + n] = 0
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            y[c, i, j * lanes + n] += x[c, u, v * lanes + n]
+                pixels = whole if whole else (last - first) * (end - start)
+                for n in range(lanes):
+                    y[c, i, j * lanes + n] /= pixels
+
+
+@loops
+def meanpool_backward(dy, dx, height, width, down, top, whole, *, step, left, lanes):
+    for c in range(dx.shape[0]):
+        for i in range(dx.shape[1]):
+            for n in range(dx.shape[2]):
+                dx[c, i, n] = 0
+        for i in range(dy.shape[1]):
+            first, last = reach(i, down, top, height, dx.shape[1])
+            for j in range(dy.shape[2] // lanes):
+                start, end = reach(j, step, left, width, dx.shape[2] // lanes)
+                pixels = whole if whole else (last - first) * (end - start)
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            dx[c, u, v * lanes + n] += dy[c, i, j * lanes + n] / pixels
+
+
+@loops
+def l2pool_forward(x, y, height, width, down, top, *, step, left, lanes):
+    for c in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            first, last = reach(i, down, top, height, x.shape[1])
+            for j in range(y.shape[2] // lanes):
+                start, end = reach(j, step, left, width, x.shape[2] // lanes)
+                for n in range(lanes):
+                    y[c, i, j * lanes + n] = 0
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            y[c, i, j * lanes + n] += x[c, u, v * lanes + n] * x[c, u, v * lanes + n]
+                for n in range(lanes):
+                    if y[c, i, j * lanes + n] > 0:
+                        y[c, i, j * lanes + n] = sqrt(y[c, i, j * lanes + n])
+
+
+@loops
+def l2pool_backward(dy, x, y, dx, height, width, down, top, *, step, left, lanes):
+    for c in range(dx.shape[0]):
+        for i in range(dx.shape[1]):
+            for n in range(dx.shape[2]):
+                dx[c, i, n] = 0
+        for i in range(dy.shape[1]):
+            first, last = reach(i, down, top, height, dx.shape[1])
+            for j in range(dy.shape[2] // lanes):
+                start, end = reach(j, step, left, width, dx.shape[2] // lanes)
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            if y[c, i, j * lanes + n] > 0:
+                                dx[c, u, v * lanes + n] += (
+                                    dy[c, i, j * lanes + n] * x[c, u, v * lanes + n] / y[c, i, j * lanes + n]
+                                )
+
+
+class Pool(Layer):
+    """What the pools share: windows of `size` that move by `stride` (by their own size unless told) over the image.
+
+    Each setting is one number or a pair (rows, columns). Padding lets windows begin beyond the edge; it is less than
+    the window, so that each holds at least one real pixel.
+    """
+
+    size: int | tuple[int, int] = 2
+    stride: int | tuple[int, int] | None = None
+    padding: int | tuple[int, int] = 0
+
+    def __post_init__(self) -> None:
+        self.put(size=pair(self, "size", self.size, 1))
+        self.put(stride=self.size if self.stride is None else pair(self, "stride", self.stride, 1))
+        self.put(padding=pair(self, "padding", self.padding, 0))
+        fits = all(padding < size for padding, size in zip(self.padding, self.size, strict=True))
+        self.require(
+            fits,
+            f"padding={self.padding} with size={self.size}",
+            "padding is less than the window, or a window would lie wholly outside the image",
+        )
+
+    def output(self, x: Shape) -> Shape:
+        margins = tuple((each, each) for each in self.padding)
+        return x[0], *window_output(x, self.size, self.stride, margins)
+
+    def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
+        return {
+            "height": self.size[0],
+            "width": self.size[1],
+            "down": self.stride[0],
+            "step": self.stride[1],
+            "top": self.padding[0],
+            "left": self.padding[1],
+        }
+
+
+class MaxPool(Pool):
+    """Keep the largest value of each window; on a tie, the first in reading order."""
+
+    forward = (maxpool_forward,)
+    backward = (maxpool_backward,)
+
+    def kept(self, x: Shape) -> dict[str, Kept | str]:
+        return {"winner": Kept(self.output(x), "int32")}
+
+
+class MeanPool(Pool):
+    """The mean of each window: over its real pixels, or over the whole window where `count_padding` is set."""
+
+    count_padding: bool = False
+    forward = (meanpool_forward,)
+    backward = (meanpool_backward,)
+
+    def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
+        whole = self.size[0] * self.size[1] if self.count_padding else 0
+        return super().constants(x, lanes) | {"whole": whole}
+
+
+class L2Pool(Pool):
+    """The square root of each window's sum of squares; where that is 0, so is the gradient."""
+
+    forward = (l2pool_forward,)
+    backward = (l2pool_backward,)

@@ -1,0 +1,158 @@
+"""Optimisers: one nest over all parameters laid end to end, and how the rate changes as training goes on."""
+
+import math
+from typing import Any, ClassVar
+
+from plaingrad.loops import Loops, loops, sqrt
+from plaingrad.record import Record
+
+
+@loops
+def sgd_update(w, dw, velocity, rate, momentum, decay, *, nesterov):
+    for n in range(w.size):
+        slope = dw[n] + decay * w[n]
+        velocity[n] = momentum * velocity[n] + slope
+        w[n] -= rate * (slope + momentum * velocity[n] if nesterov else velocity[n])
+
+
+@loops
+def adam_update(w, dw, mean, square, rate, fresh, fresh_square, grown, grown_square, epsilon, decay, shrink):
+    for n in range(w.size):
+        slope = dw[n] + decay * w[n]
+        mean[n] += fresh * (slope - mean[n])
+        square[n] += fresh_square * (slope * slope - square[n])
+        w[n] -= shrink * w[n] + rate * (mean[n] / grown) / (sqrt(square[n] / grown_square) + epsilon)
+
+
+class Schedule(Record):
+    """How the rate changes: called with the steps done, all steps, and the steps of one epoch, it gives a factor."""
+
+    def __call__(self, step: int, steps: int, per_epoch: int) -> float:
+        raise NotImplementedError
+
+
+class Constant(Schedule):
+    """The same rate from first to last."""
+
+    def __call__(self, step: int, steps: int, per_epoch: int) -> float:
+        return 1.0
+
+
+class StepDecay(Schedule):
+    """The rate times `factor` after every `every` epochs."""
+
+    every: int = 1
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        self.require(
+            isinstance(self.every, int) and self.every >= 1, f"every={self.every!r}", "every is at least 1 epoch"
+        )
+        self.require(0 < self.factor <= 1, f"factor={self.factor!r}", "factor is above 0 and at most 1")
+
+    def __call__(self, step: int, steps: int, per_epoch: int) -> float:
+        return float(self.factor ** (step // per_epoch // self.every))
+
+
+class Cosine(Schedule):
+    """Half a cosine from the full rate down to `floor` of it."""
+
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.require(0 <= self.floor <= 1, f"floor={self.floor!r}", "floor is a share of the rate, from 0 to 1")
+
+    def __call__(self, step: int, steps: int, per_epoch: int) -> float:
+        return self.floor + (1 - self.floor) * _fall(step / max(steps - 1, 1))
+
+
+class OneCycle(Schedule):
+    """Up to the full rate for the first `warmup` of all steps, then down to almost nothing (Smith and Topin, 2018)."""
+
+    warmup: float = 0.3
+    first: float = 0.04
+    last: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("warmup", "first", "last"):
+            value = getattr(self, name)
+            self.require(0 <= value <= 1, f"{name}={value!r}", f"{name} is a share, from 0 to 1")
+
+    def __call__(self, step: int, steps: int, per_epoch: int) -> float:
+        top = self.warmup * max(steps - 1, 1)
+        if step < top:
+            return self.first + (1 - self.first) * _fall(1 - step / top)
+        return self.last + (1 - self.last) * _fall((step - top) / max(steps - 1 - top, 1))
+
+
+def _fall(progress: float) -> float:
+    """From 1 at progress 0 to 0 at progress 1, level at both ends."""
+    return (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+
+
+class Optimiser(Record):
+    """Base of every optimiser: `slots` are arrays as long as the parameters that it carries from step to step."""
+
+    rate: float
+    update: ClassVar[Loops]
+    slots: ClassVar[tuple[str, ...]]
+
+    def now(self, step: int, factor: float) -> dict[str, float]:
+        """The numbers `update` asks for at this step, counted from 0, with the schedule's factor on the rate."""
+        raise NotImplementedError
+
+    def _check(self, **shares: float) -> None:
+        finite = isinstance(self.rate, int | float) and 0 < self.rate < math.inf
+        self.require(finite, f"rate={self.rate!r}", "the rate is a number above 0")
+        for name, value in shares.items():
+            self.require(0 <= value < 1, f"{name}={value!r}", f"{name} is at least 0 and below 1")
+
+
+class SGD(Optimiser):
+    """w -= rate · velocity, with velocity = momentum · velocity + dw + decay · w; Nesterov looks one step ahead."""
+
+    rate: float = 0.05
+    momentum: float = 0.9
+    nesterov: bool = False
+    decay: float = 0.0
+    update: ClassVar[Loops] = sgd_update
+    slots: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    def __post_init__(self) -> None:
+        self._check(momentum=self.momentum, decay=self.decay)
+
+    def now(self, step: int, factor: float) -> dict[str, Any]:
+        return {"rate": self.rate * factor}
+
+
+class Adam(Optimiser):
+    """Each parameter's step is its mean slope over the root of its mean square slope (Kingma and Ba, 2015).
+
+    `decay` is added to the slope, as an L2 penalty would.
+    """
+
+    rate: float = 0.001
+    fading: float = 0.9
+    fading_square: float = 0.999
+    epsilon: float = 1e-8
+    decay: float = 0.0
+    update: ClassVar[Loops] = adam_update
+    slots: ClassVar[tuple[str, ...]] = ("mean", "square")
+
+    def __post_init__(self) -> None:
+        self._check(fading=self.fading, fading_square=self.fading_square, decay=self.decay)
+        self.require(self.epsilon > 0, f"epsilon={self.epsilon!r}", "epsilon is above 0")
+
+    def now(self, step: int, factor: float) -> dict[str, Any]:
+        fresh = {"fresh": 1 - self.fading, "fresh_square": 1 - self.fading_square}
+        grown = {"grown": 1 - self.fading ** (step + 1), "grown_square": 1 - self.fading_square ** (step + 1)}
+        return {"rate": self.rate * factor, "shrink": 0.0} | fresh | grown
+
+
+class AdamW(Adam):
+    """Adam whose decay shrinks the parameters themselves, apart from the slopes (Loshchilov and Hutter, 2019)."""
+
+    decay: float = 0.01
+
+    def now(self, step: int, factor: float) -> dict[str, Any]:
+        return super().now(step, factor) | {"decay": 0.0, "shrink": self.rate * factor * self.decay}

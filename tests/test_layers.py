@@ -1,0 +1,180 @@
+"""The laws every layer keeps. A new layer joins by adding its rows to `cases.py`."""
+
+import decimal
+import itertools
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from cases import CASES, SMOOTH, exhaustive
+
+from plaingrad.exact import Dual, Sized, decimals, fractions
+from plaingrad.layer import Layer
+from plaingrad.layers import MeanPool
+from plaingrad.network import Network, Run
+
+BATCH = 2
+DIGITS = 50
+rows = pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+dual = np.frompyfunc(Dual, 2, 1)
+value_of = np.frompyfunc(lambda number: number.value if isinstance(number, Dual) else number, 1, 1)
+
+
+@pytest.fixture(params=range(3), ids="seed{}".format)
+def rng(request):
+    return np.random.default_rng(request.param)
+
+
+def alone(layer, shape, dtype, lanes=BATCH):
+    """A run of a network of just this layer, and the record of its arrays."""
+    run = Run(Network(layer, input=shape, dtype=dtype), lanes, input_gradient=True)
+    (record,) = run.records.values()
+    return run, record
+
+
+def points(run):
+    """The arrays a layer's output depends on."""
+    (step,) = run.net.steps.values()
+    return ["x", *step.weights]
+
+
+def results(run):
+    """The arrays a layer's nests make for others."""
+    return ["y", *("d" + name for name in points(run))]
+
+
+def run_through(run, record, given, dy):
+    for name in points(run):
+        record[name][...] = given[name]
+    run.forward()
+    record["dy"][...] = dy
+    run.backward()
+    return {name: record[name].copy() for name in results(run)}
+
+
+def check_adjoint(layer, shape, rng):
+    """For any direction v and any upstream gradient dy, dy·(Jv) is (Jᵀdy)·v: no step size; a tolerance only in digits."""
+    draw = decimals if isinstance(layer, SMOOTH) else fractions
+    run, record = alone(layer, shape, object)
+    given = {name: draw(rng, record[name].shape) for name in points(run)}
+    direction = {name: draw(rng, record[name].shape) for name in points(run)}
+    dy = draw(rng, record["y"].shape)
+    with decimal.localcontext(prec=DIGITS):
+        still = {name: dual(array, 0) for name, array in given.items()} if draw is decimals else given
+        found = {name: value_of(array) for name, array in run_through(run, record, still, dy).items()}
+        pulled = sum((found["d" + name] * direction[name]).sum() for name in points(run))
+        for name in points(run):
+            record[name][...] = dual(given[name], direction[name])
+        run.forward()
+        pushed = sum(seed * getattr(y, "slope", 0) for seed, y in zip(dy.flat, record["y"].flat, strict=True))
+        if draw is fractions:
+            assert pulled == pushed
+        else:  # a few thousand operations on numbers near 1, each right to the last of 50 digits
+            assert abs(pulled - pushed) < Decimal(10) ** (10 - DIGITS)
+
+
+@rows
+def test_backward_is_the_exact_adjoint_of_forward(layer, shape, rng):
+    check_adjoint(layer, shape, rng)
+
+
+@rows
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_compiled_is_exact_up_to_rounding(layer, shape, dtype):
+    """The same loops on numbers that know their value to 50 digits and their own rounding bound."""
+    rng = np.random.default_rng(0)
+    compiled, arrays = alone(layer, shape, dtype)
+    exact, twins = alone(layer, shape, object)
+    given = {name: rng.normal(size=arrays[name].shape).astype(dtype) for name in points(compiled)}
+    dy = rng.normal(size=arrays["y"].shape).astype(dtype)
+    sized = np.frompyfunc(Sized.of, 1, 1)
+    with decimal.localcontext(prec=DIGITS):
+        found = run_through(compiled, arrays, given, dy)
+        truth = run_through(exact, twins, {name: sized(array) for name, array in given.items()}, sized(dy))
+        for name in results(compiled):
+            for number, true in zip(found[name].flat, truth[name].flat, strict=True):
+                assert (true if isinstance(true, Sized) else Sized.of(true)).contains(number), name
+
+
+@rows
+def test_an_image_is_treated_alike_in_any_lane(layer, shape, rng):
+    """Among other images and in another place, an image has the same output and the same error, to the bit."""
+    run, record = alone(layer, shape, "float32", lanes=32)
+    given = {name: rng.normal(size=record[name].shape).astype("float32") for name in points(run)}
+    dy, order = rng.normal(size=record["y"].shape).astype("float32"), rng.permutation(32)
+    first = run_through(run, record, given, dy)
+
+    def moved(array):
+        return array.reshape(-1, 32)[:, order].reshape(array.shape)
+
+    second = run_through(run, record, given | {"x": moved(given["x"])}, moved(dy))
+    for name in ("y", "dx"):
+        np.testing.assert_array_equal(moved(first[name]), second[name])
+
+
+@rows
+def test_nests_fill_all_they_write(layer, shape, rng):
+    """Whatever an array held before, it holds the same after: nothing of a former pass remains."""
+    run, record = alone(layer, shape, "float32")
+    given = {name: rng.normal(size=record[name].shape) for name in points(run)}
+    dy = rng.normal(size=record["y"].shape)
+    clean = run_through(run, record, given, dy)
+    kept_constant = {"b"} if "b" not in points(run) else set()  # zeros of a layer without bias: nothing writes them
+    for name in record.keys() - set(points(run)) - kept_constant:
+        record[name][...] = np.nan if record[name].dtype.kind == "f" else -7
+    again = run_through(run, record, given, dy)
+    for name in results(run):
+        np.testing.assert_array_equal(clean[name], again[name], err_msg=name)
+
+
+@rows
+def test_a_layer_travels_as_json(layer, shape):
+    assert Layer.from_json(layer.to_json()) == layer
+
+
+def quarters(rng, shape, dtype):
+    """Quarters from -1 to 1: sums and products of a few hundred are exact in float32, and ties and zeros turn up."""
+    return (rng.integers(-4, 5, shape) / 4).astype(dtype)
+
+
+def check_compiled_equals_plain(layer, shape, rng):
+    """On numbers whose sums are exact in float32, compiled and plain agree to the bit. No division, so no rounding."""
+    compiled, arrays = alone(layer, shape, "float32")
+    plain, twins = alone(layer, shape, object)
+    given = {name: quarters(rng, arrays[name].shape, "float32") for name in points(compiled)}
+    dy = quarters(rng, arrays["y"].shape, "float32")
+    found = run_through(compiled, arrays, given, dy)
+    truth = run_through(plain, twins, {name: array.astype(object) for name, array in given.items()}, dy.astype(object))
+    for name in results(compiled):
+        np.testing.assert_array_equal(found[name], truth[name].astype("float32"), err_msg=name)
+
+
+def is_exact_in_quarters(layer):
+    return not isinstance(layer, (*SMOOTH, MeanPool))
+
+
+SAMPLE = list(itertools.islice(exhaustive(1), 0, None, 9))
+
+
+@pytest.mark.parametrize(("layer", "shape"), SAMPLE, ids=str)
+def test_sampled_settings_are_exact_adjoints(layer, shape):
+    check_adjoint(layer, shape, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("layer", "shape"), [row for row in SAMPLE if is_exact_in_quarters(row[0])][::4], ids=str)
+def test_sampled_settings_compile_to_the_same_numbers(layer, shape):
+    check_compiled_equals_plain(layer, shape, np.random.default_rng(0))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("part", range(20))
+def test_all_settings(part):
+    """Every setting of an axis on rows and columns, in several pairings: the exact law, and compiled against plain."""
+    checked = 0
+    for number, (layer, shape) in enumerate(itertools.islice(exhaustive(4), part, None, 20)):
+        rng = np.random.default_rng([part, number])
+        check_adjoint(layer, shape, rng)
+        if is_exact_in_quarters(layer):
+            check_compiled_equals_plain(layer, shape, rng)
+        checked += 1
+    assert checked > 100
