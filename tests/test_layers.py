@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from cases import CASES, SMOOTH, exhaustive
 
+from cases import CASES, SMOOTH, exhaustive
 from plaingrad.exact import Dual, Sized, decimals, fractions
 from plaingrad.layer import Layer
 from plaingrad.layers import MeanPool
@@ -53,7 +53,7 @@ def run_through(run, record, given, dy):
 
 
 def check_adjoint(layer, shape, rng):
-    """For any direction v and any upstream gradient dy, dy·(Jv) is (Jᵀdy)·v: no step size; a tolerance only in digits."""
+    """For any direction v and upstream gradient dy, dy·(Jv) is (Jᵀdy)·v: no step size, and only digits as tolerance."""
     draw = decimals if isinstance(layer, SMOOTH) else fractions
     run, record = alone(layer, shape, object)
     given = {name: draw(rng, record[name].shape) for name in points(run)}

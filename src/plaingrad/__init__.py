@@ -1,3 +1,90 @@
-"""Convolutional networks whose gradients are in plain sight."""
+"""Convolutional networks whose gradients are in plain sight: every layer is one plain loop nest.
+
+The public names, in reading order. Nothing here loads Numba: that happens when the first nest is compiled.
+"""
 
 __version__ = "0.1.0"
+
+from plaingrad import checkpoint
+from plaingrad.data import Dataset, Split, digits, fashion_mnist, from_arrays, image_folder, mnist
+from plaingrad.errors import (
+    CheckpointError,
+    DataError,
+    DivergedError,
+    MissingError,
+    PlaingradError,
+    SettingError,
+    ShapeError,
+    StoppedError,
+)
+from plaingrad.layer import Glorot, He, Layer, Uniform, Zeros
+from plaingrad.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    L2Pool,
+    LeakyReLU,
+    MaxPool,
+    MeanPool,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.models import model
+from plaingrad.network import Network, Run
+from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
+from plaingrad.trainer import Event, Trainer, train
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CheckpointError",
+    "Constant",
+    "Conv",
+    "Cosine",
+    "CrossEntropy",
+    "DataError",
+    "Dataset",
+    "Dense",
+    "DivergedError",
+    "Event",
+    "Flatten",
+    "Glorot",
+    "HalfSquaredError",
+    "He",
+    "L2Pool",
+    "Layer",
+    "LeakyReLU",
+    "MaxPool",
+    "MeanPool",
+    "MeanSquaredError",
+    "MissingError",
+    "Network",
+    "OneCycle",
+    "PlaingradError",
+    "ReLU",
+    "Run",
+    "SettingError",
+    "ShapeError",
+    "Sigmoid",
+    "Softmax",
+    "SoftmaxCrossEntropy",
+    "Split",
+    "StepDecay",
+    "StoppedError",
+    "Tanh",
+    "Trainer",
+    "Uniform",
+    "Zeros",
+    "checkpoint",
+    "digits",
+    "fashion_mnist",
+    "from_arrays",
+    "image_folder",
+    "mnist",
+    "model",
+    "train",
+]

@@ -37,6 +37,10 @@ class DivergedError(PlaingradError):
     """Training left the finite numbers."""
 
 
+class StoppedError(PlaingradError):
+    """Training was asked to stop; it has finished its step and saved."""
+
+
 class MissingError(PlaingradError, ImportError):
     """An optional package is needed and not installed."""
 

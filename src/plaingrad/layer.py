@@ -72,7 +72,7 @@ class Kept:
 
 
 class Layer(Record):
-    """Base of every layer. A subclass states its fields, its `output` shape, and its `forward` and `backward` nests.
+    """Base of every layer. A subclass states its fields, its `output` shape, and its `forward` and `backward`.
 
     The nests are wired by name: `x`, `y`, `dx` and `dy` are the activations and their gradients; a name from `weights`
     or `kept` is that array, and `d` + name its gradient; any other name is a field or comes from `constants`.
@@ -86,7 +86,7 @@ class Layer(Record):
 
     @property
     def backward(self) -> tuple[Loops, ...]:
-        """The nests that make the gradients, in order. One that makes nothing but `dx` is left out where none is wanted."""
+        """The nests that make the gradients, in order. One that makes only `dx` is left out where none is wanted."""
         raise NotImplementedError
 
     def output(self, x: Shape) -> Shape:
@@ -98,7 +98,7 @@ class Layer(Record):
         return {}
 
     def kept(self, x: Shape) -> dict[str, Kept | str]:
-        """Each array the nests leave for each other, by name; a string is another name for an array there is already."""
+        """Each array the nests leave for each other, by name; a string is another name for one there is already."""
         return {}
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""`plaingrad.loops`: one loop nest, two ways to run it, compiled over numbers, plain over anything that adds and multiplies.
+"""`plaingrad.loops`: one nest, two ways to run it: compiled on numbers, plain on anything that adds and multiplies.
 
 The only module that imports Numba, and it does so when the first nest is compiled. Without Numba every nest runs plain.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -10,7 +11,6 @@ import inspect
 import math
 import os
 import pathlib
-import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -30,7 +30,7 @@ class Loops:
     """
 
     def __init__(self, plain: Callable[..., None]) -> None:
-        functools.update_wrapper(self, plain)
+        functools.update_wrapper(self, plain)  # type: ignore[arg-type]
         self.plain = plain
         self.__name__: str = plain.__name__
         kinds = inspect.signature(plain).parameters
@@ -60,7 +60,7 @@ class Loops:
         values = tuple(constants[name] for name in self.constants)
         kinds = (*map(typeof, given), *map(types.Omitted, values))
         entry = self._dispatcher(values).compile(kinds)
-        return functools.partial(_call, entry, values) if values else entry  # type: ignore[no-any-return]
+        return functools.partial(_call, entry, values) if values else entry
 
     def __repr__(self) -> str:
         return f"<loops {self.__module__}.{self.__name__}>"
@@ -132,7 +132,7 @@ def cache_folder() -> pathlib.Path:
 
 
 @functools.cache
-def compiler() -> Callable[[FunctionType], Callable[..., None]]:
+def compiler() -> Callable[[FunctionType], Any]:
     """Numba, taught the shared steps and what `exp`, `log`, `sqrt` and `tanh` mean for numbers."""
     import numba
     from numba.core.caching import FunctionCache, UserWideCacheLocator
@@ -181,20 +181,17 @@ def compiler() -> Callable[[FunctionType], Callable[..., None]]:
     class Cache(FunctionCache):  # type: ignore[misc]
         """Numba's cache of one function, with the locator above alone."""
 
-        class _impl_class(FunctionCache._impl_class):  # type: ignore[misc, name-defined]  # noqa: N801
-            _locator_classes = [Locator]
+        _impl_class = type("Impl", (FunctionCache._impl_class,), {"_locator_classes": [Locator]})
 
     # No "nnan" and "ninf": a diverged run must still be seen to diverge. "reassoc" lets sums use whole vectors.
     flags = {"contract", "reassoc", "nsz", "arcp"}
     compile_ = numba.njit(nogil=True, error_model="numpy", fastmath=flags, pipeline_class=Apart)
 
-    def compiled(function: FunctionType) -> Callable[..., None]:
-        dispatcher = compile_(function)
-        try:
+    def compiled(function: FunctionType) -> Any:
+        dispatcher: Any = compile_(function)
+        with contextlib.suppress(RuntimeError, AttributeError, OSError):  # nowhere to keep it: compile each time
             dispatcher._cache = Cache(function)
-        except (RuntimeError, AttributeError, OSError):  # nowhere to keep it, or typed at a prompt: compile each time
-            pass
-        return dispatcher  # type: ignore[no-any-return]
+        return dispatcher
 
     return compiled
 
@@ -207,9 +204,5 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     size = math.prod(shape) * dtype.itemsize
     memory = np.zeros(size + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
-
-
-def is_compiled() -> bool:
-    """Whether Numba is in use in this process already."""
-    return "numba" in sys.modules
+    array: Array = memory[start : start + size].view(dtype).reshape(shape)
+    return array

@@ -1,6 +1,6 @@
 """Losses: how wrong each image's output is, and the error it sends back. The batch's loss is the mean over its images.
 
-Output k, image n. `weight` is each image's share of the batch, 0 for an empty lane; it multiplies the gradient, not `y`.
+Output k, image n. `weight` is each image's share of the batch, 0 for an empty lane: it multiplies gradients, not `y`.
 """
 
 from typing import ClassVar
@@ -74,7 +74,7 @@ def squared_backward(x, target, weight, dx, share):
 
 
 class Loss(Record):
-    """Base of every loss. Nests are wired by name as a layer's are: `x` the network's output, `target` what it should be."""
+    """Base of every loss. Nests are wired by name as a layer's are: `x` is the output, `target` what it should be."""
 
     forward: ClassVar[tuple[Loops, ...]]
     backward: ClassVar[tuple[Loops, ...]]
@@ -83,7 +83,7 @@ class Loss(Record):
         """ShapeError where the network's output is not one axis."""
         if len(x) != 1:
             raise ShapeError(
-                f"{type(self).__name__} got {x}: it takes one axis of outputs; end the network with Flatten() and Dense()"
+                f"{type(self).__name__} got {x}: it takes one axis; end the network with Flatten() and Dense()"
             )
 
     def kept(self, x: Shape) -> dict[str, Kept]:

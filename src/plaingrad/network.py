@@ -34,7 +34,7 @@ class Step:
 
     def __getattr__(self, name: str) -> Array:
         try:
-            return self.arrays[name]  # type: ignore[no-any-return]
+            return self.arrays[name]
         except KeyError:
             raise AttributeError(f"{self.name} has no parameter {name!r}") from None
 
@@ -220,13 +220,14 @@ def load_images(images, index, unit, offset, factor, x, *, lanes):
 
 
 @loops
-def load_targets(labels, index, target):
-    for k in range(target.shape[0]):
-        for n in range(target.shape[1]):
-            target[k, n] = 0
+def load_targets(labels, index, share, target, weight):
     for n in range(target.shape[1]):
+        for k in range(target.shape[0]):
+            target[k, n] = 0
+        weight[n] = 0
         if not index[n] < 0:
             target[labels[index[n]], n] = 1
+            weight[n] = share
 
 
 @loops
@@ -289,13 +290,15 @@ class Run:
             self._add_loss(loss, y, dy)
         self._doors: dict[Any, Callable[..., None]] = {}
 
-    def _add_loss(self, loss: Loss, y: Array, dy: Array) -> None:
+    def _add_loss(self, loss: Loss, y: Array, dy: Array | None) -> None:
         """The last entry: the loss reads the output as its `x` and leaves the output's gradient in its `dx`."""
         shape = self.net.output
         loss.check(shape)
         kinds = {"target": Kept(shape), **loss.kept(shape), "hit": Kept((), "int64", lanes="first")}
         kinds |= {name: Kept((), lanes="first") for name in ("y", "weight")}
-        record = {"x": y, "dx": dy} | {name: self._array(kept) for name, kept in kinds.items()}
+        record = {"x": y} | {name: self._array(kept) for name, kept in kinds.items()}
+        if dy is not None:
+            record["dx"] = dy
         known = {**self._settings(loss.constants(shape)), **record}
         self.loss_calls += [bind(nest, loss, known) for nest in (*loss.forward, count_hits)]
         self.backward_calls[:0] = [bind(nest, loss, known) for nest in loss.backward]
@@ -310,7 +313,7 @@ class Run:
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings as the nests take them: fractions of the network's own number type, and the number of lanes."""
-        number = Fraction if self.net.dtype == object else self.net.dtype.type
+        number: Any = Fraction if self.net.dtype == object else self.net.dtype.type
         known = {name: number(value) if isinstance(value, float) else value for name, value in settings.items()}
         return known | {"lanes": self.lanes}
 
@@ -330,7 +333,8 @@ class Run:
     def fill(self, images: Array, index: Array) -> None:
         """Lay `images[index]` into the lanes; an index of -1 is an empty lane. Pixels of uint8 count in 255ths."""
         self.index = index
-        unit = 1 if self.net.dtype == object else self.net.dtype.type(1 / 255 if images.dtype == np.uint8 else 1)
+        number: Any = int if self.net.dtype == object else self.net.dtype.type
+        unit = number(1 / 255 if images.dtype == np.uint8 else 1)
         x = self.x if self.x.ndim == 3 else self.x.reshape(*self.net.input, 1, self.lanes)
         self._through(load_images, images, index, unit, self.net.offset, self.net.factor, x, lanes=self.lanes)
 
@@ -348,17 +352,35 @@ class Run:
         if targets.shape == (count,) and targets.dtype.kind in "iu":
             if targets.min() < 0 or targets.max() >= classes:
                 raise DataError(f"a run got a label outside 0 to {classes - 1}, the outputs of {self.net.name}")
-            places = np.where(self.index < 0, -1, np.cumsum(self.index >= 0) - 1)
-            self._through(load_targets, targets.astype(np.int64), places, record["target"])
-        elif targets.shape == (count, classes):
-            record["target"][:, self.index >= 0] = targets.T
-        else:
+            targets = np.arange(classes) == targets[:, None]
+        if targets.shape != (count, classes):
             raise DataError(
                 f"a run of {count} images got targets of shape {targets.shape}; it needs ({count},) class numbers "
                 f"or ({count}, {classes}) values"
             )
-        share = Fraction(1, count) if self.net.dtype == object else 1 / count
-        record["weight"][:] = np.where(self.index < 0, 0, share)
+        record["target"][:, self.index >= 0] = targets.T
+        record["weight"][self.index >= 0] = Fraction(1, count) if self.net.dtype == object else 1 / count
+
+    def point(self, labels: Array, share: Any) -> None:
+        """Say which class each image is meant to be, and its share of the batch. For images that `fill` laid."""
+        record = self.records["loss"]
+        self._through(load_targets, labels, self.index, share, record["target"], record["weight"])
+
+    def measure(self) -> None:
+        """Each image's loss, and whether its class was named."""
+        for call in self.loss_calls:
+            call()
+
+    def score(self) -> tuple[float, int]:
+        """Σ loss over the images of this shard, added in order, and how many were named right."""
+        loss, hit = self.records["loss"]["y"].tolist(), self.records["loss"]["hit"].tolist()
+        count = int(np.count_nonzero(self.index >= 0))
+        return float(sum(loss[:count])), sum(hit[:count])
+
+    @property
+    def output(self) -> Array:
+        """The network's output (class, lane)."""
+        return self.records["loss"]["x"]
 
     def forward(self) -> None:
         """Every layer's `y`."""
@@ -367,7 +389,8 @@ class Run:
 
     def backward(self) -> None:
         """The loss of each image, and every gradient."""
-        for call in (*self.loss_calls, *self.backward_calls):
+        self.measure()
+        for call in self.backward_calls:
             call()
 
     @property
@@ -422,5 +445,5 @@ class Quantities:
 
 
 def _only_dx(arguments: tuple[str, ...]) -> bool:
-    """Whether all that a nest makes is the gradient of the layer's input; its gradients follow what they are made from."""
+    """Whether a nest is there only for the gradient of the layer's input."""
     return bool({"dx", "dpx"} & set(arguments))

@@ -50,7 +50,8 @@ class Record:
     @classmethod
     def kinds(cls) -> dict[str, type[Self]]:
         """Every kind of this family by name."""
-        return {each.__name__: each for each in _family(cls)}
+        every: list[type[Self]] = list(_family(cls))
+        return {each.__name__: each for each in every}
 
     @classmethod
     def from_json(cls, text: Any) -> Self:
@@ -71,7 +72,7 @@ class Record:
             raise SettingError(f"{name}: {str(error).replace('__init__() ', '')}") from None
 
 
-def _family(cls: type) -> Iterator[type]:
+def _family(cls: type) -> Iterator[Any]:
     for each in cls.__subclasses__():
         yield each
         yield from _family(each)

@@ -14,7 +14,7 @@ from typing import Any
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights, pair
 from plaingrad.layers.activation import LeakyReLU, ReLU, rectified, rectified_slope
-from plaingrad.layers.window import window_output
+from plaingrad.layers.window import Window
 from plaingrad.loops import Loops, loops
 
 
@@ -30,7 +30,7 @@ def conv_pad(x, px, top, *, left, lanes):
 
 
 @loops
-def conv_forward(px, w, b, y, groups, down, apart, *, leak, block, taps, step, gap, lanes):
+def conv_forward(px, w, b, y, groups, down, apart, *, leak, block, width, step, gap, lanes):
     length = y.shape[2] if step == 1 else lanes
     for k in range(0, y.shape[0], block):
         first = k // (y.shape[0] // groups) * w.shape[1]
@@ -44,7 +44,7 @@ def conv_forward(px, w, b, y, groups, down, apart, *, leak, block, taps, step, g
                         for n in range(length):
                             for q in range(block):
                                 total = y[k + q, i, j * length + n]
-                                for v in range(taps):
+                                for v in range(width):
                                     total += (
                                         w[k + q, c, u, v]
                                         * px[first + c, i * down + u * apart, (j * step + v * gap) * lanes + n]
@@ -64,18 +64,18 @@ def conv_rectify(dy, y, dz, *, leak):
 
 
 @loops
-def conv_weights(dz, px, dw, groups, down, apart, *, taps, step, gap, lanes):
+def conv_weights(dz, px, dw, groups, down, apart, *, width, step, gap, lanes):
     length = dz.shape[2] if step == 1 else lanes
     for k in range(dw.shape[0]):
         first = k // (dw.shape[0] // groups) * dw.shape[1]
         for c in range(dw.shape[1]):
             for u in range(dw.shape[2]):
-                for v in range(taps):
+                for v in range(width):
                     dw[k, c, u, v] = 0
                 for i in range(dz.shape[1]):
                     for j in range(dz.shape[2] // length):
                         for n in range(length):
-                            for v in range(taps):
+                            for v in range(width):
                                 dw[k, c, u, v] += (
                                     dz[k, i, j * length + n]
                                     * px[first + c, i * down + u * apart, (j * step + v * gap) * lanes + n]
@@ -92,7 +92,7 @@ def conv_bias(dz, db):
 
 
 @loops
-def conv_input(dz, w, dpx, groups, down, apart, *, block, taps, step, gap, lanes):
+def conv_input(dz, w, dpx, groups, down, apart, *, block, width, step, gap, lanes):
     length, filters = dz.shape[2] if step == 1 else lanes, w.shape[0] // groups
     for c in range(dpx.shape[0]):
         for i in range(dpx.shape[1]):
@@ -104,7 +104,7 @@ def conv_input(dz, w, dpx, groups, down, apart, *, block, taps, step, gap, lanes
                 for k in range(group * filters, group * filters + filters, block):
                     for j in range(dz.shape[2] // length):
                         for n in range(length):
-                            for v in range(taps):
+                            for v in range(width):
                                 total = dpx[c, i * down + u * apart, (j * step + v * gap) * lanes + n]
                                 for q in range(block):
                                     total += w[k + q, own, u, v] * dz[k + q, i, j * length + n]
@@ -155,17 +155,21 @@ class Conv(Layer):
         )
 
     @property
-    def margins(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Zeros (before, after) the rows and the columns."""
+    def window(self) -> Window:
+        """The window and its moves, with the zeros around the image."""
+        size, dilation = pair(self, "size", self.size, 1), pair(self, "dilation", self.dilation, 1)
         if self.padding == "same":
-            widths = [(size - 1) * gap for size, gap in zip(self.size, self.dilation, strict=True)]
-            return tuple((width // 2, width - width // 2) for width in widths)
-        return tuple((each, each) for each in self.padding)
+            rows, columns = ((n - 1) * gap for n, gap in zip(size, dilation, strict=True))
+            margins = (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
+        else:
+            rows, columns = pair(self, "padding", self.padding, 0)
+            margins = (rows, rows), (columns, columns)
+        return Window(size, pair(self, "stride", self.stride, 1), margins, dilation)
 
     @property
     def is_padded(self) -> bool:
         """Whether the image is laid into zeros first."""
-        return any(map(any, self.margins))
+        return any(map(any, self.window.margins))
 
     @property
     def forward(self) -> tuple[Loops, ...]:
@@ -180,17 +184,18 @@ class Conv(Layer):
 
     def padded(self, x: Shape) -> Shape:
         """The shape of the image with its margins."""
-        (top, bottom), (left, right) = self.margins
+        (top, bottom), (left, right) = self.window.margins
         return x[0], x[1] + top + bottom, x[2] + left + right
 
     def output(self, x: Shape) -> Shape:
         if len(x) == 3 and x[0] % self.groups:
             raise ShapeError(f"its {self.groups} groups need a number of channels they can share evenly")
-        return self.filters, *window_output(x, self.size, self.stride, self.margins, self.dilation)
+        return self.filters, *self.window.output(x)
 
     def weights(self, x: Shape) -> dict[str, Weights]:
-        area, shared = prod(self.size), x[0] // self.groups
-        w = Weights((self.filters, shared, *self.size), shared * area, self.filters // self.groups * area)
+        size, channels = self.window.size, x[0] // self.groups
+        inputs, outputs = channels * prod(size), self.filters // self.groups * prod(size)
+        w = Weights((self.filters, channels, *size), inputs, outputs)
         return {"w": w, "b": Weights((self.filters,))} if self.bias else {"w": w}
 
     def kept(self, x: Shape) -> dict[str, Kept | str]:
@@ -204,21 +209,12 @@ class Conv(Layer):
         return kept
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        (top, _), (left, _) = self.margins
-        return {
-            "top": top,
-            "left": left,
-            "down": self.stride[0],
-            "step": self.stride[1],
-            "apart": self.dilation[0],
-            "gap": self.dilation[1],
-            "taps": self.size[1],
-            "leak": 1 if self.activation is None else self.activation.leak,
-            "block": divisor(self.filters // self.groups, 4),
-        }
+        leak = 1 if self.activation is None else self.activation.leak
+        block = divisor(self.filters // self.groups, 4)
+        return {**self.window.constants(), "leak": leak, "block": block}
 
     def multiplications(self, x: Shape) -> int:
-        return prod(self.output(x)) * x[0] // self.groups * prod(self.size)
+        return prod(self.output(x)) * x[0] // self.groups * prod(self.window.size)
 
 
 def divisor(count: int, most: int) -> int:

@@ -1,9 +1,10 @@
 """Pooling: each window of the image becomes one value. A window at the edge holds the real pixels under it."""
 
+from math import prod
 from typing import Any
 
 from plaingrad.layer import Kept, Layer, Shape, pair
-from plaingrad.layers.window import window_output
+from plaingrad.layers.window import Window
 from plaingrad.loops import loops, shared, sqrt
 
 
@@ -137,26 +138,25 @@ class Pool(Layer):
         self.put(size=pair(self, "size", self.size, 1))
         self.put(stride=self.size if self.stride is None else pair(self, "stride", self.stride, 1))
         self.put(padding=pair(self, "padding", self.padding, 0))
-        fits = all(padding < size for padding, size in zip(self.padding, self.size, strict=True))
+        size, margins = self.window.size, self.window.margins
         self.require(
-            fits,
+            all(margin[0] < each for margin, each in zip(margins, size, strict=True)),
             f"padding={self.padding} with size={self.size}",
             "padding is less than the window, or a window would lie wholly outside the image",
         )
 
+    @property
+    def window(self) -> Window:
+        """The window and its moves."""
+        size, (rows, columns) = pair(self, "size", self.size, 1), pair(self, "padding", self.padding, 0)
+        stride = size if self.stride is None else pair(self, "stride", self.stride, 1)
+        return Window(size, stride, ((rows, rows), (columns, columns)))
+
     def output(self, x: Shape) -> Shape:
-        margins = tuple((each, each) for each in self.padding)
-        return x[0], *window_output(x, self.size, self.stride, margins)
+        return x[0], *self.window.output(x)
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        return {
-            "height": self.size[0],
-            "width": self.size[1],
-            "down": self.stride[0],
-            "step": self.stride[1],
-            "top": self.padding[0],
-            "left": self.padding[1],
-        }
+        return self.window.constants()
 
 
 class MaxPool(Pool):
@@ -177,7 +177,7 @@ class MeanPool(Pool):
     backward = (meanpool_backward,)
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        whole = self.size[0] * self.size[1] if self.count_padding else 0
+        whole = prod(self.window.size) if self.count_padding else 0
         return super().constants(x, lanes) | {"whole": whole}
 
 

@@ -1,0 +1,5 @@
+"""`python -m plaingrad`: the command line."""
+
+from plaingrad.cli import main
+
+main()

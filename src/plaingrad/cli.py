@@ -1,0 +1,223 @@
+"""The command line: each subcommand reads its options, calls the public functions, and says what came of it.
+
+Results go to stdout, progress and errors to stderr. Bad input is one line and exit code 2.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from plaingrad import __version__
+from plaingrad.errors import PlaingradError, StoppedError
+
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line, nothing else on stdout.")
+DATA_DIR = click.option("--data-dir", metavar="DIR", help="Where the IDX files of mnist or fashion-mnist lie.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="plaingrad")
+def cli() -> None:
+    """Convolutional networks whose gradients are in plain sight.
+
+    \b
+    Start here:
+      plaingrad train                        a small CNN on the bundled 8×8 digits, in seconds
+      plaingrad data get mnist               fetch MNIST once
+      plaingrad train --data mnist           LeNet-5 on it
+      plaingrad evaluate runs/digits-digits  accuracy, and where it goes wrong
+      plaingrad models                       the built-in networks
+    """
+
+
+@cli.command()
+@click.option(
+    "--model", "model_name", metavar="NAME|FILE", help="A built-in network (see `plaingrad models`) or a JSON file."
+)
+@click.option("--data", "data_name", metavar="NAME|FOLDER", help="digits, mnist, fashion-mnist, or a folder of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
+@DATA_DIR
+@click.option("--epochs", type=int, metavar="N", help="Times through the training images.  [the model's recipe]")
+@click.option("--batch", type=int, metavar="N", help="Images for each step of the optimiser.  [the model's recipe]")
+@click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's recipe]")
+@click.option("--rate", type=float, metavar="R", help="Learning rate: how far each step goes.  [the model's recipe]")
+@click.option("--schedule", metavar="NAME", help="constant, step, cosine or onecycle.  [the model's recipe]")
+@click.option("--validation", type=float, metavar="SHARE", help="Hold back this share of the training images to judge by; the best epoch is kept.")  # fmt: skip  # noqa: E501
+@click.option(
+    "--patience", type=int, metavar="N", help="Stop after N epochs that were no better on the validation images."
+)
+@click.option("--seed", type=int, metavar="S", help="The same seed gives the same result, to the bit, for any number of threads.  [0]")  # fmt: skip  # noqa: E501
+@click.option("--threads", type=int, metavar="T", help="[as many as there are processors]")
+@click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
+@click.option("--out", metavar="RUN", help="The run folder to make.  [runs/MODEL-DATA]")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, with its own settings.")
+@JSON
+def train(as_json: bool, resume: str | None, **options: Any) -> None:
+    """Train a network and leave a run folder: checkpoint, history, and report.html with pictures.
+
+    \b
+    Examples:
+      plaingrad train
+      plaingrad train --model lenet5 --data mnist --epochs 5
+      plaingrad train --data photos/ --validation 0.2 --patience 3
+      plaingrad train --resume runs/lenet5-mnist      after Ctrl-C, a crash, or a power cut
+
+    Ctrl-C finishes the step at hand and saves. Nothing is ever overwritten.
+    """
+    from plaingrad.progress import progress
+    from plaingrad.session import finish, prepare, take_up
+
+    session = take_up(resume, options) if resume else prepare(options)
+    with progress() as session.trainer.watch:
+        session.trainer.train()
+    result = finish(session)
+    for note in result.pop("notes"):
+        click.echo(note, err=True)
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    images = len(session.split.test)
+    click.echo(
+        f"test accuracy {result['test_accuracy']:.4f} ({round(result['test_accuracy'] * images)} of {images} images), "
+        f"loss {result['test_loss']:.4f}"
+    )
+    click.echo(
+        f"{result['model']} on {result['data']}: {result['parameters']:,} parameters, {result['epochs']} epochs in "
+        f"{result['seconds']:.1f} s ({result['images_per_second']:,.0f} images/s), "
+        f"{result['compile_seconds']:.1f} s to compile the loops or load them"
+    )
+    click.echo(f"left in {result['out']}: {', '.join(result['files'])}")
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--data", "data_name", metavar="NAME|FOLDER", help="Other data than the run's own.")
+@DATA_DIR
+@click.option("--threads", type=int, metavar="T", help="[as many as there are processors]")
+@JSON
+def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int | None, as_json: bool) -> None:
+    """Accuracy and loss of a trained network on test images, and the pairs it confuses.
+
+    RUN is a run folder, or a checkpoint file.
+    """
+    from plaingrad.session import judge
+
+    result = judge(run, data_name, data_dir, threads)
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    low, high = result["interval"]
+    right = round(result["accuracy"] * result["images"])
+    click.echo(
+        f"{result['model']} on {result['data']}: accuracy {result['accuracy']:.4f} ({right} of {result['images']}; "
+        f"95 % interval {low:.4f} to {high:.4f}), loss {result['loss']:.4f}"
+    )
+    for name, share in result["classes"].items():
+        click.echo(f"  {name:>12}  {'-' if share is None else f'{share:.4f}'}")
+    for pair in result["confused"]:
+        click.echo(f"  {pair['true']} taken for {pair['predicted']}: {pair['times']} times")
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@JSON
+def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
+    """What a trained network sees in image files (PNG, JPEG) of the size it was trained on.
+
+    RUN is a run folder, or a checkpoint file.
+    """
+    from plaingrad.session import name_images
+
+    results = name_images(run, images)
+    if as_json:
+        click.echo(json.dumps({"predictions": results}))
+        return
+    for result in results:
+        others = ", ".join(f"{each['class']} {each['probability']:.4f}" for each in result["next"])
+        click.echo(f"{result['image']}: {result['class']} {result['probability']:.4f} (next: {others})")
+
+
+@cli.command()
+@click.argument("name", required=False)
+@JSON
+def models(name: str | None, as_json: bool) -> None:
+    """The built-in networks and their shapes; with a NAME, its layers.
+
+    `plaingrad models NAME --json` writes the network as `train --model FILE` reads it: edit it and train your own.
+    """
+    from plaingrad.models import MODELS, model
+
+    if name:
+        net = model(name).network()
+        click.echo(json.dumps(net.to_json()) if as_json else f"{model(name).about}\n\n{net.summary()}")
+        return
+    nets = {each.name: (each, each.network()) for each in MODELS.values()}
+    if as_json:
+        rows = {
+            each.name: {"about": each.about, "input": net.input, "output": net.output, "parameters": net.size}
+            for each, net in nets.values()
+        }
+        click.echo(json.dumps(rows))
+        return
+    for each, net in nets.values():
+        shape = "×".join(map(str, net.input))
+        click.echo(f"{each.name:<15} {shape:>8} → {net.output[0]}  {net.size:>9,} parameters  {each.about}")
+
+
+@cli.group()
+def data() -> None:
+    """Data sets from elsewhere."""
+
+
+@data.command()
+@click.argument("name")
+@click.option("--to", "folder", metavar="DIR", help="Where to put the files.  [the user's cache]")
+@JSON
+def get(name: str, folder: str | None, as_json: bool) -> None:
+    """Fetch mnist or fashion-mnist: several mirrors, checked by SHA-256, resumed where a download was cut off."""
+    from plaingrad.data import download
+
+    last: dict[str, int] = {}
+
+    def shown(file: str, done: int, total: int | None) -> None:
+        share = 10 * done // total if total else 0
+        if last.get(file) != share:
+            last[file] = share
+            click.echo(f"{file}: {done:,} of {f'{total:,}' if total else 'unknown'} bytes", err=True)
+
+    place = download(name, folder, progress=shown)
+    click.echo(json.dumps({"data": name, "folder": str(place)}) if as_json else f"{name} is in {place}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: errors of the user's are one line, exit code 2; Ctrl-C is exit code 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show × or → is no reason to fail
+    try:
+        code = cli.main(arguments, prog_name="plaingrad", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "plaingrad"
+        _fail(f"{command}: {error.format_message()}", 2)
+    except StoppedError as error:
+        _fail(f"plaingrad: {error}", 130)
+    except PlaingradError as error:
+        _fail(f"plaingrad: {error}", 2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("plaingrad: stopped", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read stdout has left: nothing more to say, and nobody to say it to
+        sys.exit(1)
+    except OSError as error:
+        _fail(f"plaingrad: {error.filename or 'the system'}: {error.strerror or error}", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(" ".join(message.split()), err=True)
+    sys.exit(code)

@@ -1,0 +1,247 @@
+"""What the commands do: a run from options to report, and the questions one asks of a finished run."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plaingrad import checkpoint
+from plaingrad.data import Dataset, Split, load, read_image
+from plaingrad.errors import MissingError, SettingError, nearest
+from plaingrad.layer import Shape
+from plaingrad.loss import Loss
+from plaingrad.models import Model, Recipe, model
+from plaingrad.network import Network
+from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+from plaingrad.report import write_report
+from plaingrad.shards import Shards, probabilities
+from plaingrad.trainer import BEST, CHECKPOINT, HISTORY, Trainer, check_fit, find
+
+OPTIMISERS: dict[str, Optimiser] = {
+    "sgd": SGD(),
+    "nesterov": SGD(nesterov=True),
+    "adam": Adam(),
+    "adamw": AdamW(),
+}
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Constant(),
+    "step": StepDecay(),
+    "cosine": Cosine(),
+    "onecycle": OneCycle(),
+}
+NAMES = ("digits", "mnist", "fashion-mnist")
+KEPT_BY_RESUME = {"threads", "data_dir"}
+
+
+@dataclass
+class Session:
+    """A training run with the data it belongs to."""
+
+    trainer: Trainer
+    split: Split
+    about: dict[str, Any]
+
+
+def prepare(options: dict[str, Any]) -> Session:
+    """A new run from the options of `plaingrad train`; None means that an option was not given."""
+    told = {name: value for name, value in options.items() if value is not None}
+    data_name, data_dir = told.get("data_name", "digits"), told.get("data_dir")
+    dtype = _pick("dtype", told.get("dtype", "float32"), ("float32", "float64"))
+    out = told.get("out")
+    if out is not None and pathlib.Path(out).exists():
+        raise SettingError(f"{out} exists already; go on with it by --resume {out}, or choose another --out")
+    split = load(data_name, data_dir)
+    seed, classes = told.get("seed", 0), len(split.train.classes)
+    net, recipe = build(told.get("model_name"), split.train.shape, classes, seed, dtype)
+    about = {
+        "model": net.name,
+        "data": split.name
+        if data_name in ("digits", "mnist", "fashion-mnist")
+        else str(pathlib.Path(data_name).resolve()),
+        "data_dir": str(pathlib.Path(data_dir).resolve()) if data_dir else None,
+        "validation": told.get("validation"),
+    }
+    train, validation = _held_back(split.train, told.get("validation"), seed)
+    trainer = Trainer(
+        net,
+        train,
+        _optimiser(told, recipe),
+        epochs=told.get("epochs", recipe.epochs),
+        batch=told.get("batch", recipe.batch),
+        schedule=_choose("schedule", told["schedule"], SCHEDULES) if "schedule" in told else recipe.schedule,
+        validation=validation,
+        patience=told.get("patience"),
+        seed=seed,
+        threads=told.get("threads"),
+        out=out or _free_folder(f"{net.name}-{pathlib.Path(split.name).name}"),
+        about=about,
+    )
+    return Session(trainer, split, about)
+
+
+def take_up(run: str, options: dict[str, Any]) -> Session:
+    """A run that was stopped, standing where it was saved."""
+    told = {name: value for name, value in options.items() if value is not None}
+    if unwanted := [f"--{name.removesuffix('_name').replace('_', '-')}" for name in told if name not in KEPT_BY_RESUME]:
+        raise SettingError(f"--resume goes on with the run's own settings; leave out {', '.join(unwanted)}")
+    _, _, facts = checkpoint.load(find(pathlib.Path(run), CHECKPOINT))
+    about, settings = facts["about"], facts["training"]
+    split = load(about["data"], told.get("data_dir") or about["data_dir"])
+    train, validation = _held_back(split.train, about["validation"], settings["seed"])
+    trainer = Trainer.resume(run, train, validation=validation, threads=told.get("threads"))
+    return Session(trainer, split, about)
+
+
+def finish(session: Session) -> dict[str, Any]:
+    """Test the trained network, write the report, and say all of it as `plaingrad train --json` does."""
+    trainer, test = session.trainer, session.split.test
+    assert trainer.out is not None
+    net = trainer.net
+    if (trainer.out / BEST).exists():
+        net, _, _ = checkpoint.load(trainer.out / BEST)
+    with Shards(net, trainer.loss, 256, trainer.threads) as shards:
+        loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
+    history = trainer.position.history
+    seconds = sum(entry["seconds"] for entry in history)
+    result = {
+        "model": session.about["model"],
+        "data": session.about["data"],
+        "parameters": net.size,
+        "epochs": len(history),
+        "seconds": round(seconds, 3),
+        "compile_seconds": round(trainer.compile_seconds, 3),
+        "images_per_second": round(len(history) * len(trainer.data) / max(seconds, 1e-9), 1),
+        "test_accuracy": accuracy,
+        "test_loss": loss,
+        "out": str(trainer.out),
+        "seed": trainer.seed,
+        "batch": trainer.batch,
+        "dtype": net.dtype.name,
+    }
+    notes, files = [], [CHECKPOINT, HISTORY, *([BEST] if (trainer.out / BEST).exists() else [])]
+    recipe = {"optimiser": repr(trainer.optimiser), "schedule": repr(trainer.schedule), "loss": repr(trainer.loss)}
+    facts = {
+        key: value for key, value in result.items() if key not in ("compile_seconds", "test_loss", "test_accuracy")
+    }
+    try:
+        write_report(
+            trainer.out / "report.html", net, test, probabilities(outputs, trainer.loss), history, facts | recipe
+        )
+        files.append("report.html")
+    except MissingError as error:
+        notes.append(f"no report.html: {error}")
+    return result | {"files": files, "notes": notes}
+
+
+def opened(run: str) -> tuple[Network, dict[str, Any], Loss]:
+    """A trained network from a run folder (its best checkpoint, where there is one) or a checkpoint file."""
+    path = pathlib.Path(run)
+    if not path.is_file():
+        path = path / BEST if (path / BEST).is_file() else find(path, CHECKPOINT)
+    net, _, facts = checkpoint.load(path)
+    return net, facts.get("about", {}), Loss.from_json(facts["training"]["loss"])
+
+
+def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | None) -> dict[str, Any]:
+    """Accuracy, its interval, loss, accuracy of each class, and the pairs confused most often."""
+    net, about, loss_record = opened(run)
+    split = load(data_name or about["data"], data_dir or (None if data_name else about["data_dir"]))
+    test = split.test
+    check_fit(net, test)
+    with Shards(net, loss_record, 256, threads) as shards:
+        loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
+    seen = outputs.argmax(axis=1)
+    classes = {}
+    for number, name in enumerate(test.classes):
+        own = test.labels == number
+        classes[name] = float((seen[own] == number).mean()) if own.any() else None
+    pairs, times = np.unique(np.stack([test.labels, seen])[:, seen != test.labels], axis=1, return_counts=True)
+    worst = sorted(zip(times.tolist(), pairs.T.tolist(), strict=True), key=lambda each: (-each[0], each[1]))[:5]
+    names = [*test.classes, *map(str, range(len(test.classes), net.output[0]))]
+    return {
+        "run": run,
+        "model": net.name,
+        "data": split.name,
+        "images": len(test),
+        "accuracy": accuracy,
+        "interval": wilson(round(accuracy * len(test)), len(test)),
+        "loss": loss,
+        "classes": classes,
+        "confused": [{"true": names[true], "predicted": names[other], "times": n} for n, (true, other) in worst],
+    }
+
+
+def name_images(run: str, images: Sequence[str]) -> list[dict[str, Any]]:
+    """For each image file the class the network names, its probability, and the next two."""
+    net, about, loss = opened(run)
+    if len(net.input) != 3:
+        raise SettingError(f"{net.name} takes {net.input[0]} features, not images")
+    pixels = np.stack([read_image(path, net.input) for path in images])
+    with Shards(net, loss, len(images)) as shards:
+        _, _, outputs = shards.evaluate(pixels, np.zeros(len(images), np.int64))
+    names = about.get("classes") or [str(each) for each in range(net.output[0])]
+    results = []
+    for path, row in zip(images, probabilities(outputs, loss), strict=True):
+        ranked = [{"class": names[k], "probability": float(row[k])} for k in np.argsort(-row, kind="stable")[:3]]
+        results.append({"image": path, **ranked[0], "next": ranked[1:]})
+    return results
+
+
+def build(name: str | None, shape: Shape, classes: int, seed: int, dtype: str) -> tuple[Network, Recipe]:
+    """A network by name or from a JSON file, and its recipe; without a name, one that fits the images' size."""
+    if name is not None and (name.endswith(".json") or pathlib.Path(name).is_file()):
+        return network_from_file(name, seed, dtype), Recipe()
+    chosen: Model = model(name or ("digits" if min(shape[1:]) < 16 else "lenet5"))
+    return chosen.network(shape, classes, seed, dtype), chosen.recipe
+
+
+def network_from_file(path: str, seed: int = 0, dtype: str = "float32") -> Network:
+    """The network a JSON file lists."""
+    try:
+        text = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"cannot read the network {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"the network {path} is not JSON: {error}") from None
+    try:
+        net = Network.from_json(text, seed, dtype)
+    except SettingError as error:
+        raise type(error)(f"the network {path}: {error}") from None
+    net.name = net.name if net.name != "network" else pathlib.Path(path).stem
+    return net
+
+
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `right` in `count` (Wilson, 1927)."""
+    z = 1.959963984540054  # the normal quantile of 0.975
+    share, spread = right / count, z * z / count
+    middle, half = share + spread / 2, z * (share * (1 - share) / count + spread / (4 * count)) ** 0.5
+    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+
+
+def _optimiser(told: dict[str, Any], recipe: Recipe) -> Optimiser:
+    chosen = _choose("optimiser", told["optimiser"], OPTIMISERS) if "optimiser" in told else recipe.optimiser
+    return chosen.replace(rate=told["rate"]) if "rate" in told else chosen
+
+
+def _choose(what: str, name: str, known: dict[str, Any]) -> Any:
+    return known[_pick(what, name, known)]
+
+
+def _pick(what: str, name: str, known: Any) -> str:
+    if name not in known:
+        raise SettingError(f"--{what} got {name!r}; {nearest(name, known)}")
+    return name
+
+
+def _held_back(train: Dataset, share: float | None, seed: int) -> tuple[Dataset, Dataset | None]:
+    return (train, None) if share is None else train.split(share, seed)
+
+
+def _free_folder(name: str) -> str:
+    """`runs/NAME`, or with the next number where it is taken."""
+    places = (pathlib.Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 10**6))
+    return str(next(place for place in places if not place.exists()))

@@ -1,0 +1,388 @@
+"""Training: epochs over shards in threads, with events, validation, early stopping, and a run folder that survives.
+
+Nothing random is carried along: the order of an epoch follows from the seed and the epoch's number, so a run resumed
+from any step goes on as if it had never stopped, to the bit.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import pathlib
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from plaingrad import checkpoint
+from plaingrad.checkpoint import write_safely
+from plaingrad.data import Dataset
+from plaingrad.errors import CheckpointError, DataError, DivergedError, PlaingradError, SettingError, StoppedError
+from plaingrad.loops import Array, zeros
+from plaingrad.loss import Loss, SoftmaxCrossEntropy
+from plaingrad.network import Network
+from plaingrad.optimiser import SGD, Constant, Optimiser, Schedule
+from plaingrad.shards import Shards
+
+CHECKPOINT, BEST, HISTORY = "checkpoint.safetensors", "best.safetensors", "history.jsonl"
+SECONDS_BETWEEN_SAVES = 30.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a subscriber is told. `kind` is started, stepped, epoch, saved, stopped early, or ended."""
+
+    kind: str
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    loss: float = math.nan
+    accuracy: float = math.nan
+    images_per_second: float = math.nan
+    entry: dict[str, Any] | None = None
+
+
+@dataclass
+class Position:
+    """Where a run is: everything besides arrays that it needs to go on."""
+
+    step: int = 0
+    loss: float = 0.0  # Σ over the images of this epoch so far
+    hits: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    best_epoch: int = 0
+    done: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Trainer:
+    """A training run: a network, its images, and how to go about it. `train()` does it, from wherever it stands.
+
+    net: changed in place. data, validation: images and labels. out: the run folder, made when training starts.
+    patience: stop after so many epochs without a better validation accuracy (loss on a tie).
+    watch: called with each Event; what it raises stops the run.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        data: Dataset,
+        optimiser: Optimiser | None = None,
+        *,
+        epochs: int = 5,
+        batch: int = 64,
+        schedule: Schedule | None = None,
+        loss: Loss | None = None,
+        validation: Dataset | None = None,
+        patience: int | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        out: str | pathlib.Path | None = None,
+        watch: Callable[[Event], None] | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        self.net, self.data, self.validation, self.patience = net, data, validation, patience
+        self.optimiser, self.schedule = optimiser or SGD(), schedule or Constant()
+        self.loss, self.seed, self.batch, self.epochs = loss or SoftmaxCrossEntropy(), seed, batch, epochs
+        self.out = None if out is None else pathlib.Path(out)
+        self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
+        self._check()
+        self.per_epoch = -(-len(data) // batch)
+        self.position = Position()
+        self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
+        self.compile_seconds, self.stop = 0.0, False
+
+    def _check(self) -> None:
+        for name, value, least in (("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise SettingError(f"training got {name}={value!r}; it needs a whole number of at least {least}")
+        if self.patience is not None and self.validation is None:
+            raise SettingError("training got patience without validation images; early stopping needs them to judge by")
+        if self.patience is not None and (not isinstance(self.patience, int) or self.patience < 1):
+            raise SettingError(
+                f"training got patience={self.patience!r}; it needs a whole number of epochs, at least 1"
+            )
+        for images in (self.data, *([self.validation] if self.validation else [])):
+            check_fit(self.net, images)
+
+    def standardise(self) -> None:
+        """Set the network's offset and factor: its training images then have mean 0 and variance 1 in each channel."""
+        images, channels = self.data.images, self.net.input[0]
+        for c in range(channels):
+            if images.dtype == np.uint8:  # exact, and without a copy of the images in a wider type
+                counts = np.bincount(images[:, c].reshape(-1), minlength=256)
+                values = np.arange(256) / 255
+            else:
+                values, counts = np.unique(images[:, c], return_counts=True)
+            mean = (counts * values.astype(np.float64)).sum() / counts.sum()
+            spread = math.sqrt((counts * (values - mean) ** 2).sum() / counts.sum())
+            self.net.offset[c], self.net.factor[c] = mean, 1 / spread if spread > 0 else 1
+
+    @classmethod
+    def resume(cls, out: str | pathlib.Path, data: Dataset, **more: Any) -> "Trainer":
+        """The trainer that a run folder holds, standing where it was last saved. `data` is what it was trained on.
+
+        more: `validation`, `threads` and `watch`, which are not part of what is saved.
+        """
+        out = pathlib.Path(out)
+        net, arrays, facts = checkpoint.load(find(out, CHECKPOINT))
+        try:
+            settings, position = facts["training"], facts["position"]
+            records: dict[str, Any] = {
+                "optimiser": Optimiser.from_json(settings["optimiser"]),
+                "schedule": Schedule.from_json(settings["schedule"]),
+                "loss": Loss.from_json(settings["loss"]),
+            }
+            plain = {name: settings[name] for name in ("epochs", "batch", "seed", "patience")}
+            trainer = cls(net, data, **records, **plain, out=out, about=facts["about"], **more)
+            trainer.position = Position(**position)
+            for name, slot in trainer.slots.items():
+                for step, views in zip(net.steps.values(), net.views(slot), strict=True):
+                    for own, view in views.items():
+                        view[...] = arrays[f"optimiser.{name}.{step.name}.{own}"]
+            known = settings["data"]
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, PlaingradError) and not isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{out / CHECKPOINT} does not say how to go on ({error}); train again") from None
+        for images, name in ((data, "train"), (more.get("validation"), "validation")):
+            if (fingerprint(images) if images else None) != known[name]:
+                raise DataError(
+                    f"the {name} images are not the ones {out} was trained on; give the same data to resume"
+                )
+        return trainer
+
+    def train(self) -> list[dict[str, Any]]:
+        """Run to the end, and return the history: one entry an epoch. On Ctrl-C the step is finished and saved."""
+        at = self.position
+        if at.done:
+            return at.history
+        if at.step == 0:
+            self.standardise()
+        if self.out is not None and at.step == 0 and not at.history and not (self.out / CHECKPOINT).exists():
+            self._make_folder()
+        began = time.perf_counter()
+        with Shards(self.net, self.loss, self.batch, self.threads) as shards, self._signals():
+            update = self._update(shards)
+            self.compile_seconds = time.perf_counter() - began
+            self._tell("started")
+            while not at.done:
+                self._epoch(shards, update)
+        self._tell("ended")
+        return at.history
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epochs * self.per_epoch
+
+    def _update(self, shards: Shards) -> Callable[[int], None]:
+        """One step of the optimiser on all parameters, given the number of the step."""
+        number, nest = self.net.dtype.type, self.optimiser.update
+        settings = {**self.optimiser.settings(), **self.optimiser.now(0, 1.0)}
+        arrays = {"w": self.net.parameters, "dw": shards.gradient, **self.slots}
+        names = [name for name in nest.arguments if name not in arrays]
+        fixed = {name: settings[name] for name in nest.constants}
+        call = nest.bound([arrays.get(name, number(0)) for name in nest.arguments], **fixed)
+
+        def update(step: int) -> None:
+            now = settings | self.optimiser.now(step, self.schedule(step, self.steps, self.per_epoch))
+            call(*(arrays[name] if name in arrays else number(now[name]) for name in nest.arguments))
+
+        assert all(isinstance(settings[name], int | float) for name in names)
+        return update
+
+    def _epoch(self, shards: Shards, update: Callable[[int], None]) -> None:
+        """From where the run stands to the end of its epoch."""
+        at, epoch = self.position, self.position.step // self.per_epoch
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.data))
+        saved = time.perf_counter()
+        for number in range(at.step % self.per_epoch, self.per_epoch):
+            began = time.perf_counter()
+            index = order[number * self.batch : (number + 1) * self.batch]
+            loss, hits = shards.step(self.data.images, self.data.labels, index)
+            if not math.isfinite(loss):
+                raise DivergedError(self._diverged(shards.culprit()))
+            update(at.step)
+            at.step += 1
+            at.loss, at.hits, at.images = at.loss + loss, at.hits + hits, at.images + len(index)
+            at.seconds += time.perf_counter() - began
+            self._tell("stepped")
+            last = number == self.per_epoch - 1
+            if not last and (self.stop or time.perf_counter() - saved > SECONDS_BETWEEN_SAVES):
+                self.save()
+                saved = time.perf_counter()
+            if self.stop and not last:
+                raise StoppedError(self._stopped())
+        self._end_of_epoch(shards, epoch + 1)
+        if self.stop and not at.done:
+            raise StoppedError(self._stopped())
+
+    def _end_of_epoch(self, shards: Shards, epoch: int) -> None:
+        at = self.position
+        if not np.isfinite(self.net.parameters).all():
+            raise DivergedError(self._diverged("a parameter"))
+        entry: dict[str, Any] = {
+            "epoch": epoch,
+            "train_loss": at.loss / at.images,
+            "train_accuracy": at.hits / at.images,
+            "rate": self.optimiser.rate * self.schedule(at.step - 1, self.steps, self.per_epoch),
+            "seconds": at.seconds,
+            "images_per_second": at.images / max(at.seconds, 1e-9),
+        }
+        better = False
+        if self.validation is not None:
+            loss, accuracy, _ = shards.evaluate(self.validation.images, self.validation.labels)
+            entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
+            # Accuracy judges; among equals the loss does, whose weight here is below one image in any set that fits.
+            score = accuracy - 1e-12 * min(loss, 1e3) if math.isfinite(loss) else -math.inf
+            better = score > at.best
+            if better:
+                at.best, at.best_epoch = score, epoch
+        at.history.append(entry)
+        at.loss, at.hits, at.images, at.seconds = 0.0, 0, 0, 0.0
+        early = self.patience is not None and epoch - at.best_epoch >= self.patience
+        at.done = early or epoch == self.epochs
+        if better and self.out is not None:
+            checkpoint.save(self.out / BEST, self.net, **self._facts())
+        self.save()
+        self._tell("epoch", entry)
+        if early and epoch < self.epochs:
+            self._tell("stopped early", entry)
+
+    def save(self) -> None:
+        """Write the checkpoint and the history into the run folder, where there is one."""
+        if self.out is None:
+            return
+        checkpoint.save(self.out / CHECKPOINT, self.net, self._slots(), **self._facts())
+        lines = "".join(json.dumps(entry) + "\n" for entry in self.position.history)
+        write_safely(self.out / HISTORY, lines.encode())
+        self._tell("saved")
+
+    def _slots(self) -> dict[str, Array]:
+        names = list(self.net.arrays)
+        slots: dict[str, Array] = {}
+        for slot, flat in self.slots.items():
+            arrays = [array for views in self.net.views(flat) for array in views.values()]
+            slots |= {f"optimiser.{slot}.{name}": array for name, array in zip(names, arrays, strict=True)}
+        return slots
+
+    def _facts(self) -> dict[str, Any]:
+        records = {name: getattr(self, name).to_json() for name in ("optimiser", "schedule", "loss")}
+        plain = {name: getattr(self, name) for name in ("epochs", "batch", "seed", "patience")}
+        data = {
+            "train": fingerprint(self.data),
+            "validation": fingerprint(self.validation) if self.validation else None,
+        }
+        position = asdict(self.position)
+        position["best"] = max(position["best"], -1e9)  # JSON has no infinity
+        about = {"classes": list(self.data.classes), **self.about}
+        return {"training": records | plain | {"data": data}, "position": position, "about": about}
+
+    def _make_folder(self) -> None:
+        """The run folder with its first checkpoint, made under another name: it is there whole, or not at all."""
+        assert self.out is not None
+        place = self.out
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise SettingError(f"{place} exists already; resume it with --resume {place}, or choose another --out")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self.out = pathlib.Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+            self.out.chmod(0o777 & ~checkpoint._umask())
+            try:
+                self.save()
+                self.out.replace(place)
+            except BaseException:
+                shutil.rmtree(self.out, ignore_errors=True)
+                raise
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot make the run folder {place}: {error.strerror or error}; choose another --out"
+            ) from None
+        finally:
+            self.out = place
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C asks for a stop after the step at hand; a second one stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def ask(number: int, frame: Any) -> None:
+            self.stop = True
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+        for number in before:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _tell(self, kind: str, entry: dict[str, Any] | None = None) -> None:
+        at = self.position
+        seen = {"loss": at.loss / at.images, "accuracy": at.hits / at.images} if at.images else {}
+        speed = {"images_per_second": at.images / at.seconds} if at.seconds else {}
+        epoch = min(at.step // self.per_epoch + 1, self.epochs)
+        self.watch(Event(kind, at.step, self.steps, epoch, self.epochs, **seen, **speed, entry=entry))
+
+    def _diverged(self, culprit: str) -> str:
+        at = self.position
+        kept = f"; the last good checkpoint is kept in {self.out}" if self.out else ""
+        return (
+            f"training diverged at step {at.step + 1} (epoch {at.step // self.per_epoch + 1}): {culprit} is no longer "
+            f"finite. The rate {self.optimiser.rate:g} is probably too high: try a tenth of it{kept}"
+        )
+
+    def _stopped(self) -> str:
+        saved = f"; saved, go on with: plaingrad train --resume {self.out}" if self.out else ""
+        return f"stopped after step {self.position.step} of {self.steps}{saved}"
+
+
+def find(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """A file of a run folder, or an error that says what is there instead."""
+    if (folder / name).is_file():
+        return folder / name
+    if not folder.exists():
+        raise CheckpointError(f"there is no run folder {folder}")
+    raise CheckpointError(
+        f"{folder} is not a run folder: it has no {name}; a run folder is what `plaingrad train` leaves"
+    )
+
+
+def check_fit(net: Network, data: Dataset) -> None:
+    """DataError where images or labels are not what the network takes."""
+    if data.shape != net.input:
+        raise DataError(
+            f"{net.name} takes images of {net.input} (channels, rows, columns), {data.name} has {data.shape}"
+        )
+    if len(data.classes) > net.output[0]:
+        raise DataError(
+            f"{data.name} has {len(data.classes)} classes, {net.name} has {net.output[0]} outputs; "
+            "it needs an output for each class"
+        )
+
+
+def fingerprint(data: Dataset) -> str:
+    """A digest of images and labels: whether two sets are the same."""
+    digest = hashlib.sha256(f"{data.images.dtype.str} {data.images.shape}".encode())
+    digest.update(data.images.data)
+    digest.update(data.labels.data)
+    return digest.hexdigest()
+
+
+def train(net: Network, data: Dataset, optimiser: Optimiser | None = None, **settings: Any) -> list[dict[str, Any]]:
+    """Train `net` in place and return the history, one entry an epoch. The settings are those of `Trainer`."""
+    return Trainer(net, data, optimiser, **settings).train()

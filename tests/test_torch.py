@@ -1,0 +1,291 @@
+"""Agreement with PyTorch in float64: every layer, loss and optimiser, and a whole network.
+
+Both programs must lie within the rounding bound of the exact run, which holds for any order of adding up (`Sized`).
+"""
+
+import decimal
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from cases import CASES, SMOOTH, exhaustive
+from plaingrad.exact import Sized
+from plaingrad.layer import bind
+from plaingrad.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    L2Pool,
+    LeakyReLU,
+    MaxPool,
+    MeanPool,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.network import Network
+from plaingrad.optimiser import SGD, Adam, AdamW
+from test_layers import DIGITS, alone, points, quarters, results, run_through
+
+torch = pytest.importorskip("torch")
+functional = torch.nn.functional
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel"),  # that it copies the image
+]
+sized = np.frompyfunc(Sized.of, 1, 1)
+
+
+def normals(rng, shape, dtype):
+    return rng.normal(size=shape).astype(dtype)
+
+
+def assert_both_within_the_bound(ours, theirs, exact, name):
+    """Each number of either program within the rounding bound of the exact one."""
+    assert ours.shape == theirs.shape == exact.shape, name
+    assert ours.dtype == theirs.dtype == np.float64, name
+    for mine, other, true in zip(ours.flat, theirs.flat, exact.flat, strict=True):
+        bound = true if isinstance(true, Sized) else Sized.of(true)
+        assert bound.contains(mine), f"{name}: {mine} is not {bound.value}"
+        assert bound.contains(other), f"{name}: PyTorch's {other} is not {bound.value}"
+
+
+def window_sums(x, layer, outside):
+    """The sum of each window, and how many places it counts, where PyTorch has no padding this wide."""
+    down, across = layer.padding
+    margins = (across, across, down, down)
+    counted = functional.pad(torch.ones_like(x), margins, value=outside)
+    return (
+        functional.avg_pool2d(each, layer.size, layer.stride, divisor_override=1)
+        for each in (functional.pad(x, margins), counted)
+    )
+
+
+def mean_pool(layer, x):
+    if all(2 * padding <= size for padding, size in zip(layer.padding, layer.size, strict=True)):
+        return functional.avg_pool2d(x, layer.size, layer.stride, layer.padding, count_include_pad=layer.count_padding)
+    total, count = window_sums(x, layer, outside=1.0 if layer.count_padding else 0.0)
+    return total / count
+
+
+def in_torch(layer, x, w=None, b=None):
+    """The layer's forward pass as PyTorch has it."""
+    match layer:
+        case Conv():
+            y = functional.conv2d(x, w, b, layer.stride, layer.padding, layer.dilation, layer.groups)
+            return in_torch(layer.activation, y) if layer.activation else y
+        case Dense():
+            y = functional.linear(x, w, b)
+            return in_torch(layer.activation, y) if layer.activation else y
+        case Flatten():
+            return x.flatten(1)
+        case MaxPool() | L2Pool():
+            (down, across), is_largest = layer.padding, isinstance(layer, MaxPool)
+            x = functional.pad(x, (across, across, down, down), value=-torch.inf if is_largest else 0.0)
+            if is_largest:
+                return functional.max_pool2d(x, layer.size, layer.stride)
+            return functional.lp_pool2d(x, 2, layer.size, layer.stride)
+        case MeanPool():
+            return mean_pool(layer, x)
+        case ReLU():
+            return functional.relu(x)
+        case LeakyReLU():
+            return functional.leaky_relu(x, layer.slope)
+        case Sigmoid():
+            return torch.sigmoid(x)
+        case Tanh():
+            return torch.tanh(x)
+        case Softmax():
+            return torch.softmax(x, 1)
+    raise NotImplementedError(f"PyTorch's twin of {layer} is not written here")
+
+
+def leaf(array):
+    return torch.tensor(np.ascontiguousarray(array), requires_grad=True)
+
+
+def check_against_torch(layer, shape, draw):
+    rng = np.random.default_rng(0)
+    ours, arrays = alone(layer, shape, "float64")
+    exact, twins = alone(layer, shape, object)
+    given = {name: draw(rng, arrays[name].shape, "float64") for name in points(ours)}
+    dy = draw(rng, arrays["y"].shape, "float64")
+    with decimal.localcontext(prec=DIGITS):
+        run_through(ours, arrays, given, dy)
+        run_through(exact, twins, {name: sized(array) for name, array in given.items()}, sized(dy))
+        (name,) = ours.net.steps
+        leaves = {point: leaf(getattr(ours[name], point)) for point in points(ours)}
+        y = in_torch(layer, **leaves)
+        y.backward(torch.tensor(np.ascontiguousarray(ours[name].dy)))
+        found = {"y": y.detach().numpy()} | {"d" + point: each.grad.numpy() for point, each in leaves.items()}
+        for each in results(ours):
+            assert_both_within_the_bound(getattr(ours[name], each), found[each], getattr(exact[name], each), each)
+
+
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+def test_layers(layer, shape):
+    check_against_torch(layer, shape, normals)
+
+
+@pytest.mark.parametrize(("layer", "shape"), [row for row in CASES if not isinstance(row[0], SMOOTH)], ids=str)
+def test_layers_on_ties_and_zeros(layer, shape):
+    """Quarters make ties in pools and sums of exactly 0: both give the tie to the same pixel, and 0 the same slope."""
+    check_against_torch(layer, shape, quarters)
+
+
+@pytest.mark.parametrize(("layer", "shape"), list(itertools.islice(exhaustive(1), 0, None, 20)), ids=str)
+def test_sampled_settings(layer, shape):
+    check_against_torch(layer, shape, normals)
+
+
+IMAGES, OUTPUTS = 6, 5
+
+
+def shares(rng):
+    """Soft targets: some exactly 0, each image's sum 1 up to rounding."""
+    drawn = rng.integers(0, 4, (IMAGES, OUTPUTS)) + np.eye(IMAGES, OUTPUTS)
+    return drawn / drawn.sum(1, keepdims=True)
+
+
+def labels(rng):
+    return rng.integers(0, OUTPUTS, IMAGES)
+
+
+def values(rng):
+    return rng.normal(size=(IMAGES, OUTPUTS))
+
+
+def probabilities(rng):
+    return rng.dirichlet(np.ones(OUTPUTS), IMAGES)
+
+
+def half_squared_error(x, target):
+    return functional.mse_loss(x, target, reduction="sum") / 2 / len(x)
+
+
+def cross_entropy_of_probabilities(x, target):
+    if target.ndim == 1:
+        return functional.nll_loss(x.log(), target)
+    return -(target * x.log()).sum(1).mean()
+
+
+LOSSES = [
+    (SoftmaxCrossEntropy(), functional.cross_entropy, values, (labels, shares)),
+    (CrossEntropy(), cross_entropy_of_probabilities, probabilities, (labels, shares)),
+    (MeanSquaredError(), functional.mse_loss, values, (values,)),
+    (HalfSquaredError(), half_squared_error, values, (values,)),
+]
+
+
+@pytest.mark.parametrize(
+    ("loss", "theirs", "draw", "aim"),
+    [(loss, theirs, draw, aim) for loss, theirs, draw, aims in LOSSES for aim in aims],
+    ids=lambda each: getattr(each, "__name__", str(each)),
+)
+def test_losses(loss, theirs, draw, aim):
+    """The batch's loss and the error it sends back; Flatten of one axis hands the scores on as they are."""
+    rng = np.random.default_rng(0)
+    scores, targets = draw(rng), aim(rng)
+    run = Network(Flatten(), input=(OUTPUTS,), dtype="float64").run(scores, targets, loss)
+    x = leaf(scores)
+    value = theirs(x, torch.tensor(targets))
+    value.backward()
+    with decimal.localcontext(prec=DIGITS):
+        is_label = targets.dtype.kind == "i"
+        exact = Network(Flatten(), input=(OUTPUTS,), dtype=object)
+        exact = exact.run(sized(scores), targets if is_label else sized(targets), loss)
+        # Ours is the mean of the images' losses, taken here; the exact one adds the same terms with the same weights.
+        mean = (run["loss"].y * run["loss"].weight).sum(keepdims=True)
+        true = np.array([sum(exact["loss"].y * Fraction(1, IMAGES))])
+        assert_both_within_the_bound(mean, value.detach().numpy().reshape(1), true, "loss")
+        assert_both_within_the_bound(run["loss"].dx, x.grad.numpy(), exact["loss"].dx, "dx")
+
+
+OPTIMISERS = [
+    (SGD(rate=0.1, momentum=0.0), torch.optim.SGD, {"lr": 0.1}),
+    (SGD(rate=0.1, momentum=0.9), torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+    (SGD(rate=0.1, momentum=0.9, nesterov=True), torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    (SGD(rate=0.1, momentum=0.0, decay=0.2), torch.optim.SGD, {"lr": 0.1, "weight_decay": 0.2}),
+    (
+        SGD(rate=0.1, momentum=0.8, nesterov=True, decay=0.2),
+        torch.optim.SGD,
+        {"lr": 0.1, "momentum": 0.8, "nesterov": True, "weight_decay": 0.2},
+    ),
+    (Adam(rate=0.1), torch.optim.Adam, {"lr": 0.1}),
+    (
+        Adam(rate=0.1, fading=0.8, fading_square=0.9, epsilon=0.5, decay=0.2),
+        torch.optim.Adam,
+        {"lr": 0.1, "betas": (0.8, 0.9), "eps": 0.5, "weight_decay": 0.2},
+    ),
+    (AdamW(rate=0.1), torch.optim.AdamW, {"lr": 0.1}),
+    (AdamW(rate=0.1, decay=0.3), torch.optim.AdamW, {"lr": 0.1, "weight_decay": 0.3}),
+]
+
+
+@pytest.mark.parametrize(("optimiser", "kind", "settings"), OPTIMISERS, ids=str)
+def test_optimisers(optimiser, kind, settings):
+    """The parameters after each of several steps on random slopes, within the bound of the same nest run exactly."""
+    rng, size, steps = np.random.default_rng(0), 20, 6
+    begin = rng.normal(size=size)
+    ours = {name: np.zeros(size) for name in ("w", "dw", *optimiser.slots)}
+    exact = {name: np.zeros(size, object) for name in ours}
+    ours["w"][:], exact["w"][:] = begin, sized(begin)
+    parameter = leaf(begin)
+    theirs = kind([parameter], **settings)
+    with decimal.localcontext(prec=DIGITS):
+        for step in range(steps):
+            slope = rng.normal(size=size)
+            ours["dw"][:], exact["dw"][:], parameter.grad = slope, sized(slope), torch.tensor(slope)
+            known = optimiser.settings() | optimiser.now(step, 1.0)
+            for arrays, number in ((ours, float), (exact, Sized.of)):
+                numbers = {name: number(each) if isinstance(each, float) else each for name, each in known.items()}
+                bind(optimiser.update, optimiser, numbers | arrays)()
+            theirs.step()
+            assert_both_within_the_bound(ours["w"], parameter.detach().numpy(), exact["w"], f"step {step}")
+
+
+LENETS = {
+    "tanh and mean pools": [
+        *(Conv(6, size=5, padding=2), Tanh(), MeanPool(2), Conv(16, size=5), Tanh(), MeanPool(2), Flatten()),
+        *(Dense(120), Tanh(), Dense(84), Tanh(), Dense(10)),
+    ],
+    "relu and max pools": [
+        *(Conv(6, size=5, padding="same", activation=ReLU()), MaxPool(2), Conv(16, size=5), ReLU(), MaxPool(2)),
+        *(Flatten(), Dense(120, activation=ReLU()), Dense(84), ReLU(), Dense(10)),
+    ],
+}
+
+
+@pytest.mark.parametrize("layers", LENETS.values(), ids=list(LENETS))
+def test_a_whole_lenet(layers):
+    """Same weights, same images: the loss and every parameter's gradient.
+
+    The tolerance is measured on the network itself: its float32 run is off by as much as rounding to 24 bits costs it,
+    and rounding to 53 bits costs 2^29 times less. An order of adding n numbers can cost n roundings where another costs
+    √n (Higham, 2002, §4.2), so that much more is allowed, for the longest sum: the bias of the first layer.
+    """
+    rng, count = np.random.default_rng(0), 4
+    images, labels = rng.random((count, 1, 28, 28)).astype("float32"), rng.integers(0, 10, count)
+    double, single = (Network(*layers, input=(1, 28, 28), dtype=dtype, seed=3) for dtype in ("float64", "float32"))
+    double.parameters[:] = single.parameters
+    ours, coarse = double.run(images, labels), single.run(images, labels)
+    leaves = {name: leaf(array) for name, array in double.arrays.items()}
+    y = torch.tensor(images, dtype=torch.float64)
+    for step in double.steps.values():
+        y = in_torch(step.layer, y, **{name: leaves[f"{step.name}.{name}"] for name in step.weights})
+    value = functional.cross_entropy(y, torch.tensor(labels))
+    value.backward()
+    slack = (28 * 28 * count) ** 0.5
+    pairs = {"loss": (ours["loss"].y.mean(), coarse["loss"].y.astype("float64").mean(), value.detach().numpy())}
+    for whole, each in leaves.items():
+        name, _, point = whole.partition(".")
+        pairs[whole] = (getattr(ours[name], "d" + point), getattr(coarse[name], "d" + point), each.grad.numpy())
+    assert len(pairs) == 11
+    for name, (mine, rough, other) in pairs.items():
+        tolerance = slack * np.abs(mine - rough).max() / 2**29
+        assert 0 < tolerance < np.abs(other).max() * 1e-10, name  # or it would not tell right from wrong
+        assert np.abs(mine - other).max() <= tolerance, name
