@@ -39,7 +39,8 @@ class Dual:
         return Dual(quotient, (self.slope - quotient * other.slope) / other.value)
 
     def __rtruediv__(self, other: Any) -> "Dual":
-        return self._lift(other).__truediv__(self)
+        lifted: Dual = self._lift(other)
+        return lifted / self
 
     def __neg__(self) -> "Dual":
         return Dual(-self.value, -self.slope)
@@ -115,7 +116,8 @@ class Sized:
         return Sized(value, size, self.steps + other.steps + 1)
 
     def __rtruediv__(self, other: Any) -> "Sized":
-        return self._lift(other).__truediv__(self)
+        lifted: Sized = self._lift(other)
+        return lifted / self
 
     def __neg__(self) -> "Sized":
         return Sized(-self.value, self.size, self.steps)

@@ -50,8 +50,7 @@ class Record:
     @classmethod
     def kinds(cls) -> dict[str, type[Self]]:
         """Every kind of this family by name."""
-        every: list[type[Self]] = list(_family(cls))
-        return {each.__name__: each for each in every}
+        return {kind.__name__: kind for kind in _family(cls)}
 
     @classmethod
     def from_json(cls, text: Any) -> Self:

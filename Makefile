@@ -1,0 +1,71 @@
+# Every command a developer needs; continuous integration calls these and nothing else.
+# Each virtual environment is made when it is first needed, and again when pyproject.toml changes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test lint check-types test-torch test-bounds test-plain test-exhaustive test-mnist bench docs format size clean
+
+demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
+	$(BIN)/plaingrad train --data digits
+
+test: .venv/test lint  ## everything that is checked on every change
+	$(PYTEST)
+
+lint: .venv/test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+test-torch: .venv/torch  ## agreement with PyTorch, layer by layer
+	$(PYTEST) -m torch
+
+test-bounds: .venv/test  ## the laws once more, with every index of every compiled nest checked
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_loss.py tests/test_network.py
+
+test-plain: .venv-plain/test  ## the laws once more where Numba is not installed
+	.venv-plain/bin/python -m pytest tests/test_layers.py tests/test_loss.py tests/test_network.py
+
+test-exhaustive: .venv/test  ## thousands of settings, dozens of kills: minutes
+	$(PYTEST) -m exhaustive
+
+test-mnist: .venv/test  ## the accuracies promised on MNIST: minutes
+	$(PYTEST) -m mnist
+
+bench: .venv/torch  ## side by side with PyTorch; writes docs/benchmarks.md
+	$(BIN)/python benchmarks/speed.py
+
+docs: .venv/test  ## run every block of the docs and write down what it prints
+	$(BIN)/python scripts/run_docs.py --write
+
+format: .venv/test
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+size:  ## lines in each file
+	@find src -name '*.py' | xargs wc -l | sort -n
+
+clean:
+	rm -rf .venv .venv-plain .pytest_cache .mypy_cache .ruff_cache
+
+.venv/demo: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group test --group lint
+	@touch $@
+
+.venv/torch: .venv/test
+	$(BIN)/python -m pip install --quiet --group torch
+	@touch $@
+
+.venv-plain/test: pyproject.toml
+	test -x .venv-plain/bin/python || $(PYTHON) -m venv .venv-plain
+	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv-plain/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-plain/bin/python -m pip install --quiet 'numpy>=2' safetensors click rich --group test
+	@touch $@
