@@ -72,9 +72,9 @@ class Record:
 
 
 def _family(cls: type) -> Iterator[Any]:
-    for each in cls.__subclasses__():
-        yield each
-        yield from _family(each)
+    for kind in cls.__subclasses__():
+        yield kind
+        yield from _family(kind)
 
 
 def _plain(value: Any) -> Any:

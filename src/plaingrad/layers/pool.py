@@ -1,4 +1,8 @@
-"""Pooling: each window of the image becomes one value. A window at the edge holds the real pixels under it."""
+"""Pooling: each window of the image becomes one value. A window at the edge holds the real pixels under it.
+
+Both outcomes of a comparison are at hand before it chooses, and one is stored in any case: a load or a store that
+depends on a comparison is a branch, and one that goes either way at random costs ten times as much.
+"""
 
 from math import prod
 from typing import Any
@@ -28,9 +32,11 @@ def maxpool_forward(x, y, winner, height, width, down, top, *, step, left, lanes
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            if x[c, u, v * lanes + n] > y[c, i, j * lanes + n]:
-                                y[c, i, j * lanes + n] = x[c, u, v * lanes + n]
-                                winner[c, i, j * lanes + n] = u * columns + v
+                            value, best = x[c, u, v * lanes + n], y[c, i, j * lanes + n]
+                            place = winner[c, i, j * lanes + n]
+                            wins = value > best
+                            winner[c, i, j * lanes + n] = u * columns + v if wins else place
+                            y[c, i, j * lanes + n] = value if wins else best
 
 
 @loops
@@ -47,8 +53,10 @@ def maxpool_backward(dy, winner, dx, height, width, down, top, *, step, left, la
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            if winner[c, i, j * lanes + n] == u * columns + v:
-                                dx[c, u, v * lanes + n] += dy[c, i, j * lanes + n]
+                            before = dx[c, u, v * lanes + n]
+                            after = before + dy[c, i, j * lanes + n]
+                            won = winner[c, i, j * lanes + n] == u * columns + v
+                            dx[c, u, v * lanes + n] = after if won else before
 
 
 @loops
@@ -117,10 +125,10 @@ def l2pool_backward(dy, x, y, dx, height, width, down, top, *, step, left, lanes
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
+                            total = dx[c, u, v * lanes + n]
                             if y[c, i, j * lanes + n] > 0:
-                                dx[c, u, v * lanes + n] += (
-                                    dy[c, i, j * lanes + n] * x[c, u, v * lanes + n] / y[c, i, j * lanes + n]
-                                )
+                                total += dy[c, i, j * lanes + n] * x[c, u, v * lanes + n] / y[c, i, j * lanes + n]
+                            dx[c, u, v * lanes + n] = total
 
 
 class Pool(Layer):

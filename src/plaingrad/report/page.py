@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from plaingrad.data.dataset import Dataset
 from plaingrad.errors import DataError, MissingError
 from plaingrad.network import Network
-from plaingrad.report.pictures import curves, first_of, kernels, maps, photograph, pixel_range, shape_text
+from plaingrad.report.pictures import curves, kernels, maps, photograph, pixel_range, shape_text
 
 Array = NDArray[Any]
 
@@ -206,13 +206,14 @@ def class_table(counts: Array, classes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def bars(shares: Array, truth: int, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The probabilities of one image; of many classes, the likeliest."""
+    """The probabilities of one image; of many classes, the likeliest, and the true one at any rate."""
     order = np.arange(len(shares))
     if len(shares) > BARS:
         order = np.argsort(-np.nan_to_num(shares, nan=-1.0), kind="stable")[:BARS]
+        order[-1] = truth if truth not in order else order[-1]
     rows = [{"name": classes[at], "share": float(shares[at]), "is_true": int(at) == truth} for at in order]
-    left_out = first_of(len(rows), len(shares), "classes").replace("first", "likeliest")
-    return {"truth": classes[truth], "bars": rows, "bars_note": left_out}
+    left_out = f"Of {len(shares):,} classes the likeliest and the true one are shown."
+    return {"truth": classes[truth], "bars": rows, "bars_note": left_out if len(rows) < len(shares) else ""}
 
 
 def mistakes(test: Dataset, shares: Array, answers: Array, low: float, high: float) -> dict[str, Any]:

@@ -259,7 +259,9 @@ def curve(title: str, epochs: Array, lines: dict[str, Array], theme: str) -> str
     else:
         axes.set_ylim(0, float(reached.max(initial=0)) * 1.05 or 1)
     if len(lines) > 1:
-        axes.legend(frameon=False, labelcolor=ink, fontsize=10.5)
+        axes.legend(
+            loc=f"{'lower' if title == 'Accuracy' else 'upper'} right", frameon=False, labelcolor=ink, fontsize=10.5
+        )
     axes.set_xlabel("epoch", color=ink, fontsize=10.5)
     axes.tick_params(colors=ink, labelsize=10.5, length=0)
     axes.grid(color=grid, linewidth=0.8)

@@ -1,0 +1,239 @@
+"""Optimisers against the textbook's recurrences, and schedules by their laws."""
+
+import decimal
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from plaingrad.errors import SettingError
+from plaingrad.exact import decimals, fractions
+from plaingrad.layer import bind
+from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+
+SIZE, STEPS, DIGITS = 6, 5, 50
+
+
+@pytest.fixture(params=range(3), ids="seed{}".format)
+def rng(request):
+    return np.random.default_rng(request.param)
+
+
+class Bench:
+    """An optimiser and the arrays it works on."""
+
+    def __init__(self, optimiser, w, number):
+        self.optimiser, self.number, self.done = optimiser, number, 0
+        self.arrays = {name: np.array([number(0)] * len(w), w.dtype) for name in ("w", "dw", *optimiser.slots)}
+        self.arrays["w"][:] = w
+
+    def step(self, slope, factor=1.0):
+        """One step down `slope`; the parameters after it."""
+        self.arrays["dw"][:] = slope
+        known = self.optimiser.settings() | self.optimiser.now(self.done, factor)
+        known = {name: self.number(value) if isinstance(value, float) else value for name, value in known.items()}
+        bind(self.optimiser.update, self.optimiser, known | self.arrays)()
+        self.done += 1
+        return self.arrays["w"].copy()
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.25])
+@pytest.mark.parametrize("momentum", [0.0, 0.75])
+def test_momentum_is_the_heavy_ball(momentum, decay, rng):
+    """w' = w - rate · slope + momentum · (w - the w before), as Polyak wrote it; in fractions, with ==."""
+    rate, before = Fraction(1, 8), None
+    bench = Bench(SGD(rate=0.125, momentum=momentum, decay=decay), now := fractions(rng, (SIZE,)), Fraction)
+    for _ in range(STEPS):
+        slope = fractions(rng, (SIZE,))
+        pushed = 0 if before is None else Fraction(momentum) * (now - before)
+        before, now = now, now - rate * (slope + Fraction(decay) * now) + pushed
+        assert bench.step(slope).tolist() == now.tolist()
+    assert (now != before).any()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.75])
+def test_nesterov_takes_the_slope_one_step_ahead(momentum, rng):
+    """velocity' = momentum · velocity - rate · slope(point + momentum · velocity), point' = point + velocity'.
+
+    So Sutskever and others (2013) write it. The parameters kept here are the place ahead. On a bowl ½ c w², in fractions.
+    """
+    rate, momentum_, bowl = Fraction(1, 8), Fraction(momentum), fractions(rng, (SIZE,))
+    point, velocity = fractions(rng, (SIZE,)), Fraction(0)
+    bench = Bench(SGD(rate=0.125, momentum=momentum, nesterov=True), point, Fraction)
+    for _ in range(STEPS):
+        velocity = momentum_ * velocity - rate * bowl * (point + momentum_ * velocity)
+        point = point + velocity
+        assert bench.step(bowl * bench.arrays["w"]).tolist() == (point + momentum_ * velocity).tolist()
+
+
+def test_a_schedule_scales_the_rate(rng):
+    """A factor on the rate is the rate times it; the velocity does not know of it."""
+    w, slopes = fractions(rng, (SIZE,)), fractions(rng, (STEPS, SIZE))
+    scheduled, set_ = Bench(SGD(rate=0.5), w, Fraction), Bench(SGD(rate=0.5), w, Fraction)
+    for number, slope in enumerate(slopes):
+        set_.optimiser = SGD(rate=0.5 / 2**number)
+        assert scheduled.step(slope, 1 / 2**number).tolist() == set_.step(slope).tolist()
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+@pytest.mark.parametrize("decay", [0.0, 0.25])
+def test_adam_is_the_textbook_s(kind, decay, rng):
+    """Algorithm 1 of Kingma and Ba, and algorithm 2 of Loshchilov and Hutter, to 50 digits.
+
+    All settings are dyadic, so that 1 - fading^t is no rounded number.
+    """
+    settings = {"rate": 0.125, "fading": 0.5, "fading_square": 0.75, "epsilon": 2.0**-10, "decay": decay}
+    rate, fading, fading_square, epsilon, decay = map(Decimal, settings.values())
+    mean = square = np.zeros(SIZE, object)
+    with decimal.localcontext(prec=DIGITS):
+        bench = Bench(kind(**settings), w := decimals(rng, (SIZE,)), Decimal)
+        for step in range(1, STEPS + 1):
+            slope = decimals(rng, (SIZE,))
+            found = bench.step(slope, 0.5)
+            whole = slope + decay * w if kind is Adam else slope
+            mean = fading * mean + (1 - fading) * whole
+            square = fading_square * square + (1 - fading_square) * whole * whole
+            root = np.frompyfunc(Decimal.sqrt, 1, 1)(square / (1 - fading_square**step))
+            shrunk = rate / 2 * decay * w if kind is AdamW else 0
+            w = w - shrunk - rate / 2 * (mean / (1 - fading**step)) / (root + epsilon)
+            # a hundred operations, each right to the last of 50 digits; a root of nearly 0 loses half of them at most,
+            # and does not here: slopes are tenths, so their squares are 0 or at least 1/100
+            assert max(abs(found - w)) < Decimal(10) ** (10 - DIGITS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_without_a_slope_only_decay_moves(dtype, rng):
+    """SGD and Adam without decay leave every bit; AdamW shrinks by 1 - rate · decay, in three roundings a step."""
+    w = rng.normal(size=SIZE).astype(dtype)
+    number = np.dtype(dtype).type
+    for optimiser in (SGD(rate=0.1), SGD(rate=0.1, nesterov=True), Adam(rate=0.1), AdamW(rate=0.1, decay=0.0)):
+        bench = Bench(optimiser, w, number)
+        for _ in range(STEPS):
+            np.testing.assert_array_equal(bench.step(0), w, err_msg=str(optimiser))
+    bench, share = Bench(AdamW(rate=0.1, decay=0.5), w, number), Fraction(float(number(0.1 * 0.5)))
+    unit = Fraction(float(np.finfo(dtype).eps)) / 2
+    for _ in range(STEPS):
+        before, after = bench.arrays["w"].copy(), bench.step(0)
+        assert (abs(after) < abs(before)).all()
+        for one, other in zip(before.tolist(), after.tolist(), strict=True):
+            bound = 3 * unit / (1 - 3 * unit) * abs(Fraction(one)) * (1 + share)
+            assert abs(Fraction(other) - (1 - share) * Fraction(one)) <= bound
+
+
+@pytest.mark.parametrize("optimiser", [SGD(decay=0.25), Adam(decay=0.25)], ids=str)
+def test_decay_pulls_to_zero(optimiser):
+    bench = Bench(optimiser, np.array([1.0, -1.0]), float)
+    high, low = bench.step(0)
+    assert 0 < high < 1
+    assert high == -low
+
+
+LENGTHS = (1, 2, 3, 7, 10, 100, 1001)
+SCHEDULES = (
+    *(Constant(), StepDecay(), StepDecay(every=2, factor=0.3), Cosine(), Cosine(floor=0.1)),
+    *(OneCycle(), OneCycle(warmup=0.5, first=0.2, last=0.1), OneCycle(warmup=0), OneCycle(warmup=1)),
+)
+
+
+def factors(schedule, steps, per_epoch=3):
+    return [schedule(step, steps, per_epoch) for step in range(steps)]
+
+
+def test_every_kind_is_tested():
+    assert set(Schedule.kinds()) == {type(each).__name__ for each in SCHEDULES}
+    assert set(Optimiser.kinds()) == {"SGD", "Adam", "AdamW"}
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_a_factor_is_a_share_of_the_rate(schedule, steps):
+    """Also past the end, where a resumed run may come. Never above 1."""
+    for step in range(steps + 5):
+        factor = schedule(step, steps, 3)
+        assert isinstance(factor, float)
+        assert 0 <= factor <= 1
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+def test_constant_is_constant(steps):
+    assert set(factors(Constant(), steps)) == {1.0}
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+@pytest.mark.parametrize(("every", "factor", "per_epoch"), [(1, 0.5, 3), (2, 0.3, 3), (3, 1.0, 1), (1, 0.1, 5)])
+def test_step_decay_falls_at_the_end_of_epochs(every, factor, per_epoch, steps):
+    """From 1, level within `every` epochs, then times `factor`."""
+    found = factors(StepDecay(every, factor), steps, per_epoch)
+    stair = every * per_epoch
+    assert found[0] == 1
+    assert all(found[step] == found[step - step % stair] for step in range(steps))
+    # each is a power of the factor, right within a rounding, and so is the product here: three roundings, γ(3)
+    for step in range(stair, steps):
+        assert found[step] == pytest.approx(found[step - stair] * factor, rel=3 * 2**-53 / (1 - 3 * 2**-53), abs=0)
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+@pytest.mark.parametrize("floor", [0.0, 0.125, 1.0])
+def test_cosine_falls_from_the_full_rate_to_its_floor(floor, steps):
+    """Both ends are exact; one step alone is at the full rate; past the end it stays at the floor."""
+    found = factors(Cosine(floor), steps)
+    assert found[0] == 1
+    assert found == sorted(found, reverse=True)
+    if steps > 1:
+        assert found[-1] == floor
+        assert Cosine(floor)(steps + 3, steps, 3) == floor
+    if steps > 3 and floor < 1:
+        assert found[0] - found[1] < found[1] - found[2]  # level at first
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+@pytest.mark.parametrize("cycle", [each for each in SCHEDULES if isinstance(each, OneCycle)], ids=str)
+def test_one_cycle_rises_and_falls(cycle, steps):
+    """Up while below `warmup` of the way, then down, and the last step is at `last`, however few steps there are."""
+    found = factors(cycle, steps)
+    top = cycle.warmup * (steps - 1)
+    peak = found.index(max(found))
+    assert abs(peak - top) < 1
+    assert found[: peak + 1] == sorted(found[: peak + 1])
+    assert found[peak:] == sorted(found[peak:], reverse=True)
+    if top == int(top) and steps > 1:
+        assert found[int(top)] == 1
+    if steps > 1 and cycle.warmup > 0:
+        assert found[0] == cycle.first
+    if steps > 1 and cycle.warmup < 1:
+        assert found[-1] == cycle.last
+        assert cycle(steps + 3, steps, 3) == cycle.last
+
+
+NAN, INFINITY = float("nan"), float("inf")
+WRONG = [
+    *((kind, "rate", value) for kind in (SGD, Adam, AdamW) for value in (0, 0.0, -0.1, INFINITY, NAN, "0.1", None)),
+    *((SGD, "momentum", value) for value in (1, 1.0, -0.5, NAN, INFINITY, "0.9", None)),
+    *((kind, "decay", value) for kind in (SGD, Adam, AdamW) for value in (-1e-9, 1, NAN, "0.1")),
+    *(
+        (kind, name, value)
+        for kind in (Adam, AdamW)
+        for name in ("fading", "fading_square")
+        for value in (1, -0.1, NAN)
+    ),
+    *((kind, "epsilon", value) for kind in (Adam, AdamW) for value in (0, -1e-8, NAN, INFINITY)),
+    (SGD, "nesterov", "yes"),
+    *((StepDecay, "every", value) for value in (0, -1, 1.5, None)),
+    *((StepDecay, "factor", value) for value in (0, -0.5, 1.5, NAN, "0.5")),
+    *((Cosine, "floor", value) for value in (-0.1, 1.1, NAN, "0")),
+    *((OneCycle, name, value) for name in ("warmup", "first", "last") for value in (-0.1, 1.1, NAN, "0")),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), WRONG)
+def test_a_wrong_setting_is_named(kind, name, value):
+    """One line: who, what it got, what it needs."""
+    with pytest.raises(SettingError, match=rf"^{kind.__name__} got {name}={value!r}; [^\n]*\b{name}\b[^\n]*$"):
+        kind(**{name: value})
+
+
+@pytest.mark.parametrize("record", [*SCHEDULES, SGD(nesterov=True), Adam(), AdamW(decay=0.5)], ids=str)
+def test_settings_travel_as_json(record):
+    family = Schedule if isinstance(record, Schedule) else Optimiser
+    assert family.from_json(record.to_json()) == record
