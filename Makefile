@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint check-types test-torch test-bounds test-plain test-exhaustive test-mnist bench docs format size clean
+.PHONY: demo test lint check-types test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy docs format size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -35,6 +35,9 @@ test-mnist: .venv/test  ## the accuracies promised on MNIST: minutes
 
 bench: .venv/torch  ## side by side with PyTorch; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/speed.py
+
+accuracy: .venv/demo  ## train every built-in model, three seeds each; writes docs/accuracy.md (MNIST=DIR for MNIST's files)
+	$(BIN)/python benchmarks/accuracy.py $(if $(MNIST),--mnist $(MNIST))
 
 docs: .venv/test  ## run every block of the docs and write down what it prints
 	$(BIN)/python scripts/run_docs.py --write

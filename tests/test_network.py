@@ -1,4 +1,4 @@
-"""Networks and runs: shapes are proved, quantities are read by name, and what a shard computes does not depend on how."""
+"""Networks and runs: shapes are proved, quantities are read by name, and an image counts for itself in any shard."""
 
 import json
 from decimal import Decimal
@@ -138,6 +138,8 @@ WRONG_SETTINGS = {
     "dilation": [lambda: Conv(2, dilation=0)],
     "groups": [lambda: Conv(4, groups=0), lambda: Conv(4, groups=3), lambda: Conv(4, groups=(2, 2))],
     "activation": [lambda: Conv(4, activation=Tanh()), lambda: Dense(4, activation=ReLU)],
+    "bias": [lambda: Conv(4, bias="no"), lambda: Dense(4, bias=None)],
+    "count_padding": [lambda: MeanPool(2, count_padding="no")],
     "start": [lambda: Conv(4, start=ReLU()), lambda: Dense(4, start="He")],
     "units": [lambda: Dense(0), lambda: Dense(1.0), lambda: Dense((2, 3)), lambda: Dense(None)],
     "slope": [lambda: LeakyReLU(0), lambda: LeakyReLU(1), lambda: LeakyReLU(float("nan")), lambda: LeakyReLU("0.1")],
@@ -323,7 +325,7 @@ def test_bytes_count_in_255ths_in_an_exact_network_too():
 
 @pytest.mark.parametrize("kind", ["uint8", "int8", "int64"])
 def test_an_exact_network_is_exact_on_whole_numbers(kind):
-    """Sums do not wrap around at the end of the pixels' type, and quotients are no floats: 100 shared out among three."""
+    """Sums do not wrap around at the end of the pixels' type, and quotients are no floats: 100 shared out by three."""
     net = Network(MeanPool(2), MeanPool((1, 3)), Flatten(), input=(1, 2, 6), dtype=object)
     images = np.zeros((1, 1, 2, 6), kind)
     images[0, 0, :, :2] = 100
@@ -370,7 +372,7 @@ def test_empty_lanes_add_nothing_to_a_gradient():
 
 
 def test_nothing_of_a_former_shard_remains():
-    """A run that held 32 other images has the same bits for 5 as a fresh one, with classes and with values as targets."""
+    """A run that held 32 other images has the bits of a fresh one for 5, with classes and with values as targets."""
     net, (images, labels), (others, other_labels) = small(), images_and_labels(5), images_and_labels(LANES, seed=1)
     for targets, other_targets in ((labels, other_labels), (np.eye(CLASSES)[labels], np.eye(CLASSES)[other_labels])):
         fresh, used = net.run(images, targets), net.run(others, other_targets)

@@ -56,7 +56,7 @@ def test_momentum_is_the_heavy_ball(momentum, decay, rng):
 def test_nesterov_takes_the_slope_one_step_ahead(momentum, rng):
     """velocity' = momentum · velocity - rate · slope(point + momentum · velocity), point' = point + velocity'.
 
-    So Sutskever and others (2013) write it. The parameters kept here are the place ahead. On a bowl ½ c w², in fractions.
+    So Sutskever and others (2013) write it. Kept here is the place ahead. On a bowl ½ c w², in fractions.
     """
     rate, momentum_, bowl = Fraction(1, 8), Fraction(momentum), fractions(rng, (SIZE,))
     point, velocity = fractions(rng, (SIZE,)), Fraction(0)

@@ -35,7 +35,7 @@ from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, Sof
 from plaingrad.models import model
 from plaingrad.network import Network, Run
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
-from plaingrad.trainer import Event, Trainer, train
+from plaingrad.trainer import Event, Trainer, score, train
 
 __all__ = [
     "SGD",
@@ -86,5 +86,6 @@ __all__ = [
     "image_folder",
     "mnist",
     "model",
+    "score",
     "train",
 ]

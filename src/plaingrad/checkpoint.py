@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.errors import CheckpointError, PlaingradError
+from plaingrad.errors import CheckpointError
 from plaingrad.loops import Array
 from plaingrad.network import Network
 
@@ -35,10 +35,11 @@ def write_safely(path: pathlib.Path, content: bytes) -> None:
         temporary.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise CheckpointError(f"cannot write {path}: {reason}. What was saved there before is untouched") from error
+    finally:  # Ctrl-C comes through here too
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -56,9 +57,9 @@ def _flush_folder(folder: pathlib.Path) -> None:
             os.close(handle)
 
 
-def _digest(arrays: dict[str, Array]) -> str:
-    """SHA-256 over names, shapes, types and bytes: a damaged file has the right size but not the right digest."""
-    digest = hashlib.sha256()
+def _digest(about: dict[str, Any], arrays: dict[str, Array]) -> str:
+    """SHA-256 over all that is said and kept: a damaged file has the right size but not the right digest."""
+    digest = hashlib.sha256(json.dumps(about).encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
@@ -70,13 +71,18 @@ def save(path: str | os.PathLike[str], net: Network, more: dict[str, Array] | No
     import safetensors.numpy
 
     # Contiguous copies: the library writes the memory behind a strided view, which is not its values.
-    arrays = {name: np.ascontiguousarray(array) for name, array in {**_of(net), **(more or {})}.items()}
-    about = {"format": FORMAT, "sha256": _digest(arrays), "network": net.to_json(), "facts": facts}
-    content = safetensors.numpy.save(arrays, {"plaingrad": json.dumps(about, ensure_ascii=False)})
+    arrays = {name: _plain(array) for name, array in {**_of(net), **(more or {})}.items()}
+    about: dict[str, Any] = {"format": FORMAT, "network": net.to_json(), "facts": facts}
+    about["sha256"] = _digest(about, arrays)
+    content = safetensors.numpy.save(arrays, {"plaingrad": json.dumps(about)})
     again = safetensors.numpy.load(content)
     if any(not np.array_equal(again[name], array, equal_nan=True) for name, array in arrays.items()):
         raise CheckpointError(f"cannot write {path}: the arrays read back differ from the ones in memory")
     write_safely(pathlib.Path(path), content)
+
+
+def _plain(array: Array) -> Array:
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")
 
 
 def _of(net: Network) -> dict[str, Array]:
@@ -92,8 +98,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
     try:
         content = path.read_bytes()
         arrays = safetensors.numpy.load(content)
-        with safetensors.safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
+        # From the same bytes: the file may be another one by now.
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -104,16 +110,18 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
         about = json.loads(metadata["plaingrad"])
         if about["format"] != FORMAT:
             raise CheckpointError(f"{path} has the format {about['format']!r}; this version reads {FORMAT!r}")
-        digest, described, facts = about["sha256"], about["network"], about["facts"]
-    except (KeyError, ValueError, TypeError):
+        digest, described, facts = about.pop("sha256"), about["network"], dict(about["facts"])
+    except CheckpointError:
+        raise
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise CheckpointError(
             f"{path} is a safetensors file but not a checkpoint of plaingrad; it needs the metadata {FORMAT!r}"
         ) from None
-    if _digest(arrays) != digest:
-        raise CheckpointError(f"{path} is damaged: its arrays are not the ones that were written; take another one")
+    if _digest(about, arrays) != digest:
+        raise CheckpointError(f"{path} is damaged: it does not hold what was written; take another one")
     try:
         net = Network.from_json(described, dtype=arrays["input.offset"].dtype)
-    except (PlaingradError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, MemoryError) as error:
         raise CheckpointError(f"{path} holds a network that cannot be built here: {error}") from None
     restore(net, arrays, path)
     own = _of(net)

@@ -4,6 +4,7 @@ Results go to stdout, progress and errors to stderr. Bad input is one line and e
 """
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -68,14 +69,14 @@ def train(as_json: bool, resume: str | None, **options: Any) -> None:
     from plaingrad.progress import progress
     from plaingrad.session import finish, prepare, take_up
 
-    session = take_up(resume, options) if resume else prepare(options)
+    session = prepare(options) if resume is None else take_up(resume, options)
     with progress() as session.trainer.watch:
         session.trainer.train()
     result = finish(session)
     for note in result.pop("notes"):
         click.echo(note, err=True)
     if as_json:
-        click.echo(json.dumps(result))
+        click.echo(written(result))
         return
     images = len(session.split.test)
     click.echo(
@@ -105,7 +106,7 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
 
     result = judge(run, data_name, data_dir, threads)
     if as_json:
-        click.echo(json.dumps(result))
+        click.echo(written(result))
         return
     low, high = result["interval"]
     right = round(result["accuracy"] * result["images"])
@@ -116,7 +117,7 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
     for name, share in result["classes"].items():
         click.echo(f"  {name:>12}  {'-' if share is None else f'{share:.4f}'}")
     for pair in result["confused"]:
-        click.echo(f"  {pair['true']} taken for {pair['predicted']}: {pair['times']} times")
+        click.echo(f"  {pair['true']} taken for {pair['predicted']}: {pair['times']}×")
 
 
 @cli.command()
@@ -132,7 +133,7 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
 
     results = name_images(run, images)
     if as_json:
-        click.echo(json.dumps({"predictions": results}))
+        click.echo(written({"predictions": results}))
         return
     for result in results:
         others = ", ".join(f"{each['class']} {each['probability']:.4f}" for each in result["next"])
@@ -214,8 +215,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read stdout has left: nothing more to say, and nobody to say it to
         sys.exit(1)
+    except MemoryError as error:
+        _fail(f"plaingrad: not enough memory: {error or 'a smaller batch or network needs less'}", 2)
     except OSError as error:
         _fail(f"plaingrad: {error.filename or 'the system'}: {error.strerror or error}", 2)
+
+
+def written(result: Any) -> str:
+    """JSON of a result. JSON has no NaN and no infinity: a loss that is not finite is null."""
+    return json.dumps(_finite(result), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fail(message: str, code: int) -> None:

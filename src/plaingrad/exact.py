@@ -49,7 +49,7 @@ class Dual:
         return self + -self._lift(other)
 
     def __rsub__(self, other: Any) -> "Dual":
-        return self.__neg__() + other
+        return self.__neg__().__add__(other)
 
     def __gt__(self, other: Any) -> bool:
         return bool(self.value > self._lift(other).value)
@@ -126,7 +126,7 @@ class Sized:
         return self + -self._lift(other)
 
     def __rsub__(self, other: Any) -> "Sized":
-        return self.__neg__() + other
+        return self.__neg__().__add__(other)
 
     def __gt__(self, other: Any) -> bool:
         return self.value > self._lift(other).value

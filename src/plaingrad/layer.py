@@ -14,7 +14,7 @@ from plaingrad.record import Record
 Shape = tuple[int, ...]
 
 
-class Start(Record):
+class Start(Record, abstract=True):
     """Where a weight begins. Called with a generator, a shape, and how many inputs and outputs one weight joins."""
 
     def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
@@ -71,7 +71,7 @@ class Kept:
     lanes: Literal["last", "first", "none"] = "last"
 
 
-class Layer(Record):
+class Layer(Record, abstract=True):
     """Base of every layer. A subclass states its fields, its `output` shape, and its `forward` and `backward`.
 
     The nests are wired by name: `x`, `y`, `dx` and `dy` are the activations and their gradients; a name from `weights`
@@ -112,14 +112,10 @@ class Layer(Record):
 
 def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:
     """A setting given as one number or as (rows, columns), as a pair; each at least `least`."""
-    both = value if isinstance(value, tuple) else (value, value)
-    whole = len(both) == 2 and all(isinstance(each, int | np.integer) and not isinstance(each, bool) for each in both)
-    owner.require(
-        whole and min(both) >= least,
-        f"{name}={value!r}",
-        f"{name} is a whole number of at least {least}, or a pair of them (rows, columns)",
-    )
-    return int(both[0]), int(both[1])
+    rows, columns = value if isinstance(value, tuple) else (value, value)
+    needs = f"{name} is a whole number of at least {least}, or a pair of them (rows, columns)"
+    owner.require(min(rows, columns) >= least, f"{name}={value!r}", needs)
+    return int(rows), int(columns)
 
 
 def bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Callable[[], None]:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-SHARED: list[Callable[..., Any]] = []
+SHARED_FILES: set[str] = set()
+SHARED_SINCE: list[Callable[..., Any]] = []
 CACHE_LINE = 64
 
 
@@ -44,6 +45,7 @@ class Loops:
         if key not in self.known:
             code = self.plain.__code__
             positional = code.replace(co_argcount=code.co_argcount + len(values), co_kwonlyargcount=0)
+            teach_shared()
             self.known[key] = compiler()(FunctionType(positional, self.plain.__globals__, self.__name__, values))
         return self.known[key]
 
@@ -75,7 +77,8 @@ loops = Loops
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a step on single numbers that nests share. Compiled, it is laid into the nest that calls it."""
-    SHARED.append(function)
+    SHARED_FILES.add(function.__code__.co_filename)
+    SHARED_SINCE.append(function)
     return function
 
 
@@ -131,21 +134,27 @@ def cache_folder() -> pathlib.Path:
     return pathlib.Path(usual) / "plaingrad" / "compiled"
 
 
+def teach_shared() -> None:
+    """Tell Numba of every shared step it does not know yet."""
+    from numba.extending import register_jitable
+
+    while SHARED_SINCE:
+        register_jitable(SHARED_SINCE.pop())
+
+
 @functools.cache
 def compiler() -> Callable[[FunctionType], Any]:
     """Numba, taught the shared steps and what `exp`, `log`, `sqrt` and `tanh` mean for numbers."""
     import numba
     from numba.core.caching import FunctionCache, UserWideCacheLocator
     from numba.core.compiler import Compiler
-    from numba.extending import overload, register_jitable
+    from numba.extending import overload
 
     def teach(function: Callable[..., Any], number: Callable[[float], float]) -> None:
         overload(function)(lambda value: lambda value: number(value))
 
     for function, number in ((exp, math.exp), (log, math.log), (sqrt, math.sqrt), (tanh, math.tanh)):
         teach(function, number)
-    for function in SHARED:
-        register_jitable(function)
 
     class Apart(Compiler):  # type: ignore[misc]
         """Compiles knowing that no two arrays of a nest overlap: a weight then stays in a register along a row.
@@ -165,11 +174,14 @@ def compiler() -> Callable[[FunctionType], Any]:
             self._cache_path = str(cache_folder())
 
         def get_source_stamp(self) -> str:
-            own = hashlib.sha256(pathlib.Path(self._py_file).read_bytes()).hexdigest()
+            files = (path for path in map(pathlib.Path, sorted({self._py_file, *SHARED_FILES})) if path.is_file())
+            own = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
             return f"{sources()} {own} {numba.__version__} {np.__version__} {numba.config.BOUNDSCHECK}"
 
         @classmethod
         def from_function(cls, function: Any, file: str) -> "Locator | None":
+            if not pathlib.Path(file).is_file():  # typed at a prompt: there is nothing to stamp it by
+                return None
             try:
                 locator = cls(function, file)
                 locator.ensure_cache_path()

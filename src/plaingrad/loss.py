@@ -73,7 +73,7 @@ def squared_backward(x, target, weight, dx, share):
             dx[k, n] = 2 * (x[k, n] - target[k, n]) * weight[n] / share
 
 
-class Loss(Record):
+class Loss(Record, abstract=True):
     """Base of every loss. Nests are wired by name as a layer's are: `x` is the output, `target` what it should be."""
 
     forward: ClassVar[tuple[Loops, ...]]

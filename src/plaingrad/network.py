@@ -33,10 +33,9 @@ class Step:
     arrays: dict[str, Array]
 
     def __getattr__(self, name: str) -> Array:
-        try:
-            return self.arrays[name]
-        except KeyError:
-            raise AttributeError(f"{self.name} has no parameter {name!r}") from None
+        if name not in self.__dict__.get("arrays", {}):
+            raise AttributeError(f"{self.__dict__.get('name', 'a step')} has no parameter {name!r}")
+        return self.arrays[name]
 
 
 class Network:
@@ -49,10 +48,19 @@ class Network:
     def __init__(
         self, *layers: Layer, input: tuple[int, ...], seed: int = 0, dtype: npt.DTypeLike = np.float32, name: str = ""
     ) -> None:
-        self.layers, self.dtype, self.seed, self.name = tuple(layers), np.dtype(dtype), seed, name or "network"
-        self.input = _input(input)
-        if self.dtype not in (np.dtype(np.float32), np.dtype(np.float64), np.dtype(object)):
-            raise SettingError(f"a network got dtype {self.dtype}; it needs float32, float64 or object")
+        self.layers, self.seed, self.name, self.input = tuple(layers), seed, name or "network", _input(input)
+        if dtype not in (
+            np.float32,
+            np.float64,
+            object,
+            "float32",
+            "float64",
+            np.dtype("f4"),
+            np.dtype("f8"),
+            np.dtype("O"),
+        ):
+            raise SettingError(f"a network got dtype {dtype}; it needs float32, float64 or object")
+        self.dtype = np.dtype(dtype)
         if not layers:
             raise SettingError("a network got no layers; it needs at least one")
         shapes = self._shapes()
@@ -161,13 +169,23 @@ class Network:
         """
         images = np.asarray(images)
         lanes = len(images) if self.dtype == object else LANES
-        run = Run(self, lanes, loss or SoftmaxCrossEntropy(), input_gradient=True)
+        run = Run(self, lanes, None if targets is None else loss or SoftmaxCrossEntropy(), input_gradient=True)
         run.load(images)
         run.forward()
         if targets is not None:
             run.aim(targets)
             run.backward()
         return run
+
+    def copy(self) -> "Network":
+        """The same network with parameters of its own."""
+        twin = Network(*self.layers, input=self.input, seed=self.seed, dtype=self.dtype, name=self.name)
+        for mine, its in ((self.parameters, twin.parameters), (self.offset, twin.offset), (self.factor, twin.factor)):
+            its[:] = mine
+        return twin
+
+    def __deepcopy__(self, memo: Any) -> "Network":
+        return self.copy()
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiplications for one image."""
@@ -199,7 +217,28 @@ def _input(shape: Any) -> Shape:
 
 
 def _exactly(values: Array) -> Array:
-    return np.frompyfunc(lambda each: Fraction(float(each)), 1, 1)(values)  # type: ignore[no-any-return]
+    """The same numbers as fractions; what is an exact number already, a fraction or one of ours, stays."""
+    known = (int, float, np.integer, np.floating, np.bool_)
+    exact = np.frompyfunc(lambda each: Fraction(each.item() if hasattr(each, "item") else each), 1, 1)
+    keep = np.frompyfunc(lambda each: exact(each) if isinstance(each, known) else each, 1, 1)
+    return np.asarray(keep(values), dtype=object)
+
+
+def _numbers(images: Any, dtype: np.dtype[Any]) -> Array:
+    """Images in a type that the nests take. Bytes stay bytes, which count in 255ths."""
+    images = np.asarray(images)
+    if images.dtype.kind not in "biufO":
+        raise DataError(f"a run got images of type {images.dtype}; it needs numbers")
+    if dtype.hasobject:
+        return np.asarray(_exactly(images) / 255) if images.dtype == np.uint8 else _exactly(images)
+    if images.dtype in (np.uint8, np.float32, np.float64) and images.dtype.isnative:
+        return images
+    try:
+        numbers: Array = images.astype(dtype)
+    except (TypeError, ValueError):
+        raise DataError(
+            "a run got images that are not all numbers; a network of dtype=object takes exact ones"
+        ) from None
 
 
 def _shape_text(shape: Shape) -> str:
@@ -266,20 +305,18 @@ class Run:
             if wants_dx:
                 record["dx"] = dy if dy is not None else self._array(kinds["dx"])
             record |= {"d" + name: array for name, array in slopes.items()}
+            nests = [nest for nest in step.layer.backward if wants_dx or not _only_dx(nest.arguments)]
+            asked = {name for nest in (*step.layer.forward, *nests) for name in nest.arguments}
             for name, kept in step.layer.kept(step.x).items():
+                if name not in asked:
+                    continue
                 if isinstance(kept, Kept):
                     record[name], kinds[name] = self._array(kept), kept
                 elif kept in record:
                     record[name], kinds[name] = record[kept], kinds[kept]
             settings = {**step.layer.settings(), **step.layer.constants(step.x, lanes)}
             known = {**self._settings(settings), **record}
-            backward.append(
-                [
-                    bind(nest, step.layer, known)
-                    for nest in step.layer.backward
-                    if wants_dx or not _only_dx(nest.arguments)
-                ]
-            )
+            backward.append([bind(nest, step.layer, known) for nest in nests])
             self.forward_calls += [bind(nest, step.layer, known) for nest in step.layer.forward]
             self.records[step.name], self.kinds[step.name] = record, kinds
             y, dy = record["y"], record["dy"]
@@ -319,7 +356,7 @@ class Run:
 
     def load(self, images: Any) -> None:
         """Lay images (image, channel, row, column) into the lanes, as many as there are, and zeros into the others."""
-        images = np.ascontiguousarray(images)
+        images = np.ascontiguousarray(_numbers(images, self.net.dtype))
         if images.ndim == 2 and len(self.net.input) == 1:
             images = images[:, :, None, None]
         channels, rows, columns = self.net.input if len(self.net.input) == 3 else (*self.net.input, 1, 1)
@@ -348,6 +385,8 @@ class Run:
     def aim(self, targets: Any) -> None:
         """Say what the outputs should be: class numbers (image,) or values (image, output). Images weigh the same."""
         targets, count = np.asarray(targets), int((self.index >= 0).sum())
+        if targets.dtype.kind not in "biufO":
+            raise DataError(f"a run got targets of type {targets.dtype}; it needs class numbers or values")
         record, classes = self.records["loss"], self.net.output[0]
         if targets.shape == (count,) and targets.dtype.kind in "iu":
             if targets.min() < 0 or targets.max() >= classes:
@@ -358,7 +397,8 @@ class Run:
                 f"a run of {count} images got targets of shape {targets.shape}; it needs ({count},) class numbers "
                 f"or ({count}, {classes}) values"
             )
-        record["target"][:, self.index >= 0] = targets.T
+        record["target"][...], record["weight"][...] = 0, 0
+        record["target"][:, self.index >= 0] = targets.T if self.net.dtype != object else _exactly(targets.T)
         record["weight"][self.index >= 0] = Fraction(1, count) if self.net.dtype == object else 1 / count
 
     def point(self, labels: Array, share: Any) -> None:
@@ -402,21 +442,37 @@ class Run:
         layer, _, quantity = name.partition(".")
         if layer not in self.records:
             raise SettingError(f"the run has no layer {layer!r}; {nearest(layer, self.records)}")
-        view = Quantities(self, layer)
         if not quantity:
-            return view
-        quantity, cells = re.fullmatch(r"(\w*)(.*)", quantity).groups()  # type: ignore[union-attr]
-        array = getattr(view, quantity)
+            return Quantities(self, layer)
+        quantity, cells = re.fullmatch(r"(\w*)(.*)", quantity, re.S).groups()  # type: ignore[union-attr]
+        array = self.quantity(layer, quantity)
         if not cells:
             return array
-        place = re.fullmatch(r"\[(\d+(?:\s*,\s*\d+)*)\]", cells)
+        place = re.fullmatch(r"\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]", cells)
         if not place:
             raise SettingError(f"cannot read {name!r}; a place is written {layer}.{quantity}[0,1,…] with whole numbers")
-        return view.at(quantity, tuple(int(each) for each in place[1].split(",")))
+        index = tuple(int(each) for each in place[1].split(","))
+        if len(index) != array.ndim or any(i >= size for i, size in zip(index, array.shape, strict=True)):
+            raise SettingError(
+                f"{layer}.{quantity}{list(index)} is out of range; {layer}.{quantity} has the shape {array.shape}"
+            )
+        return array[index]
+
+    def quantity(self, layer: str, name: str) -> Array:
+        """An array of a layer as users see it: (image, channel, row, column), without the empty lanes."""
+        record, kept = self.records[layer], self.kinds[layer].get(name)
+        if name not in record:
+            raise SettingError(f"{layer} has no quantity {name!r}; {nearest(name, record)}")
+        array = record[name]
+        if kept is None or kept.lanes == "none":
+            return array
+        if kept.lanes == "last" and kept.shape:
+            array = np.moveaxis(array.reshape(*kept.shape, self.lanes), -1, 0)
+        return array[self.index >= 0] if self.index.min() < 0 else array
 
 
 class Quantities:
-    """One layer's arrays in a run, by name, as users see them."""
+    """One layer's arrays in a run, by name."""
 
     def __init__(self, run: Run, layer: str) -> None:
         self._run, self._layer = run, layer
@@ -425,23 +481,12 @@ class Quantities:
         return list(self._run.records[self._layer])
 
     def __getattr__(self, name: str) -> Array:
-        record, kinds = self._run.records[self._layer], self._run.kinds[self._layer]
-        if name not in record:
-            raise AttributeError(f"{self._layer} has no quantity {name!r}; {nearest(name, record)}")
-        array, kept = record[name], kinds.get(name)
-        if kept is None or kept.lanes == "none":
-            return array
-        if kept.lanes == "last" and kept.shape:
-            array = np.moveaxis(array.reshape(*kept.shape, self._run.lanes), -1, 0)
-        return array[self._run.index >= 0] if self._run.index.min() < 0 else array
-
-    def at(self, name: str, place: tuple[int, ...]) -> Any:
-        """One number of a quantity."""
-        array = getattr(self, name)
-        if len(place) != array.ndim or any(i >= size for i, size in zip(place, array.shape, strict=True)):
-            whole = f"{self._layer}.{name}"
-            raise SettingError(f"{whole}{list(place)} is out of range; {whole} has the shape {array.shape}")
-        return array[place]
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._run.quantity(self._layer, name)
+        except SettingError as error:
+            raise AttributeError(str(error)) from None
 
 
 def _only_dx(arguments: tuple[str, ...]) -> bool:

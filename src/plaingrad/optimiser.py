@@ -24,7 +24,7 @@ def adam_update(w, dw, mean, square, rate, fresh, fresh_square, grown, grown_squ
         w[n] -= shrink * w[n] + rate * (mean[n] / grown) / (sqrt(square[n] / grown_square) + epsilon)
 
 
-class Schedule(Record):
+class Schedule(Record, abstract=True):
     """How the rate changes: called with the steps done, all steps, and the steps of one epoch, it gives a factor."""
 
     def __call__(self, step: int, steps: int, per_epoch: int) -> float:
@@ -45,9 +45,8 @@ class StepDecay(Schedule):
     factor: float = 0.5
 
     def __post_init__(self) -> None:
-        self.require(
-            isinstance(self.every, int) and self.every >= 1, f"every={self.every!r}", "every is at least 1 epoch"
-        )
+        super().__post_init__()
+        self.require(self.every >= 1, f"every={self.every}", "every is at least 1 epoch")
         self.require(0 < self.factor <= 1, f"factor={self.factor!r}", "factor is above 0 and at most 1")
 
     def __call__(self, step: int, steps: int, per_epoch: int) -> float:
@@ -60,6 +59,7 @@ class Cosine(Schedule):
     floor: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.require(0 <= self.floor <= 1, f"floor={self.floor!r}", "floor is a share of the rate, from 0 to 1")
 
     def __call__(self, step: int, steps: int, per_epoch: int) -> float:
@@ -74,15 +74,16 @@ class OneCycle(Schedule):
     last: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("warmup", "first", "last"):
             value = getattr(self, name)
             self.require(0 <= value <= 1, f"{name}={value!r}", f"{name} is a share, from 0 to 1")
 
     def __call__(self, step: int, steps: int, per_epoch: int) -> float:
-        top = self.warmup * max(steps - 1, 1)
+        top, end = self.warmup * (steps - 1), steps - 1
         if step < top:
             return self.first + (1 - self.first) * _fall(1 - step / top)
-        return self.last + (1 - self.last) * _fall((step - top) / max(steps - 1 - top, 1))
+        return self.last + (1 - self.last) * (_fall((step - top) / (end - top)) if end > top else 1)
 
 
 def _fall(progress: float) -> float:
@@ -90,7 +91,7 @@ def _fall(progress: float) -> float:
     return (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
 
-class Optimiser(Record):
+class Optimiser(Record, abstract=True):
     """Base of every optimiser: `slots` are arrays as long as the parameters that it carries from step to step."""
 
     rate: float
@@ -102,8 +103,7 @@ class Optimiser(Record):
         raise NotImplementedError
 
     def _check(self, **shares: float) -> None:
-        finite = isinstance(self.rate, int | float) and 0 < self.rate < math.inf
-        self.require(finite, f"rate={self.rate!r}", "the rate is a number above 0")
+        self.require(self.rate > 0, f"rate={self.rate!r}", "the rate is a number above 0")
         for name, value in shares.items():
             self.require(0 <= value < 1, f"{name}={value!r}", f"{name} is at least 0 and below 1")
 
@@ -119,6 +119,7 @@ class SGD(Optimiser):
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._check(momentum=self.momentum, decay=self.decay)
 
     def now(self, step: int, factor: float) -> dict[str, Any]:
@@ -140,6 +141,7 @@ class Adam(Optimiser):
     slots: ClassVar[tuple[str, ...]] = ("mean", "square")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._check(fading=self.fading, fading_square=self.fading_square, decay=self.decay)
         self.require(self.epsilon > 0, f"epsilon={self.epsilon!r}", "epsilon is above 0")
 

@@ -38,7 +38,8 @@ class Lines:
 
     def say(self, line: str) -> None:
         """One line on stderr."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        if sys.stderr is not None:  # closed by who started this: nobody to say it to
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     def __call__(self, event: Event) -> None:
         now = time.perf_counter()
@@ -103,4 +104,4 @@ class Live:
 
 def progress() -> Lines | Live:
     """The display that fits where stderr goes."""
-    return Live() if sys.stderr.isatty() else Lines()
+    return Live() if sys.stderr is not None and sys.stderr.isatty() else Lines()

@@ -1,18 +1,37 @@
 """Records: frozen settings that print shortly, compare by value and travel as JSON."""
 
+import math
+import types
+import typing
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Self, dataclass_transform
+from typing import Any, ClassVar, Self, dataclass_transform
+
+import numpy as np
 
 from plaingrad.errors import SettingError, nearest
 
 
 @dataclass_transform(frozen_default=True)
 class Record:
-    """A few named settings. A subclass states its fields; equality, hash, `repr` and JSON come free."""
+    """A few named settings. A subclass states its fields; equality, hash, `repr`, JSON and a check of types come free.
 
-    def __init_subclass__(cls) -> None:
+    A class that only stands for its family is `abstract`: it has no instances and no name in a file.
+    """
+
+    abstract: ClassVar[bool] = True
+
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        cls.abstract = abstract
         dataclass(frozen=True, repr=False)(cls)
+
+    def __post_init__(self) -> None:
+        """Every setting is of its declared type. A subclass that checks more calls this first."""
+        self.require(not self.abstract, "no kind", f"it stands for one of {', '.join(sorted(self.kinds()))}")
+        for name, kind in typing.get_type_hints(type(self)).items():
+            if typing.get_origin(kind) is not ClassVar:
+                value = getattr(self, name)
+                self.require(_is_a(value, kind), f"{name}={value!r}", f"{name} is {_in_words(kind)}")
 
     def settings(self) -> dict[str, Any]:
         """Every field and its value."""
@@ -50,7 +69,7 @@ class Record:
     @classmethod
     def kinds(cls) -> dict[str, type[Self]]:
         """Every kind of this family by name."""
-        return {kind.__name__: kind for kind in _family(cls)}
+        return {kind.__name__: kind for kind in _family(cls) if not kind.abstract}
 
     @classmethod
     def from_json(cls, text: Any) -> Self:
@@ -72,9 +91,36 @@ class Record:
 
 
 def _family(cls: type) -> Iterator[Any]:
-    for kind in cls.__subclasses__():
+    kinds: list[type] = cls.__subclasses__()
+    for kind in kinds:
         yield kind
         yield from _family(kind)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value is of a declared type. A whole number will do for a float; True is not a number."""
+    if isinstance(kind, types.UnionType):
+        return any(_is_a(value, each) for each in kind.__args__)
+    if typing.get_origin(kind) is tuple:
+        parts = typing.get_args(kind)
+        return isinstance(value, tuple) and len(value) == len(parts) and all(map(_is_a, value, parts))
+    if kind in (int, float):
+        number = isinstance(value, int | np.integer | (float if kind is float else int)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    return isinstance(value, kind)
+
+
+def _in_words(kind: Any) -> str:
+    if isinstance(kind, types.UnionType):
+        return " or ".join(map(_in_words, kind.__args__))
+    words = {
+        int: "a whole number",
+        float: "a finite number",
+        bool: "True or False",
+        str: "a word",
+        types.NoneType: "None",
+    }
+    return words.get(kind) or ("a pair (rows, columns)" if typing.get_origin(kind) is tuple else f"a {kind.__name__}")
 
 
 def _plain(value: Any) -> Any:

@@ -2,8 +2,9 @@
 
 import json
 import pathlib
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,13 @@ from plaingrad import checkpoint
 from plaingrad.data import Dataset, Split, load, read_image
 from plaingrad.errors import MissingError, SettingError, nearest
 from plaingrad.layer import Shape
-from plaingrad.loss import Loss
+from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.models import Model, Recipe, model
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
 from plaingrad.report import write_report
 from plaingrad.shards import Shards, probabilities
-from plaingrad.trainer import BEST, CHECKPOINT, HISTORY, Trainer, check_fit, find
+from plaingrad.trainer import BEST, CHECKPOINT, EVALUATED_AT_ONCE, HISTORY, Trainer, check_fit, find
 
 OPTIMISERS: dict[str, Optimiser] = {
     "sgd": SGD(),
@@ -88,7 +89,9 @@ def take_up(run: str, options: dict[str, Any]) -> Session:
     if unwanted := [f"--{name.removesuffix('_name').replace('_', '-')}" for name in told if name not in KEPT_BY_RESUME]:
         raise SettingError(f"--resume goes on with the run's own settings; leave out {', '.join(unwanted)}")
     _, _, facts = checkpoint.load(find(pathlib.Path(run), CHECKPOINT))
-    about, settings = facts["about"], facts["training"]
+    about, settings = facts.get("about", {}), facts.get("training", {})
+    if "data" not in about or not settings:
+        raise SettingError(f"{run} was not made by `plaingrad train`, which alone can resume it; use Trainer.resume")
     split = load(about["data"], told.get("data_dir") or about["data_dir"])
     train, validation = _held_back(split.train, about["validation"], settings["seed"])
     trainer = Trainer.resume(run, train, validation=validation, threads=told.get("threads"))
@@ -102,7 +105,7 @@ def finish(session: Session) -> dict[str, Any]:
     net = trainer.net
     if (trainer.out / BEST).exists():
         net, _, _ = checkpoint.load(trainer.out / BEST)
-    with Shards(net, trainer.loss, 256, trainer.threads) as shards:
+    with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads) as shards:
         loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
     history = trainer.position.history
     seconds = sum(entry["seconds"] for entry in history)
@@ -126,9 +129,10 @@ def finish(session: Session) -> dict[str, Any]:
     facts = {
         key: value for key, value in result.items() if key not in ("compile_seconds", "test_loss", "test_accuracy")
     }
+    named = replace(test, classes=output_names(test.classes, net))
     try:
         write_report(
-            trainer.out / "report.html", net, test, probabilities(outputs, trainer.loss), history, facts | recipe
+            trainer.out / "report.html", net, named, probabilities(outputs, trainer.loss), history, facts | recipe
         )
         files.append("report.html")
     except MissingError as error:
@@ -142,16 +146,24 @@ def opened(run: str) -> tuple[Network, dict[str, Any], Loss]:
     if not path.is_file():
         path = path / BEST if (path / BEST).is_file() else find(path, CHECKPOINT)
     net, _, facts = checkpoint.load(path)
-    return net, facts.get("about", {}), Loss.from_json(facts["training"]["loss"])
+    training = facts.get("training", {})
+    return net, facts.get("about", {}), Loss.from_json(training["loss"]) if training else SoftmaxCrossEntropy()
+
+
+def output_names(classes: Sequence[str], net: Network) -> tuple[str, ...]:
+    """A name for each output: the classes of the data, and numbers for outputs beyond them."""
+    return (*classes, *(f"output {number}" for number in range(len(classes), net.output[0])))
 
 
 def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | None) -> dict[str, Any]:
     """Accuracy, its interval, loss, accuracy of each class, and the pairs confused most often."""
     net, about, loss_record = opened(run)
+    if not data_name and "data" not in about:
+        raise SettingError(f"{run} does not say what data it was trained on; name some with --data")
     split = load(data_name or about["data"], data_dir or (None if data_name else about["data_dir"]))
     test = split.test
     check_fit(net, test)
-    with Shards(net, loss_record, 256, threads) as shards:
+    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads) as shards:
         loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
     seen = outputs.argmax(axis=1)
     classes = {}
@@ -160,7 +172,7 @@ def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | 
         classes[name] = float((seen[own] == number).mean()) if own.any() else None
     pairs, times = np.unique(np.stack([test.labels, seen])[:, seen != test.labels], axis=1, return_counts=True)
     worst = sorted(zip(times.tolist(), pairs.T.tolist(), strict=True), key=lambda each: (-each[0], each[1]))[:5]
-    names = [*test.classes, *map(str, range(len(test.classes), net.output[0]))]
+    names = output_names(test.classes, net)
     return {
         "run": run,
         "model": net.name,
@@ -180,9 +192,9 @@ def name_images(run: str, images: Sequence[str]) -> list[dict[str, Any]]:
     if len(net.input) != 3:
         raise SettingError(f"{net.name} takes {net.input[0]} features, not images")
     pixels = np.stack([read_image(path, net.input) for path in images])
-    with Shards(net, loss, len(images)) as shards:
+    with Shards(net, loss, EVALUATED_AT_ONCE) as shards:
         _, _, outputs = shards.evaluate(pixels, np.zeros(len(images), np.int64))
-    names = about.get("classes") or [str(each) for each in range(net.output[0])]
+    names = output_names(about.get("classes", ()), net)
     results = []
     for path, row in zip(images, probabilities(outputs, loss), strict=True):
         ranked = [{"class": names[k], "probability": float(row[k])} for k in np.argsort(-row, kind="stable")[:3]]
@@ -210,6 +222,8 @@ def network_from_file(path: str, seed: int = 0, dtype: str = "float32") -> Netwo
         net = Network.from_json(text, seed, dtype)
     except SettingError as error:
         raise type(error)(f"the network {path}: {error}") from None
+    except (TypeError, ValueError, MemoryError, RecursionError) as error:  # too large, too deep, or of a wrong type
+        raise SettingError(f"the network {path} cannot be built: {error}") from None
     net.name = net.name if net.name != "network" else pathlib.Path(path).stem
     return net
 
@@ -243,5 +257,6 @@ def _held_back(train: Dataset, share: float | None, seed: int) -> tuple[Dataset,
 
 def _free_folder(name: str) -> str:
     """`runs/NAME`, or with the next number where it is taken."""
+    name = re.sub(r"[^\w.+-]", "_", name).lstrip(".")[:100]  # it may come from a file
     places = (pathlib.Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 10**6))
     return str(next(place for place in places if not place.exists()))

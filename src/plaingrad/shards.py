@@ -109,12 +109,14 @@ class Shards:
 
     def evaluate(self, images: Array, labels: Array) -> tuple[float, float, Array]:
         """Mean loss, share of images named right, and the outputs (image, class) in the network's own numbers."""
+        # A nest is compiled for the types it is first given: were this an int 0, a later share would be cut to it.
+        nothing = self.net.dtype.type(0)
         outputs = np.empty((len(images), self.net.output[0]), self.net.dtype)
         loss, hits, row = 0.0, 0, 0
 
         def work(run: Run, own: Array) -> None:
             run.fill(images, own)
-            run.point(labels, 0)
+            run.point(labels, nothing)
             run.forward()
             run.measure()
 

@@ -27,11 +27,12 @@ from plaingrad.errors import CheckpointError, DataError, DivergedError, Plaingra
 from plaingrad.loops import Array, zeros
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.network import Network
-from plaingrad.optimiser import SGD, Constant, Optimiser, Schedule
+from plaingrad.optimiser import SGD, OneCycle, Optimiser, Schedule
 from plaingrad.shards import Shards
 
 CHECKPOINT, BEST, HISTORY = "checkpoint.safetensors", "best.safetensors", "history.jsonl"
 SECONDS_BETWEEN_SAVES = 30.0
+EVALUATED_AT_ONCE = 256  # images: enough shards to keep any number of threads busy
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,6 @@ class Position:
     hits: int = 0
     images: int = 0
     seconds: float = 0.0
-    best: float = -math.inf
     best_epoch: int = 0
     done: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -91,15 +91,17 @@ class Trainer:
         about: dict[str, Any] | None = None,
     ) -> None:
         self.net, self.data, self.validation, self.patience = net, data, validation, patience
-        self.optimiser, self.schedule = optimiser or SGD(), schedule or Constant()
+        self.optimiser, self.schedule = optimiser or SGD(), schedule or OneCycle()
         self.loss, self.seed, self.batch, self.epochs = loss or SoftmaxCrossEntropy(), seed, batch, epochs
         self.out = None if out is None else pathlib.Path(out)
         self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
         self._check()
-        self.per_epoch = -(-len(data) // batch)
+        self.seed, self.batch, self.epochs = int(seed), int(batch), int(epochs)  # NumPy's numbers are not JSON's
+        self.per_epoch = -(-len(data) // self.batch)
         self.position = Position()
         self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
         self.compile_seconds, self.stop = 0.0, False
+        self.has_folder = self.out is None
 
     def _check(self) -> None:
         for name, value, least in (("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)):
@@ -125,7 +127,8 @@ class Trainer:
                 values, counts = np.unique(images[:, c], return_counts=True)
             mean = (counts * values.astype(np.float64)).sum() / counts.sum()
             spread = math.sqrt((counts * (values - mean) ** 2).sum() / counts.sum())
-            self.net.offset[c], self.net.factor[c] = mean, 1 / spread if spread > 0 else 1
+            # A channel of one value has a spread of rounding errors, not always 0.
+            self.net.offset[c], self.net.factor[c] = mean, 1 / spread if np.count_nonzero(counts) > 1 else 1
 
     @classmethod
     def resume(cls, out: str | pathlib.Path, data: Dataset, **more: Any) -> "Trainer":
@@ -144,7 +147,7 @@ class Trainer:
             }
             plain = {name: settings[name] for name in ("epochs", "batch", "seed", "patience")}
             trainer = cls(net, data, **records, **plain, out=out, about=facts["about"], **more)
-            trainer.position = Position(**position)
+            trainer.position, trainer.has_folder = Position(**position), True
             for name, slot in trainer.slots.items():
                 for step, views in zip(net.steps.values(), net.views(slot), strict=True):
                     for own, view in views.items():
@@ -165,18 +168,22 @@ class Trainer:
         """Run to the end, and return the history: one entry an epoch. On Ctrl-C the step is finished and saved."""
         at = self.position
         if at.done:
+            self._write_history()  # a power cut may have come between the last two files
             return at.history
         if at.step == 0:
             self.standardise()
-        if self.out is not None and at.step == 0 and not at.history and not (self.out / CHECKPOINT).exists():
-            self._make_folder()
         began = time.perf_counter()
         with Shards(self.net, self.loss, self.batch, self.threads) as shards, self._signals():
             update = self._update(shards)
             self.compile_seconds = time.perf_counter() - began
+            if not self.has_folder:  # only now: settings that cannot be leave nothing behind
+                self._make_folder()
             self._tell("started")
-            while not at.done:
-                self._epoch(shards, update)
+            try:
+                while not at.done:
+                    self._epoch(shards, update)
+            finally:
+                self.stop = False
         self._tell("ended")
         return at.history
 
@@ -196,22 +203,24 @@ class Trainer:
 
         def update(step: int) -> None:
             now = settings | self.optimiser.now(step, self.schedule(step, self.steps, self.per_epoch))
-            call(*(arrays[name] if name in arrays else number(now[name]) for name in nest.arguments))
+            with np.errstate(over="ignore"):  # a rate beyond the number type is infinite, and the run diverges
+                numbers = {name: number(now[name]) for name in names}
+            call(*(arrays[name] if name in arrays else numbers[name] for name in nest.arguments))
 
         assert all(isinstance(settings[name], int | float) for name in names)
         return update
 
     def _epoch(self, shards: Shards, update: Callable[[int], None]) -> None:
         """From where the run stands to the end of its epoch."""
-        at, epoch = self.position, self.position.step // self.per_epoch
+        at, epoch = self.position, len(self.position.history)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.data))
         saved = time.perf_counter()
-        for number in range(at.step % self.per_epoch, self.per_epoch):
+        for number in range(at.step - epoch * self.per_epoch, self.per_epoch):
             began = time.perf_counter()
             index = order[number * self.batch : (number + 1) * self.batch]
             loss, hits = shards.step(self.data.images, self.data.labels, index)
             if not math.isfinite(loss):
-                raise DivergedError(self._diverged(shards.culprit()))
+                raise DivergedError(self._diverged(shards.culprit(), at.step))
             update(at.step)
             at.step += 1
             at.loss, at.hits, at.images = at.loss + loss, at.hits + hits, at.images + len(index)
@@ -219,6 +228,7 @@ class Trainer:
             self._tell("stepped")
             last = number == self.per_epoch - 1
             if not last and (self.stop or time.perf_counter() - saved > SECONDS_BETWEEN_SAVES):
+                self._require_finite()
                 self.save()
                 saved = time.perf_counter()
             if self.stop and not last:
@@ -229,8 +239,7 @@ class Trainer:
 
     def _end_of_epoch(self, shards: Shards, epoch: int) -> None:
         at = self.position
-        if not np.isfinite(self.net.parameters).all():
-            raise DivergedError(self._diverged("a parameter"))
+        self._require_finite()
         entry: dict[str, Any] = {
             "epoch": epoch,
             "train_loss": at.loss / at.images,
@@ -243,11 +252,9 @@ class Trainer:
         if self.validation is not None:
             loss, accuracy, _ = shards.evaluate(self.validation.images, self.validation.labels)
             entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
-            # Accuracy judges; among equals the loss does, whose weight here is below one image in any set that fits.
-            score = accuracy - 1e-12 * min(loss, 1e3) if math.isfinite(loss) else -math.inf
-            better = score > at.best
+            better = merit(entry) > max(map(merit, at.history), default=WORST)
             if better:
-                at.best, at.best_epoch = score, epoch
+                at.best_epoch = epoch
         at.history.append(entry)
         at.loss, at.hits, at.images, at.seconds = 0.0, 0, 0, 0.0
         early = self.patience is not None and epoch - at.best_epoch >= self.patience
@@ -264,9 +271,14 @@ class Trainer:
         if self.out is None:
             return
         checkpoint.save(self.out / CHECKPOINT, self.net, self._slots(), **self._facts())
+        self._write_history()
+        self._tell("saved")
+
+    def _write_history(self) -> None:
+        if self.out is None:
+            return
         lines = "".join(json.dumps(entry) + "\n" for entry in self.position.history)
         write_safely(self.out / HISTORY, lines.encode())
-        self._tell("saved")
 
     def _slots(self) -> dict[str, Array]:
         names = list(self.net.arrays)
@@ -283,10 +295,8 @@ class Trainer:
             "train": fingerprint(self.data),
             "validation": fingerprint(self.validation) if self.validation else None,
         }
-        position = asdict(self.position)
-        position["best"] = max(position["best"], -1e9)  # JSON has no infinity
         about = {"classes": list(self.data.classes), **self.about}
-        return {"training": records | plain | {"data": data}, "position": position, "about": about}
+        return {"training": records | plain | {"data": data}, "position": asdict(self.position), "about": about}
 
     def _make_folder(self) -> None:
         """The run folder with its first checkpoint, made under another name: it is there whole, or not at all."""
@@ -310,6 +320,7 @@ class Trainer:
             ) from None
         finally:
             self.out = place
+        self.has_folder = True
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -335,20 +346,34 @@ class Trainer:
         at = self.position
         seen = {"loss": at.loss / at.images, "accuracy": at.hits / at.images} if at.images else {}
         speed = {"images_per_second": at.images / at.seconds} if at.seconds else {}
-        epoch = min(at.step // self.per_epoch + 1, self.epochs)
+        epoch = max(at.step - 1, 0) // self.per_epoch + 1  # of the last step
         self.watch(Event(kind, at.step, self.steps, epoch, self.epochs, **seen, **speed, entry=entry))
 
-    def _diverged(self, culprit: str) -> str:
-        at = self.position
+    def _require_finite(self) -> None:
+        """DivergedError where the last step left a parameter that is not finite: such a network is never saved."""
+        if not np.isfinite(self.net.parameters).all():
+            broken = (name for name, array in self.net.arrays.items() if not np.isfinite(array).all())
+            raise DivergedError(self._diverged(next(broken, "a parameter"), self.position.step - 1))
+
+    def _diverged(self, culprit: str, step: int) -> str:
         kept = f"; the last good checkpoint is kept in {self.out}" if self.out else ""
         return (
-            f"training diverged at step {at.step + 1} (epoch {at.step // self.per_epoch + 1}): {culprit} is no longer "
+            f"training diverged at step {step + 1} (epoch {step // self.per_epoch + 1}): {culprit} is no longer "
             f"finite. The rate {self.optimiser.rate:g} is probably too high: try a tenth of it{kept}"
         )
 
     def _stopped(self) -> str:
         saved = f"; saved, go on with: plaingrad train --resume {self.out}" if self.out else ""
         return f"stopped after step {self.position.step} of {self.steps}{saved}"
+
+
+WORST = (-math.inf, -math.inf)
+
+
+def merit(entry: dict[str, Any]) -> tuple[float, float]:
+    """How good an epoch was on the validation images: accuracy judges, and among equals the loss."""
+    loss = entry["validation_loss"]
+    return (entry["validation_accuracy"], -loss) if math.isfinite(loss) else WORST
 
 
 def find(folder: pathlib.Path, name: str) -> pathlib.Path:
@@ -386,3 +411,10 @@ def fingerprint(data: Dataset) -> str:
 def train(net: Network, data: Dataset, optimiser: Optimiser | None = None, **settings: Any) -> list[dict[str, Any]]:
     """Train `net` in place and return the history, one entry an epoch. The settings are those of `Trainer`."""
     return Trainer(net, data, optimiser, **settings).train()
+
+
+def score(net: Network, data: Dataset, threads: int | None = None) -> float:
+    """The share of images whose class the network names."""
+    check_fit(net, data)
+    with Shards(net, SoftmaxCrossEntropy(), EVALUATED_AT_ONCE, threads) as shards:
+        return shards.evaluate(data.images, data.labels)[1]

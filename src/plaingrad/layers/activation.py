@@ -108,8 +108,9 @@ class LeakyReLU(Layer):
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        right = isinstance(self.slope, int | float) and 0 < self.slope < 1
-        self.require(right, f"slope={self.slope!r}", "slope is between 0 and 1; for a slope of 0 take ReLU()")
+        super().__post_init__()
+        needs = "slope is between 0 and 1; for a slope of 0 take ReLU()"
+        self.require(0 < self.slope < 1, f"slope={self.slope!r}", needs)
 
     @property
     def leak(self) -> float:
@@ -117,6 +118,15 @@ class LeakyReLU(Layer):
         return self.slope
 
     forward, backward, constants = ReLU.forward, ReLU.backward, ReLU.constants
+
+
+def check_fused(layer: Any) -> None:
+    """A layer's `activation` is one that its own nests can do."""
+    layer.require(
+        layer.activation is None or isinstance(layer.activation, ReLU | LeakyReLU),
+        f"activation={layer.activation!r}",
+        "only ReLU() and LeakyReLU() are fused; put any other after it as a layer of its own",
+    )
 
 
 class Sigmoid(Layer):

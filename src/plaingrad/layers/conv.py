@@ -13,7 +13,7 @@ from typing import Any
 
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights, pair
-from plaingrad.layers.activation import LeakyReLU, ReLU, rectified, rectified_slope
+from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
 from plaingrad.layers.window import Window
 from plaingrad.loops import Loops, loops
 
@@ -138,21 +138,17 @@ class Conv(Layer):
     start: Start | None = None
 
     def __post_init__(self) -> None:
+        check_fused(self)
+        super().__post_init__()
         for name in ("filters", "groups"):
-            pair(self, name, getattr(self, name), 1)
-        if self.padding != "same":
+            self.require(getattr(self, name) >= 1, f"{name}={getattr(self, name)}", f"{name} is at least 1")
+        if isinstance(self.padding, str):
+            self.require(self.padding == "same", f"padding={self.padding!r}", 'padding is a number, a pair, or "same"')
+        else:
             self.put(padding=pair(self, "padding", self.padding, 0))
         self.put(**{name: pair(self, name, getattr(self, name), 1) for name in ("size", "stride", "dilation")})
-        self.require(
-            self.filters % self.groups == 0,
-            f"filters={self.filters} with groups={self.groups}",
-            "the filters are shared out evenly among the groups",
-        )
-        self.require(
-            self.activation is None or isinstance(self.activation, ReLU | LeakyReLU),
-            f"activation={self.activation!r}",
-            f"only ReLU() and LeakyReLU() are fused; put {self.activation!r} after it as a layer of its own",
-        )
+        got, needs = f"filters={self.filters} with groups={self.groups}", "the groups share the filters out evenly"
+        self.require(self.filters % self.groups == 0, got, needs)
 
     @property
     def window(self) -> Window:

@@ -8,8 +8,8 @@ from math import prod
 from typing import Any
 
 from plaingrad.errors import ShapeError
-from plaingrad.layer import Kept, Layer, Shape, Start, Weights, pair
-from plaingrad.layers.activation import LeakyReLU, ReLU, rectified, rectified_slope
+from plaingrad.layer import Kept, Layer, Shape, Start, Weights
+from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
 from plaingrad.layers.conv import divisor
 from plaingrad.loops import Loops, loops
 
@@ -93,12 +93,9 @@ class Dense(Layer):
     start: Start | None = None
 
     def __post_init__(self) -> None:
-        pair(self, "units", self.units, 1)
-        self.require(
-            self.activation is None or isinstance(self.activation, ReLU | LeakyReLU),
-            f"activation={self.activation!r}",
-            f"only ReLU() and LeakyReLU() are fused; put {self.activation!r} after it as a layer of its own",
-        )
+        check_fused(self)
+        super().__post_init__()
+        self.require(self.units >= 1, f"units={self.units}", "units is at least 1")
 
     forward = (dense_forward,)
 

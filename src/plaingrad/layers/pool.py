@@ -14,12 +14,13 @@ from plaingrad.loops import loops, shared, sqrt
 
 @shared
 def reach(index, stride, margin, size, count):
-    """Where a window begins and ends among `count` real rows or columns."""
-    return max(index * stride - margin, 0), min(index * stride - margin + size, count)
+    """Where a window begins and ends among `count` real rows or columns. Without a margin all of it lies within."""
+    first = index * stride - margin
+    return (max(first, 0), min(first + size, count)) if margin else (first, first + size)
 
 
 @loops
-def maxpool_forward(x, y, winner, height, width, down, top, *, step, left, lanes):
+def maxpool_forward(x, y, winner, *, height, width, down, step, top, left, lanes):
     columns = x.shape[2] // lanes
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
@@ -40,7 +41,7 @@ def maxpool_forward(x, y, winner, height, width, down, top, *, step, left, lanes
 
 
 @loops
-def maxpool_backward(dy, winner, dx, height, width, down, top, *, step, left, lanes):
+def maxpool_backward(dy, winner, dx, *, height, width, down, step, top, left, lanes):
     columns = dx.shape[2] // lanes
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
@@ -60,7 +61,7 @@ def maxpool_backward(dy, winner, dx, height, width, down, top, *, step, left, la
 
 
 @loops
-def meanpool_forward(x, y, height, width, down, top, whole, *, step, left, lanes):
+def meanpool_forward(x, y, whole, *, height, width, down, step, top, left, lanes):
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
             first, last = reach(i, down, top, height, x.shape[1])
@@ -78,7 +79,7 @@ def meanpool_forward(x, y, height, width, down, top, whole, *, step, left, lanes
 
 
 @loops
-def meanpool_backward(dy, dx, height, width, down, top, whole, *, step, left, lanes):
+def meanpool_backward(dy, dx, whole, *, height, width, down, step, top, left, lanes):
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
             for n in range(dx.shape[2]):
@@ -95,7 +96,7 @@ def meanpool_backward(dy, dx, height, width, down, top, whole, *, step, left, la
 
 
 @loops
-def l2pool_forward(x, y, height, width, down, top, *, step, left, lanes):
+def l2pool_forward(x, y, *, height, width, down, step, top, left, lanes):
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
             first, last = reach(i, down, top, height, x.shape[1])
@@ -113,7 +114,7 @@ def l2pool_forward(x, y, height, width, down, top, *, step, left, lanes):
 
 
 @loops
-def l2pool_backward(dy, x, y, dx, height, width, down, top, *, step, left, lanes):
+def l2pool_backward(dy, x, y, dx, *, height, width, down, step, top, left, lanes):
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
             for n in range(dx.shape[2]):
@@ -131,7 +132,7 @@ def l2pool_backward(dy, x, y, dx, height, width, down, top, *, step, left, lanes
                             dx[c, u, v * lanes + n] = total
 
 
-class Pool(Layer):
+class Pool(Layer, abstract=True):
     """What the pools share: windows of `size` that move by `stride` (by their own size unless told) over the image.
 
     Each setting is one number or a pair (rows, columns). Padding lets windows begin beyond the edge; it is less than
@@ -143,6 +144,7 @@ class Pool(Layer):
     padding: int | tuple[int, int] = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.put(size=pair(self, "size", self.size, 1))
         self.put(stride=self.size if self.stride is None else pair(self, "stride", self.stride, 1))
         self.put(padding=pair(self, "padding", self.padding, 0))

@@ -1,0 +1,96 @@
+"""Run every block of README and docs: Python blocks, and console blocks line by line, in one empty folder each file.
+
+A ```text block right after a ```python block holds what it prints; in a ```console block the lines after a `$ ` line
+are what the command prints. `--write` puts the real output there; without it, the output is compared, with every
+number masked, for a machine's last bits and seconds are its own.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import traceback
+
+ROOT = pathlib.Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(?P<kind>python|console)\n(?P<body>.*?)^```(?:\n\n```text\n.*?^```)?$", re.S | re.M)
+NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?| +|─+|━+")
+
+
+def pages() -> list[pathlib.Path]:
+    """The pages whose blocks run."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def run_python(code: str, names: dict[str, object]) -> str:
+    """What a block prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "<docs>", "exec"), names)  # the project's own pages, not input
+    return printed.getvalue()
+
+
+def run_command(command: str) -> str:
+    """What a command prints on stdout."""
+    words = shlex.split(command)
+    if words[0] in ("make", "git", "pip", "cd"):
+        return ""  # set-up, done by whoever runs this
+    environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command!r} ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def renewed(text: str) -> str:
+    """The page with every output as it is now."""
+    names: dict[str, object] = {"__name__": "__docs__"}
+
+    def block(match: re.Match[str]) -> str:
+        if match["kind"] == "console":
+            commands = [line for line in match["body"].splitlines() if line.startswith("$ ")]
+            return "```console\n" + "".join(f"{line}\n{run_command(line[2:])}" for line in commands) + "```"
+        printed = run_python(match["body"], names)
+        output = f"\n\n```text\n{printed}```" if printed else ""
+        return f"```python\n{match['body']}```{output}"
+
+    return BLOCK.sub(block, text)
+
+
+def masked(text: str) -> str:
+    """The text without its numbers."""
+    return NUMBER.sub("#", text)
+
+
+def main() -> int:
+    """Check or renew the pages named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pages", nargs="*", type=pathlib.Path)
+    parser.add_argument("--write", action="store_true")
+    told = parser.parse_args()
+    wrong = 0
+    for page in told.pages or pages():
+        page = page.resolve()
+        before = page.read_text(encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            try:
+                after = renewed(before)
+            except Exception:
+                traceback.print_exc()
+                wrong += 1
+                continue
+        if told.write:
+            page.write_text(after, encoding="utf-8")
+        elif masked(after) != masked(before):
+            sys.stderr.write(f"{page.name} does not print what it says; renew it with `make docs`\n")
+            wrong += 1
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

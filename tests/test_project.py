@@ -1,0 +1,88 @@
+"""Every list of the project is derived or checked here."""
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import plaingrad
+from cases import CASES
+from plaingrad.layer import Layer
+from plaingrad.layers.pool import Pool
+
+ROOT = pathlib.Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
+GROUND_UP = [
+    "errors", "loops", "record", "layer", "exact", "layers", "loss", "optimiser", "network", "models", "data",
+    "checkpoint", "shards", "trainer", "report", "session", "progress", "cli",
+]  # fmt: skip
+HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
+
+
+def test_every_layer_has_a_row_and_a_public_name():
+    kinds = set(Layer.kinds().values()) - {Pool}
+    ours = {kind for kind in kinds if kind.__module__.startswith("plaingrad.")}
+    assert {type(layer) for layer, _ in CASES} == ours
+    assert {kind.__name__ for kind in ours} <= set(plaingrad.__all__)
+
+
+def test_public_names_are_listed_and_there():
+    assert len(set(plaingrad.__all__)) == len(plaingrad.__all__)
+    for name in plaingrad.__all__:
+        assert getattr(plaingrad, name) is not None
+    tree = ast.parse((ROOT / "src/plaingrad/__init__.py").read_text(encoding="utf-8"))
+    imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert imported == set(plaingrad.__all__)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_modules_import_only_downwards(path):
+    own = path.relative_to(ROOT / "src" / "plaingrad").parts[0].removesuffix(".py")
+    if own in ("__init__", "__main__"):
+        return
+    assert own in GROUND_UP, f"{own} has no place in the order"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "plaingrad":
+            parts = node.module.split(".")
+            for each in [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]:
+                if each in GROUND_UP:
+                    assert GROUND_UP.index(each) <= GROUND_UP.index(own), f"{own} imports {each}"
+
+
+def test_numba_is_imported_in_one_place():
+    importers = [path.stem for path in SOURCES if re.search(r"^\s*(import|from) numba", path.read_text("utf-8"), re.M)]
+    assert importers == ["loops"]
+
+
+def test_no_pickle_and_no_eval():
+    for path in SOURCES:
+        assert not re.search(r"\bpickle\b|\beval\(|\bexec\(|allow_pickle=True", path.read_text("utf-8")), path
+
+
+def test_the_changelog_begins_with_this_version():
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert newest[1] == plaingrad.__version__
+
+
+def test_importing_loads_nothing_heavy():
+    code = f"import sys, plaingrad; print([name for name in {HEAVY} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"
+
+
+def test_files_stay_readable():
+    """A file over 300 lines wants a reason; these have one."""
+    reasons = {"network.py": "a network and its run are one story", "trainer.py": "the run folder is part of the run"}
+    long = {path.name for path in SOURCES if len(path.read_text("utf-8").splitlines()) > 300}
+    assert long <= reasons.keys()
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/*.md"))])
+def test_pages_print_what_they_say(page):
+    pytest.importorskip("matplotlib", reason="the pages train with the report, an extra")
+    pytest.importorskip("numba", reason="the pages train, which takes minutes without Numba")
+    done = subprocess.run([sys.executable, "scripts/run_docs.py", page], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
