@@ -224,21 +224,20 @@ def _exactly(values: Array) -> Array:
     return np.asarray(keep(values), dtype=object)
 
 
-def _numbers(images: Any, dtype: np.dtype[Any]) -> Array:
+def _numbers(images: Any, dtype: np.dtype[Any]) -> Any:
     """Images in a type that the nests take. Bytes stay bytes, which count in 255ths."""
     images = np.asarray(images)
     if images.dtype.kind not in "biufO":
         raise DataError(f"a run got images of type {images.dtype}; it needs numbers")
     if dtype.hasobject:
-        return np.asarray(_exactly(images) / 255) if images.dtype == np.uint8 else _exactly(images)
+        exact = _exactly(images)
+        return exact * Fraction(1, 255) if images.dtype == np.uint8 else exact
     if images.dtype in (np.uint8, np.float32, np.float64) and images.dtype.isnative:
         return images
     try:
-        numbers: Array = images.astype(dtype)
+        return images.astype(dtype)
     except (TypeError, ValueError):
-        raise DataError(
-            "a run got images that are not all numbers; a network of dtype=object takes exact ones"
-        ) from None
+        raise DataError("a run got images that are not numbers; a network of dtype=object takes exact ones") from None
 
 
 def _shape_text(shape: Shape) -> str:
