@@ -22,7 +22,7 @@ from plaingrad.cli import cli, main
 from plaingrad.data.idx import STEMS, write_idx
 from plaingrad.models import MODELS
 from plaingrad.network import Network
-from plaingrad.progress import Live, Lines
+from plaingrad.progress import Lines, Live
 from plaingrad.trainer import BEST, CHECKPOINT, HISTORY, Event, Trainer
 
 KEYS = {
@@ -68,7 +68,7 @@ def command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
 def apart(*arguments: object, **settings: Any) -> "subprocess.CompletedProcess[str]":
     """Run a command in a process of its own."""
     own = {"capture_output": True, "text": True, "timeout": 100, "check": False, "env": environment()} | settings
-    return subprocess.run([sys.executable, "-m", "plaingrad", *map(str, arguments)], **own)  # noqa: PLW1510
+    return subprocess.run([sys.executable, "-m", "plaingrad", *map(str, arguments)], **own)
 
 
 def environment() -> dict[str, str]:
@@ -139,7 +139,7 @@ def test_help_names_every_option(command: Command, words: list[str]) -> None:
     at: Any = cli
     for word in words:
         at = at.commands[word]
-    assert at.help.splitlines()[0] in said.out
+    assert " ".join(at.help.split("\n\n")[0].split()) in " ".join(said.out.split())
     for parameter in at.params:
         assert all(option in said.out for option in parameter.opts if option.startswith("-"))
     for name in getattr(at, "commands", ()):
@@ -186,7 +186,7 @@ def test_the_same_seed_gives_the_same_result_for_any_threads(command: Command) -
         options = ("--epochs", 1, "--seed", 5, "--threads", threads, "--out", f"run {threads}", "--json")
         result = json.loads(command("train", *options).out)
         net, slots, _ = checkpoint.load(f"run {threads}/{CHECKPOINT}")
-        bits = [net.parameters.tobytes(), *(array.tobytes() for array in slots.values())]
+        bits = [net.parameters.tobytes(), *(slots[name].tobytes() for name in sorted(slots))]
         results.append((result["test_loss"], result["test_accuracy"], bits))
     assert results[0] == results[1] == results[2]
 
@@ -219,7 +219,7 @@ def test_predict_names_pictures(command: Command, trained: Path, tmp_path: Path)
     said = command("predict", trained, *paths, "--json")
     assert (said.code, said.err, said.out.count("\n")) == (0, "", 1)
     predictions = json.loads(said.out)["predictions"]
-    outputs = checkpoint.load(trained / BEST)[0].run(np.stack(kept))["loss.x"]
+    outputs = checkpoint.load(trained / BEST)[0].run(np.stack(kept))["dense2.y"]
     names = outputs.argmax(axis=1)
     assert [each["class"] for each in predictions] == [str(name) for name in names]
     right = [each for each, label in zip(predictions, test.labels, strict=False) if each["class"] == str(label)]
@@ -351,7 +351,8 @@ def test_folders_of_images_that_cannot_be_used(command: Command, tmp_path: Path,
 
 
 def strange_idx(kind: str, folder: Path) -> None:
-    images, labels = (idx_folder(folder) / STEMS[part][0] for part in (0, 1))
+    idx_folder(folder)
+    images, labels = (folder / STEMS[part][0] for part in (0, 1))
     content = images.read_bytes()
     if kind == "truncated":
         images.write_bytes(content[:-1])
@@ -472,7 +473,7 @@ def test_networks_that_cannot_be(command: Command, tmp_path: Path, text: str | b
         (("--epochs", 1.5), "'--epochs'"),
         (("--threads", 0), "threads=0"),
         (("--threads", -2), "threads=-2"),
-        (("--seed", -1), "seed=-1"),
+        (("--seed", -1), "seed is -1"),
         (("--seed", -1, "--validation", 0.1), "seed"),
         (("--validation", 0), "share of 0"),
         (("--validation", 1), "share of 1"),
@@ -555,7 +556,7 @@ def test_pictures_of_another_size_are_refused(
 def test_pictures_that_are_none_are_refused(command: Command, trained: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "whole.png")
     content = (tmp_path / "whole.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(content[:-20])
+    (tmp_path / "cut.png").write_bytes(content[:45])
     (tmp_path / "text.png").write_text("a picture")
     (tmp_path / "empty.png").write_bytes(b"")
     for name in ("cut.png", "text.png", "empty.png", "missing.png", "."):
@@ -648,7 +649,9 @@ def interrupted(folder: Path, signals: list[signal.Signals]) -> None:
             break
     for each in signals:
         process.send_signal(each)
-    told = [line for line in process.stderr.read().splitlines() if not line.startswith(PROGRESS)]
+    with process.stderr:
+        rest = process.stderr.read()
+    told = [line for line in rest.splitlines() if not line.startswith(PROGRESS)]
     assert process.wait(timeout=100) == 130, told
     assert len(told) == 1
     if len(signals) == 1:
@@ -673,7 +676,7 @@ def test_a_run_that_is_stopped_ends_in_the_same_bits(tmp_path: Path, signals: li
     interrupted(tmp_path, signals)
 
 
-@pytest.mark.parametrize("writes", range(0, 8))
+@pytest.mark.parametrize("writes", range(8))
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
@@ -822,10 +825,9 @@ def test_a_terminal_sees_the_bar_move(tmp_path: Path) -> None:
     with contextlib.suppress(OSError):  # the terminal is gone once the process is
         while part := os.read(terminal, 4096):
             shown += part
-    assert process.stdout is not None
-    assert set(json.loads(process.stdout.read())) >= KEYS
-    assert process.wait() == 0
+    assert set(json.loads(process.communicate()[0])) >= KEYS
+    assert process.returncode == 0
     os.close(terminal)
     for number in (1, 2, 3):
         assert f"epoch {number}/3: loss".encode() in shown
-    assert "epoch 3/3 batch 23/23".encode() in shown
+    assert b"epoch 3/3 batch 23/23" in shown

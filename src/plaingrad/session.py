@@ -11,6 +11,7 @@ import numpy as np
 
 from plaingrad import checkpoint
 from plaingrad.data import Dataset, Split, load, read_image
+from plaingrad.data.dataset import generator
 from plaingrad.errors import MissingError, SettingError, nearest
 from plaingrad.layer import Shape
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
@@ -56,6 +57,7 @@ def prepare(options: dict[str, Any]) -> Session:
         raise SettingError(f"{out} exists already; go on with it by --resume {out}, or choose another --out")
     split = load(data_name, data_dir)
     seed, classes = told.get("seed", 0), len(split.train.classes)
+    generator(seed)  # says at once what is wrong with a seed
     net, recipe = build(told.get("model_name"), split.train.shape, classes, seed, dtype)
     about = {
         "model": net.name,
