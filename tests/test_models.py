@@ -1,0 +1,67 @@
+"""The built-in models: they build, and they reach what is promised of them."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from plaingrad.data import digits, load
+from plaingrad.errors import SettingError
+from plaingrad.models import MODELS, model
+from plaingrad.network import Network
+from plaingrad.trainer import Trainer, score
+
+MNIST = pathlib.Path(__file__).parents[2] / "shared" / "data" / "mnist"
+SEEDS = (0, 1, 2)
+
+
+def trained(name, split, seed):
+    """Test accuracy with the model's own recipe, and how many epochs it took."""
+    chosen = model(name)
+    recipe, net = chosen.recipe, chosen.network(split.train.shape, len(split.train.classes), seed)
+    trainer = Trainer(
+        net,
+        split.train,
+        recipe.optimiser,
+        epochs=recipe.epochs,
+        batch=recipe.batch,
+        schedule=recipe.schedule,
+        seed=seed,
+    )
+    return len(trainer.train()), score(net, split.test)
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    if not MNIST.is_dir():
+        pytest.skip(f"MNIST is not in {MNIST}")
+    return load("mnist", MNIST)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_its_json(name):
+    net = model(name).network(seed=3)
+    again = Network.from_json(net.to_json(), seed=3)
+    assert again.layers == net.layers
+    np.testing.assert_array_equal(again.parameters, net.parameters)
+
+
+def test_an_unknown_model_names_the_nearest():
+    with pytest.raises(SettingError, match="did you mean 'lenet5'"):
+        model("lenet")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_digits_with_default_settings(seed):
+    pytest.importorskip("numba", reason="training takes minutes without Numba")
+    _, accuracy = trained("digits", digits(), seed)
+    assert accuracy >= 0.985
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("name", "least"), [("lenet5", 0.990), ("mlp", 0.97), ("lenet5-sigmoid", 0.98)])
+def test_mnist_with_default_settings(mnist, name, least, seed):
+    epochs, accuracy = trained(name, mnist, seed)
+    assert epochs <= 5
+    assert accuracy >= least
