@@ -55,8 +55,8 @@ def main() -> None:
     text = (
         "# Accuracy\n\nTest accuracy of each built-in model with its own recipe, for the seeds "
         f"{', '.join(map(str, SEEDS))}; the time is one training's on this machine. Written by `make accuracy`.\n\n"
-        "The 8×8 digits are split by one seeded shuffle, 1,437 for training and 360 for testing. In the file's own order "
-        "the last images come from writers that the first do not: that split asks for more, and gets less.\n\n"
+        "The 8×8 digits are split by one seeded shuffle, 1,437 for training and 360 for testing. In the file's own "
+        "order the last images come from writers that the first do not: that split asks for more, and gets less.\n\n"
         "| data | model | epochs | test accuracy, a seed each | time |\n|---|---|---|---|---|\n"
         + "\n".join(rows)
         + "\n"

@@ -143,9 +143,7 @@ def main() -> None:
         f"{min(each['peers'].values()) * 1e3:.2f} ms | {each['ratio']:.1f}× |"
         for each in results
     ]
-    fusing = "; ".join(
-        f"{name}, batch {batch}, {threads} threads: {gain:.2f}×" for (name, batch, threads), gain in fused.items()
-    )
+    fusing = "; ".join(f"{name}, batch {work[0]}: {gain:.2f}×" for (name, *work), gain in fused.items())
     table = "\n".join(
         ["| work | batch | threads | plaingrad | PyTorch, its best | ratio |", "|---|---|---|---|---|---|", *rows]
     )
@@ -158,8 +156,8 @@ def main() -> None:
     text = (
         "# Speed\n\nOne training step (forward, loss, backward, SGD with momentum), float32, random images; medians of "
         f"{ROUNDS} rounds by turns in one process. Written by `make bench`.\n\n{table}\n\n"
-        f"A step with ReLU fused into convolutions and dense layers is faster than with ReLU as layers of their own: {fusing}. "
-        "The bits are the same.\n\n"
+        "How much faster a step is with ReLU fused into convolutions and dense layers than with ReLU as layers of "
+        f"their own, which gives the same bits: {fusing}.\n\n"
         f"{date}, {machine}, " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".\n"
     )
     (DOCS / "benchmarks.md").write_text(text, encoding="utf-8")

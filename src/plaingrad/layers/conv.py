@@ -40,15 +40,13 @@ def conv_forward(px, w, b, y, groups, down, apart, *, leak, block, width, step, 
                     y[k + q, i, n] = b[k + q]
             for c in range(w.shape[1]):
                 for u in range(w.shape[2]):
+                    row = i * down + u * apart
                     for j in range(y.shape[2] // length):
                         for n in range(length):
                             for q in range(block):
                                 total = y[k + q, i, j * length + n]
                                 for v in range(width):
-                                    total += (
-                                        w[k + q, c, u, v]
-                                        * px[first + c, i * down + u * apart, (j * step + v * gap) * lanes + n]
-                                    )
+                                    total += w[k + q, c, u, v] * px[first + c, row, (j * step + v * gap) * lanes + n]
                                 y[k + q, i, j * length + n] = total
             if leak != 1:
                 for q in range(block):
@@ -73,13 +71,12 @@ def conv_weights(dz, px, dw, groups, down, apart, *, width, step, gap, lanes):
                 for v in range(width):
                     dw[k, c, u, v] = 0
                 for i in range(dz.shape[1]):
+                    row = i * down + u * apart
                     for j in range(dz.shape[2] // length):
                         for n in range(length):
                             for v in range(width):
-                                dw[k, c, u, v] += (
-                                    dz[k, i, j * length + n]
-                                    * px[first + c, i * down + u * apart, (j * step + v * gap) * lanes + n]
-                                )
+                                x = px[first + c, row, (j * step + v * gap) * lanes + n]
+                                dw[k, c, u, v] += dz[k, i, j * length + n] * x
 
 
 @loops
@@ -101,14 +98,15 @@ def conv_input(dz, w, dpx, groups, down, apart, *, block, width, step, gap, lane
         group, own = c // w.shape[1], c % w.shape[1]
         for i in range(dz.shape[1]):
             for u in range(w.shape[2]):
+                row = i * down + u * apart
                 for k in range(group * filters, group * filters + filters, block):
                     for j in range(dz.shape[2] // length):
                         for n in range(length):
                             for v in range(width):
-                                total = dpx[c, i * down + u * apart, (j * step + v * gap) * lanes + n]
+                                total = dpx[c, row, (j * step + v * gap) * lanes + n]
                                 for q in range(block):
                                     total += w[k + q, own, u, v] * dz[k + q, i, j * length + n]
-                                dpx[c, i * down + u * apart, (j * step + v * gap) * lanes + n] = total
+                                dpx[c, row, (j * step + v * gap) * lanes + n] = total
 
 
 @loops
