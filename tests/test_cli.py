@@ -636,12 +636,24 @@ def test_resume_with_other_data_is_refused(command: Command, tmp_path: Path) -> 
 # Ctrl-C, full disks, closed pipes
 
 
-def interrupted(folder: Path, signals: list[signal.Signals]) -> None:
-    """A run that is stopped in its second epoch, goes on, and ends in the bits of one that was not."""
-    options = ["--model", "mlp", "--epochs", "20", "--seed", "3"]
-    whole = apart("train", *options, "--out", folder / "whole", "--json")
-    assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, "-m", "plaingrad", "train", *options, "--out", str(folder / "run")]
+LONG = ["--model", "mlp", "--epochs", "150", "--seed", "3"]
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A run that nobody stopped, and what it said."""
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+    done = apart("train", *LONG, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    return out, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2], ids=repr)
+def test_a_run_that_is_stopped_ends_in_the_same_bits(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, signals: list[signal.Signals]
+) -> None:
+    (whole, said), out = uninterrupted, tmp_path / "run"
+    command = [sys.executable, "-m", "plaingrad", "train", *LONG, "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -650,30 +662,20 @@ def interrupted(folder: Path, signals: list[signal.Signals]) -> None:
     for each in signals:
         process.send_signal(each)
     with process.stderr:
-        rest = process.stderr.read()
-    told = [line for line in rest.splitlines() if not line.startswith(PROGRESS)]
+        told = [line for line in process.stderr.read().splitlines() if line and not line.startswith(PROGRESS)]
     assert process.wait(timeout=100) == 130, told
     assert len(told) == 1
     if len(signals) == 1:
-        assert told[0].endswith(f"saved, go on with: plaingrad train --resume {folder / 'run'}")
-    assert checkpoint.load(folder / "run" / CHECKPOINT)[2]["position"]["done"] is False
-    resumed = apart("train", "--resume", folder / "run", "--json")
+        assert told[0].endswith(f"saved, go on with: plaingrad train --resume {out}")
+    assert checkpoint.load(out / CHECKPOINT)[2]["position"]["done"] is False
+    resumed = apart("train", "--resume", out, "--json")
     assert resumed.returncode == 0, resumed.stderr
-    first, second = json.loads(whole.stdout), json.loads(resumed.stdout)
-    assert [first[name] for name in ("test_loss", "test_accuracy", "epochs")] == [
-        second[name] for name in ("test_loss", "test_accuracy", "epochs")
-    ]
-    ends = [checkpoint.load(folder / name / CHECKPOINT) for name in ("whole", "run")]
+    for name in ("test_loss", "test_accuracy", "epochs", "files"):
+        assert json.loads(resumed.stdout)[name] == said[name]
+    ends = [checkpoint.load(each / CHECKPOINT) for each in (whole, out)]
     assert ends[0][0].parameters.tobytes() == ends[1][0].parameters.tobytes()
-    assert {name: array.tobytes() for name, array in ends[0][1].items()} == {
-        name: array.tobytes() for name, array in ends[1][1].items()
-    }
-    assert files(folder / "whole").keys() == files(folder / "run").keys()
-
-
-@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2], ids=repr)
-def test_a_run_that_is_stopped_ends_in_the_same_bits(tmp_path: Path, signals: list[signal.Signals]) -> None:
-    interrupted(tmp_path, signals)
+    slots = [{name: array.tobytes() for name, array in more.items()} for _, more, _ in ends]
+    assert slots[0] == slots[1]
 
 
 @pytest.mark.parametrize("writes", range(8))

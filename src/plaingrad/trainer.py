@@ -96,7 +96,6 @@ class Trainer:
         self.out = None if out is None else pathlib.Path(out)
         self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
         self._check()
-        self.seed, self.batch, self.epochs = int(seed), int(batch), int(epochs)  # NumPy's numbers are not JSON's
         self.per_epoch = -(-len(data) // self.batch)
         self.position = Position()
         self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
@@ -104,15 +103,19 @@ class Trainer:
         self.has_folder = self.out is None
 
     def _check(self) -> None:
-        for name, value, least in (("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)):
+        numbers = [("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)]
+        if self.patience is not None:
+            numbers.append(("patience", self.patience, 1))
+        for name, value, least in numbers:
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise SettingError(f"training got {name}={value!r}; it needs a whole number of at least {least}")
+            setattr(self, name, int(value))  # NumPy's whole numbers are not JSON's
         if self.patience is not None and self.validation is None:
             raise SettingError("training got patience without validation images; early stopping needs them to judge by")
-        if self.patience is not None and (not isinstance(self.patience, int) or self.patience < 1):
-            raise SettingError(
-                f"training got patience={self.patience!r}; it needs a whole number of epochs, at least 1"
-            )
+        for name, kind in (("optimiser", Optimiser), ("schedule", Schedule), ("loss", Loss)):
+            value, known = getattr(self, name), ", ".join(f"{each}()" for each in kind.kinds())
+            if not isinstance(value, kind):
+                raise SettingError(f"training got {name}={value!r}; it needs one of {known}")
         for images in (self.data, *([self.validation] if self.validation else [])):
             check_fit(self.net, images)
 
