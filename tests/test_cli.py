@@ -23,7 +23,8 @@ from plaingrad.data.idx import STEMS, write_idx
 from plaingrad.models import MODELS
 from plaingrad.network import Network
 from plaingrad.progress import Lines, Live
-from plaingrad.trainer import BEST, CHECKPOINT, HISTORY, Event, Trainer
+from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY
+from plaingrad.trainer import Event, Trainer
 
 KEYS = {
     *("model", "data", "parameters", "epochs", "seconds", "compile_seconds", "images_per_second"),

@@ -31,8 +31,9 @@ from plaingrad.layers import Conv, Dense, Flatten, MaxPool, ReLU, Softmax
 from plaingrad.loss import CrossEntropy
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, Optimiser
+from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY
 from plaingrad.shards import Shards
-from plaingrad.trainer import BEST, CHECKPOINT, HISTORY, Event, Trainer, fingerprint
+from plaingrad.trainer import Event, Trainer
 
 TESTS = Path(__file__).resolve().parent
 TIMES = {"seconds", "images_per_second"}  # what may differ between two runs of the same seed
@@ -620,6 +621,6 @@ def test_a_fingerprint_tells_every_difference_apart() -> None:
         (images.reshape(10, 1, 4, 16), labels),
         (-images, labels),
     ]
-    prints = [fingerprint(Dataset(*each, data.classes)) for each in [(images, labels), *others]]
+    prints = [Dataset(*each, data.classes).fingerprint for each in [(images, labels), *others]]
     assert len(set(prints)) == len(prints)
-    assert prints[0] == fingerprint(Dataset(images.copy(), labels.astype(np.int32), data.classes, "by another name"))
+    assert prints[0] == Dataset(images.copy(), labels.astype(np.int32), data.classes, "by another name").fingerprint

@@ -31,7 +31,7 @@ def write_safely(path: pathlib.Path, content: bytes) -> None:
             os.fsync(file.fileno())
         if temporary.read_bytes() != content:
             raise OSError("what was read back is not what was written")
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
@@ -42,7 +42,8 @@ def write_safely(path: pathlib.Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that new files are not to have."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -70,6 +71,8 @@ def save(path: str | os.PathLike[str], net: Network, more: dict[str, Array] | No
     """Write a network, further arrays, and facts that JSON can hold."""
     import safetensors.numpy
 
+    if taken := sorted(_of(net).keys() & (more or {}).keys()):
+        raise CheckpointError(f"cannot write {path}: {taken[0]!r} is the name of an array of the network's own")
     # Contiguous copies: the library writes the memory behind a strided view, which is not its values.
     arrays = {name: _plain(array) for name, array in {**_of(net), **(more or {})}.items()}
     about: dict[str, Any] = {"format": FORMAT, "network": net.to_json(), "facts": facts}

@@ -3,8 +3,6 @@
 Results go to stdout, progress and errors to stderr. Bad input is one line and exit code 2.
 """
 
-import json
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +11,7 @@ import click
 
 from plaingrad import __version__
 from plaingrad.errors import PlaingradError, StoppedError
+from plaingrad.record import json_text
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line, nothing else on stdout.")
 DATA_DIR = click.option("--data-dir", metavar="DIR", help="Where the IDX files of mnist or fashion-mnist lie.")
@@ -76,7 +75,7 @@ def train(as_json: bool, resume: str | None, **options: Any) -> None:
     for note in result.pop("notes"):
         click.echo(note, err=True)
     if as_json:
-        click.echo(written(result))
+        click.echo(json_text(result))
         return
     images = len(session.split.test)
     click.echo(
@@ -106,7 +105,7 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
 
     result = judge(run, data_name, data_dir, threads)
     if as_json:
-        click.echo(written(result))
+        click.echo(json_text(result))
         return
     low, high = result["interval"]
     right = round(result["accuracy"] * result["images"])
@@ -133,7 +132,7 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
 
     results = name_images(run, images)
     if as_json:
-        click.echo(written({"predictions": results}))
+        click.echo(json_text({"predictions": results}))
         return
     for result in results:
         others = ", ".join(f"{each['class']} {each['probability']:.4f}" for each in result["next"])
@@ -152,7 +151,7 @@ def models(name: str | None, as_json: bool) -> None:
 
     if name:
         net = model(name).network()
-        click.echo(json.dumps(net.to_json()) if as_json else f"{model(name).about}\n\n{net.summary()}")
+        click.echo(json_text(net.to_json()) if as_json else f"{model(name).about}\n\n{net.summary()}")
         return
     nets = {each.name: (each, each.network()) for each in MODELS.values()}
     if as_json:
@@ -160,7 +159,7 @@ def models(name: str | None, as_json: bool) -> None:
             each.name: {"about": each.about, "input": net.input, "output": net.output, "parameters": net.size}
             for each, net in nets.values()
         }
-        click.echo(json.dumps(rows))
+        click.echo(json_text(rows))
         return
     for each, net in nets.values():
         shape = "×".join(map(str, net.input))
@@ -189,7 +188,7 @@ def get(name: str, folder: str | None, as_json: bool) -> None:
             click.echo(f"{file}: {done:,} of {f'{total:,}' if total else 'unknown'} bytes", err=True)
 
     place = download(name, folder, progress=shown)
-    click.echo(json.dumps({"data": name, "folder": str(place)}) if as_json else f"{name} is in {place}")
+    click.echo(json_text({"data": name, "folder": str(place)}) if as_json else f"{name} is in {place}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -219,19 +218,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"plaingrad: not enough memory: {error or 'a smaller batch or network needs less'}", 2)
     except OSError as error:
         _fail(f"plaingrad: {error.filename or 'the system'}: {error.strerror or error}", 2)
-
-
-def written(result: Any) -> str:
-    """JSON of a result. JSON has no NaN and no infinity: a loss that is not finite is null."""
-    return json.dumps(_finite(result), allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fail(message: str, code: int) -> None:

@@ -106,6 +106,8 @@ class Network:
 
     def reset(self, seed: int) -> None:
         """Starting weights from a seed: what a layer's `start` says, else He before a ReLU and Glorot elsewhere."""
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise SettingError(f"a network got seed={seed!r}; it needs a whole number of at least 0")
         self.seed, rng = seed, np.random.default_rng(seed)
         for place, step in enumerate(self.steps.values()):
             start = getattr(step.layer, "start", None) or self._start(place)
@@ -376,7 +378,7 @@ class Run:
 
     def _through(self, door: Loops, *given: Any, **constants: Any) -> None:
         """A nest on arrays that come from outside, compiled once for each type of theirs."""
-        key = (door, given[0].dtype, given[0].ndim)
+        key = (door, *((each.dtype, each.ndim) if isinstance(each, np.ndarray) else type(each) for each in given))
         if key not in self._doors:
             self._doors[key] = door.bound(list(given), **constants)
         self._doors[key](*given)

@@ -1,5 +1,6 @@
 """Records: frozen settings that print shortly, compare by value and travel as JSON."""
 
+import json
 import math
 import types
 import typing
@@ -133,3 +134,16 @@ def _lively(value: Any) -> Any:
     if isinstance(value, dict):
         return Record.from_json(value)
     return tuple(_lively(each) for each in value) if isinstance(value, list) else value
+
+
+def json_text(value: Any) -> str:
+    """One line of JSON. JSON has no NaN and no infinity: a number that is not finite is null."""
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,8 +19,9 @@ from plaingrad.models import Model, Recipe, model
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
 from plaingrad.report import write_report
+from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, find
 from plaingrad.shards import Shards, probabilities
-from plaingrad.trainer import BEST, CHECKPOINT, EVALUATED_AT_ONCE, HISTORY, Trainer, check_fit, find
+from plaingrad.trainer import EVALUATED_AT_ONCE, Trainer, check_fit
 
 OPTIMISERS: dict[str, Optimiser] = {
     "sgd": SGD(),

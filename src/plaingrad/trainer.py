@@ -5,13 +5,9 @@ from any step goes on as if it had never stopped, to the bit.
 """
 
 import contextlib
-import hashlib
-import json
 import math
 import pathlib
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,16 +17,15 @@ from typing import Any
 import numpy as np
 
 from plaingrad import checkpoint
-from plaingrad.checkpoint import write_safely
 from plaingrad.data import Dataset
 from plaingrad.errors import CheckpointError, DataError, DivergedError, PlaingradError, SettingError, StoppedError
 from plaingrad.loops import Array, zeros
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, OneCycle, Optimiser, Schedule
+from plaingrad.run_folder import BEST, CHECKPOINT, find, make, sweep, write_history
 from plaingrad.shards import Shards
 
-CHECKPOINT, BEST, HISTORY = "checkpoint.safetensors", "best.safetensors", "history.jsonl"
 SECONDS_BETWEEN_SAVES = 30.0
 EVALUATED_AT_ONCE = 256  # images: enough shards to keep any number of threads busy
 
@@ -100,7 +95,7 @@ class Trainer:
         self.position = Position()
         self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
         self.compile_seconds, self.stop = 0.0, False
-        self.has_folder = self.out is None
+        self.has_folder = False
 
     def _check(self) -> None:
         numbers = [("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)]
@@ -151,6 +146,7 @@ class Trainer:
             plain = {name: settings[name] for name in ("epochs", "batch", "seed", "patience")}
             trainer = cls(net, data, **records, **plain, out=out, about=facts["about"], **more)
             trainer.position, trainer.has_folder = Position(**position), True
+            sweep(out)
             for name, slot in trainer.slots.items():
                 for step, views in zip(net.steps.values(), net.views(slot), strict=True):
                     for own, view in views.items():
@@ -161,7 +157,7 @@ class Trainer:
                 raise
             raise CheckpointError(f"{out / CHECKPOINT} does not say how to go on ({error}); train again") from None
         for images, name in ((data, "train"), (more.get("validation"), "validation")):
-            if (fingerprint(images) if images else None) != known[name]:
+            if (images.fingerprint if images else None) != known[name]:
                 raise DataError(
                     f"the {name} images are not the ones {out} was trained on; give the same data to resume"
                 )
@@ -171,7 +167,8 @@ class Trainer:
         """Run to the end, and return the history: one entry an epoch. On Ctrl-C the step is finished and saved."""
         at = self.position
         if at.done:
-            self._write_history()  # a power cut may have come between the last two files
+            if self.out is not None:
+                write_history(self.out, at.history)  # a power cut may have come between the last two files
             return at.history
         if at.step == 0:
             self.standardise()
@@ -179,8 +176,10 @@ class Trainer:
         with Shards(self.net, self.loss, self.batch, self.threads) as shards, self._signals():
             update = self._update(shards)
             self.compile_seconds = time.perf_counter() - began
-            if not self.has_folder:  # only now: settings that cannot be leave nothing behind
-                self._make_folder()
+            if self.out is not None and not self.has_folder:  # only now: settings that cannot be leave nothing behind
+                make(self.out, self._save_in)
+                self.has_folder = True
+                self._tell("saved")
             self._tell("started")
             try:
                 while not at.done:
@@ -271,17 +270,13 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint and the history into the run folder, where there is one."""
-        if self.out is None:
-            return
-        checkpoint.save(self.out / CHECKPOINT, self.net, self._slots(), **self._facts())
-        self._write_history()
-        self._tell("saved")
+        if self.out is not None:
+            self._save_in(self.out)
+            self._tell("saved")
 
-    def _write_history(self) -> None:
-        if self.out is None:
-            return
-        lines = "".join(json.dumps(entry) + "\n" for entry in self.position.history)
-        write_safely(self.out / HISTORY, lines.encode())
+    def _save_in(self, folder: pathlib.Path) -> None:
+        checkpoint.save(folder / CHECKPOINT, self.net, self._slots(), **self._facts())
+        write_history(folder, self.position.history)
 
     def _slots(self) -> dict[str, Array]:
         names = list(self.net.arrays)
@@ -295,35 +290,11 @@ class Trainer:
         records = {name: getattr(self, name).to_json() for name in ("optimiser", "schedule", "loss")}
         plain = {name: getattr(self, name) for name in ("epochs", "batch", "seed", "patience")}
         data = {
-            "train": fingerprint(self.data),
-            "validation": fingerprint(self.validation) if self.validation else None,
+            "train": self.data.fingerprint,
+            "validation": self.validation.fingerprint if self.validation else None,
         }
         about = {"classes": list(self.data.classes), **self.about}
         return {"training": records | plain | {"data": data}, "position": asdict(self.position), "about": about}
-
-    def _make_folder(self) -> None:
-        """The run folder with its first checkpoint, made under another name: it is there whole, or not at all."""
-        assert self.out is not None
-        place = self.out
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise SettingError(f"{place} exists already; resume it with --resume {place}, or choose another --out")
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self.out = pathlib.Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-            self.out.chmod(0o777 & ~checkpoint._umask())
-            try:
-                self.save()
-                self.out.replace(place)
-            except BaseException:
-                shutil.rmtree(self.out, ignore_errors=True)
-                raise
-        except OSError as error:
-            raise CheckpointError(
-                f"cannot make the run folder {place}: {error.strerror or error}; choose another --out"
-            ) from None
-        finally:
-            self.out = place
-        self.has_folder = True
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -332,10 +303,11 @@ class Trainer:
             yield
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}  # as under nohup
 
         def ask(number: int, frame: Any) -> None:
             self.stop = True
-            signal.signal(signal.SIGINT, before[signal.SIGINT])
+            signal.signal(number, before[signal.Signals(number)])
 
         for number in before:
             signal.signal(number, ask)
@@ -379,17 +351,6 @@ def merit(entry: dict[str, Any]) -> tuple[float, float]:
     return (entry["validation_accuracy"], -loss) if math.isfinite(loss) else WORST
 
 
-def find(folder: pathlib.Path, name: str) -> pathlib.Path:
-    """A file of a run folder, or an error that says what is there instead."""
-    if (folder / name).is_file():
-        return folder / name
-    if not folder.exists():
-        raise CheckpointError(f"there is no run folder {folder}")
-    raise CheckpointError(
-        f"{folder} is not a run folder: it has no {name}; a run folder is what `plaingrad train` leaves"
-    )
-
-
 def check_fit(net: Network, data: Dataset) -> None:
     """DataError where images or labels are not what the network takes."""
     if data.shape != net.input:
@@ -401,14 +362,6 @@ def check_fit(net: Network, data: Dataset) -> None:
             f"{data.name} has {len(data.classes)} classes, {net.name} has {net.output[0]} outputs; "
             "it needs an output for each class"
         )
-
-
-def fingerprint(data: Dataset) -> str:
-    """A digest of images and labels: whether two sets are the same."""
-    digest = hashlib.sha256(f"{data.images.dtype.str} {data.images.shape}".encode())
-    digest.update(data.images.data)
-    digest.update(data.labels.data)
-    return digest.hexdigest()
 
 
 def train(net: Network, data: Dataset, optimiser: Optimiser | None = None, **settings: Any) -> list[dict[str, Any]]:

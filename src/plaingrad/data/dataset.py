@@ -1,5 +1,7 @@
 """Labelled images in memory, checked once when they are put together."""
 
+import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +59,14 @@ class Dataset:
         """Channels, rows and columns of one image."""
         channels, rows, columns = self.images.shape[1:]
         return channels, rows, columns
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A digest of images and labels: whether two sets are the same."""
+        digest = hashlib.sha256(f"{self.images.dtype.str} {self.images.shape}".encode())
+        digest.update(self.images.data)
+        digest.update(self.labels.data)
+        return digest.hexdigest()
 
     def take(self, indices: slice | Sequence[int] | Array) -> "Dataset":
         """The images at these places (a slice, positions, or a mask), in that order; DataError if one is not there."""

@@ -1,0 +1,61 @@
+"""The folder a training run leaves: checkpoint, best checkpoint, history. It is there whole, or not at all."""
+
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from plaingrad.checkpoint import umask, write_safely
+from plaingrad.errors import CheckpointError, SettingError
+from plaingrad.record import json_text
+
+CHECKPOINT, BEST, HISTORY = "checkpoint.safetensors", "best.safetensors", "history.jsonl"
+
+
+def find(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """A file of a run folder, or an error that says what is there instead."""
+    if (folder / name).is_file():
+        return folder / name
+    if not folder.exists():
+        raise CheckpointError(f"there is no run folder {folder}")
+    raise CheckpointError(
+        f"{folder} is not a run folder: it has no {name}; a run folder is what `plaingrad train` leaves"
+    )
+
+
+def require_free(place: pathlib.Path) -> None:
+    """Nothing is ever overwritten: SettingError where something lies at `place`, other than an empty folder."""
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise SettingError(f"{place} exists already; resume it with --resume {place}, or choose another --out")
+
+
+def make(place: pathlib.Path, fill: Callable[[pathlib.Path], None]) -> None:
+    """A new run folder, filled under another name and then given its own."""
+    try:
+        require_free(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder = pathlib.Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+        try:
+            folder.chmod(0o777 & ~umask())
+            fill(folder)
+            folder.replace(place)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot make the run folder {place}: {error.strerror or error}; choose another --out"
+        ) from None
+
+
+def sweep(folder: pathlib.Path) -> None:
+    """Remove the unfinished files that a kill in the middle of a save left behind."""
+    for name in (CHECKPOINT, BEST, HISTORY):
+        for unfinished in folder.glob(f".{name}.*"):
+            unfinished.unlink(missing_ok=True)
+
+
+def write_history(folder: pathlib.Path, history: list[dict[str, Any]]) -> None:
+    """One line of JSON for each epoch."""
+    write_safely(folder / HISTORY, "".join(json_text(entry) + "\n" for entry in history).encode())
