@@ -11,7 +11,8 @@ from cases import CASES, SMOOTH, exhaustive
 from plaingrad.exact import Dual, Sized, decimals, fractions
 from plaingrad.layer import Layer
 from plaingrad.layers import MeanPool
-from plaingrad.network import Network, Run
+from plaingrad.network import Network
+from plaingrad.run import Run
 
 BATCH = 2
 DIGITS = 50

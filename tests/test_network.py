@@ -25,7 +25,8 @@ from plaingrad.layers import (
     Tanh,
 )
 from plaingrad.loss import HalfSquaredError, SoftmaxCrossEntropy
-from plaingrad.network import LANES, Network, Run
+from plaingrad.network import LANES, Network
+from plaingrad.run import Run
 
 IMAGE = (2, 6, 5)
 CLASSES = 3

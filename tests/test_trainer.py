@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plaingrad import checkpoint, digits, from_arrays, trainer
+from plaingrad import checkpoint, digits, from_arrays, run_folder, trainer
 from plaingrad.data import Dataset
 from plaingrad.errors import (
     CheckpointError,
@@ -264,7 +264,7 @@ def test_a_cut_between_the_last_two_files_is_mended(tmp_path: Path, monkeypatch:
         checkpoint.write_safely(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "write_safely", cut)
+        patch.setattr(run_folder, "write_safely", cut)
         with pytest.raises(KeyboardInterrupt):
             Trainer(network(few()), few(), epochs=2, out=tmp_path / "run").train()
     history = Trainer.resume(tmp_path / "run", few()).train()

@@ -33,8 +33,9 @@ from plaingrad.layers import (
 )
 from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.models import model
-from plaingrad.network import Network, Run
+from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
+from plaingrad.run import Run
 from plaingrad.trainer import Event, Trainer, score, train
 
 __all__ = [

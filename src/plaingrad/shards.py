@@ -15,7 +15,8 @@ import numpy as np
 from plaingrad.errors import SettingError
 from plaingrad.loops import Array, loops, zeros
 from plaingrad.loss import CrossEntropy, Loss
-from plaingrad.network import LANES, Network, Run
+from plaingrad.network import LANES, Network
+from plaingrad.run import Run
 
 SMALL_BATCH = 64
 
