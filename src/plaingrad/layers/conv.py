@@ -6,6 +6,7 @@ Each leaves one array out of y = w · x. As in most libraries it is the cross-co
 A row holds its columns side by side, and of each column all the images of the shard, so the innermost loop runs over
 one long row: `length` numbers at a time, the whole row where the window moves by single columns, else one column.
 Filters go in blocks: a number loaded from a row then serves several filters, or gathers several, before it is stored.
+The gradient of the weights takes `tall` window rows at a time: as many sums as there are registers to hold them.
 """
 
 from math import prod
@@ -62,21 +63,22 @@ def conv_rectify(dy, y, dz, *, leak):
 
 
 @loops
-def conv_weights(dz, px, dw, groups, down, apart, *, width, step, gap, lanes):
+def conv_weights(dz, px, dw, groups, down, apart, *, tall, width, step, gap, lanes):
     length = dz.shape[2] if step == 1 else lanes
     for k in range(dw.shape[0]):
         first = k // (dw.shape[0] // groups) * dw.shape[1]
         for c in range(dw.shape[1]):
-            for u in range(dw.shape[2]):
-                for v in range(width):
-                    dw[k, c, u, v] = 0
+            for top in range(0, dw.shape[2], tall):
+                taps = dw[k, c, top : top + tall].reshape(-1)
+                for t in range(tall * width):
+                    taps[t] = 0
                 for i in range(dz.shape[1]):
-                    row = i * down + u * apart
                     for j in range(dz.shape[2] // length):
                         for n in range(length):
-                            for v in range(width):
-                                x = px[first + c, row, (j * step + v * gap) * lanes + n]
-                                dw[k, c, u, v] += dz[k, i, j * length + n] * x
+                            for u in range(tall):
+                                for v in range(width):
+                                    x = px[first + c, i * down + (top + u) * apart, (j * step + v * gap) * lanes + n]
+                                    taps[u * width + v] += dz[k, i, j * length + n] * x
 
 
 @loops
@@ -205,7 +207,9 @@ class Conv(Layer):
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
         leak = 1 if self.activation is None else self.activation.leak
         block = divisor(self.filters // self.groups, 4)
-        return {**self.window.constants(), "leak": leak, "block": block}
+        height, width = self.window.size
+        tall = divisor(height, max(16 // width, 1))
+        return {**self.window.constants(), "leak": leak, "block": block, "tall": tall}
 
     def multiplications(self, x: Shape) -> int:
         return prod(self.output(x)) * x[0] // self.groups * prod(self.window.size)

@@ -1,7 +1,8 @@
 """Dense layers, and the reshape that feeds them.
 
-Input c, unit k, image n. Sums take `span` terms (in `dense_weights` images, else inputs or units) for each time that a
-row is loaded and stored; `span` divides their number, so nothing is left over.
+Input c, unit k, image n. Sums take `span` inputs, `block` units or `spell` images at a time, so that a number is loaded
+and stored once for several terms; each of the three divides what it counts, and nothing is left over. For the weights
+the input is turned first: then the long row runs over inputs, and no sum runs across a vector.
 """
 
 from math import prod
@@ -40,23 +41,26 @@ def dense_rectify(dy, y, dz, *, leak, lanes):
 
 
 @loops
-def dense_turn(x, turned, *, lanes):
-    for c in range(x.shape[0]):
+def dense_turn(x, turned, *, span, lanes):
+    for c in range(0, x.shape[0], span):
         for n in range(lanes):
-            turned[n, c] = x[c, n]
+            for v in range(span):
+                turned[n, c + v] = x[c + v, n]
 
 
 @loops
-def dense_weights(dz, turned, dw, *, spell, lanes):
-    for k in range(dw.shape[0]):
-        for c in range(dw.shape[1]):
-            dw[k, c] = 0
+def dense_weights(dz, turned, dw, *, block, spell, lanes):
+    for k in range(0, dw.shape[0], block):
+        for q in range(block):
+            for c in range(dw.shape[1]):
+                dw[k + q, c] = 0
         for n in range(0, lanes, spell):
             for c in range(dw.shape[1]):
-                total = dw[k, c]
-                for v in range(spell):
-                    total += dz[k, n + v] * turned[n + v, c]
-                dw[k, c] = total
+                for q in range(block):
+                    total = dw[k + q, c]
+                    for v in range(spell):
+                        total += dz[k + q, n + v] * turned[n + v, c]
+                    dw[k + q, c] = total
 
 
 @loops
@@ -122,7 +126,7 @@ class Dense(Layer):
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
         leak = 1 if self.activation is None else self.activation.leak
-        return {"leak": leak, "span": divisor(x[0], 8), "block": divisor(self.units, 8), "spell": divisor(lanes, 8)}
+        return {"leak": leak, "span": divisor(x[0], 8), "block": divisor(self.units, 4), "spell": divisor(lanes, 8)}
 
     def multiplications(self, x: Shape) -> int:
         return self.units * x[0]
