@@ -9,8 +9,7 @@ import numpy as np
 from plaingrad.data import Split, digits, load
 from plaingrad.errors import PlaingradError
 from plaingrad.models import model
-from plaingrad.shards import Shards
-from plaingrad.trainer import Trainer
+from plaingrad.trainer import score, train
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SEEDS = (0, 1, 2)
@@ -19,20 +18,9 @@ SEEDS = (0, 1, 2)
 def accuracy(name: str, split: Split, seed: int) -> tuple[float, float]:
     """Test accuracy of a model trained as `plaingrad train` does, and the seconds it took."""
     chosen = model(name)
-    recipe, net = chosen.recipe, chosen.network(split.train.shape, len(split.train.classes), seed)
-    trainer = Trainer(
-        net,
-        split.train,
-        recipe.optimiser,
-        epochs=recipe.epochs,
-        batch=recipe.batch,
-        schedule=recipe.schedule,
-        seed=seed,
-    )
-    history = trainer.train()
-    with Shards(net, trainer.loss, 256) as shards:
-        _, share, _ = shards.evaluate(split.test.images, split.test.labels)
-    return share, sum(entry["seconds"] for entry in history)
+    net = chosen.network(split.train.shape, len(split.train.classes), seed)
+    history = train(net, split.train, **chosen.recipe.settings(), seed=seed)
+    return score(net, split.test), sum(entry["seconds"] for entry in history)
 
 
 def main() -> None:

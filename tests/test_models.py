@@ -9,7 +9,7 @@ from plaingrad.data import digits, load
 from plaingrad.errors import SettingError
 from plaingrad.models import MODELS, model
 from plaingrad.network import Network
-from plaingrad.trainer import Trainer, score
+from plaingrad.trainer import score, train
 
 MNIST = pathlib.Path(__file__).parents[2] / "shared" / "data" / "mnist"
 SEEDS = (0, 1, 2)
@@ -18,17 +18,8 @@ SEEDS = (0, 1, 2)
 def trained(name, split, seed):
     """Test accuracy with the model's own recipe, and how many epochs it took."""
     chosen = model(name)
-    recipe, net = chosen.recipe, chosen.network(split.train.shape, len(split.train.classes), seed)
-    trainer = Trainer(
-        net,
-        split.train,
-        recipe.optimiser,
-        epochs=recipe.epochs,
-        batch=recipe.batch,
-        schedule=recipe.schedule,
-        seed=seed,
-    )
-    return len(trainer.train()), score(net, split.test)
+    net = chosen.network(split.train.shape, len(split.train.classes), seed)
+    return len(train(net, split.train, **chosen.recipe.settings(), seed=seed)), score(net, split.test)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """The built-in networks, each with the recipe it trains well with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,10 @@ class Recipe:
     batch: int = 64
     optimiser: Optimiser = SGD(rate=0.05, momentum=0.9, decay=0.001)  # noqa: RUF009 (frozen)
     schedule: Schedule = OneCycle()  # noqa: RUF009 (frozen)
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe as `train` takes it: `train(net, images, **recipe.settings())`."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)
