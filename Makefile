@@ -52,7 +52,12 @@ size:  ## lines in each file
 clean:
 	rm -rf .venv .venv-plain .pytest_cache .mypy_cache .ruff_cache
 
-.venv/demo: pyproject.toml
+.PHONY: python
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    f"plaingrad needs Python 3.11 or newer, this is {sys.version.split()[0]}: make PYTHON=python3.12, say")'
+
+.venv/demo: pyproject.toml | python
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
 	@touch $@
@@ -66,7 +71,7 @@ clean:
 	$(BIN)/python -m pip install --quiet --group torch
 	@touch $@
 
-.venv-plain/test: pyproject.toml
+.venv-plain/test: pyproject.toml | python
 	test -x .venv-plain/bin/python || $(PYTHON) -m venv .venv-plain
 	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	.venv-plain/bin/python -m pip install --quiet --no-deps --editable .
