@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -86,3 +87,8 @@ def test_pages_print_what_they_say(page):
     pytest.importorskip("numba", reason="the pages train, which takes minutes without Numba")
     done = subprocess.run([sys.executable, "scripts/run_docs.py", page], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_extra_all_is_all_extras():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(extras["all"]) == {each for name, packages in extras.items() if name != "all" for each in packages}
