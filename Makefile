@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint check-types test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy docs format size clean
+.PHONY: help demo test lint check-types test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy docs format size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -45,6 +45,9 @@ docs: .venv/test  ## run every block of the docs and write down what it prints
 format: .venv/test
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+help:  ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 size:  ## lines in each file
 	@find src -name '*.py' | xargs wc -l | sort -n

@@ -1,77 +1,21 @@
 """The laws every layer keeps. A new layer joins by adding its rows to `cases.py`."""
 
-import decimal
 import itertools
-from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from cases import CASES, SMOOTH, exhaustive
-from plaingrad.exact import Dual, Sized, decimals, fractions
+from plaingrad.laws import alone, check_adjoint, check_compiled, points, run_through
 from plaingrad.layer import Layer
 from plaingrad.layers import MeanPool
-from plaingrad.network import Network
-from plaingrad.run import Run
 
-BATCH = 2
-DIGITS = 50
 rows = pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
-dual = np.frompyfunc(Dual, 2, 1)
-value_of = np.frompyfunc(lambda number: number.value if isinstance(number, Dual) else number, 1, 1)
 
 
 @pytest.fixture(params=range(3), ids="seed{}".format)
 def rng(request):
     return np.random.default_rng(request.param)
-
-
-def alone(layer, shape, dtype, lanes=BATCH):
-    """A run of a network of just this layer, and the record of its arrays."""
-    run = Run(Network(layer, input=shape, dtype=dtype), lanes, input_gradient=True)
-    (record,) = run.records.values()
-    return run, record
-
-
-def points(run):
-    """The arrays a layer's output depends on."""
-    (step,) = run.net.steps.values()
-    return ["x", *step.weights]
-
-
-def results(run):
-    """The arrays a layer's nests make for others."""
-    return ["y", *("d" + name for name in points(run))]
-
-
-def run_through(run, record, given, dy):
-    for name in points(run):
-        record[name][...] = given[name]
-    run.forward()
-    record["dy"][...] = dy
-    run.backward()
-    return {name: record[name].copy() for name in results(run)}
-
-
-def check_adjoint(layer, shape, rng):
-    """For any direction v and upstream gradient dy, dy·(Jv) is (Jᵀdy)·v: no step size, and only digits as tolerance."""
-    draw = decimals if isinstance(layer, SMOOTH) else fractions
-    run, record = alone(layer, shape, object)
-    given = {name: draw(rng, record[name].shape) for name in points(run)}
-    direction = {name: draw(rng, record[name].shape) for name in points(run)}
-    dy = draw(rng, record["y"].shape)
-    with decimal.localcontext(prec=DIGITS):
-        still = {name: dual(array, 0) for name, array in given.items()} if draw is decimals else given
-        found = {name: value_of(array) for name, array in run_through(run, record, still, dy).items()}
-        pulled = sum((found["d" + name] * direction[name]).sum() for name in points(run))
-        for name in points(run):
-            record[name][...] = dual(given[name], direction[name])
-        run.forward()
-        pushed = sum(seed * getattr(y, "slope", 0) for seed, y in zip(dy.flat, record["y"].flat, strict=True))
-        if draw is fractions:
-            assert pulled == pushed
-        else:  # a few thousand operations on numbers near 1, each right to the last of 50 digits
-            assert abs(pulled - pushed) < Decimal(10) ** (10 - DIGITS)
 
 
 @rows
@@ -83,18 +27,7 @@ def test_backward_is_the_exact_adjoint_of_forward(layer, shape, rng):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_compiled_is_exact_up_to_rounding(layer, shape, dtype):
     """The same loops on numbers that know their value to 50 digits and their own rounding bound."""
-    rng = np.random.default_rng(0)
-    compiled, arrays = alone(layer, shape, dtype)
-    exact, twins = alone(layer, shape, object)
-    given = {name: rng.normal(size=arrays[name].shape).astype(dtype) for name in points(compiled)}
-    dy = rng.normal(size=arrays["y"].shape).astype(dtype)
-    sized = np.frompyfunc(Sized.of, 1, 1)
-    with decimal.localcontext(prec=DIGITS):
-        found = run_through(compiled, arrays, given, dy)
-        truth = run_through(exact, twins, {name: sized(array) for name, array in given.items()}, sized(dy))
-        for name in results(compiled):
-            for number, true in zip(found[name].flat, truth[name].flat, strict=True):
-                assert (true if isinstance(true, Sized) else Sized.of(true)).contains(number), name
+    check_compiled(layer, shape, dtype, np.random.default_rng(0))
 
 
 @rows
@@ -124,7 +57,7 @@ def test_nests_fill_all_they_write(layer, shape, rng):
     for name in record.keys() - set(points(run)) - kept_constant:
         record[name][...] = np.nan if record[name].dtype.kind == "f" else -7
     again = run_through(run, record, given, dy)
-    for name in results(run):
+    for name in clean:
         np.testing.assert_array_equal(clean[name], again[name], err_msg=name)
 
 
@@ -146,7 +79,7 @@ def check_compiled_equals_plain(layer, shape, rng):
     dy = quarters(rng, arrays["y"].shape, "float32")
     found = run_through(compiled, arrays, given, dy)
     truth = run_through(plain, twins, {name: array.astype(object) for name, array in given.items()}, dy.astype(object))
-    for name in results(compiled):
+    for name in found:
         np.testing.assert_array_equal(found[name], truth[name].astype("float32"), err_msg=name)
 
 

@@ -97,7 +97,7 @@ def test_the_page_tells_what_was_learned(tmp_path: Path) -> None:
     read = written(tmp_path, small(), data(), history=held, seconds=3.14159, parameters=12_345, optimiser="SGD(rate=1)")
     for text in ("small on noise", "77.8", "7 of 9 test images", "3.142", "12,345", "SGD(rate=1)", "validation loss"):
         assert text in read.text
-    for text in ("conv1", "Conv(filters=2, activation=ReLU())", "2 × 6 × 6", "648", "Dense(units=3)", "12,346"):
+    for text in ("conv1", "Conv(2, activation=ReLU())", "2 × 6 × 6", "648", "Dense(3)", "12,346"):
         assert text in read.text
     assert [name for name, _ in read.tags if name in ("h1", "h2")] == ["h1"] + 6 * ["h2"]
     assert all(each["alt"] for each in read.every("img"))

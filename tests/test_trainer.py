@@ -399,7 +399,7 @@ def test_a_run_that_diverges_says_where_and_keeps_a_finite_network(
         if message:
             found = re.fullmatch(
                 r"training diverged at step (\d+) \(epoch (\d+)\): (.*) is no longer finite\. The rate \S+ is probably "
-                r"too high: try a tenth of it; the last good checkpoint is kept in (.*)",
+                r"too high: start again with a tenth of it; the last good checkpoint is kept in (.*)",
                 message,
             )
             assert found, message

@@ -1,6 +1,6 @@
 """Convolutional networks whose gradients are in plain sight: every layer is one plain loop nest.
 
-The public names, in reading order. Nothing here loads Numba: that happens when the first nest is compiled.
+The public names. Nothing here loads Numba: that happens when the first nest is compiled.
 """
 
 __version__ = "0.1.0"
@@ -11,13 +11,15 @@ from plaingrad.errors import (
     CheckpointError,
     DataError,
     DivergedError,
+    LawError,
     MissingError,
     PlaingradError,
     SettingError,
     ShapeError,
     StoppedError,
 )
-from plaingrad.layer import Glorot, He, Layer, Uniform, Zeros
+from plaingrad.laws import check
+from plaingrad.layer import Glorot, He, Layer, Ones, Uniform, Zeros
 from plaingrad.layers import (
     Conv,
     Dense,
@@ -36,7 +38,7 @@ from plaingrad.models import model
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
 from plaingrad.run import Run
-from plaingrad.trainer import Event, Trainer, score, train
+from plaingrad.trainer import Event, Trainer, predict, score, train
 
 __all__ = [
     "SGD",
@@ -57,6 +59,7 @@ __all__ = [
     "HalfSquaredError",
     "He",
     "L2Pool",
+    "LawError",
     "Layer",
     "LeakyReLU",
     "MaxPool",
@@ -65,6 +68,7 @@ __all__ = [
     "MissingError",
     "Network",
     "OneCycle",
+    "Ones",
     "PlaingradError",
     "ReLU",
     "Run",
@@ -80,6 +84,7 @@ __all__ = [
     "Trainer",
     "Uniform",
     "Zeros",
+    "check",
     "checkpoint",
     "digits",
     "fashion_mnist",
@@ -87,6 +92,7 @@ __all__ = [
     "image_folder",
     "mnist",
     "model",
+    "predict",
     "score",
     "train",
 ]

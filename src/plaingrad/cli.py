@@ -43,7 +43,7 @@ def cli() -> None:
 @click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's recipe]")
 @click.option("--rate", type=float, metavar="R", help="Learning rate: how far each step goes.  [the model's recipe]")
 @click.option("--schedule", metavar="NAME", help="constant, step, cosine or onecycle.  [the model's recipe]")
-@click.option("--validation", type=float, metavar="SHARE", help="Hold back this share of the training images to judge by; the best epoch is kept.")  # fmt: skip  # noqa: E501
+@click.option("--validation", type=float, metavar="SHARE", help="Hold back this share of the training images to judge by; the epoch with the best accuracy on them is kept.")  # fmt: skip  # noqa: E501
 @click.option(
     "--patience", type=int, metavar="N", help="Stop after N epochs that were no better on the validation images."
 )
@@ -69,8 +69,11 @@ def train(as_json: bool, resume: str | None, **options: Any) -> None:
     from plaingrad.session import finish, prepare, take_up
 
     session = prepare(options) if resume is None else take_up(resume, options)
-    with progress() as session.trainer.watch:
-        session.trainer.train()
+    if session.trainer.position.done:
+        click.echo(f"{resume} is finished; to train for longer, start a new run with more --epochs", err=True)
+    else:
+        with progress(session.headline()) as session.trainer.watch:
+            session.trainer.train()
     result = finish(session)
     for note in result.pop("notes"):
         click.echo(note, err=True)
@@ -78,14 +81,15 @@ def train(as_json: bool, resume: str | None, **options: Any) -> None:
         click.echo(json_text(result))
         return
     images = len(session.split.test)
+    if "best_epoch" in result:
+        click.echo(f"epoch {result['best_epoch']} was best on the validation images; it is the one tested and kept")
     click.echo(
         f"test accuracy {result['test_accuracy']:.4f} ({round(result['test_accuracy'] * images)} of {images} images), "
         f"loss {result['test_loss']:.4f}"
     )
     click.echo(
-        f"{result['model']} on {result['data']}: {result['parameters']:,} parameters, {result['epochs']} epochs in "
-        f"{result['seconds']:.1f} s ({result['images_per_second']:,.0f} images/s), "
-        f"{result['compile_seconds']:.1f} s to compile the loops or load them"
+        f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.2f} s "
+        f"({result['images_per_second']:,.0f} images/s), loops ready in {result['compile_seconds']:.1f} s"
     )
     click.echo(f"left in {result['out']}: {', '.join(result['files'])}")
 
@@ -126,6 +130,8 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
 def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
     """What a trained network sees in image files (PNG, JPEG) of the size it was trained on.
 
+    The images should be as the training images were: MNIST and the digits are white on black.
+
     RUN is a run folder, or a checkpoint file.
     """
     from plaingrad.session import name_images
@@ -147,11 +153,16 @@ def models(name: str | None, as_json: bool) -> None:
 
     `plaingrad models NAME --json` writes the network as `train --model FILE` reads it: edit it and train your own.
     """
-    from plaingrad.models import MODELS, model
+    from plaingrad.models import MODELS
 
     if name:
-        net = model(name).network()
-        click.echo(json_text(net.to_json()) if as_json else f"{model(name).about}\n\n{net.summary()}")
+        from plaingrad.session import build
+
+        known = MODELS.get(name)
+        net, recipe = (known.network(), known.recipe) if known else build(name, (1, 28, 28), 10, 0, "float32")
+        told = f"{recipe.epochs} epochs, batches of {recipe.batch}, {recipe.optimiser.in_full()}, {recipe.schedule}"
+        about = f"{known.about}\n" if known else ""
+        click.echo(json_text(net.to_json()) if as_json else f"{about}{told}\n\n{net.summary()}")
         return
     nets = {each.name: (each, each.network()) for each in MODELS.values()}
     if as_json:

@@ -5,6 +5,7 @@ PlaingradError
 │   └── ShapeError     a layer cannot take the shape it was given
 ├── DataError          images, labels or a file of them cannot be used
 ├── CheckpointError    a saved file or run folder cannot be used
+├── LawError           a layer's backward is not the derivative of its forward
 ├── DivergedError      training left the finite numbers
 └── MissingError       an optional package is needed and not installed
 """
@@ -33,6 +34,10 @@ class CheckpointError(PlaingradError):
     """A saved file or run folder cannot be used."""
 
 
+class LawError(PlaingradError):
+    """A layer's backward is not the derivative of its forward, or compiled it is something else."""
+
+
 class DivergedError(PlaingradError):
     """Training left the finite numbers."""
 
@@ -53,4 +58,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(name.lower(), {each.lower(): each for each in names}, 1)
     guess = next((each for each in names if near and each.lower() == near[0]), None)
-    return f"{f'did you mean {guess!r}? ' if guess else ''}There is {', '.join(names)}"
+    return f"{f'did you mean {guess!r}? ' if guess else ''}choose from {', '.join(names)}"

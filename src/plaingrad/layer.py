@@ -53,6 +53,13 @@ class Zeros(Start):
         return np.zeros(shape)
 
 
+class Ones(Start):
+    """All one: for a factor that is to change nothing at first."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        return np.ones(shape)
+
+
 @dataclass(frozen=True)
 class Weights:
     """The shape of one trained array, and how many inputs and outputs each entry joins; a bias joins none."""
@@ -79,15 +86,25 @@ class Layer(Record, abstract=True):
     A nest fills all it writes: nothing of a former pass remains.
     """
 
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        super().__init_subclass__(abstract)
+        for way in ("forward", "backward"):
+            nests = vars(cls).get(way)
+            if isinstance(nests, Loops):
+                nests = (nests,)
+                setattr(cls, way, nests)
+            if nests is not None and not isinstance(nests, property) and not _are_loops(nests):
+                raise TypeError(f"{cls.__name__}.{way} is a tuple of loop nests, each decorated with @loops")
+
     @property
     def forward(self) -> tuple[Loops, ...]:
         """The nests that make `y`, in order."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} states no `forward`: a tuple of loop nests")
 
     @property
     def backward(self) -> tuple[Loops, ...]:
         """The nests that make the gradients, in order. One that makes only `dx` is left out where none is wanted."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} states no `backward`: a tuple of loop nests")
 
     def output(self, x: Shape) -> Shape:
         """The shape of one output, given the shape of one input; ShapeError says why it cannot be."""
@@ -108,6 +125,10 @@ class Layer(Record, abstract=True):
     def multiplications(self, x: Shape) -> int:
         """How many products one image's forward pass adds up."""
         return 0
+
+
+def _are_loops(nests: Any) -> bool:
+    return isinstance(nests, tuple) and all(isinstance(nest, Loops) for nest in nests)
 
 
 def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:

@@ -13,6 +13,9 @@ from plaingrad.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU, Sigm
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, OneCycle, Optimiser, Schedule
 
+LEAST_STEPS, LEAST_BATCH = 16, 8  # steps in an epoch, images in a batch
+FEW_STEPS = 400  # in a whole training: enough for a small network to learn what few images hold
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -22,6 +25,18 @@ class Recipe:
     batch: int = 64
     optimiser: Optimiser = SGD(rate=0.05, momentum=0.9, decay=0.001)  # noqa: RUF009 (frozen)
     schedule: Schedule = OneCycle()  # noqa: RUF009 (frozen)
+
+    def fitted(self, images: int) -> "Recipe":
+        """The recipe for this many training images: fewer than it was made for ask for smaller batches, more epochs.
+
+        The rate shrinks with the batch, whose slope is then less sure.
+        """
+        if images >= LEAST_STEPS * self.batch:
+            return self
+        batch = max(images // LEAST_STEPS, LEAST_BATCH)
+        epochs = max(self.epochs, -(-FEW_STEPS * batch // images))
+        optimiser = self.optimiser.replace(rate=self.optimiser.rate * batch / self.batch)
+        return Recipe(epochs, batch, optimiser, self.schedule)
 
     def settings(self) -> dict[str, Any]:
         """The recipe as `train` takes it: `train(net, images, **recipe.settings())`."""

@@ -173,15 +173,16 @@ class Network:
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiplications for one image."""
+        names = max(map(len, self.steps))
         rows = [("layer", "output", "parameters", "multiplications"), ("input", _shape_text(self.input), "", "")]
         for step in self.steps.values():
             count = sum(array.size for array in step.arrays.values())
             products = step.layer.multiplications(step.x)
-            rows.append((f"{step.name} = {step.layer}", _shape_text(step.y), f"{count:,}", f"{products:,}"))
+            rows.append((f"{step.name:<{names}} {step.layer}", _shape_text(step.y), f"{count:,}", f"{products:,}"))
         products = sum(step.layer.multiplications(step.x) for step in self.steps.values())
         rows.append(("total", "", f"{self.size:,}", f"{products:,}"))
         wide = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = [f"{a:<{wide[0]}}  {b:>{wide[1]}}  {c:>{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
+        lines = [f"{a:<{wide[0]}} {b:>{wide[1]}} {c:>{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
         rule = "─" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
@@ -201,4 +202,4 @@ def _input(shape: Any) -> Shape:
 
 
 def _shape_text(shape: Shape) -> str:
-    return " × ".join(map(str, shape))
+    return "×".join(map(str, shape))

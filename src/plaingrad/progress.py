@@ -1,6 +1,7 @@
 """Progress of a training run on stderr: a live display in a terminal, plain lines elsewhere."""
 
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Self
@@ -25,16 +26,18 @@ def describe(event: Event) -> str:
 class Lines:
     """Plain lines: one an epoch, and one every ten seconds within a long one."""
 
-    def __init__(self) -> None:
+    def __init__(self, headline: str = "") -> None:
+        self.headline = headline
         self.began = self.spoke = time.perf_counter()
         self.first_step: int | None = None
+        self.wait = threading.Timer(1.0, self.say, ["compiling the loops (once; later runs load them)"])
 
     def __enter__(self) -> Self:
-        self.say("preparing (the loops are compiled at first use, for some seconds)")
+        self.wait.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        pass
+        self.wait.cancel()
 
     def say(self, line: str) -> None:
         """One line on stderr."""
@@ -44,6 +47,8 @@ class Lines:
     def __call__(self, event: Event) -> None:
         now = time.perf_counter()
         if event.kind == "started":
+            self.wait.cancel()
+            self.say(self.headline)
             self.began, self.first_step = now, event.step
         elif event.kind == "epoch":
             self.say(describe(event))
@@ -62,20 +67,22 @@ class Lines:
 class Live:
     """A bar that moves, with the epoch, the batch, loss, accuracy, images per second and the time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, headline: str = "") -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.shown = 0.0
+        self.shown, self.headline = 0.0, headline
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[figures]}"),
+            TextColumn("left"),
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
             refresh_per_second=8,
+            transient=True,
         )
-        self.task = self.bar.add_task("preparing the loops", total=None, figures="")
+        self.task = self.bar.add_task("compiling the loops or loading them", total=None, figures="")
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -86,6 +93,7 @@ class Live:
 
     def __call__(self, event: Event) -> None:
         if event.kind == "started":
+            self.bar.console.print(self.headline, highlight=False)
             self.bar.reset(self.task, total=event.steps, completed=event.step, description="training", figures="")
         elif event.kind == "epoch":
             self.bar.console.print(describe(event), highlight=False)
@@ -102,6 +110,7 @@ class Live:
             )
 
 
-def progress() -> Lines | Live:
-    """The display that fits where stderr goes."""
-    return Live() if sys.stderr is not None and sys.stderr.isatty() else Lines()
+def progress(headline: str = "") -> Lines | Live:
+    """The display that fits where stderr goes; the headline is said when training starts."""
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return Live(headline) if is_terminal else Lines(headline)

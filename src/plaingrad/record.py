@@ -40,14 +40,25 @@ class Record:
 
     def __repr__(self) -> str:
         """The record as one would write it: what is at its default is left out, and a pair of equals is one number."""
-        shown = []
+        return f"{type(self).__name__}({', '.join(self.shown())})"
+
+    def shown(self) -> list[str]:
+        """The settings as one would write them: those without a default need no name."""
+        texts = []
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if isinstance(value, tuple) and len(set(value)) == 1:
                 value = value[0]
-            if field.default is MISSING or value != field.default:
-                shown.append(f"{field.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+            if field.default is MISSING:
+                texts.append(repr(value))
+            elif value != field.default:
+                texts.append(f"{field.name}={value!r}")
+        return texts
+
+    def in_full(self) -> str:
+        """The record with every setting, for a protocol."""
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+        return f"{type(self).__name__}({settings})"
 
     def replace(self, **settings: Any) -> Self:
         """The same record with some settings changed, checked anew."""
@@ -80,7 +91,8 @@ class Record:
             raise SettingError(f'a {family} is written {{"kind": NAME, …}}, got {str(text)[:60]!r}')
         kinds, name = cls.kinds(), text["kind"]
         if name not in kinds:
-            raise SettingError(f"there is no {family} called {name!r}; {nearest(name, kinds)}")
+            own = ". One of your own is known once the file that defines it is imported" if family == "layer" else ""
+            raise SettingError(f"there is no {family} called {name!r}; {nearest(name, kinds)}{own}")
         kind = kinds[name]
         known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
         for key in text.keys() - known - {"kind"}:

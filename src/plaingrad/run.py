@@ -28,7 +28,8 @@ class Step:
 
     def __getattr__(self, name: str) -> Array:
         if name not in self.__dict__.get("arrays", {}):
-            raise AttributeError(f"{self.__dict__.get('name', 'a step')} has no parameter {name!r}")
+            hint = "; gradients are a run's: net.run(images, labels)" if name.startswith("d") else ""
+            raise AttributeError(f"{self.__dict__.get('name', 'a step')} has no parameter {name!r}{hint}")
         return self.arrays[name]
 
 
@@ -62,7 +63,7 @@ class Run:
         self.kinds: dict[str, dict[str, Kept]] = {}
         self.forward_calls: list[Callable[[], None]] = []
         self.gradient = zeros(net.parameters.shape, net.dtype)
-        self.index = np.arange(lanes)
+        self.index, self.has_gradients = np.arange(lanes), False
         backward: list[list[Callable[[], None]]] = []
         y: Array = self._array(Kept(net.input))
         dy: Array | None = None
@@ -192,6 +193,7 @@ class Run:
 
     def forward(self) -> None:
         """Every layer's `y`."""
+        self.has_gradients = False
         for call in self.forward_calls:
             call()
 
@@ -200,11 +202,22 @@ class Run:
         self.measure()
         for call in self.backward_calls:
             call()
+        self.has_gradients = True
 
     @property
     def names(self) -> list[str]:
-        """Every quantity there is to read."""
-        return [f"{layer}.{name}" for layer, record in self.records.items() for name in record]
+        """Every quantity there is to read; gradients only where the run had targets."""
+        return [f"{layer}.{name}" for layer, record in self.records.items() for name in record if self._is_made(name)]
+
+    def _is_made(self, name: str) -> bool:
+        return self.has_gradients or not name.startswith("d")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.records)
+
+    def __repr__(self) -> str:
+        count, labels = int((self.index >= 0).sum()), "" if self.has_gradients else ", without labels"
+        return f"<Run of {self.net.name} on {count} images{labels}: {', '.join(self.records)}>"
 
     def __getitem__(self, name: str) -> Any:
         layer, _, quantity = name.partition(".")
@@ -231,6 +244,8 @@ class Run:
         record, kept = self.records[layer], self.kinds[layer].get(name)
         if name not in record:
             raise SettingError(f"{layer} has no quantity {name!r}; {nearest(name, record)}")
+        if not self._is_made(name):
+            raise SettingError(f"{layer}.{name} is a gradient, and this run had no labels: net.run(images, labels)")
         array = record[name]
         if kept is None or kept.lanes == "none":
             return array
@@ -246,7 +261,11 @@ class Quantities:
         self._run, self._layer = run, layer
 
     def __dir__(self) -> list[str]:
-        return list(self._run.records[self._layer])
+        return [name for name in self._run.records[self._layer] if self._run._is_made(name)]
+
+    def __repr__(self) -> str:
+        shapes = (f"{name} {getattr(self, name).shape}" for name in dir(self))
+        return f"<{self._layer}: {', '.join(shapes)}>"
 
     def __getattr__(self, name: str) -> Array:
         if name.startswith("_"):

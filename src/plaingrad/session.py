@@ -12,13 +12,13 @@ import numpy as np
 from plaingrad import checkpoint
 from plaingrad.data import Dataset, Split, load, read_image
 from plaingrad.data.dataset import generator
-from plaingrad.errors import MissingError, SettingError, nearest
+from plaingrad.errors import MissingError, SettingError, ShapeError, nearest
 from plaingrad.layer import Shape
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.models import Model, Recipe, model
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
-from plaingrad.report import write_report
+from plaingrad.report import wilson, write_report
 from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, find
 from plaingrad.shards import Shards, probabilities
 from plaingrad.trainer import EVALUATED_AT_ONCE, Trainer, check_fit
@@ -47,6 +47,18 @@ class Session:
     split: Split
     about: dict[str, Any]
 
+    def headline(self) -> str:
+        """What is about to be trained, on what, and how."""
+        trainer, held = self.trainer, self.trainer.validation
+        images = [f"{len(trainer.data):,} training"]
+        images += [f"{len(held):,} validation"] if held else []
+        images += [f"{len(self.split.test):,} test images"]
+        done = f", {trainer.position.step:,} steps done" if trainer.position.step else ""
+        return (
+            f"{trainer.net.name} on {self.split.name}: {', '.join(images)}; {trainer.epochs} epochs of "
+            f"{trainer.per_epoch} steps{done}; {trainer.optimiser.in_full()}, {trainer.schedule}"
+        )
+
 
 def prepare(options: dict[str, Any]) -> Session:
     """A new run from the options of `plaingrad train`; None means that an option was not given."""
@@ -59,7 +71,14 @@ def prepare(options: dict[str, Any]) -> Session:
     split = load(data_name, data_dir)
     seed, classes = told.get("seed", 0), len(split.train.classes)
     generator(seed)  # says at once what is wrong with a seed
-    net, recipe = build(told.get("model_name"), split.train.shape, classes, seed, dtype)
+    try:
+        net, recipe = build(told.get("model_name"), split.train.shape, classes, seed, dtype)
+    except ShapeError as error:
+        if "data_name" in told:
+            raise
+        raise ShapeError(
+            f"{error}. The data are the bundled 8×8 digits; for this model name others with --data"
+        ) from None
     about = {
         "model": net.name,
         "data": split.name
@@ -69,6 +88,9 @@ def prepare(options: dict[str, Any]) -> Session:
         "validation": told.get("validation"),
     }
     train, validation = _held_back(split.train, told.get("validation"), seed)
+    if "patience" in told and validation is None:
+        raise SettingError("--patience needs images to judge by; add --validation 0.1, say")
+    recipe = recipe.fitted(len(train))
     trainer = Trainer(
         net,
         train,
@@ -105,9 +127,7 @@ def finish(session: Session) -> dict[str, Any]:
     """Test the trained network, write the report, and say all of it as `plaingrad train --json` does."""
     trainer, test = session.trainer, session.split.test
     assert trainer.out is not None
-    net = trainer.net
-    if (trainer.out / BEST).exists():
-        net, _, _ = checkpoint.load(trainer.out / BEST)
+    net = trainer.net  # as it was at its best epoch, where there were validation images to say which
     with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads) as shards:
         loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
     history = trainer.position.history
@@ -127,11 +147,21 @@ def finish(session: Session) -> dict[str, Any]:
         "batch": trainer.batch,
         "dtype": net.dtype.name,
     }
+    if trainer.validation is not None:
+        result |= {"best_epoch": trainer.position.best_epoch, "validation_images": len(trainer.validation)}
     notes, files = [], [CHECKPOINT, HISTORY, *([BEST] if (trainer.out / BEST).exists() else [])]
-    recipe = {"optimiser": repr(trainer.optimiser), "schedule": repr(trainer.schedule), "loss": repr(trainer.loss)}
+    guessed = np.bincount(test.labels).max() / len(test)
+    if accuracy <= guessed:
+        notes.append(
+            f"that is no better than always naming the most frequent class ({guessed:.4f}): "
+            "try a smaller --rate, more --epochs, or another --model"
+        )
     facts = {
-        key: value for key, value in result.items() if key not in ("compile_seconds", "test_loss", "test_accuracy")
+        key.replace("_", " "): value
+        for key, value in result.items()
+        if key not in ("compile_seconds", "test_loss", "test_accuracy")
     }
+    recipe = {name: getattr(trainer, name).in_full() for name in ("optimiser", "schedule", "loss")}
     named = replace(test, classes=output_names(test.classes, net))
     try:
         write_report(
@@ -229,14 +259,6 @@ def network_from_file(path: str, seed: int = 0, dtype: str = "float32") -> Netwo
         raise SettingError(f"the network {path} cannot be built: {error}") from None
     net.name = net.name if net.name != "network" else pathlib.Path(path).stem
     return net
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `right` in `count` (Wilson, 1927)."""
-    z = 1.959963984540054  # the normal quantile of 0.975
-    share, spread = right / count, z * z / count
-    middle, half = share + spread / 2, z * (share * (1 - share) / count + spread / (4 * count)) ** 0.5
-    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
 
 
 def _optimiser(told: dict[str, Any], recipe: Recipe) -> Optimiser:

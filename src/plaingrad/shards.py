@@ -44,7 +44,7 @@ class Shards:
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
         # The lanes follow from the batch alone: were they to follow from the threads, so would the order of sums.
-        self.net, self.batch, self.lanes = net, batch, LANES if batch >= SMALL_BATCH else LANES // 2
+        self.net, self.loss, self.batch, self.lanes = net, loss, batch, LANES if batch >= SMALL_BATCH else LANES // 2
         count = min(threads or processors(), -(-batch // self.lanes))
         self.runs = [Run(net, self.lanes, loss) for _ in range(count)]
         self.gradient = zeros(net.parameters.shape, net.dtype)

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from plaingrad import checkpoint
-from plaingrad.data import Dataset
+from plaingrad.data import Dataset, Split
 from plaingrad.errors import CheckpointError, DataError, DivergedError, PlaingradError, SettingError, StoppedError
 from plaingrad.loops import Array, zeros
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, OneCycle, Optimiser, Schedule
 from plaingrad.run_folder import BEST, CHECKPOINT, find, make, sweep, write_history
-from plaingrad.shards import Shards
+from plaingrad.shards import Shards, probabilities
 
 SECONDS_BETWEEN_SAVES = 30.0
 EVALUATED_AT_ONCE = 256  # images: enough shards to keep any number of threads busy
@@ -95,6 +95,7 @@ class Trainer:
         self.position = Position()
         self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
         self.compile_seconds, self.stop = 0.0, False
+        self.best: Array | None = None  # the parameters of the best epoch on the validation images
         self.has_folder = False
 
     def _check(self) -> None:
@@ -111,7 +112,7 @@ class Trainer:
             value, known = getattr(self, name), ", ".join(f"{each}()" for each in kind.kinds())
             if not isinstance(value, kind):
                 raise SettingError(f"training got {name}={value!r}; it needs one of {known}")
-        for images in (self.data, *([self.validation] if self.validation else [])):
+        for images in (self.data, *([] if self.validation is None else [self.validation])):
             check_fit(self.net, images)
 
     def standardise(self) -> None:
@@ -147,6 +148,8 @@ class Trainer:
             trainer = cls(net, data, **records, **plain, out=out, about=facts["about"], **more)
             trainer.position, trainer.has_folder = Position(**position), True
             sweep(out)
+            if (out / BEST).exists():
+                trainer.best = checkpoint.load(out / BEST)[0].parameters
             for name, slot in trainer.slots.items():
                 for step, views in zip(net.steps.values(), net.views(slot), strict=True):
                     for own, view in views.items():
@@ -161,15 +164,20 @@ class Trainer:
                 raise DataError(
                     f"the {name} images are not the ones {out} was trained on; give the same data to resume"
                 )
+        if trainer.position.done:
+            trainer._finished()
         return trainer
 
     def train(self) -> list[dict[str, Any]]:
-        """Run to the end, and return the history: one entry an epoch. On Ctrl-C the step is finished and saved."""
+        """Run to the end, and return the history: one entry an epoch. On Ctrl-C the step is finished and saved.
+
+        With validation images the network ends as it was at its best epoch, without them as it was at the last.
+        """
         at = self.position
         if at.done:
             if self.out is not None:
                 write_history(self.out, at.history)  # a power cut may have come between the last two files
-            return at.history
+            return self._finished()
         if at.step == 0:
             self.standardise()
         began = time.perf_counter()
@@ -187,7 +195,13 @@ class Trainer:
             finally:
                 self.stop = False
         self._tell("ended")
-        return at.history
+        return self._finished()
+
+    def _finished(self) -> list[dict[str, Any]]:
+        """The history; the network is left as it was at its best epoch, where validation images say which."""
+        if self.best is not None:
+            self.net.parameters[:] = self.best
+        return self.position.history
 
     @property
     def steps(self) -> int:
@@ -256,7 +270,7 @@ class Trainer:
             entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
             better = merit(entry) > max(map(merit, at.history), default=WORST)
             if better:
-                at.best_epoch = epoch
+                at.best_epoch, self.best = epoch, self.net.parameters.copy()
         at.history.append(entry)
         at.loss, at.hits, at.images, at.seconds = 0.0, 0, 0, 0.0
         early = self.patience is not None and epoch - at.best_epoch >= self.patience
@@ -334,7 +348,7 @@ class Trainer:
         kept = f"; the last good checkpoint is kept in {self.out}" if self.out else ""
         return (
             f"training diverged at step {step + 1} (epoch {step // self.per_epoch + 1}): {culprit} is no longer "
-            f"finite. The rate {self.optimiser.rate:g} is probably too high: try a tenth of it{kept}"
+            f"finite. The rate {self.optimiser.rate:g} is probably too high: start again with a tenth of it{kept}"
         )
 
     def _stopped(self) -> str:
@@ -353,6 +367,10 @@ def merit(entry: dict[str, Any]) -> tuple[float, float]:
 
 def check_fit(net: Network, data: Dataset) -> None:
     """DataError where images or labels are not what the network takes."""
+    if isinstance(data, Split):
+        raise DataError(f"{data.name} is split into two parts; give one of them, .train or .test")
+    if not isinstance(data, Dataset):
+        raise DataError(f"{net.name} takes a Dataset, got {str(data)[:40]!r}; `data.split(0.1)` makes two of one")
     if data.shape != net.input:
         raise DataError(
             f"{net.name} takes images of {net.input} (channels, rows, columns), {data.name} has {data.shape}"
@@ -374,3 +392,16 @@ def score(net: Network, data: Dataset, threads: int | None = None) -> float:
     check_fit(net, data)
     with Shards(net, SoftmaxCrossEntropy(), EVALUATED_AT_ONCE, threads) as shards:
         return shards.evaluate(data.images, data.labels)[1]
+
+
+def predict(net: Network, images: Any, threads: int | None = None) -> Array:
+    """The probability of each class for each image, (image, class); `.argmax(axis=1)` are the classes named.
+
+    images: (image, channel, row, column), any number of them, as the network was trained on. The network ends in
+    scores, as with SoftmaxCrossEntropy, and their softmax is taken.
+    """
+    images = np.asarray(images)
+    known = Dataset(images, np.zeros(len(images), np.int64), tuple(map(str, range(net.output[0]))), "images")
+    check_fit(net, known)
+    with Shards(net, SoftmaxCrossEntropy(), EVALUATED_AT_ONCE, threads) as shards:
+        return probabilities(shards.evaluate(known.images, known.labels)[2], shards.loss)

@@ -125,7 +125,7 @@ def check_fused(layer: Any) -> None:
     layer.require(
         layer.activation is None or isinstance(layer.activation, ReLU | LeakyReLU),
         f"activation={layer.activation!r}",
-        "only ReLU() and LeakyReLU() are fused; put any other after it as a layer of its own",
+        'activation can be ReLU() or LeakyReLU() ({"kind": "ReLU"} in JSON); any other is a layer of its own, after it',
     )
 
 

@@ -155,6 +155,12 @@ class Pool(Layer, abstract=True):
             "padding is less than the window, or a window would lie wholly outside the image",
         )
 
+    def shown(self) -> list[str]:
+        """The size always, the stride only where it is another."""
+        size, stride = (each[0] if len(set(each)) == 1 else each for each in (self.window.size, self.window.stride))
+        moves = [] if stride == size else [f"stride={stride}"]
+        return [repr(size), *moves, *(text for text in super().shown() if not text.startswith(("size=", "stride=")))]
+
     @property
     def window(self) -> Window:
         """The window and its moves."""

@@ -1,5 +1,5 @@
 """A page that shows what a network learned: one HTML file that opens anywhere."""
 
-from plaingrad.report.page import write_report
+from plaingrad.report.page import wilson, write_report
 
-__all__ = ["write_report"]
+__all__ = ["wilson", "write_report"]

@@ -93,7 +93,7 @@ def contents(
         "matrix": matrix(counts, test.classes),
         "classes": class_table(counts, test.classes),
         "kernels": kernels(net),
-        "maps": maps(net, test.images, low, high) | bars(shares[0], int(test.labels[0]), test.classes),
+        "maps": maps(net, test.images, test.labels, low, high) | bars(shares[0], int(test.labels[0]), test.classes),
         "mistakes": mistakes(test, shares, answers, low, high),
     }
 

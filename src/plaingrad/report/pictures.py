@@ -155,9 +155,9 @@ def kernels(net: Network) -> dict[str, Any]:
     return {"layers": layers, "note": first_of(len(layers), len(every), "convolutions"), "kind": every and every[0][1]}
 
 
-def maps(net: Network, images: Array, low: float, high: float) -> dict[str, Any]:
-    """The first of the images, and what every layer makes of it."""
-    run = net.run(images[:1])
+def maps(net: Network, images: Array, labels: Array, low: float, high: float) -> dict[str, Any]:
+    """The first of the images, what every layer makes of it, and what the loss says to its pixels."""
+    run = net.run(images[:1], labels[:1])
     layers = []
     for step in list(net.steps.values())[:MAP_LAYERS]:
         values = np.asarray(run[step.name].y, float)[0]
@@ -181,7 +181,14 @@ def maps(net: Network, images: Array, low: float, high: float) -> dict[str, Any]
             }
         )
     note = first_of(len(layers), len(net.steps), "layers")
-    return {"image": photograph(images[0], low, high, 144), "layers": layers, "note": note}
+    gradient = np.asarray(run[next(iter(net.steps))].dx, float)[0]
+    limit = largest(gradient)
+    pixels = None
+    if gradient.ndim == 3:
+        shown = thinned(gradient[:MAPS], 96)
+        tiles = [picture(signed_colours(each, limit), enlarged(shown, 144)) for each in shown]
+        pixels = {"tiles": tiles, "legend": legend(limit)}
+    return {"image": photograph(images[0], low, high, 144), "layers": layers, "note": note, "gradient": pixels}
 
 
 def strip(values: Array, limit: float) -> Picture:
