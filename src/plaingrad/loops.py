@@ -43,10 +43,11 @@ class Loops:
         """The nest as Numba knows it, with these constants: one for each set of values, kept."""
         key = tuple((type(value), value) for value in values)
         if key not in self.known:
-            code = self.plain.__code__
-            positional = code.replace(co_argcount=code.co_argcount + len(values), co_kwonlyargcount=0)
+            plain, code = self.plain, self.plain.__code__
+            code = code.replace(co_argcount=code.co_argcount + len(values), co_kwonlyargcount=0)
             teach_shared()
-            self.known[key] = compiler()(FunctionType(positional, self.plain.__globals__, self.__name__, values))
+            made = FunctionType(code, plain.__globals__, self.__name__, values, plain.__closure__)
+            self.known[key] = compiler()(made)
         return self.known[key]
 
     def bound(self, given: list[Any], **constants: Any) -> Callable[..., None]:
