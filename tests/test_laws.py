@@ -107,7 +107,7 @@ def test_a_split_is_not_a_dataset():
     net = pg.model("digits").network()
     with pytest.raises(pg.DataError, match=r"give one of them, \.train or \.test"):
         pg.train(net, pg.digits())
-    with pytest.raises(pg.DataError, match="takes a Dataset, got '0.2'"):
+    with pytest.raises(pg.DataError, match=r"takes a Dataset, got '0.2'"):
         pg.train(net, pg.digits().train, validation=0.2)
 
 
