@@ -162,7 +162,7 @@ def finish(session: Session) -> dict[str, Any]:
         if key not in ("compile_seconds", "test_loss", "test_accuracy")
     }
     recipe = {name: getattr(trainer, name).in_full() for name in ("optimiser", "schedule", "loss")}
-    named = replace(test, classes=output_names(test.classes, net))
+    named = replace(test, classes=output_names(test.classes, net), name=session.split.name)
     try:
         write_report(
             trainer.out / "report.html", net, named, probabilities(outputs, trainer.loss), history, facts | recipe
