@@ -9,11 +9,11 @@ import pytest
 
 from plaingrad.errors import ShapeError
 from plaingrad.exact import Sized, decimals, fractions
+from plaingrad.laws import DIGITS, dual, value_of
 from plaingrad.layers import Conv, Flatten
 from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.network import LANES, Network
 from plaingrad.run import Run
-from test_layers import DIGITS, dual, value_of
 
 OUTPUTS, BATCH = 4, 3
 SQUARED = (MeanSquaredError(), HalfSquaredError())
