@@ -264,9 +264,12 @@ if {also}:
 
 
 def test_a_nest_typed_at_a_prompt_is_compiled(cache):
-    """It has no file to keep a stamp of, so it is compiled each time and not kept."""
+    """It is known by what it says, not by a file: kept, and found again by the next process."""
     assert python("-c", AT_A_PROMPT.format(also=False)) == multiples(2)
-    assert not contents(cache)
+    kept = contents(cache)
+    assert kept
+    assert python("-c", AT_A_PROMPT.format(also=False)) == multiples(2)
+    assert contents(cache) == kept
 
 
 def test_a_shared_step_may_come_after_the_first_nest_was_compiled(cache):

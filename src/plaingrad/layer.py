@@ -1,6 +1,7 @@
 """What a layer is: a few settings, the shapes they imply, and its loop nests, wired by the names of their arguments."""
 
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -146,5 +147,11 @@ def bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Callable[[], None]:
             near = get_close_matches(name, known, 1)
             hint = f" Did you mean {near[0]!r}?" if near else f" It can ask for {', '.join(known)}."
             raise TypeError(f"{owner}: {nest.__name__} asks for {name!r}, which nothing provides.{hint}")
+    arrays = [(name, known[name]) for name in nest.arguments if isinstance(known[name], np.ndarray)]
+    for (one, array), (two, other) in itertools.combinations(arrays, 2):
+        if np.may_share_memory(array, other):
+            raise TypeError(
+                f"{owner}: {nest.__name__} takes {one!r} and {two!r}, which share memory; loops need them apart"
+            )
     given, constants = ({name: known[name] for name in names} for names in (nest.arguments, nest.constants))
     return functools.partial(nest.bound(list(given.values()), **constants), *given.values())

@@ -11,14 +11,14 @@ import inspect
 import math
 import os
 import pathlib
+import sys
 from collections.abc import Callable
-from types import FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-SHARED_FILES: set[str] = set()
 SHARED_SINCE: list[Callable[..., Any]] = []
 CACHE_LINE = 64
 
@@ -57,7 +57,7 @@ class Loops:
         dispatcher, which would look at every type again at each call: that takes longer than a small nest does.
         """
         if not has_numba() or any(isinstance(each, np.ndarray) and each.dtype.hasobject for each in given):
-            return functools.partial(self.plain, **constants)
+            return functools.partial(_quietly, self.plain, constants)
         from numba import typeof, types
 
         values = tuple(constants[name] for name in self.constants)
@@ -69,6 +69,11 @@ class Loops:
         return f"<loops {self.__module__}.{self.__name__}>"
 
 
+def _quietly(plain: Callable[..., None], constants: dict[str, Any], *args: Any) -> None:
+    with np.errstate(all="ignore"):  # as compiled code: what is not finite is seen in the numbers, not in warnings
+        plain(*args, **constants)
+
+
 def _call(entry: Callable[..., None], values: tuple[Any, ...], *args: Any) -> None:
     entry(*args, *values)
 
@@ -78,7 +83,6 @@ loops = Loops
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a step on single numbers that nests share. Compiled, it is laid into the nest that calls it."""
-    SHARED_FILES.add(function.__code__.co_filename)
     SHARED_SINCE.append(function)
     return function
 
@@ -117,14 +121,35 @@ def has_numba() -> bool:
     return os.environ.get("PLAINGRAD_PLAIN", "") in ("", "0") and importlib.util.find_spec("numba") is not None
 
 
-@functools.cache
-def sources() -> str:
-    """A digest of every file with loops in it: compiled code on disk is used only by the sources that made it.
+def identity(function: Any, seen: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    """What a function says: its code, and what the names in it mean, followed through the functions it calls.
 
-    Numba's own stamp covers the file of the nest alone, and would keep running an old shared step after it was mended.
+    It names compiled code on disk. A stamp of files would not do: a shared step, a constant from another module or
+    a file edited between import and compilation would go unseen.
     """
-    texts = [path.read_bytes() for path in sorted(pathlib.Path(__file__).parent.rglob("*.py"))]
-    return hashlib.sha256(b"".join(text for text in texts if b"plaingrad.loops" in text)).hexdigest()
+    if isinstance(function, Loops):
+        function = function.plain
+    if not isinstance(function, FunctionType) or function in seen:
+        return (type(function).__name__, getattr(function, "__qualname__", ""))
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    names = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
+    modules = [each for each in names if isinstance(each, ModuleType)]
+    members = [getattr(module, name, None) for module in modules for name in function.__code__.co_names]
+    meanings = (_value_identity(each, (*seen, function)) for each in (*cells, *names, *members))
+    return (*_code_identity(function.__code__), *meanings)
+
+
+def _code_identity(code: CodeType) -> tuple[Any, ...]:
+    constants = (_code_identity(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts)
+    return (code.co_code, code.co_names, *constants)
+
+
+def _value_identity(value: Any, seen: tuple[Any, ...]) -> Any:
+    if isinstance(value, bool | int | float | str | bytes | tuple | np.generic | None):
+        return repr(value)
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    return identity(value, seen)
 
 
 def cache_folder() -> pathlib.Path:
@@ -147,8 +172,8 @@ def teach_shared() -> None:
 def compiler() -> Callable[[FunctionType], Any]:
     """Numba, taught the shared steps and what `exp`, `log`, `sqrt` and `tanh` mean for numbers."""
     import numba
-    from numba.core.caching import FunctionCache, UserWideCacheLocator
-    from numba.core.compiler import Compiler
+    from numba.core.caching import IndexDataCacheFile, NullCache
+    from numba.core.compiler import Compiler, CompileResult
     from numba.extending import overload
 
     def teach(function: Callable[..., Any], number: Callable[[float], float]) -> None:
@@ -167,34 +192,45 @@ def compiler() -> Callable[[FunctionType], Any]:
             flags.noalias = True
             super().__init__(typing, target, library, args, returns, flags, types)
 
-    class Locator(UserWideCacheLocator):  # type: ignore[misc]
-        """Keeps compiled nests in the user's cache, stamped with the whole package and the nest's own file."""
+    class Cache(NullCache):  # type: ignore[misc]
+        """Compiled nests on disk: files of their own for each identity, types and machine.
 
-        def __init__(self, function: Any, file: str) -> None:
-            super().__init__(function, file)
-            self._cache_path = str(cache_folder())
+        Numba's own cache numbers its files in one index for each function, which a second process or a kill can leave
+        pointing at other code. Here a name stands for one text: what another process writes there is the same.
+        """
 
-        def get_source_stamp(self) -> str:
-            files = (path for path in map(pathlib.Path, sorted({self._py_file, *SHARED_FILES})) if path.is_file())
-            own = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-            return f"{sources()} {own} {numba.__version__} {np.__version__} {numba.config.BOUNDSCHECK}"
+        def __init__(self, function: FunctionType) -> None:
+            self.function = function
 
-        @classmethod
-        def from_function(cls, function: Any, file: str) -> "Locator | None":
-            if not pathlib.Path(file).is_file():  # typed at a prompt: there is nothing to stamp it by
-                return None
+        def file(self, kinds: Any, codegen: Any) -> Any:
+            versions = (
+                numba.__version__,
+                np.__version__,
+                sys.version_info[:2],
+                numba.config.BOUNDSCHECK,
+                sorted(flags),
+            )
+            said = (identity(self.function), kinds, codegen.magic_tuple(), versions)
+            name = f"{self.function.__name__}-{hashlib.sha256(repr(said).encode()).hexdigest()[:32]}"
+            return IndexDataCacheFile(str(cache_folder()), name, name)
+
+        def load_overload(self, kinds: Any, context: Any) -> Any:
+            context.refresh()
+            file = self.file(kinds, context.codegen())
             try:
-                locator = cls(function, file)
-                locator.ensure_cache_path()
-                locator.get_source_stamp()
-            except OSError:
+                kept = file.load("")
+                found = kept and CompileResult._rebuild(context, *kept)
+            except Exception:  # damaged, or not to be read: compiled anew, and written anew
+                with contextlib.suppress(OSError):
+                    os.unlink(file._index_path)
                 return None
-            return locator
+            return found if found and tuple(found.signature.args) == tuple(kinds) else None
 
-    class Cache(FunctionCache):  # type: ignore[misc]
-        """Numba's cache of one function, with the locator above alone."""
-
-        _impl_class = type("Impl", (FunctionCache._impl_class,), {"_locator_classes": [Locator]})
+        def save_overload(self, kinds: Any, made: Any) -> None:
+            if not made.library.has_dynamic_globals:
+                with contextlib.suppress(OSError):  # nowhere to keep it: compiled in each process
+                    cache_folder().mkdir(parents=True, exist_ok=True)
+                    self.file(kinds, made.codegen).save("", made._reduce())
 
     # No "nnan" and "ninf": a diverged run must still be seen to diverge. "reassoc" lets sums use whole vectors.
     flags = {"contract", "reassoc", "nsz", "arcp"}
@@ -202,8 +238,7 @@ def compiler() -> Callable[[FunctionType], Any]:
 
     def compiled(function: FunctionType) -> Any:
         dispatcher: Any = compile_(function)
-        with contextlib.suppress(RuntimeError, AttributeError, OSError):  # nowhere to keep it: compile each time
-            dispatcher._cache = Cache(function)
+        dispatcher._cache = Cache(function)
         return dispatcher
 
     return compiled

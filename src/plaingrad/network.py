@@ -31,7 +31,7 @@ class Network:
         self, *layers: Layer, input: tuple[int, ...], seed: int = 0, dtype: npt.DTypeLike = np.float32, name: str = ""
     ) -> None:
         self.layers, self.seed, self.name, self.input = tuple(layers), seed, name or "network", _input(input)
-        if dtype not in (
+        if dtype is None or dtype not in (
             np.float32,
             np.float64,
             object,

@@ -32,6 +32,9 @@ class Record:
         for name, kind in typing.get_type_hints(type(self)).items():
             if typing.get_origin(kind) is not ClassVar:
                 value = getattr(self, name)
+                if isinstance(value, np.integer | np.floating):  # NumPy's numbers are not JSON's
+                    value = value.item()
+                    self.put(**{name: value})
                 self.require(_is_a(value, kind), f"{name}={value!r}", f"{name} is {_in_words(kind)}")
 
     def settings(self) -> dict[str, Any]:

@@ -68,13 +68,14 @@ class Run:
         y: Array = self._array(Kept(net.input))
         dy: Array | None = None
         for step, slopes in zip(net.steps.values(), net.views(self.gradient), strict=True):
-            wants_dx = input_gradient or dy is not None
+            both = (nest.arguments for nest in step.layer.backward if not _only_dx(nest.arguments, step))
+            wants_dx = input_gradient or dy is not None or any("dx" in arguments for arguments in both)
             kinds = {"x": Kept(step.x), "y": Kept(step.y), "dx": Kept(step.x), "dy": Kept(step.y)}
             record = {"x": y, "y": self._array(kinds["y"]), "dy": self._array(kinds["dy"]), **step.arrays}
             if wants_dx:
                 record["dx"] = dy if dy is not None else self._array(kinds["dx"])
             record |= {"d" + name: array for name, array in slopes.items()}
-            nests = [nest for nest in step.layer.backward if wants_dx or not _only_dx(nest.arguments)]
+            nests = [nest for nest in step.layer.backward if wants_dx or not _only_dx(nest.arguments, step)]
             asked = {name for nest in (*step.layer.forward, *nests) for name in nest.arguments}
             for name, kept in step.layer.kept(step.x).items():
                 if name not in asked:
@@ -276,6 +277,6 @@ class Quantities:
             raise AttributeError(str(error)) from None
 
 
-def _only_dx(arguments: tuple[str, ...]) -> bool:
-    """Whether a nest is there only for the gradient of the layer's input."""
-    return bool({"dx", "dpx"} & set(arguments))
+def _only_dx(arguments: tuple[str, ...], step: Step) -> bool:
+    """Whether a nest makes the gradient of the layer's input and none of its weights'."""
+    return bool({"dx", "dpx"} & set(arguments)) and not {"d" + name for name in step.weights} & set(arguments)

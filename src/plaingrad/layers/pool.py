@@ -35,7 +35,7 @@ def maxpool_forward(x, y, winner, *, height, width, down, step, top, left, lanes
                         for n in range(lanes):
                             value, best = x[c, u, v * lanes + n], y[c, i, j * lanes + n]
                             place = winner[c, i, j * lanes + n]
-                            wins = value > best
+                            wins = (value > best) | (value != value)  # a NaN wins, and nothing beats it
                             winner[c, i, j * lanes + n] = u * columns + v if wins else place
                             y[c, i, j * lanes + n] = value if wins else best
 
