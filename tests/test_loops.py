@@ -320,3 +320,41 @@ def test_zeros_start_on_a_cache_line(shape, dtype):
         assert array.ctypes.data % CACHE_LINE == 0
         assert array.flags["C_CONTIGUOUS"]
         assert not array.any()
+
+
+OWN_WITH_SETTINGS = """
+from settings import SCALE
+import numpy as np
+from plaingrad.loops import loops
+
+@loops
+def own(x, y):
+    for n in range(x.size):
+        y[n] = SCALE * x[n]
+
+x, y = np.ones(1, np.float32), np.zeros(1, np.float32)
+own.bound([x, y])(x, y)
+print(y[0])
+"""
+
+
+def test_a_constant_of_another_module_is_part_of_what_a_nest_says(cache, tmp_path):
+    (tmp_path / "own.py").write_text(OWN_WITH_SETTINGS, encoding="utf-8")
+    for scale in (2, 3, 2):
+        (tmp_path / "settings.py").write_text(f"SCALE = {scale}\n", encoding="utf-8")
+        assert python(tmp_path / "own.py") == [f"{scale}.0"]
+
+
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+@pytest.mark.parametrize("left", [0, 40])
+def test_a_damaged_file_is_compiled_anew(cache, tmp_path, ending, left):
+    """As after a power cut: empty, or cut short."""
+    (tmp_path / "own.py").write_text(OWN_WITH_SETTINGS, encoding="utf-8")
+    (tmp_path / "settings.py").write_text("SCALE = 5\n", encoding="utf-8")
+    assert python(tmp_path / "own.py") == ["5.0"]
+    kept = contents(cache)
+    for path in cache.glob(f"*{ending}"):
+        path.write_bytes(path.read_bytes()[:left])
+    for _ in range(2):
+        assert python(tmp_path / "own.py") == ["5.0"]
+    assert contents(cache).keys() == kept.keys()

@@ -1,0 +1,135 @@
+"""Shards of a batch add up to the batch, whatever their number and whoever runs them."""
+
+import numpy as np
+import pytest
+
+import plaingrad as pg
+from plaingrad.layer import Weights
+from plaingrad.loops import loops
+from plaingrad.run import Run
+from plaingrad.shards import Shards
+
+RNG = np.random.default_rng(0)
+IMAGES, LABELS = RNG.normal(size=(150, 1, 6, 5)), RNG.integers(0, 3, 150)
+
+
+def network(seed=0):
+    return pg.Network(
+        pg.Conv(3, size=2, activation=pg.ReLU()), pg.Flatten(), pg.Dense(3), input=(1, 6, 5), seed=seed, dtype="float64"
+    )
+
+
+@pytest.mark.parametrize("loss", [pg.SoftmaxCrossEntropy(), pg.MeanSquaredError()], ids=repr)
+@pytest.mark.parametrize("count", [1, 31, 64, 65, 150])
+def test_the_gradient_of_a_batch_is_the_sum_over_its_images(count, loss):
+    """Beside a run of one image at a time; sums of up to 150 terms in float64, each rounded once."""
+    net, index = network(), RNG.permutation(150)[:count]
+    with Shards(net, loss, 64, 2) as shards:
+        value, hits = shards.step(IMAGES, LABELS, index)
+        total, right, losses = np.zeros_like(shards.gradient), 0, 0.0
+        alone = Run(net, 1, loss)
+        for place in index:
+            alone.fill(IMAGES, np.array([place]))
+            alone.point(LABELS, 1 / count)
+            alone.forward()
+            alone.backward()
+            total += alone.gradient
+            one, hit = alone.score()
+            losses, right = losses + one, right + hit
+        allowed = 150 * np.finfo(np.float64).eps * np.abs(total).max() * 100  # 100: the terms of one image's sums
+        np.testing.assert_allclose(shards.gradient, total, rtol=0, atol=allowed)
+        assert hits == right
+        assert value == pytest.approx(losses, rel=1000 * np.finfo(np.float64).eps)
+
+
+def test_bytes_and_floats_may_follow_each_other_in_a_run():
+    net = pg.Network(pg.Flatten(), pg.Dense(2), input=(1, 2, 2))
+    run = Run(net, 2)
+    for images in (np.full((2, 1, 2, 2), 255, np.uint8), np.ones((2, 1, 2, 2), np.float32), np.ones((2, 1, 2, 2))):
+        run.load(images)
+        np.testing.assert_array_equal(run["flatten1"].x, np.ones((2, 1, 2, 2)))
+
+
+def test_batches_of_64_and_more_take_the_larger_shards():
+    for batch, lanes in ((1, 16), (63, 16), (64, 32), (256, 32)):
+        with Shards(network(), pg.SoftmaxCrossEntropy(), batch, 1) as shards:
+            assert shards.lanes == lanes
+
+
+def test_each_epoch_has_its_own_order(monkeypatch):
+    seen, step = [], Shards.step
+    monkeypatch.setattr(
+        Shards, "step", lambda self, x, t, index: (seen.append(index.tolist()), step(self, x, t, index))[1]
+    )
+    pg.train(network(), pg.from_arrays(IMAGES, LABELS), epochs=3, batch=150)
+    assert len({tuple(order) for order in seen}) == 3
+    assert all(sorted(order) == list(range(150)) for order in seen)
+
+
+def test_a_parameter_that_breaks_on_the_last_step_is_never_saved(tmp_path, monkeypatch):
+    data, update = pg.from_arrays(IMAGES, LABELS), pg.Trainer._update
+
+    def broken(self, shards):
+        call = update(self, shards)
+
+        def last(step):
+            call(step)
+            if step == 2:
+                self.net["conv1"].w[0, 0, 0, 0] = np.nan
+
+        return last
+
+    monkeypatch.setattr(pg.Trainer, "_update", broken)
+    with pytest.raises(pg.DivergedError, match=r"step 3 \(epoch 1\): conv1.w is no longer finite"):
+        pg.train(network(), data, epochs=2, batch=64, out=tmp_path / "run")
+    kept, _, facts = pg.checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")
+    assert np.isfinite(kept.parameters).all()
+    assert facts["position"]["step"] == 0
+
+
+@loops
+def scale_forward(x, w, y):
+    for c in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for n in range(x.shape[2]):
+                y[c, i, n] = w[c] * x[c, i, n]
+
+
+@loops
+def scale_backward(dy, x, w, dx, dw):
+    for c in range(x.shape[0]):
+        dw[c] = 0
+        for i in range(x.shape[1]):
+            for n in range(x.shape[2]):
+                dw[c] += dy[c, i, n] * x[c, i, n]
+                dx[c, i, n] = dy[c, i, n] * w[c]
+
+
+class Scale(pg.Layer):
+    forward, backward = (scale_forward,), (scale_backward,)
+
+    def weights(self, x):
+        return {"w": Weights((x[0],), 1, 1)}
+
+
+def test_a_first_layer_whose_one_nest_makes_both_gradients_is_trained():
+    net = pg.Network(Scale(), pg.Flatten(), pg.Dense(3), input=(1, 6, 5), dtype="float64")
+    with Shards(net, pg.SoftmaxCrossEntropy(), 64, 1) as shards:
+        shards.step(IMAGES, LABELS, np.arange(32))
+        whole = net.run(IMAGES[:32], LABELS[:32])
+        np.testing.assert_array_equal(shards.runs[0].records["scale1"]["dw"], whole["scale1"].dw)
+    assert whole["scale1"].dw.any()
+
+
+def test_arrays_of_a_nest_that_overlap_are_refused():
+    class Twice(Scale):
+        backward = (scale_backward,)
+
+        def kept(self, x):
+            return {"w": "x"}
+
+        def weights(self, x):
+            return {}
+
+    with pytest.raises(TypeError, match="'x' and 'w', which share memory"):
+        Run(pg.Network(Twice(), input=(1, 2, 2)), 2)
