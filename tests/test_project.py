@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
 GROUND_UP = [
     "errors", "loops", "record", "layer", "exact", "layers", "loss", "optimiser", "door", "run", "network", "models",
-    "laws", "data", "checkpoint", "run_folder", "shards", "trainer", "report", "session", "progress", "cli",
+    "laws", "data", "checkpoint", "run_folder", "shards", "trainer", "report", "commands", "progress", "cli",
 ]  # fmt: skip
 HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
 

@@ -65,22 +65,22 @@ def train(as_json: bool, resume: str | None, **options: Any) -> None:
 
     Ctrl-C finishes the step at hand and saves. Nothing is ever overwritten.
     """
+    from plaingrad.commands import finish, prepare, take_up
     from plaingrad.progress import progress
-    from plaingrad.session import finish, prepare, take_up
 
-    session = prepare(options) if resume is None else take_up(resume, options)
-    if session.trainer.position.done:
+    training = prepare(options) if resume is None else take_up(resume, options)
+    if training.trainer.position.done:
         click.echo(f"{resume} is finished; to train for longer, start a new run with more --epochs", err=True)
     else:
-        with progress(session.headline()) as session.trainer.watch:
-            session.trainer.train()
-    result = finish(session)
+        with progress(training.headline()) as training.trainer.watch:
+            training.trainer.train()
+    result = finish(training)
     for note in result.pop("notes"):
         click.echo(note, err=True)
     if as_json:
         click.echo(json_text(result))
         return
-    images = len(session.split.test)
+    images = len(training.split.test)
     if "best_epoch" in result:
         click.echo(f"epoch {result['best_epoch']} was best on the validation images; it is the one tested and kept")
     click.echo(
@@ -105,7 +105,7 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
 
     RUN is a run folder, or a checkpoint file.
     """
-    from plaingrad.session import judge
+    from plaingrad.commands import judge
 
     result = judge(run, data_name, data_dir, threads)
     if as_json:
@@ -134,7 +134,7 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
 
     RUN is a run folder, or a checkpoint file.
     """
-    from plaingrad.session import name_images
+    from plaingrad.commands import name_images
 
     results = name_images(run, images)
     if as_json:
@@ -156,7 +156,7 @@ def models(name: str | None, as_json: bool) -> None:
     from plaingrad.models import MODELS
 
     if name:
-        from plaingrad.session import build
+        from plaingrad.commands import build
 
         known = MODELS.get(name)
         net, recipe = (known.network(), known.recipe) if known else build(name, (1, 28, 28), 10, 0, "float32")

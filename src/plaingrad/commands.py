@@ -40,7 +40,7 @@ KEPT_BY_RESUME = {"threads", "data_dir"}
 
 
 @dataclass
-class Session:
+class Training:
     """A training run with the data it belongs to."""
 
     trainer: Trainer
@@ -60,7 +60,7 @@ class Session:
         )
 
 
-def prepare(options: dict[str, Any]) -> Session:
+def prepare(options: dict[str, Any]) -> Training:
     """A new run from the options of `plaingrad train`; None means that an option was not given."""
     told = {name: value for name, value in options.items() if value is not None}
     data_name, data_dir = told.get("data_name", "digits"), told.get("data_dir")
@@ -105,10 +105,10 @@ def prepare(options: dict[str, Any]) -> Session:
         out=out or _free_folder(f"{net.name}-{pathlib.Path(split.name).name}"),
         about=about,
     )
-    return Session(trainer, split, about)
+    return Training(trainer, split, about)
 
 
-def take_up(run: str, options: dict[str, Any]) -> Session:
+def take_up(run: str, options: dict[str, Any]) -> Training:
     """A run that was stopped, standing where it was saved."""
     told = {name: value for name, value in options.items() if value is not None}
     if unwanted := [f"--{name.removesuffix('_name').replace('_', '-')}" for name in told if name not in KEPT_BY_RESUME]:
@@ -120,12 +120,12 @@ def take_up(run: str, options: dict[str, Any]) -> Session:
     split = load(about["data"], told.get("data_dir") or about["data_dir"])
     train, validation = _held_back(split.train, about["validation"], settings["seed"])
     trainer = Trainer.resume(run, train, validation=validation, threads=told.get("threads"))
-    return Session(trainer, split, about)
+    return Training(trainer, split, about)
 
 
-def finish(session: Session) -> dict[str, Any]:
+def finish(training: Training) -> dict[str, Any]:
     """Test the trained network, write the report, and say all of it as `plaingrad train --json` does."""
-    trainer, test = session.trainer, session.split.test
+    trainer, test = training.trainer, training.split.test
     assert trainer.out is not None
     net = trainer.net  # as it was at its best epoch, where there were validation images to say which
     with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads) as shards:
@@ -133,8 +133,8 @@ def finish(session: Session) -> dict[str, Any]:
     history = trainer.position.history
     seconds = sum(entry["seconds"] for entry in history)
     result = {
-        "model": session.about["model"],
-        "data": session.about["data"],
+        "model": training.about["model"],
+        "data": training.about["data"],
         "parameters": net.size,
         "epochs": len(history),
         "seconds": round(seconds, 3),
@@ -162,7 +162,7 @@ def finish(session: Session) -> dict[str, Any]:
         if key not in ("compile_seconds", "test_loss", "test_accuracy")
     }
     recipe = {name: getattr(trainer, name).in_full() for name in ("optimiser", "schedule", "loss")}
-    named = replace(test, classes=output_names(test.classes, net), name=session.split.name)
+    named = replace(test, classes=output_names(test.classes, net), name=training.split.name)
     try:
         write_report(
             trainer.out / "report.html", net, named, probabilities(outputs, trainer.loss), history, facts | recipe
