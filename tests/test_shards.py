@@ -39,7 +39,8 @@ def test_the_gradient_of_a_batch_is_the_sum_over_its_images(count, loss):
         allowed = 150 * np.finfo(np.float64).eps * np.abs(total).max() * 100  # 100: the terms of one image's sums
         np.testing.assert_allclose(shards.gradient, total, rtol=0, atol=allowed)
         assert hits == right
-        assert value == pytest.approx(losses, rel=1000 * np.finfo(np.float64).eps)
+        # At most 150 additions, and some 100 roundings on the way to one image's loss.
+        assert value == pytest.approx(losses, rel=250 * np.finfo(np.float64).eps)
 
 
 def test_bytes_and_floats_may_follow_each_other_in_a_run():

@@ -7,6 +7,7 @@ PlaingradError
 ├── CheckpointError    a saved file or run folder cannot be used
 ├── LawError           a layer's backward is not the derivative of its forward
 ├── DivergedError      training left the finite numbers
+├── StoppedError       training was asked to stop; it has finished its step and saved
 └── MissingError       an optional package is needed and not installed
 """
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from plaingrad.errors import SettingError
+from plaingrad.layers.activation import softmax_forward
 from plaingrad.loops import Array, loops, zeros
 from plaingrad.loss import CrossEntropy, Loss
 from plaingrad.network import LANES, Network
@@ -144,6 +145,7 @@ def probabilities(outputs: Array, loss: Loss) -> Array:
     """What the outputs (image, class) say as probabilities: softmax of scores, or the outputs where they are such."""
     if isinstance(loss, CrossEntropy):
         return outputs
-    with np.errstate(all="ignore"):  # a diverged network's NaN stays one
-        grown = np.exp(outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True))
-        return np.asarray(grown / grown.sum(axis=1, keepdims=True))
+    x = np.ascontiguousarray(outputs.T, np.float64)
+    y = np.empty_like(x)
+    softmax_forward.bound([x, y])(x, y)
+    return y.T
