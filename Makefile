@@ -33,8 +33,8 @@ test-exhaustive: .venv/test  ## thousands of settings, dozens of kills: minutes
 test-mnist: .venv/test  ## the accuracies promised on MNIST: minutes
 	$(PYTEST) -m mnist
 
-bench: .venv/torch  ## side by side with PyTorch; writes docs/benchmarks.md
-	$(BIN)/python benchmarks/speed.py
+bench: .venv/bench  ## side by side with PyTorch and JAX; writes docs/benchmarks.md (MNIST=DIR, ONLY=steps,growth)
+	$(BIN)/python benchmarks/speed.py $(if $(MNIST),--mnist $(MNIST)) $(if $(ONLY),--only $(ONLY))
 
 accuracy: .venv/demo  ## train every built-in model, three seeds each; writes docs/accuracy.md (MNIST=DIR for MNIST's files)
 	$(BIN)/python benchmarks/accuracy.py $(if $(MNIST),--mnist $(MNIST))
@@ -72,6 +72,10 @@ python:
 
 .venv/torch: .venv/test
 	$(BIN)/python -m pip install --quiet --group torch
+	@touch $@
+
+.venv/bench: .venv/torch
+	-$(BIN)/python -m pip install --quiet --group jax # where it cannot be had the others are measured
 	@touch $@
 
 .venv-plain/test: pyproject.toml | python

@@ -72,11 +72,15 @@ class Weights:
 
 @dataclass(frozen=True)
 class Kept:
-    """An array that a layer's nests leave for each other: its shape for one image, and where the lanes join it."""
+    """An array that a layer's nests leave for each other: its shape for one image, and where the lanes join it.
+
+    `scratch` is room for a nest's own sums: it means nothing once the nest is done, and every layer takes the same.
+    """
 
     shape: Shape
     dtype: Any = None
     lanes: Literal["last", "first", "none"] = "last"
+    scratch: bool = False
 
 
 class Layer(Record, abstract=True):

@@ -115,6 +115,14 @@ exp_or_infinity.__name__, log_or_infinity.__name__ = "exp", "log"
 exp, log, sqrt, tanh = (elementary(each) for each in (exp_or_infinity, log_or_infinity, math.sqrt, math.tanh))
 
 
+def at(index: Any) -> Any:
+    """A place in an array that is never negative, and so never counted from the end.
+
+    Compiled, nothing then asks for its sign: where LLVM cannot see it, it would gather numbers one by one.
+    """
+    return index
+
+
 @functools.cache
 def has_numba() -> bool:
     """Whether nests can be compiled here. PLAINGRAD_PLAIN=1 says no, to see what a machine without Numba does."""
@@ -182,6 +190,8 @@ def compiler() -> Callable[[FunctionType], Any]:
     for function, number in ((exp, math.exp), (log, math.log), (sqrt, math.sqrt), (tanh, math.tanh)):
         teach(function, number)
 
+    overload(at)(lambda index: lambda index: np.uintp(index))
+
     class Apart(Compiler):  # type: ignore[misc]
         """Compiles knowing that no two arrays of a nest overlap: a weight then stays in a register along a row.
 
@@ -233,7 +243,7 @@ def compiler() -> Callable[[FunctionType], Any]:
                     self.file(kinds, made.codegen).save("", made._reduce())
 
     # No "nnan" and "ninf": a diverged run must still be seen to diverge. "reassoc" lets sums use whole vectors.
-    flags = {"contract", "reassoc", "nsz", "arcp"}
+    flags = {"contract", "nsz", "arcp"}
     compile_ = numba.njit(nogil=True, error_model="numpy", fastmath=flags, pipeline_class=Apart)
 
     def compiled(function: FunctionType) -> Any:
@@ -242,6 +252,19 @@ def compiler() -> Callable[[FunctionType], Any]:
         return dispatcher
 
     return compiled
+
+
+@functools.cache
+def registers() -> tuple[int, int]:
+    """How many vector registers the processor has, and how many float32 numbers each holds."""
+    if not has_numba():
+        return 16, 8
+    from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
+    from numba import config
+
+    told = config.CPU_FEATURES
+    wide = "+avx512f" in told if told else get_host_cpu_features().get("avx512f", False)
+    return (32, 16) if wide else (16, 8)
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -61,6 +61,7 @@ class Run:
         self.net, self.lanes, self.loss = net, lanes, loss
         self.records: dict[str, dict[str, Array]] = {}
         self.kinds: dict[str, dict[str, Kept]] = {}
+        self.scratch: dict[tuple[str, Kept], Array] = {}
         self.forward_calls: list[Callable[[], None]] = []
         self.gradient = zeros(net.parameters.shape, net.dtype)
         self.index, self.has_gradients = np.arange(lanes), False
@@ -77,17 +78,20 @@ class Run:
             record |= {"d" + name: array for name, array in slopes.items()}
             nests = [nest for nest in step.layer.backward if wants_dx or not _only_dx(nest.arguments, step)]
             asked = {name for nest in (*step.layer.forward, *nests) for name in nest.arguments}
+            scratch: dict[str, Array] = {}
             for name, kept in step.layer.kept(step.x).items():
                 if name not in asked:
                     continue
-                if isinstance(kept, Kept):
+                if isinstance(kept, Kept) and kept.scratch:
+                    scratch[name] = self.scratch.setdefault((name, kept), self._array(kept))
+                elif isinstance(kept, Kept):
                     record[name], kinds[name] = self._array(kept), kept
                 elif kept in record:
                     record[name], kinds[name] = record[kept], kinds[kept]
             settings = {**step.layer.settings(), **step.layer.constants(step.x, lanes)}
-            known = {**self._settings(settings), **record}
-            backward.append([bind(nest, step.layer, known) for nest in nests])
-            self.forward_calls += [bind(nest, step.layer, known) for nest in step.layer.forward]
+            known = {**self._settings(settings), **record, **scratch}
+            backward.append([_bind(nest, step.layer, known) for nest in nests])
+            self.forward_calls += [_bind(nest, step.layer, known) for nest in step.layer.forward]
             self.records[step.name], self.kinds[step.name] = record, kinds
             y, dy = record["y"], record["dy"]
         self.backward_calls = [call for calls in reversed(backward) for call in calls]
@@ -275,6 +279,10 @@ class Quantities:
             return self._run.quantity(self._layer, name)
         except SettingError as error:
             raise AttributeError(str(error)) from None
+
+
+def _bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Callable[[], None]:
+    return bind(nest, owner, known | known.get(nest.__name__, {}))
 
 
 def _only_dx(arguments: tuple[str, ...], step: Step) -> bool:

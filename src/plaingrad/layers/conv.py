@@ -1,122 +1,182 @@
 """Convolution: the same small weights slide over the whole image.
 
-Three nests over the same letters: filter k, channel c, output row i and column j, window row u and column v, image n.
-Each leaves one array out of y = w · x. As in most libraries it is the cross-correlation: the window is not turned.
+Three nests over the same letters: filter k, channel c, output row i and column j, window row and column u and v, image
+n. Each leaves one array out of y = w · x. As in most libraries it is the cross-correlation: the window is not turned.
 
-A row holds its columns side by side, and of each column all the images of the shard, so the innermost loop runs over
-one long row: `length` numbers at a time, the whole row where the window moves by single columns, else one column.
-Filters go in blocks: a number loaded from a row then serves several filters, or gathers several, before it is stored.
-The gradient of the weights takes `tall` window rows at a time: as many sums as there are registers to hold them.
+A row holds its columns side by side, and of each column all the images of the shard. A nest takes `run` numbers of a
+row at a time, and a `block` of filters or channels with them: so many sums as the processor's registers hold. They
+are begun, added to and stored once, whatever the window: see docs/performance.md for what that bought.
+A run of numbers can cross columns where the window moves by single ones; else it stays within a column.
 """
 
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights, pair
 from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
+from plaingrad.layers.tile import input_tile, output_tile, room_for_sums, weights_tile
 from plaingrad.layers.window import Window
-from plaingrad.loops import Loops, loops
+from plaingrad.loops import Loops, at, loops, shared
+
+
+@shared
+def within(start, stride, count, size):
+    """From which to which of `count` strides a walk from `start` stands on one of `size` places."""
+    return max(0, -(start // stride)), min(count, (size - 1 - start) // stride + 1)
+
+
+@shared
+def meeting(place, stride, count, other, size):
+    """From which to which of `count` strides a walk back from `place` may meet `size` strides of the other kind."""
+    first, last = max(0, -((place - (size - 1) * other) // -stride)), min(count, place // stride + 1)
+    while first < last and (place - first * stride) % other:
+        first += 1
+    return first, last
+
+
+@shared
+def total(row):
+    """The sum of a row, which it uses up: half is added to half, so that no sum waits long for the one before."""
+    size = row.size
+    while size % 2 == 0:
+        size = size // 2
+        for n in range(size):
+            row[n] += row[size + n]
+    for n in range(1, size):
+        row[0] += row[n]
+    return row[0]
 
 
 @loops
-def conv_pad(x, px, top, *, left, lanes):
+def conv_pad(x, px, left, lanes):
     for c in range(x.shape[0]):
-        for i in range(px.shape[1]):
+        for i in range(x.shape[1]):
             for n in range(px.shape[2]):
                 px[c, i, n] = 0
-        for i in range(x.shape[1]):
             for n in range(x.shape[2]):
-                px[c, top + i, left * lanes + n] = x[c, i, n]
+                px[c, i, at(left * lanes + n)] = x[c, i, n]
 
 
 @loops
-def conv_forward(px, w, b, y, groups, down, apart, *, leak, block, width, step, gap, lanes):
+def conv_forward(px, w, b, y, sums, groups, down, apart, top, step, gap, lanes, *, leak, block, run):
+    filters, channels = w.shape[0] // groups, w.shape[1]
     length = y.shape[2] if step == 1 else lanes
-    for k in range(0, y.shape[0], block):
-        first = k // (y.shape[0] // groups) * w.shape[1]
+    for part in range(groups * -(-filters // block)):
+        group, index = part // -(-filters // block), part % -(-filters // block)
+        k = group * filters + min(index * block, filters - block)
         for i in range(y.shape[1]):
-            for q in range(block):
-                for n in range(y.shape[2]):
-                    y[k + q, i, n] = b[k + q]
-            for c in range(w.shape[1]):
-                for u in range(w.shape[2]):
-                    row = i * down + u * apart
-                    for j in range(y.shape[2] // length):
-                        for n in range(length):
-                            for q in range(block):
-                                total = y[k + q, i, j * length + n]
-                                for v in range(width):
-                                    total += w[k + q, c, u, v] * px[first + c, row, (j * step + v * gap) * lanes + n]
-                                y[k + q, i, j * length + n] = total
-            if leak != 1:
-                for q in range(block):
-                    for n in range(y.shape[2]):
-                        y[k + q, i, n] = rectified(y[k + q, i, n], leak)
+            first, last = within(i * down - top, apart, w.shape[2], px.shape[1])
+            for j in range(y.shape[2] // length):
+                for piece in range(-(-length // run)):
+                    start = min(piece * run, length - run)
+                    for n in range(run):
+                        for q in range(block):
+                            sums[q * run + n] = b[k + q]
+                    for c in range(channels):
+                        for u in range(first, last):
+                            for v in range(w.shape[3]):
+                                place = (j * step + v * gap) * lanes + start
+                                for n in range(run):
+                                    for q in range(block):
+                                        x = px[group * channels + c, i * down + u * apart - top, at(place + n)]
+                                        sums[q * run + n] += w[k + q, c, u, v] * x
+                    for n in range(run):
+                        for q in range(block):
+                            y[k + q, i, at(j * length + start + n)] = rectified(sums[q * run + n], leak)
 
 
 @loops
-def conv_rectify(dy, y, dz, *, leak):
-    dy, y, dz = dy.reshape(-1), y.reshape(-1), dz.reshape(-1)
-    for n in range(y.size):
-        dz[n] = rectified_slope(dy[n], y[n], leak)
-
-
-@loops
-def conv_weights(dz, px, dw, groups, down, apart, *, tall, width, step, gap, lanes):
-    length = dz.shape[2] if step == 1 else lanes
-    for k in range(dw.shape[0]):
-        first = k // (dw.shape[0] // groups) * dw.shape[1]
-        for c in range(dw.shape[1]):
-            for top in range(0, dw.shape[2], tall):
-                taps = dw[k, c, top : top + tall].reshape(-1)
-                for t in range(tall * width):
-                    taps[t] = 0
-                for i in range(dz.shape[1]):
-                    for j in range(dz.shape[2] // length):
-                        for n in range(length):
-                            for u in range(tall):
-                                for v in range(width):
-                                    x = px[first + c, i * down + (top + u) * apart, (j * step + v * gap) * lanes + n]
-                                    taps[u * width + v] += dz[k, i, j * length + n] * x
-
-
-@loops
-def conv_bias(dz, db):
+def conv_rectify(dy, y, dz, db, row, *, leak):
+    row = row.reshape(-1)
     for k in range(dz.shape[0]):
-        db[k] = 0
+        for n in range(row.size):
+            row[n] = 0
         for i in range(dz.shape[1]):
-            for n in range(dz.shape[2]):
-                db[k] += dz[k, i, n]
+            for n in range(row.size):
+                dz[k, i, n] = rectified_slope(dy[k, i, n], y[k, i, n], leak)
+                row[n] += dz[k, i, n]
+        db[k] = total(row)
 
 
 @loops
-def conv_input(dz, w, dpx, groups, down, apart, *, block, width, step, gap, lanes):
-    length, filters = dz.shape[2] if step == 1 else lanes, w.shape[0] // groups
-    for c in range(dpx.shape[0]):
-        for i in range(dpx.shape[1]):
-            for n in range(dpx.shape[2]):
-                dpx[c, i, n] = 0
-        group, own = c // w.shape[1], c % w.shape[1]
+def conv_bias(dz, db, row):
+    row = row.reshape(-1)
+    for k in range(dz.shape[0]):
+        for n in range(row.size):
+            row[n] = 0
         for i in range(dz.shape[1]):
-            for u in range(w.shape[2]):
-                row = i * down + u * apart
-                for k in range(group * filters, group * filters + filters, block):
+            for n in range(row.size):
+                row[n] += dz[k, i, n]
+        db[k] = total(row)
+
+
+@loops
+def conv_weights(dz, px, dw, sums, groups, down, apart, top, step, gap, lanes, *, block, width, run):
+    filters, channels = dw.shape[0] // groups, dw.shape[1]
+    length = dz.shape[2] if step == 1 else lanes
+    for part in range(groups * -(-filters // block)):
+        group, index = part // -(-filters // block), part % -(-filters // block)
+        k = group * filters + min(index * block, filters - block)
+        for c in range(channels):
+            for u in range(dw.shape[2]):
+                for n in range(run):
+                    for t in range(block * width):
+                        sums[t * run + n] = 0
+                first, last = within(u * apart - top, down, dz.shape[1], px.shape[1])
+                for i in range(first, last):
+                    row = i * down + u * apart - top
                     for j in range(dz.shape[2] // length):
-                        for n in range(length):
-                            for v in range(width):
-                                total = dpx[c, row, (j * step + v * gap) * lanes + n]
+                        for start in range(0, length, run):
+                            for n in range(run):
                                 for q in range(block):
-                                    total += w[k + q, own, u, v] * dz[k + q, i, j * length + n]
-                                dpx[c, row, (j * step + v * gap) * lanes + n] = total
+                                    for v in range(width):
+                                        x = px[group * channels + c, row, at((j * step + v * gap) * lanes + start + n)]
+                                        sums[(q * width + v) * run + n] += dz[k + q, i, at(j * length + start + n)] * x
+                for q in range(block):
+                    for v in range(width):
+                        dw[k + q, c, u, v] = sums[(q * width + v) * run]
+                        for n in range(1, run):
+                            dw[k + q, c, u, v] += sums[(q * width + v) * run + n]
 
 
 @loops
-def conv_crop(dpx, dx, top, *, left, lanes):
+def conv_input(dz, w, dpx, sums, groups, down, apart, hop, top, step, gap, lanes, *, block, width, run):
+    filters, channels = w.shape[0] // groups, w.shape[1]
+    length = dz.shape[2] if step == 1 else lanes
+    for c in range(0, dpx.shape[0], block):
+        group, own = c // channels, c % channels
+        for row in range(dpx.shape[1]):
+            for q in range(block):
+                for n in range(dpx.shape[2]):
+                    dpx[c + q, row, n] = 0
+            first, last = meeting(row + top, apart, w.shape[2], down, dz.shape[1])
+            for j in range(dz.shape[2] // length):
+                for start in range(0, length, run):
+                    for n in range(run):
+                        for t in range(block * width):
+                            sums[t * run + n] = 0
+                    for u in range(first, last, hop):
+                        i = (row + top - u * apart) // down
+                        for k in range(group * filters, (group + 1) * filters):
+                            d = dz[k, i, j * length + start : j * length + start + run]
+                            for n in range(run):
+                                for q in range(block):
+                                    for v in range(width):
+                                        sums[(q * width + v) * run + n] += w[k, own + q, u, v] * d[n]
+                    for q in range(block):
+                        for v in range(width - 1, -1, -1):  # columns in their order, whatever a run is
+                            place = (j * step + v * gap) * lanes + start
+                            for n in range(run):
+                                dpx[c + q, row, at(place + n)] += sums[(q * width + v) * run + n]
+
+
+@loops
+def conv_crop(dpx, dx, left, lanes):
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
             for n in range(dx.shape[2]):
-                dx[c, i, n] = dpx[c, top + i, left * lanes + n]
+                dx[c, i, n] = dpx[c, i, at(left * lanes + n)]
 
 
 class Conv(Layer):
@@ -164,8 +224,8 @@ class Conv(Layer):
 
     @property
     def is_padded(self) -> bool:
-        """Whether the image is laid into zeros first."""
-        return any(map(any, self.window.margins))
+        """Whether rows are laid between zeros first. Rows beyond the image need none: the nests leave them out."""
+        return any(self.window.margins[1])
 
     @property
     def forward(self) -> tuple[Loops, ...]:
@@ -173,15 +233,13 @@ class Conv(Layer):
 
     @property
     def backward(self) -> tuple[Loops, ...]:
-        rectify = (conv_rectify,) if self.activation else ()
-        bias = (conv_bias,) if self.bias else ()
+        first = (conv_rectify,) if self.activation else (conv_bias,) if self.bias else ()
         crop = (conv_crop,) if self.is_padded else ()
-        return (*rectify, conv_weights, *bias, conv_input, *crop)
+        return (*first, conv_weights, conv_input, *crop)
 
     def padded(self, x: Shape) -> Shape:
-        """The shape of the image with its margins."""
-        (top, bottom), (left, right) = self.window.margins
-        return x[0], x[1] + top + bottom, x[2] + left + right
+        """The shape of the image with its margins left and right."""
+        return x[0], x[1], x[2] + sum(self.window.margins[1])
 
     def output(self, x: Shape) -> Shape:
         if len(x) == 3 and x[0] % self.groups:
@@ -195,26 +253,28 @@ class Conv(Layer):
         return {"w": w, "b": Weights((self.filters,))} if self.bias else {"w": w}
 
     def kept(self, x: Shape) -> dict[str, Kept | str]:
-        kept: dict[str, Kept | str] = {"px": "x", "dpx": "dx", "dz": "dy"}
+        kept: dict[str, Kept | str] = {"px": "x", "dpx": "dx", "dz": "dy", "sums": room_for_sums(self.window.size[1])}
+        kept |= {"row": Kept(self.output(x)[2:], scratch=True)}
         if self.is_padded:
             kept |= {"px": Kept(self.padded(x)), "dpx": Kept(self.padded(x))}
         if self.activation:
             kept |= {"dz": Kept(self.output(x))}
         if not self.bias:
-            kept |= {"b": Kept((self.filters,), lanes="none")}  # zeros that nothing trains
+            kept |= {name: Kept((self.filters,), lanes="none") for name in ("b", "db")}  # zeros that nothing trains
         return kept
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        leak = 1 if self.activation is None else self.activation.leak
-        block = divisor(self.filters // self.groups, 4)
-        height, width = self.window.size
-        tall = divisor(height, max(16 // width, 1))
-        return {**self.window.constants(), "leak": leak, "block": block, "tall": tall}
+        leak, width = 1 if self.activation is None else self.activation.leak, self.window.size[1]
+        length = self.output(x)[2] * lanes if self.window.stride[1] == 1 else lanes
+        filters, channels = self.filters // self.groups, x[0] // self.groups
+        return {
+            **self.window.constants(),
+            "leak": leak,
+            "hop": self.window.stride[0] // gcd(self.window.stride[0], self.window.dilation[0]),
+            "conv_forward": output_tile(filters, length),
+            "conv_weights": weights_tile(filters, length, width),
+            "conv_input": input_tile(channels, length, width),
+        }
 
     def multiplications(self, x: Shape) -> int:
         return prod(self.output(x)) * x[0] // self.groups * prod(self.window.size)
-
-
-def divisor(count: int, most: int) -> int:
-    """The largest number up to `most` that divides `count`: work in blocks of it leaves no remainder."""
-    return max(each for each in range(1, most + 1) if count % each == 0)

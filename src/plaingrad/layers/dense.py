@@ -11,7 +11,7 @@ from typing import Any
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights
 from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
-from plaingrad.layers.conv import divisor
+from plaingrad.layers.tile import divisor
 from plaingrad.loops import Loops, loops
 
 

@@ -1,0 +1,48 @@
+"""plaingrad as a contender. Each function gives one call to repeat, on a copy of the network."""
+
+from contextlib import ExitStack
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from plaingrad.data import from_arrays
+from plaingrad.loops import Array
+from plaingrad.loss import SoftmaxCrossEntropy
+from plaingrad.network import Network
+from plaingrad.optimiser import SGD
+from plaingrad.shards import Shards
+from plaingrad.trainer import Trainer
+from timing import Call
+from works import BATCHES, CLASSES
+
+RATE, MOMENTUM = 0.01, 0.9
+
+
+def step(net: Network, images: Array, labels: Array, threads: int, until: ExitStack) -> Call:
+    """One step just as the trainer does it, on one batch after the other; gives the loss. `until` ends the threads."""
+    net, batch = net.copy(), images.shape[1]
+    flat, names = images.reshape(-1, *net.input), [str(number) for number in range(CLASSES)]
+    data = from_arrays(flat, labels.reshape(-1), names)
+    trainer = Trainer(net, data, SGD(rate=RATE, momentum=MOMENTUM), batch=batch, threads=threads)
+    shards = until.enter_context(Shards(net, trainer.loss, batch, threads))
+    update, numbers = trainer._update(shards), count()
+    indices = np.arange(len(flat)).reshape(BATCHES, batch)
+
+    def once() -> float:
+        loss, _ = shards.step(data.images, data.labels, indices[next(numbers) % BATCHES])
+        update(0)
+        return loss / batch
+
+    return once
+
+
+def infer(net: Network, images: Array, threads: int, until: ExitStack) -> Call:
+    """The scores (image, class) of one batch after the other."""
+    shards = until.enter_context(Shards(net, SoftmaxCrossEntropy(), images.shape[1], threads))
+    labels, numbers = np.zeros(images.shape[1], np.int64), count()
+
+    def once() -> Any:
+        return shards.evaluate(images[next(numbers) % BATCHES], labels)[2]
+
+    return once

@@ -1,0 +1,53 @@
+"""How much of a nest's work is held in registers at a time: the one place that knows the processor's size.
+
+A tile is `block` rows of sums, each a `run` of numbers long. Sums that stay in registers are begun and stored once;
+with too few of them the processor waits for each addition, with too many it spills them to memory.
+"""
+
+from plaingrad.layer import Kept
+from plaingrad.loops import registers
+
+LEAST_ROOM = 512  # numbers: as many as the registers of any processor hold
+
+
+def room_for_sums(width: int) -> Kept:
+    """Room for the sums of one tile of a window so wide."""
+    return Kept((max(LEAST_ROOM, width),), lanes="none", scratch=True)
+
+
+def divisor(count: int, most: int) -> int:
+    """The largest number up to `most` that divides `count`: parts of that size leave no remainder."""
+    return max(each for each in range(1, max(most, 1) + 1) if count % each == 0)
+
+
+def evenly(count: int, most: int) -> int:
+    """The size of parts, at most `most`, when `count` is cut into as few as can be and these are made alike."""
+    return -(-count // -(-count // max(most, 1)))
+
+
+def output_tile(count: int, length: int) -> dict[str, int]:
+    """For a nest that makes each number of `count` rows once: half of the registers hold sums.
+
+    The last run of a row, and the last block of rows, may overlap the one before.
+    """
+    number, size = registers()
+    run = min(length, 4 * size if number > 16 else 2 * size)
+    block = evenly(count, number * size // 2 // run)
+    while 2 * run * block <= number * size // 2 and 2 * run <= length:
+        run *= 2
+    return {"block": block, "run": run}
+
+
+def weights_tile(count: int, length: int, width: int) -> dict[str, int]:
+    """For a nest that gathers `width` sums for each of `count` filters along a row: one register for each sum."""
+    number, size = registers()
+    run = divisor(length, min(size, LEAST_ROOM // width))
+    return {"block": evenly(count, min(number * 3 // 4 // width, 8)), "run": run}
+
+
+def input_tile(count: int, length: int, width: int) -> dict[str, int]:
+    """For a nest that adds `width` overlapping runs to each of `count` rows: no part overlaps another."""
+    number, size = registers()
+    most = number * size * 3 // 4
+    run = divisor(length, min(4 * size if number > 16 else 2 * size, most // width))
+    return {"block": divisor(count, most // (run * width)), "run": run}
