@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.layer import bind
 from plaingrad.layers import Conv
 from plaingrad.loss import SoftmaxCrossEntropy
 from plaingrad.network import LANES, Network
@@ -17,7 +16,7 @@ def nests(plan: Plan) -> Iterator[Row]:
     """Each nest that multiplies weights or finds their gradient, on one shard."""
     for name in plan.some(NESTS):
         net = NETWORKS[name]()
-        for (layer, nest), call in calls(net).items():
+        for (layer, nest), call in sorted(calls(net).items(), key=lambda each: each[0]):
             step = net.steps[layer]
             flops = 2 * LANES * step.layer.multiplications(step.x)
             figures = by_turns({OURS: call}, plan.rounds, plan.seconds / 3)
@@ -26,18 +25,16 @@ def nests(plan: Plan) -> Iterator[Row]:
 
 def calls(net: Network) -> dict[tuple[str, str], Call]:
     """The nests by layer and name, bound to a run that has been through forward and backward once."""
-    rng, run = random_for(net.name), Run(net, LANES, SoftmaxCrossEntropy(), input_gradient=True)
+    rng, loss = random_for(net.name), SoftmaxCrossEntropy()
+    run = Run(net, LANES, loss, input_gradient=True)
     run.load(rng.standard_normal((LANES, *net.input), np.float32))
     run.forward()
     run.aim(rng.integers(0, CLASSES, LANES))
     run.backward()
-    found: dict[tuple[str, str], Call] = {}
-    for step in net.steps.values():
-        if not isinstance(step.layer, Conv):
-            continue
-        settings = {**step.layer.settings(), **step.layer.constants(step.x, LANES)}
-        known = {**run._settings(settings), **run.records[step.name]}
-        for nest in (*step.layer.forward, *step.layer.backward):
-            if {"w", "dw"} & set(nest.arguments):
-                found[step.name, nest.__name__] = bind(nest, step.layer, known)
-    return found
+    steps = list(net.steps.values())
+    names = [(step, nest) for step in steps for nest in step.layer.forward]
+    names += [(None, nest) for nest in loss.backward]
+    names += [(step, nest) for step in reversed(steps) for nest in step.layer.backward]
+    every = zip(names, [*run.forward_calls, *run.backward_calls], strict=True)
+    chosen = [(step, nest, call) for (step, nest), call in every if step and isinstance(step.layer, Conv)]
+    return {(step.name, nest.__name__): call for step, nest, call in chosen if {"w", "dw"} & set(nest.arguments)}

@@ -28,6 +28,7 @@ def pin(threads: int) -> None:
 
     torch.set_num_threads(threads)
     torch._inductor.config.cpp.threads = threads
+    torch._inductor.config.compile_threads = 1  # within this process: no workers that stay
     torch._dynamo.reset()
 
 

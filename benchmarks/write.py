@@ -22,6 +22,7 @@ from timing import OURS, THEIRS, Row
 from works import BASE, VARIED
 
 Record = dict[str, Any]
+BUSY = 0.05  # processors: what a machine does of its own accord stays below
 
 
 def write(record: Record, folder: pathlib.Path) -> None:
@@ -82,6 +83,9 @@ def _circumstances(record: Record, name: str) -> str:
     others = [part["machine"]] if part["machine"] != record["machine"] else []
     if part["versions"] != record["versions"]:
         others.append(", ".join(f"{name} {version}" for name, version in part["versions"].items()))
+    busy = part["processors_busy_elsewhere"]
+    if busy > BUSY:
+        others.append(f"**other processes kept {busy:.2f} processors busy meanwhile: to be measured again**")
     hurried = ["measured in haste (`--quick`), only to see that it runs"] if part["quick"] else []
     return f"{part['date']}; peak {', '.join(peaks)}{''.join(f'; {each}' for each in (*others, *hurried))}."
 

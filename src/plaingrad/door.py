@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 
 from plaingrad.errors import DataError
-from plaingrad.loops import Array, loops
+from plaingrad.loops import Array, at, loops
 
 
 @loops
-def load_images(images, index, unit, offset, factor, x, *, lanes):
+def load_images(images, index, unit, offset, factor, x, lanes):
     for c in range(images.shape[1]):
         for i in range(images.shape[2]):
             for n in range(lanes):
                 if index[n] < 0:
                     for j in range(images.shape[3]):
-                        x[c, i, j * lanes + n] = 0
+                        x[c, i, at(j * lanes + n)] = 0
                 else:
                     for j in range(images.shape[3]):
-                        x[c, i, j * lanes + n] = (images[index[n], c, i, j] * unit - offset[c]) * factor[c]
+                        x[c, i, at(j * lanes + n)] = (images[index[n], c, i, j] * unit - offset[c]) * factor[c]
 
 
 @loops

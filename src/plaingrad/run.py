@@ -147,7 +147,7 @@ class Run:
         number: Any = int if self.net.dtype == object else self.net.dtype.type
         unit = number(1 / 255 if images.dtype == np.uint8 else 1)
         x = self.x if self.x.ndim == 3 else self.x.reshape(*self.net.input, 1, self.lanes)
-        self._through(load_images, images, index, unit, self.net.offset, self.net.factor, x, lanes=self.lanes)
+        self._through(load_images, images, index, unit, self.net.offset, self.net.factor, x, self.lanes)
 
     def _through(self, door: Loops, *given: Any, **constants: Any) -> None:
         """A nest on arrays that come from outside, compiled once for each type of theirs."""

@@ -1,8 +1,8 @@
 """Dense layers, and the reshape that feeds them.
 
-Input c, unit k, image n. Sums take `span` inputs, `block` units or `spell` images at a time, so that a number is loaded
-and stored once for several terms; each of the three divides what it counts, and nothing is left over. For the weights
-the input is turned first: then the long row runs over inputs, and no sum runs across a vector.
+Input c, unit k, image n. As in a convolution, a tile of sums stays in registers while all its terms are added: a
+`block` of units or inputs times a `run` of images or, for the weights, of inputs. For these the input is turned
+first, so that a run lies side by side.
 """
 
 from math import prod
@@ -11,78 +11,85 @@ from typing import Any
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights
 from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
-from plaingrad.layers.tile import divisor
-from plaingrad.loops import Loops, loops
+from plaingrad.layers.tile import divisor, output_tile, room_for_sums
+from plaingrad.loops import Loops, at, loops
 
 
 @loops
-def dense_forward(x, w, b, y, *, leak, span, lanes):
-    for k in range(y.shape[0]):
-        for n in range(lanes):
-            y[k, n] = b[k]
-    for c in range(0, w.shape[1], span):
-        for k in range(y.shape[0]):
-            for n in range(lanes):
-                total = y[k, n]
-                for v in range(span):
-                    total += w[k, c + v] * x[c + v, n]
-                y[k, n] = total
-    if leak != 1:
-        for k in range(y.shape[0]):
-            for n in range(lanes):
-                y[k, n] = rectified(y[k, n], leak)
+def dense_forward(x, w, b, y, sums, lanes, *, leak, block, run):
+    for part in range(-(-y.shape[0] // block)):
+        k = min(part * block, y.shape[0] - block)
+        for piece in range(-(-lanes // run)):
+            start = min(piece * run, lanes - run)
+            for n in range(run):
+                for q in range(block):
+                    sums[q * run + n] = b[k + q]
+            for c in range(w.shape[1]):
+                for n in range(run):
+                    for q in range(block):
+                        sums[q * run + n] += w[k + q, c] * x[c, at(start + n)]
+            for n in range(run):
+                for q in range(block):
+                    y[k + q, at(start + n)] = rectified(sums[q * run + n], leak)
 
 
 @loops
-def dense_rectify(dy, y, dz, *, leak, lanes):
-    for k in range(y.shape[0]):
-        for n in range(lanes):
+def dense_rectify(dy, y, dz, *, leak):
+    for k in range(dz.shape[0]):
+        for n in range(dz.shape[1]):
             dz[k, n] = rectified_slope(dy[k, n], y[k, n], leak)
 
 
 @loops
-def dense_turn(x, turned, *, span, lanes):
+def dense_turn(x, turned, *, span):
     for c in range(0, x.shape[0], span):
-        for n in range(lanes):
+        for n in range(x.shape[1]):
             for v in range(span):
                 turned[n, c + v] = x[c + v, n]
 
 
 @loops
-def dense_weights(dz, turned, dw, *, block, spell, lanes):
-    for k in range(0, dw.shape[0], block):
-        for q in range(block):
-            for c in range(dw.shape[1]):
-                dw[k + q, c] = 0
-        for n in range(0, lanes, spell):
-            for c in range(dw.shape[1]):
+def dense_weights(dz, turned, dw, sums, lanes, *, block, run):
+    for piece in range(-(-dw.shape[1] // run)):
+        start = min(piece * run, dw.shape[1] - run)
+        for part in range(-(-dw.shape[0] // block)):
+            k = min(part * block, dw.shape[0] - block)
+            for c in range(run):
                 for q in range(block):
-                    total = dw[k + q, c]
-                    for v in range(spell):
-                        total += dz[k + q, n + v] * turned[n + v, c]
-                    dw[k + q, c] = total
+                    sums[q * run + c] = 0
+            for n in range(lanes):
+                for c in range(run):
+                    for q in range(block):
+                        sums[q * run + c] += dz[k + q, n] * turned[n, at(start + c)]
+            for c in range(run):
+                for q in range(block):
+                    dw[k + q, at(start + c)] = sums[q * run + c]
 
 
 @loops
-def dense_bias(dz, db, *, lanes):
+def dense_bias(dz, db):
     for k in range(dz.shape[0]):
         db[k] = 0
-        for n in range(lanes):
+        for n in range(dz.shape[1]):
             db[k] += dz[k, n]
 
 
 @loops
-def dense_input(dz, w, dx, *, block, lanes):
-    for c in range(dx.shape[0]):
-        for n in range(lanes):
-            dx[c, n] = 0
-    for k in range(0, w.shape[0], block):
-        for c in range(dx.shape[0]):
-            for n in range(lanes):
-                total = dx[c, n]
-                for v in range(block):
-                    total += w[k + v, c] * dz[k + v, n]
-                dx[c, n] = total
+def dense_input(dz, w, dx, sums, lanes, *, block, run):
+    for part in range(-(-dx.shape[0] // block)):
+        c = min(part * block, dx.shape[0] - block)
+        for piece in range(-(-lanes // run)):
+            start = min(piece * run, lanes - run)
+            for n in range(run):
+                for q in range(block):
+                    sums[q * run + n] = 0
+            for k in range(w.shape[0]):
+                for n in range(run):
+                    for q in range(block):
+                        sums[q * run + n] += w[k, c + q] * dz[k, at(start + n)]
+            for n in range(run):
+                for q in range(block):
+                    dx[c + q, at(start + n)] = sums[q * run + n]
 
 
 class Dense(Layer):
@@ -120,13 +127,20 @@ class Dense(Layer):
 
     def kept(self, x: Shape) -> dict[str, Kept | str]:
         kept: dict[str, Kept | str] = {"dz": Kept((self.units,)) if self.activation else "dy"}
+        kept |= {"sums": room_for_sums(1)}
         if not self.bias:
             kept |= {"b": Kept((self.units,), lanes="none")}  # zeros that nothing trains
         return kept | {"turned": Kept(x, lanes="first")}
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
         leak = 1 if self.activation is None else self.activation.leak
-        return {"leak": leak, "span": divisor(x[0], 8), "block": divisor(self.units, 4), "spell": divisor(lanes, 8)}
+        return {
+            "leak": leak,
+            "span": divisor(x[0], 8),
+            "dense_forward": output_tile(self.units, lanes),
+            "dense_weights": output_tile(self.units, x[0]),
+            "dense_input": output_tile(x[0], lanes),
+        }
 
     def multiplications(self, x: Shape) -> int:
         return self.units * x[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 from plaingrad.layer import Kept, Layer, Shape, pair
 from plaingrad.layers.window import Window
-from plaingrad.loops import loops, shared, sqrt
+from plaingrad.loops import at, loops, shared, sqrt
 
 
 @shared
@@ -20,7 +20,7 @@ def reach(index, stride, margin, size, count):
 
 
 @loops
-def maxpool_forward(x, y, winner, *, height, width, down, step, top, left, lanes):
+def maxpool_forward(x, y, winner, lanes, *, height, width, down, step, top, left):
     columns = x.shape[2] // lanes
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
@@ -28,20 +28,21 @@ def maxpool_forward(x, y, winner, *, height, width, down, step, top, left, lanes
             for j in range(y.shape[2] // lanes):
                 start, end = reach(j, step, left, width, columns)
                 for n in range(lanes):
-                    y[c, i, j * lanes + n] = x[c, first, start * lanes + n]
-                    winner[c, i, j * lanes + n] = first * columns + start
-                for u in range(first, last):
-                    for v in range(start, end):
-                        for n in range(lanes):
-                            value, best = x[c, u, v * lanes + n], y[c, i, j * lanes + n]
-                            place = winner[c, i, j * lanes + n]
+                    best, place = x[c, first, at(start * lanes + n)], first * columns + start
+                    for u in range(height):
+                        for v in range(width):
+                            # Beyond the edge a window meets its last pixels again, which do not win against themselves.
+                            row, column = min(first + u, last - 1), min(start + v, end - 1)
+                            value = x[c, row, at(column * lanes + n)]
                             wins = (value > best) | (value != value)  # a NaN wins, and nothing beats it
-                            winner[c, i, j * lanes + n] = u * columns + v if wins else place
-                            y[c, i, j * lanes + n] = value if wins else best
+                            best = value if wins else best
+                            place = row * columns + column if wins else place
+                    y[c, i, at(j * lanes + n)] = best
+                    winner[c, i, at(j * lanes + n)] = place
 
 
 @loops
-def maxpool_backward(dy, winner, dx, *, height, width, down, step, top, left, lanes):
+def maxpool_backward(dy, winner, dx, lanes, *, height, width, down, step, top, left):
     columns = dx.shape[2] // lanes
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
@@ -54,32 +55,32 @@ def maxpool_backward(dy, winner, dx, *, height, width, down, step, top, left, la
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            before = dx[c, u, v * lanes + n]
-                            after = before + dy[c, i, j * lanes + n]
-                            won = winner[c, i, j * lanes + n] == u * columns + v
-                            dx[c, u, v * lanes + n] = after if won else before
+                            before = dx[c, u, at(v * lanes + n)]
+                            after = before + dy[c, i, at(j * lanes + n)]
+                            won = winner[c, i, at(j * lanes + n)] == u * columns + v
+                            dx[c, u, at(v * lanes + n)] = after if won else before
 
 
 @loops
-def meanpool_forward(x, y, whole, *, height, width, down, step, top, left, lanes):
+def meanpool_forward(x, y, whole, lanes, *, height, width, down, step, top, left):
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
             first, last = reach(i, down, top, height, x.shape[1])
             for j in range(y.shape[2] // lanes):
                 start, end = reach(j, step, left, width, x.shape[2] // lanes)
                 for n in range(lanes):
-                    y[c, i, j * lanes + n] = 0
+                    y[c, i, at(j * lanes + n)] = 0
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            y[c, i, j * lanes + n] += x[c, u, v * lanes + n]
+                            y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)]
                 pixels = whole if whole else (last - first) * (end - start)
                 for n in range(lanes):
-                    y[c, i, j * lanes + n] /= pixels
+                    y[c, i, at(j * lanes + n)] /= pixels
 
 
 @loops
-def meanpool_backward(dy, dx, whole, *, height, width, down, step, top, left, lanes):
+def meanpool_backward(dy, dx, whole, lanes, *, height, width, down, step, top, left):
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
             for n in range(dx.shape[2]):
@@ -92,29 +93,29 @@ def meanpool_backward(dy, dx, whole, *, height, width, down, step, top, left, la
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            dx[c, u, v * lanes + n] += dy[c, i, j * lanes + n] / pixels
+                            dx[c, u, at(v * lanes + n)] += dy[c, i, at(j * lanes + n)] / pixels
 
 
 @loops
-def l2pool_forward(x, y, *, height, width, down, step, top, left, lanes):
+def l2pool_forward(x, y, lanes, *, height, width, down, step, top, left):
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
             first, last = reach(i, down, top, height, x.shape[1])
             for j in range(y.shape[2] // lanes):
                 start, end = reach(j, step, left, width, x.shape[2] // lanes)
                 for n in range(lanes):
-                    y[c, i, j * lanes + n] = 0
+                    y[c, i, at(j * lanes + n)] = 0
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            y[c, i, j * lanes + n] += x[c, u, v * lanes + n] * x[c, u, v * lanes + n]
+                            y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] * x[c, u, at(v * lanes + n)]
                 for n in range(lanes):
-                    if y[c, i, j * lanes + n] > 0:
-                        y[c, i, j * lanes + n] = sqrt(y[c, i, j * lanes + n])
+                    if y[c, i, at(j * lanes + n)] > 0:
+                        y[c, i, at(j * lanes + n)] = sqrt(y[c, i, at(j * lanes + n)])
 
 
 @loops
-def l2pool_backward(dy, x, y, dx, *, height, width, down, step, top, left, lanes):
+def l2pool_backward(dy, x, y, dx, lanes, *, height, width, down, step, top, left):
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
             for n in range(dx.shape[2]):
@@ -126,10 +127,14 @@ def l2pool_backward(dy, x, y, dx, *, height, width, down, step, top, left, lanes
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            total = dx[c, u, v * lanes + n]
-                            if y[c, i, j * lanes + n] > 0:
-                                total += dy[c, i, j * lanes + n] * x[c, u, v * lanes + n] / y[c, i, j * lanes + n]
-                            dx[c, u, v * lanes + n] = total
+                            total = dx[c, u, at(v * lanes + n)]
+                            if y[c, i, at(j * lanes + n)] > 0:
+                                total += (
+                                    dy[c, i, at(j * lanes + n)]
+                                    * x[c, u, at(v * lanes + n)]
+                                    / y[c, i, at(j * lanes + n)]
+                                )
+                            dx[c, u, at(v * lanes + n)] = total
 
 
 class Pool(Layer, abstract=True):

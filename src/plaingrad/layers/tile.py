@@ -32,7 +32,7 @@ def output_tile(count: int, length: int) -> dict[str, int]:
     """
     number, size = registers()
     run = min(length, 4 * size if number > 16 else 2 * size)
-    block = evenly(count, number * size // 2 // run)
+    block = evenly(count, min(number * size // 2 // run, 8))
     while 2 * run * block <= number * size // 2 and 2 * run <= length:
         run *= 2
     return {"block": block, "run": run}
