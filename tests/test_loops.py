@@ -161,8 +161,9 @@ import plaingrad
 from plaingrad.layers.dense import dense_forward
 
 arrays = [np.ones((1, 1)), np.ones((1, 1)), np.zeros(1), np.zeros((1, 1))]
-dense_forward.bound(arrays, leak=0, span=1, lanes=1)(*arrays)
-print(plaingrad.__file__, int(arrays[-1][0, 0]))
+arrays += [np.zeros(512), 1]
+dense_forward.bound(arrays, leak=0, block=1, run=1)(*arrays)
+print(plaingrad.__file__, int(arrays[3][0, 0]))
 """
 
 

@@ -31,9 +31,11 @@ class Bench:
     def step(self, slope, factor=1.0):
         """One step down `slope`; the parameters after it."""
         self.arrays["dw"][:] = slope
-        known = self.optimiser.settings() | self.optimiser.now(self.done, factor)
-        known = {name: self.number(value) if isinstance(value, float) else value for name, value in known.items()}
-        bind(self.optimiser.update, self.optimiser, known | self.arrays)()
+        numbers = np.array(
+            [self.number(each) for each in self.optimiser.numbers(self.done, factor)], self.arrays["w"].dtype
+        )
+        known = self.optimiser.settings() | {"numbers": numbers} | self.arrays
+        bind(self.optimiser.update, self.optimiser, known)()
         self.done += 1
         return self.arrays["w"].copy()
 

@@ -51,8 +51,8 @@ def test_bytes_and_floats_may_follow_each_other_in_a_run():
         np.testing.assert_array_equal(run["flatten1"].x, np.ones((2, 1, 2, 2)))
 
 
-def test_batches_of_64_and_more_take_the_larger_shards():
-    for batch, lanes in ((1, 16), (63, 16), (64, 32), (256, 32)):
+def test_the_batch_alone_says_how_many_images_a_shard_holds():
+    for batch, lanes in ((1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (63, 16), (64, 32), (256, 32)):
         with Shards(network(), pg.SoftmaxCrossEntropy(), batch, 1) as shards:
             assert shards.lanes == lanes
 

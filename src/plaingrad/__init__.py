@@ -18,6 +18,7 @@ from plaingrad.errors import (
     ShapeError,
     StoppedError,
 )
+from plaingrad.inference import Inference, predict
 from plaingrad.laws import check
 from plaingrad.layer import Glorot, He, Layer, Ones, Uniform, Zeros
 from plaingrad.layers import (
@@ -38,7 +39,7 @@ from plaingrad.models import model
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
 from plaingrad.run import Run
-from plaingrad.trainer import Event, Trainer, predict, score, train
+from plaingrad.trainer import Event, Trainer, score, train
 
 __all__ = [
     "SGD",
@@ -58,6 +59,7 @@ __all__ = [
     "Glorot",
     "HalfSquaredError",
     "He",
+    "Inference",
     "L2Pool",
     "LawError",
     "Layer",

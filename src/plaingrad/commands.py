@@ -13,6 +13,7 @@ from plaingrad import checkpoint
 from plaingrad.data import Dataset, Split, load, read_image
 from plaingrad.data.dataset import generator
 from plaingrad.errors import MissingError, SettingError, ShapeError, nearest
+from plaingrad.inference import Inference, probabilities
 from plaingrad.layer import Shape
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.models import Model, Recipe, model
@@ -20,7 +21,7 @@ from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
 from plaingrad.report import wilson, write_report
 from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, find
-from plaingrad.shards import Shards, probabilities
+from plaingrad.shards import Shards
 from plaingrad.trainer import EVALUATED_AT_ONCE, Trainer, check_fit
 
 OPTIMISERS: dict[str, Optimiser] = {
@@ -128,7 +129,7 @@ def finish(training: Training) -> dict[str, Any]:
     trainer, test = training.trainer, training.split.test
     assert trainer.out is not None
     net = trainer.net  # as it was at its best epoch, where there were validation images to say which
-    with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads) as shards:
+    with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads, backward=False) as shards:
         loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
     history = trainer.position.history
     seconds = sum(entry["seconds"] for entry in history)
@@ -196,7 +197,7 @@ def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | 
     split = load(data_name or about["data"], data_dir or (None if data_name else about["data_dir"]))
     test = split.test
     check_fit(net, test)
-    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads) as shards:
+    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, backward=False) as shards:
         loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
     seen = outputs.argmax(axis=1)
     classes = {}
@@ -225,8 +226,7 @@ def name_images(run: str, images: Sequence[str]) -> list[dict[str, Any]]:
     if len(net.input) != 3:
         raise SettingError(f"{net.name} takes {net.input[0]} features, not images")
     pixels = np.stack([read_image(path, net.input) for path in images])
-    with Shards(net, loss, EVALUATED_AT_ONCE) as shards:
-        _, _, outputs = shards.evaluate(pixels, np.zeros(len(images), np.int64))
+    outputs = Inference(net)(pixels)
     names = output_names(about.get("classes", ()), net)
     results = []
     for path, row in zip(images, probabilities(outputs, loss), strict=True):

@@ -10,7 +10,7 @@ from plaingrad.loops import Array, at, loops
 
 
 @loops
-def load_images(images, index, unit, offset, factor, x, lanes):
+def load_images(images, index, offset, factor, x, lanes, *, unit):
     for c in range(images.shape[1]):
         for i in range(images.shape[2]):
             for n in range(lanes):
@@ -30,7 +30,7 @@ def load_targets(labels, index, share, target, weight):
         weight[n] = 0
         if not index[n] < 0:
             target[labels[index[n]], n] = 1
-            weight[n] = share
+            weight[n] = share[0]
 
 
 @loops

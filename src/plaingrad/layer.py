@@ -1,8 +1,6 @@
 """What a layer is: a few settings, the shapes they imply, and its loop nests, wired by the names of their arguments."""
 
-import functools
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -10,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from plaingrad.loops import Array, Loops
+from plaingrad.program import Call
 from plaingrad.record import Record
 
 Shape = tuple[int, ...]
@@ -124,7 +123,10 @@ class Layer(Record, abstract=True):
         return {}
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        """What the nests ask for besides fields: numbers that follow from the settings and the shape."""
+        """What the nests ask for besides fields: numbers that follow from the settings and the shape.
+
+        Under the name of a nest: a dict of what only that nest is told.
+        """
         return {}
 
     def multiplications(self, x: Shape) -> int:
@@ -144,8 +146,12 @@ def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
-def bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Callable[[], None]:
-    """A call of `nest` ready to repeat: arrays and settings found by name, constants made part of the code."""
+def bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Call:
+    """A call of `nest` ready to repeat: arrays and settings found by name, constants made part of the code.
+
+    What `known` holds under the nest's own name is for it alone.
+    """
+    known = known | known.get(nest.__name__, {})
     for name in (*nest.arguments, *nest.constants):
         if name not in known:
             near = get_close_matches(name, known, 1)
@@ -158,4 +164,4 @@ def bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Callable[[], None]:
                 f"{owner}: {nest.__name__} takes {one!r} and {two!r}, which share memory; loops need them apart"
             )
     given, constants = ({name: known[name] for name in names} for names in (nest.arguments, nest.constants))
-    return functools.partial(nest.bound(list(given.values()), **constants), *given.values())
+    return Call(nest.__name__, nest.bound(list(given.values()), **constants), tuple(given.values()))

@@ -14,7 +14,8 @@ from plaingrad.layer import Glorot, He, Layer, Shape, Start, Weights, Zeros
 from plaingrad.layers import Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU
 from plaingrad.loops import Array, zeros
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
-from plaingrad.run import Run, Step
+from plaingrad.run import Run
+from plaingrad.step import Step
 
 LANES = 32
 NUMBERS_IN_LINE = 16  # float32 numbers in a cache line: each parameter array starts on one
@@ -56,6 +57,7 @@ class Network:
             step.arrays.update(arrays)
         self.offset, self.factor = zeros((self.input[0],), self.dtype), zeros((self.input[0],), self.dtype)
         self.factor[:] = 1
+        self.kept_ready: dict[Any, Any] = {}  # what others keep ready from call to call; a copy begins without
         self.reset(seed)
 
     def _shapes(self) -> dict[str, tuple[Shape, Shape, dict[str, Weights]]]:

@@ -1,14 +1,15 @@
 """Optimisers: one nest over all parameters laid end to end, and how the rate changes as training goes on."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from plaingrad.loops import Loops, loops, sqrt
 from plaingrad.record import Record
 
 
 @loops
-def sgd_update(w, dw, velocity, rate, momentum, decay, *, nesterov):
+def sgd_update(w, dw, velocity, numbers, *, nesterov):
+    rate, momentum, decay = numbers[0], numbers[1], numbers[2]
     for n in range(w.size):
         slope = dw[n] + decay * w[n]
         velocity[n] = momentum * velocity[n] + slope
@@ -16,7 +17,9 @@ def sgd_update(w, dw, velocity, rate, momentum, decay, *, nesterov):
 
 
 @loops
-def adam_update(w, dw, mean, square, rate, fresh, fresh_square, grown, grown_square, epsilon, decay, shrink):
+def adam_update(w, dw, mean, square, numbers):
+    rate, shrink, decay, epsilon = numbers[0], numbers[1], numbers[2], numbers[3]
+    fresh, fresh_square, grown, grown_square = numbers[4], numbers[5], numbers[6], numbers[7]
     for n in range(w.size):
         slope = dw[n] + decay * w[n]
         mean[n] += fresh * (slope - mean[n])
@@ -98,8 +101,8 @@ class Optimiser(Record, abstract=True):
     update: ClassVar[Loops]
     slots: ClassVar[tuple[str, ...]]
 
-    def now(self, step: int, factor: float) -> dict[str, float]:
-        """The numbers `update` asks for at this step, counted from 0, with the schedule's factor on the rate."""
+    def numbers(self, step: int, factor: float) -> list[float]:
+        """The `numbers` of `update` at this step, counted from 0, with the schedule's factor on the rate."""
         raise NotImplementedError
 
     def _check(self, **shares: float) -> None:
@@ -122,8 +125,8 @@ class SGD(Optimiser):
         super().__post_init__()
         self._check(momentum=self.momentum, decay=self.decay)
 
-    def now(self, step: int, factor: float) -> dict[str, Any]:
-        return {"rate": self.rate * factor}
+    def numbers(self, step: int, factor: float) -> list[float]:
+        return [self.rate * factor, self.momentum, self.decay]
 
 
 class Adam(Optimiser):
@@ -145,10 +148,10 @@ class Adam(Optimiser):
         self._check(fading=self.fading, fading_square=self.fading_square, decay=self.decay)
         self.require(self.epsilon > 0, f"epsilon={self.epsilon!r}", "epsilon is above 0")
 
-    def now(self, step: int, factor: float) -> dict[str, Any]:
-        fresh = {"fresh": 1 - self.fading, "fresh_square": 1 - self.fading_square}
-        grown = {"grown": 1 - self.fading ** (step + 1), "grown_square": 1 - self.fading_square ** (step + 1)}
-        return {"rate": self.rate * factor, "shrink": 0.0} | fresh | grown
+    def numbers(self, step: int, factor: float) -> list[float]:
+        fadings = self.fading, self.fading_square
+        fresh, grown = [1 - fading for fading in fadings], [1 - fading ** (step + 1) for fading in fadings]
+        return [self.rate * factor, 0.0, self.decay, self.epsilon, *fresh, *grown]
 
 
 class AdamW(Adam):
@@ -156,5 +159,6 @@ class AdamW(Adam):
 
     decay: float = 0.01
 
-    def now(self, step: int, factor: float) -> dict[str, Any]:
-        return super().now(step, factor) | {"decay": 0.0, "shrink": self.rate * factor * self.decay}
+    def numbers(self, step: int, factor: float) -> list[float]:
+        rate, _, _, *others = super().numbers(step, factor)
+        return [rate, rate * self.decay, 0.0, *others]

@@ -1,53 +1,19 @@
 """A run: every array that one shard of a batch leaves behind, wired to the loop nests by name."""
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from plaingrad.door import count_hits, exactly, load_images, load_targets, numbers
 from plaingrad.errors import DataError, SettingError, nearest
-from plaingrad.layer import Kept, Layer, Shape, Weights, bind
+from plaingrad.layer import Kept, bind
 from plaingrad.loops import Array, Loops, zeros
 from plaingrad.loss import Loss
-
-
-@dataclass(frozen=True)
-class Step:
-    """One layer at its place: its name, the shapes of its input and output, and its trained arrays."""
-
-    name: str
-    layer: Layer
-    x: Shape
-    y: Shape
-    weights: dict[str, Weights]
-    arrays: dict[str, Array]
-
-    def __getattr__(self, name: str) -> Array:
-        if name not in self.__dict__.get("arrays", {}):
-            hint = "; gradients are a run's: net.run(images, labels)" if name.startswith("d") else ""
-            raise AttributeError(f"{self.__dict__.get('name', 'a step')} has no parameter {name!r}{hint}")
-        return self.arrays[name]
-
-
-class Layered(Protocol):
-    """What a run asks of its network."""
-
-    name: str
-    input: Shape
-    dtype: np.dtype[Any]
-    steps: dict[str, Step]
-    parameters: Array
-    offset: Array
-    factor: Array
-
-    @property
-    def output(self) -> Shape: ...
-
-    def views(self, flat: Array) -> Iterator[dict[str, Array]]: ...
+from plaingrad.program import Call, Program
+from plaingrad.step import Layered, makes_only_dx
 
 
 class Run:
@@ -57,26 +23,37 @@ class Run:
     without an image left out; inside they are (channel, row, column × lane). The last entry is `run["loss"]`.
     """
 
-    def __init__(self, net: Layered, lanes: int, loss: Loss | None = None, input_gradient: bool = False) -> None:
+    def __init__(
+        self,
+        net: Layered,
+        lanes: int,
+        loss: Loss | None = None,
+        input_gradient: bool = False,
+        backward: bool = True,
+    ) -> None:
         self.net, self.lanes, self.loss = net, lanes, loss
         self.records: dict[str, dict[str, Array]] = {}
         self.kinds: dict[str, dict[str, Kept]] = {}
         self.scratch: dict[tuple[str, Kept], Array] = {}
-        self.forward_calls: list[Callable[[], None]] = []
-        self.gradient = zeros(net.parameters.shape, net.dtype)
-        self.index, self.has_gradients = np.arange(lanes), False
-        backward: list[list[Callable[[], None]]] = []
+        self.forward_calls: list[Call] = []
+        self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
+        self.index, self.share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
+        way_back: list[list[Call]] = []
         y: Array = self._array(Kept(net.input))
         dy: Array | None = None
-        for step, slopes in zip(net.steps.values(), net.views(self.gradient), strict=True):
-            both = (nest.arguments for nest in step.layer.backward if not _only_dx(nest.arguments, step))
+        slopes_of = net.views(self.gradient) if backward else iter(lambda: dict[str, Array](), None)
+        for step, slopes in zip(net.steps.values(), slopes_of, strict=backward):
+            both = (nest.arguments for nest in step.layer.backward if not makes_only_dx(nest.arguments, step))
             wants_dx = input_gradient or dy is not None or any("dx" in arguments for arguments in both)
             kinds = {"x": Kept(step.x), "y": Kept(step.y), "dx": Kept(step.x), "dy": Kept(step.y)}
-            record = {"x": y, "y": self._array(kinds["y"]), "dy": self._array(kinds["dy"]), **step.arrays}
-            if wants_dx:
-                record["dx"] = dy if dy is not None else self._array(kinds["dx"])
+            record = {"x": y, "y": self._array(kinds["y"]), **step.arrays}
+            nests: list[Loops] = []
+            if backward:
+                record["dy"] = self._array(kinds["dy"])
+                if wants_dx:
+                    record["dx"] = dy if dy is not None else self._array(kinds["dx"])
+                nests = [nest for nest in step.layer.backward if wants_dx or not makes_only_dx(nest.arguments, step)]
             record |= {"d" + name: array for name, array in slopes.items()}
-            nests = [nest for nest in step.layer.backward if wants_dx or not _only_dx(nest.arguments, step)]
             asked = {name for nest in (*step.layer.forward, *nests) for name in nest.arguments}
             scratch: dict[str, Array] = {}
             for name, kept in step.layer.kept(step.x).items():
@@ -90,16 +67,15 @@ class Run:
                     record[name], kinds[name] = record[kept], kinds[kept]
             settings = {**step.layer.settings(), **step.layer.constants(step.x, lanes)}
             known = {**self._settings(settings), **record, **scratch}
-            backward.append([_bind(nest, step.layer, known) for nest in nests])
-            self.forward_calls += [_bind(nest, step.layer, known) for nest in step.layer.forward]
+            way_back.append([bind(nest, step.layer, known) for nest in nests])
+            self.forward_calls += [bind(nest, step.layer, known) for nest in step.layer.forward]
             self.records[step.name], self.kinds[step.name] = record, kinds
-            y, dy = record["y"], record["dy"]
-        self.backward_calls = [call for calls in reversed(backward) for call in calls]
+            y, dy = record["y"], record.get("dy")
+        self.y, self.backward_calls = y, [call for calls in reversed(way_back) for call in calls]
         self.x = next(iter(self.records.values()))["x"]
-        self.loss_calls: list[Callable[[], None]] = []
+        self.loss_calls: list[Call] = []
         if loss is not None:
             self._add_loss(loss, y, dy)
-        self._doors: dict[Any, Callable[..., None]] = {}
 
     def _add_loss(self, loss: Loss, y: Array, dy: Array | None) -> None:
         """The last entry: the loss reads the output as its `x` and leaves the output's gradient in its `dx`."""
@@ -112,7 +88,8 @@ class Run:
             record["dx"] = dy
         known = {**self._settings(loss.constants(shape)), **record}
         self.loss_calls += [bind(nest, loss, known) for nest in (*loss.forward, count_hits)]
-        self.backward_calls[:0] = [bind(nest, loss, known) for nest in loss.backward]
+        if dy is not None:
+            self.backward_calls[:0] = [bind(nest, loss, known) for nest in loss.backward]
         self.records["loss"], self.kinds["loss"] = record, kinds | {"x": Kept(shape), "dx": Kept(shape)}
 
     def _array(self, kept: Kept) -> Array:
@@ -143,18 +120,29 @@ class Run:
 
     def fill(self, images: Array, index: Array) -> None:
         """Lay `images[index]` into the lanes; an index of -1 is an empty lane. Pixels of uint8 count in 255ths."""
-        self.index = index
+        self.index[:] = index
+        self._door(images)()
+
+    def _door(self, images: Array) -> Call:
         number: Any = int if self.net.dtype == object else self.net.dtype.type
         unit = number(1 / 255 if images.dtype == np.uint8 else 1)
         x = self.x if self.x.ndim == 3 else self.x.reshape(*self.net.input, 1, self.lanes)
-        self._through(load_images, images, index, unit, self.net.offset, self.net.factor, x, self.lanes)
+        known = {"images": images, "index": self.index, "unit": unit, "lanes": self.lanes, "x": x}
+        return bind(load_images, self.net, known | {"offset": self.net.offset, "factor": self.net.factor})
 
-    def _through(self, door: Loops, *given: Any, **constants: Any) -> None:
-        """A nest on arrays that come from outside, compiled once for each type of theirs."""
-        key = (door, *((each.dtype, each.ndim) if isinstance(each, np.ndarray) else type(each) for each in given))
-        if key not in self._doors:
-            self._doors[key] = door.bound(list(given), **constants)
-        self._doors[key](*given)
+    def _targets(self, labels: Array) -> Call:
+        known = {"labels": labels, "index": self.index, "share": self.share}
+        return bind(load_targets, self.net, known | self.records["loss"])
+
+    def program(self, images: Array, labels: Array | None = None, backward: bool = False) -> Program:
+        """All this run does for the images whose numbers are put into `index`: forward; the loss where there are labels
+
+        (class numbers; each image has `share` of the batch); every gradient where told. The images are not copied.
+        """
+        calls = [self._door(images), *self.forward_calls]
+        if labels is not None:
+            calls += [self._targets(labels), *self.loss_calls]
+        return Program(calls + self.backward_calls if backward else calls)
 
     def aim(self, targets: Any) -> None:
         """Say what the outputs should be: class numbers (image,) or values (image, output). Images weigh the same."""
@@ -177,8 +165,8 @@ class Run:
 
     def point(self, labels: Array, share: Any) -> None:
         """Say which class each image is meant to be, and its share of the batch. For images that `fill` laid."""
-        record = self.records["loss"]
-        self._through(load_targets, labels, self.index, share, record["target"], record["weight"])
+        self.share[0] = share
+        self._targets(labels)()
 
     def measure(self) -> None:
         """Each image's loss, and whether its class was named."""
@@ -193,8 +181,9 @@ class Run:
 
     @property
     def output(self) -> Array:
-        """The network's output (class, lane)."""
-        return self.records["loss"]["x"]
+        """The network's output, an image a lane: (lane, class), a view of what lies (class, lane)."""
+        shape = self.net.output
+        return np.moveaxis(self.y.reshape(*shape, self.lanes), -1, 0)
 
     def forward(self) -> None:
         """Every layer's `y`."""
@@ -279,12 +268,3 @@ class Quantities:
             return self._run.quantity(self._layer, name)
         except SettingError as error:
             raise AttributeError(str(error)) from None
-
-
-def _bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Callable[[], None]:
-    return bind(nest, owner, known | known.get(nest.__name__, {}))
-
-
-def _only_dx(arguments: tuple[str, ...], step: Step) -> bool:
-    """Whether a nest makes the gradient of the layer's input and none of its weights'."""
-    return bool({"dx", "dpx"} & set(arguments)) and not {"d" + name for name in step.weights} & set(arguments)

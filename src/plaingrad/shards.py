@@ -3,23 +3,22 @@
 What is added to what does not depend on the number of threads, so neither does any bit of the result.
 """
 
-import os
-import threading
-from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from plaingrad.errors import SettingError
-from plaingrad.layers.activation import softmax_forward
+from plaingrad.layer import bind
 from plaingrad.loops import Array, loops, zeros
-from plaingrad.loss import CrossEntropy, Loss
-from plaingrad.network import LANES, Network
+from plaingrad.loss import Loss
+from plaingrad.network import LANES, NUMBERS_IN_LINE, Network
+from plaingrad.optimiser import Optimiser
+from plaingrad.program import Crew, Program, processors
 from plaingrad.run import Run
 
-SMALL_BATCH = 64
+SHARED_FROM = 1 << 16  # parameters: with fewer, one thread adds them up before another could begin
 
 
 @loops
@@ -28,106 +27,105 @@ def add_gradients(part, total, *, first):
         total[n] = part[n] if first else total[n] + part[n]
 
 
-def processors() -> int:
-    """How many threads can run at once here."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def lanes_for(images: int) -> int:
+    """How many images a shard holds: so many that there are two shards at least, and LANES at most.
+
+    It follows from the batch alone: were it to follow from the threads, so would the order of sums.
+    """
+    return min(LANES, 1 << max(images // 2, 1).bit_length() - 1)
+
+
+def crew_size(threads: int | None, images: int) -> int:
+    """How many threads a batch of so many images keeps busy."""
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise SettingError(f"training got threads={threads!r}; it needs a whole number of at least 1")
+    return min(threads or processors(), -(-images // lanes_for(images)))
 
 
 class Shards:
-    """Runs of one network, one for each thread. `gradient` is the sum over the last batch, laid out as the parameters.
+    """Runs of one network, one for each thread. `gradient` is the last batch's sum, laid out as the parameters."""
 
-    The calling thread runs shards too; the others wait on a queue each. A nest gives up the interpreter's lock.
-    """
-
-    def __init__(self, net: Network, loss: Loss, batch: int, threads: int | None = None) -> None:
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise SettingError(f"training got threads={threads!r}; it needs a whole number of at least 1")
+    def __init__(self, net: Network, loss: Loss, batch: int, threads: int | None = None, backward: bool = True) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
-        # The lanes follow from the batch alone: were they to follow from the threads, so would the order of sums.
-        self.net, self.loss, self.batch, self.lanes = net, loss, batch, LANES if batch >= SMALL_BATCH else LANES // 2
-        count = min(threads or processors(), -(-batch // self.lanes))
-        self.runs = [Run(net, self.lanes, loss) for _ in range(count)]
+        self.net, self.loss, self.batch, self.lanes = net, loss, batch, lanes_for(batch)
+        size = crew_size(threads, batch)
+        self.runs = [Run(net, self.lanes, loss, backward=backward) for _ in range(size)]
+        self.crew = Crew(size)
         self.gradient = zeros(net.parameters.shape, net.dtype)
-        given = [self.runs[0].gradient, self.gradient]
-        self._add = {first: add_gradients.bound(given, first=first) for first in (True, False)}
-        self._tasks: list[SimpleQueue[Callable[[], None] | None]] = [SimpleQueue() for _ in self.runs[1:]]
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
-        for tasks in self._tasks:
-            threading.Thread(target=self._work, args=(tasks,), daemon=True).start()
-
-    def _work(self, tasks: "SimpleQueue[Callable[[], None] | None]") -> None:
-        while task := tasks.get():
-            try:
-                task()
-                self._done.put(None)
-            except BaseException as error:
-                self._done.put(error)
+        self._programs: dict[Any, list[Program]] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for tasks in self._tasks:
-            tasks.put(None)
+        self.crew.end()
 
-    def _rounds(self, index: Array, work: Callable[[Run, Array], None]) -> Iterator[list[Run]]:
-        """As many shards at a time as there are threads: `work` done on each, then their runs in shard order."""
+    def _rounds(self, images: Array, labels: Array, index: Array, backward: bool) -> Iterator[list[Run]]:
+        """As many shards at a time as there are threads; their runs in shard order."""
+        key = id(images), id(labels), backward
+        if key not in self._programs:
+            self._programs[key] = [run.program(images, labels, backward) for run in self.runs]
         count = -(-len(index) // self.lanes)
         padded = np.full((count, self.lanes), -1, np.int64)
         padded.reshape(-1)[: len(index)] = index
         for start in range(0, count, len(self.runs)):
-            shards = list(zip(self.runs, padded[start:], strict=False))
-            for tasks, (run, own) in zip(self._tasks, shards[1:], strict=False):
-                tasks.put(lambda run=run, own=own: work(run, own))  # type: ignore[misc]
-            errors: list[BaseException | None] = []
-            try:
-                work(*shards[0])
-            finally:  # whatever happens here, the others are still at work on their runs
-                errors += [self._done.get() for _ in shards[1:]]
-            for error in filter(None, errors):
-                raise error
-            yield [run for run, _ in shards]
+            runs = self.runs[: count - start]
+            for run, own in zip(runs, padded[start:], strict=False):
+                run.index[:] = own
+            self.crew.run(self._programs[key][: len(runs)])
+            yield runs
 
     def step(self, images: Array, labels: Array, index: Array) -> tuple[float, int]:
         """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right."""
-        number: Any = self.net.dtype.type
-        share = number(1 / len(index))
-
-        def work(run: Run, own: Array) -> None:
-            run.fill(images, own)
-            run.point(labels, share)
-            run.forward()
-            run.backward()
-
+        for run in self.runs:
+            run.share[0] = 1 / len(index)
         loss, hits, first = 0.0, 0, True
-        for runs in self._rounds(index, work):
+        for runs in self._rounds(images, labels, index, backward=True):
+            self._add(len(runs), first)
+            first = False
             for run in runs:
-                self._add[first](run.gradient, self.gradient)
-                first = False
                 shard_loss, shard_hits = run.score()
                 loss, hits = loss + shard_loss, hits + shard_hits
         return loss, hits
 
+    def _parts(self) -> list[slice]:
+        """The parameters cut into a part for each thread."""
+        size = self.gradient.size
+        count = len(self.runs) if size >= SHARED_FROM else 1
+        bounds = [size * number // count // NUMBERS_IN_LINE * NUMBERS_IN_LINE for number in range(count)]
+        return [slice(*each) for each in zip(bounds, [*bounds[1:], size], strict=True)]
+
+    def _add(self, count: int, first: bool) -> None:
+        """Add the gradients of the first `count` runs, in their order, to the sum of the rounds before."""
+        if (key := (count, first)) not in self._programs:
+            self._programs[key] = [self._adding(count, first, part) for part in self._parts()]
+        self.crew.run(self._programs[key])
+
+    def _adding(self, count: int, first: bool, part: slice) -> Program:
+        calls = []
+        for number, run in enumerate(self.runs[:count]):
+            known = {"part": run.gradient[part], "total": self.gradient[part], "first": first and number == 0}
+            calls.append(bind(add_gradients, self.net, known))
+        return Program(calls)
+
+    def updates(self, optimiser: Optimiser, slots: dict[str, Array], numbers: Array) -> list[Program]:
+        """Programs for the crew that change the parameters by the gradient, as the optimiser says."""
+        arrays = {"w": self.net.parameters, "dw": self.gradient, **slots}
+        known = {**optimiser.settings(), "numbers": numbers}
+        parts = [{name: array[part] for name, array in arrays.items()} for part in self._parts()]
+        return [Program([bind(optimiser.update, optimiser, known | part)]) for part in parts]
+
     def evaluate(self, images: Array, labels: Array) -> tuple[float, float, Array]:
         """Mean loss, share of images named right, and the outputs (image, class) in the network's own numbers."""
-        # A nest is compiled for the types it is first given: were this an int 0, a later share would be cut to it.
-        nothing = self.net.dtype.type(0)
         outputs = np.empty((len(images), self.net.output[0]), self.net.dtype)
         loss, hits, row = 0.0, 0, 0
-
-        def work(run: Run, own: Array) -> None:
-            run.fill(images, own)
-            run.point(labels, nothing)
-            run.forward()
-            run.measure()
-
-        for runs in self._rounds(np.arange(len(images)), work):
+        for runs in self._rounds(images, labels, np.arange(len(images)), backward=False):
             for run in runs:
                 shard_loss, shard_hits = run.score()
                 loss, hits = loss + shard_loss, hits + shard_hits
                 count = min(self.lanes, len(images) - row)
-                outputs[row : row + count] = run.output[:, :count].T
+                outputs[row : row + count] = run.output[:count]
                 row += count
         return loss / len(images), hits / len(images), outputs
 
@@ -139,13 +137,3 @@ class Shards:
                     if not np.isfinite(record[name]).all():
                         return f"{layer}.{name}"
         return "the loss"
-
-
-def probabilities(outputs: Array, loss: Loss) -> Array:
-    """What the outputs (image, class) say as probabilities: softmax of scores, or the outputs where they are such."""
-    if isinstance(loss, CrossEntropy):
-        return outputs
-    x = np.ascontiguousarray(outputs.T, np.float64)
-    y = np.empty_like(x)
-    softmax_forward.bound([x, y])(x, y)
-    return y.T

@@ -24,7 +24,7 @@ from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, OneCycle, Optimiser, Schedule
 from plaingrad.run_folder import BEST, CHECKPOINT, find, make, sweep, write_history
-from plaingrad.shards import Shards, probabilities
+from plaingrad.shards import Shards
 
 SECONDS_BETWEEN_SAVES = 30.0
 EVALUATED_AT_ONCE = 256  # images: enough shards to keep any number of threads busy
@@ -210,20 +210,14 @@ class Trainer:
 
     def _update(self, shards: Shards) -> Callable[[int], None]:
         """One step of the optimiser on all parameters, given the number of the step."""
-        number, nest = self.net.dtype.type, self.optimiser.update
-        settings = {**self.optimiser.settings(), **self.optimiser.now(0, 1.0)}
-        arrays = {"w": self.net.parameters, "dw": shards.gradient, **self.slots}
-        names = [name for name in nest.arguments if name not in arrays]
-        fixed = {name: settings[name] for name in nest.constants}
-        call = nest.bound([arrays.get(name, number(0)) for name in nest.arguments], **fixed)
+        numbers = zeros((len(self.optimiser.numbers(0, 1.0)),), self.net.dtype)
+        programs = shards.updates(self.optimiser, self.slots, numbers)
 
         def update(step: int) -> None:
-            now = settings | self.optimiser.now(step, self.schedule(step, self.steps, self.per_epoch))
             with np.errstate(over="ignore"):  # a rate beyond the number type is infinite, and the run diverges
-                numbers = {name: number(now[name]) for name in names}
-            call(*(arrays[name] if name in arrays else numbers[name] for name in nest.arguments))
+                numbers[:] = self.optimiser.numbers(step, self.schedule(step, self.steps, self.per_epoch))
+            shards.crew.run(programs)
 
-        assert all(isinstance(settings[name], int | float) for name in names)
         return update
 
     def _epoch(self, shards: Shards, update: Callable[[int], None]) -> None:
@@ -390,18 +384,5 @@ def train(net: Network, data: Dataset, optimiser: Optimiser | None = None, **set
 def score(net: Network, data: Dataset, threads: int | None = None) -> float:
     """The share of images whose class the network names."""
     check_fit(net, data)
-    with Shards(net, SoftmaxCrossEntropy(), EVALUATED_AT_ONCE, threads) as shards:
+    with Shards(net, SoftmaxCrossEntropy(), EVALUATED_AT_ONCE, threads, backward=False) as shards:
         return shards.evaluate(data.images, data.labels)[1]
-
-
-def predict(net: Network, images: Any, threads: int | None = None) -> Array:
-    """The probability of each class for each image, (image, class); `.argmax(axis=1)` are the classes named.
-
-    images: (image, channel, row, column), any number of them, as the network was trained on. The network ends in
-    scores, as with SoftmaxCrossEntropy, and their softmax is taken.
-    """
-    images = np.asarray(images)
-    known = Dataset(images, np.zeros(len(images), np.int64), tuple(map(str, range(net.output[0]))), "images")
-    check_fit(net, known)
-    with Shards(net, SoftmaxCrossEntropy(), EVALUATED_AT_ONCE, threads) as shards:
-        return probabilities(shards.evaluate(known.images, known.labels)[2], shards.loss)

@@ -32,7 +32,9 @@ def output_tile(count: int, length: int) -> dict[str, int]:
     """
     number, size = registers()
     run = min(length, 4 * size if number > 16 else 2 * size)
-    block = evenly(count, min(number * size // 2 // run, 8))
+    block = evenly(
+        count, min(number * size // 2 // run, 8 if run != 8 else 12)
+    )  # 8 × 8 LLVM unrolls into single numbers
     while 2 * run * block <= number * size // 2 and 2 * run <= length:
         run *= 2
     return {"block": block, "run": run}

@@ -1,0 +1,89 @@
+"""A trained network at work: what it says of images, without labels and without gradients."""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from plaingrad.door import numbers
+from plaingrad.errors import DataError
+from plaingrad.layers.activation import softmax_forward
+from plaingrad.loops import Array, Bound
+from plaingrad.loss import CrossEntropy, Loss
+from plaingrad.network import Network
+from plaingrad.program import Crew, Program, processors
+from plaingrad.run import Run
+from plaingrad.shards import crew_size, lanes_for
+
+
+class Inference:
+    """A network ready to be asked many times: `infer = Inference(net)`, then `infer(images)`.
+
+    It follows the network's parameters as they change. `threads`: as many as there are processors unless told.
+    """
+
+    def __init__(self, net: Network, threads: int | None = None) -> None:
+        crew_size(threads, 1)
+        self.net, self.threads = net, threads or processors()
+        self.crew = Crew(self.threads)
+        self._runs: dict[int, list[Run]] = {}
+        self._programs: dict[Any, list[Program]] = {}
+
+    def __call__(self, images: Any) -> Array:
+        """The outputs (image, output) for images (image, channel, row, column), any number of them."""
+        images, lanes = self._images(images), lanes_for(len(images))
+        size = crew_size(self.threads, len(images)) if len(images) else 0
+        runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault((lanes, images.dtype), [])
+        runs += [Run(self.net, lanes, backward=False) for _ in range(size - len(runs))]
+        programs += [run.program(images) for run in runs[len(programs) : size]]
+        for program in programs:
+            program.give(0, (images, *program.calls[0].given[1:]))
+        outputs = np.empty((len(images), *self.net.output), self.net.dtype)
+        for first in range(0, len(images), lanes * max(size, 1)):
+            starts = range(first, min(first + lanes * size, len(images)), lanes)
+            for start, run in zip(starts, runs, strict=False):
+                run.index[:] = np.arange(start, start + lanes)
+                run.index[len(images) - start :] = -1
+            self.crew.run(programs[: len(starts)])
+            for start, run in zip(starts, runs, strict=False):
+                part = outputs[start : start + lanes]
+                part[...] = run.output[: len(part)]
+        return outputs
+
+    def _images(self, given: Any) -> Array:
+        images: Array = np.ascontiguousarray(numbers(given, self.net.dtype))
+        if images.shape[1:] != self.net.input:
+            raise DataError(
+                f"{self.net.name} takes images of {self.net.input} (channels, rows, columns), "
+                f"got an array of shape {images.shape}: it needs (image, *{self.net.input})"
+            )
+        return images.reshape(len(images), *(self.net.input if len(self.net.input) == 3 else (*self.net.input, 1, 1)))
+
+
+def predict(net: Network, images: Any, threads: int | None = None) -> Array:
+    """The probability of each class for each image, (image, class); `.argmax(axis=1)` are the classes named.
+
+    images: (image, channel, row, column), any number of them, as the network was trained on. The network ends in
+    scores, as with SoftmaxCrossEntropy, and their softmax is taken.
+    """
+    infer = net.kept_ready.setdefault(("inference", threads), None) or Inference(net, threads)
+    net.kept_ready["inference", threads] = infer
+    return softmax(infer(images))
+
+
+def probabilities(outputs: Array, loss: Loss) -> Array:
+    """What the outputs (image, class) say as probabilities: softmax of scores, or the outputs where they are such."""
+    return outputs if isinstance(loss, CrossEntropy) else softmax(outputs)
+
+
+def softmax(scores: Array) -> Array:
+    """Probabilities (image, class) from scores, by the loops of the layer, in float64."""
+    x = np.ascontiguousarray(scores.T, np.float64)
+    y = np.empty_like(x)
+    _softmax()(x, y)
+    return y.T
+
+
+@functools.cache
+def _softmax() -> Bound:
+    return softmax_forward.bound([np.zeros((1, 1)), np.zeros((1, 1))])

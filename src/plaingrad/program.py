@@ -1,0 +1,142 @@
+"""Programs: nests and the arrays they work on, in order; and a crew of threads that run a program each.
+
+Between the nests of a program there is no Python, and its thread needs no lock of the interpreter: for small networks
+that is worth as much as the threads are.
+"""
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import Any
+
+from plaingrad.calling import COUNT, POST, RESULT, TABLE, WORDS, callers, words
+from plaingrad.loops import Array, Bound, zeros
+
+PATIENCE = 1_000_000  # looks, about half a millisecond: a thread stays awake from one step of training to the next
+NAP = 5e-5  # seconds
+
+
+def processors() -> int:
+    """How many threads can run at once here."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Call:
+    """A nest and the arguments it is called with."""
+
+    name: str
+    nest: Bound
+    given: tuple[Any, ...]
+
+    def __call__(self) -> None:
+        self.nest(*self.given)
+
+
+class Program:
+    """Calls to make one after the other. Where all are compiled, that is one call of machine code."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self.calls = list(calls)
+        rows = [words(list(call.given)) if call.nest.address else None for call in self.calls]
+        self.is_compiled = all(row is not None for row in rows)
+        self.table: Array = zeros((len(rows), WORDS + 1), "uint64")
+        for line, call, row in zip(self.table, self.calls, rows, strict=True):
+            if row is not None:
+                line[0], line[1 : 1 + len(row)] = call.nest.address, row
+        self.place = self.table.ctypes.data
+
+    def give(self, number: int, given: tuple[Any, ...]) -> None:
+        """Let a call take other arguments of the same types."""
+        self.calls[number] = call = replace(self.calls[number], given=given)
+        row = words(list(given)) if call.nest.address else None
+        if row is not None:
+            self.table[number, 1 : 1 + len(row)] = row
+
+    def __call__(self) -> None:
+        if self.is_compiled:
+            self.check(callers().perform(self.place, len(self.calls)))
+        else:
+            for call in self.calls:
+                call()
+
+    def check(self, failed: int) -> None:
+        """Where a call failed, counted from 1: make it once more from Python, which raises what it found."""
+        if failed:
+            self.calls[failed - 1]()
+            raise RuntimeError(f"{self.calls[failed - 1].name} failed once, and not again")
+
+
+class Crew:
+    """Threads that each run a program: the calling one, and others that wait.
+
+    A thread waits awake for a moment, where there is a processor for each, and then asleep.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.posts: Array = zeros((size - 1, POST), "int64")
+        self.places = [self.posts.ctypes.data + number * self.posts.strides[0] for number in range(size - 1)]
+        self.ticket, self.patience = 0, PATIENCE if size <= processors() else 1
+        self.asleep = [True] * (size - 1)
+        self._bells: list[SimpleQueue[bool]] = [SimpleQueue() for _ in self.places]
+        self._threads: list[threading.Thread] = []
+
+    def end(self) -> None:
+        """Let the threads go; they go too when nobody holds the crew any more."""
+        _end(self._bells)
+
+    def _start(self) -> None:
+        for number, bell in enumerate(self._bells):
+            work = (self.posts, self.places[number], bell, self.asleep, number, self.patience)
+            self._threads.append(threading.Thread(target=_wait, args=work, daemon=True))
+            self._threads[-1].start()
+        weakref.finalize(self, _end, self._bells)
+
+    def run(self, programs: Sequence[Program]) -> None:
+        """Run each program in a thread of its own, the first in this one; back when all are done.
+
+        Programs that are not compiled run here, one after the other: Python runs one thread at a time.
+        """
+        own, *others = programs
+        if not others or not all(program.is_compiled for program in programs):
+            for program in programs:
+                program()
+            return
+        call = callers()
+        if not self._threads:
+            self._start()
+        self.ticket += 1
+        for number, program in enumerate(others):
+            self.posts[number, TABLE], self.posts[number, COUNT] = program.place, len(program.calls)
+            call.ring(self.places[number], self.ticket)
+            if self.asleep[number]:
+                self._bells[number].put(True)
+        failed = 0
+        try:
+            failed = call.perform(own.place, len(own.calls))
+        finally:  # whatever interrupts this thread, the others are still at work on their arrays
+            for number in range(len(others)):
+                while not call.finished(self.places[number], self.ticket, self.patience):
+                    time.sleep(NAP)
+        own.check(failed)
+        for number, program in enumerate(others):
+            program.check(int(self.posts[number, RESULT]))
+
+
+def _wait(posts: Array, post: int, bell: "SimpleQueue[bool]", asleep: list[bool], number: int, patience: int) -> None:
+    """What a thread does: asleep until its bell rings, then awake until nothing was posted for some time."""
+    serve = callers().serve
+    while bell.get():
+        asleep[number] = False
+        serve(post, patience)
+        asleep[number] = True
+        serve(post, 1)  # what was posted after the last look, by a caller that saw this thread awake
+
+
+def _end(bells: "list[SimpleQueue[bool]]") -> None:
+    for bell in bells:
+        bell.put(False)

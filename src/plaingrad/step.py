@@ -1,0 +1,50 @@
+"""What a run asks of its network: the layers at their places."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from plaingrad.layer import Layer, Shape, Weights
+from plaingrad.loops import Array
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer at its place: its name, the shapes of its input and output, and its trained arrays."""
+
+    name: str
+    layer: Layer
+    x: Shape
+    y: Shape
+    weights: dict[str, Weights]
+    arrays: dict[str, Array]
+
+    def __getattr__(self, name: str) -> Array:
+        if name not in self.__dict__.get("arrays", {}):
+            hint = "; gradients are a run's: net.run(images, labels)" if name.startswith("d") else ""
+            raise AttributeError(f"{self.__dict__.get('name', 'a step')} has no parameter {name!r}{hint}")
+        return self.arrays[name]
+
+
+class Layered(Protocol):
+    """What a run asks of its network."""
+
+    name: str
+    input: Shape
+    dtype: np.dtype[Any]
+    steps: dict[str, Step]
+    parameters: Array
+    offset: Array
+    factor: Array
+
+    @property
+    def output(self) -> Shape: ...
+
+    def views(self, flat: Array) -> Iterator[dict[str, Array]]: ...
+
+
+def makes_only_dx(arguments: tuple[str, ...], step: Step) -> bool:
+    """Whether a nest makes the gradient of the layer's input and none of its weights'."""
+    return bool({"dx", "dpx"} & set(arguments)) and not {"d" + name for name in step.weights} & set(arguments)
