@@ -1,19 +1,21 @@
-"""Machine code that calls machine code: nests one after the other, and threads that wait for work, without Python."""
+"""Machine code called from Python, and machine code that calls it: nests in a row, and threads that wait for work."""
 
+import ctypes
 import functools
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from plaingrad.machine import compile_for, compiler, is_fraction
+from plaingrad.machine import is_fraction, machine_code, shared, written_as
 
 WORDS = 96  # the most words of 64 bits that the arguments of one call may take; an array takes 5, and 2 for each axis
 POST = 16  # words of one thread's post: two cache lines, one that is written to the thread and one that it writes
 TICKET, TABLE, COUNT, DONE, RESULT = 0, 1, 2, 8, 9  # their places
 
 
-def words(given: list[Any]) -> list[int] | None:
+def words(given: Sequence[Any]) -> list[int] | None:
     """The arguments of a call as machine code takes them, each in words of 64 bits; None where they cannot be so."""
     found = [RETURNED.ctypes.data, RAISED.ctypes.data]
     for each in given:
@@ -32,84 +34,115 @@ RETURNED, RAISED = (
 )  # where machine code may say what it returns, or raises
 
 
-@functools.cache
-def callers() -> SimpleNamespace:
-    """Machine code that calls machine code, and threads that wait in it; none of it holds the interpreter's lock.
+def call(address: int, given: Sequence[Any]) -> int:
+    """Call machine code with these arguments, without the interpreter's lock; 0 where all went well."""
+    row = words(given)
+    assert row is not None, "more arguments than a call takes"
+    return int(entry(address, len(row))(*row))
 
-    perform(table, count): calls `count` rows of a table one after the other, each an address and its words; the number
-    of the first call that failed, or 0. serve(post, patience): what a thread does: performs each table that is posted,
-    until none came for `patience` looks. ring(post, ticket): posts a table, written there before. finished(post,
-    ticket, patience): whether the thread of this post is done with it before so many looks.
-    """
+
+@functools.cache
+def entry(address: int, count: int) -> Callable[..., int]:
+    """A function that calls machine code with so many words."""
+    return ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * count)(address)
+
+
+def pointer(builder: Any, place: Any) -> Any:
+    """A place, to LLVM."""
+    return builder.inttoptr(place, place.type.as_pointer())
+
+
+def _invoke() -> Any:
     from llvmlite import ir  # type: ignore[import-untyped]
     from numba import types
-    from numba.extending import intrinsic
 
-    word = ir.IntType(64)
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start, word = pointer(builder, args[0]), args[0].type
+        loaded = [builder.load(builder.gep(start, [word(index)])) for index in range(WORDS + 1)]
+        kind = ir.FunctionType(ir.IntType(32), [word] * WORDS)
+        return builder.call(builder.inttoptr(loaded[0], kind.as_pointer()), loaded[1:])
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def invoke(typing: Any, row: Any) -> Any:
-        """Call the function whose address begins a row with the words that follow.
+    return lambda row: types.int32, code
 
-        It is handed more than it takes: who calls clears the stack, in every calling convention in use.
-        """
 
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            place = builder.inttoptr(args[0], word.as_pointer())
-            loaded = [builder.load(builder.gep(place, [word(index)])) for index in range(WORDS + 1)]
-            kind = ir.FunctionType(ir.IntType(32), [word] * WORDS)
-            return builder.call(builder.inttoptr(loaded[0], kind.as_pointer()), loaded[1:])
+def _seen() -> Any:
+    from numba import types
 
-        return types.int32(types.uintp), generate
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(pointer(builder, args[0]), "acquire", 8)
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def seen(typing: Any, place: Any) -> Any:
-        """A word that another thread writes, and with it all that was written before."""
+    return lambda place: types.int64, code
 
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.load_atomic(builder.inttoptr(args[0], word.as_pointer()), "acquire", 8)
 
-        return types.int64(types.uintp), generate
+def _show() -> Any:
+    from numba import types
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def show(typing: Any, place: Any, value: Any) -> Any:
-        """Write a word for another thread, after all that was written before."""
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[1], pointer(builder, args[0]), "release", 8)
+        return context.get_dummy_value()
 
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            builder.store_atomic(args[1], builder.inttoptr(args[0], word.as_pointer()), "release", 8)
-            return context.get_dummy_value()
+    return lambda place, value: types.none, code
 
-        return types.void(types.uintp, types.int64), generate
 
-    def perform(table, count):  # type: ignore[no-untyped-def]
-        for call in range(count):
-            if invoke(np.uintp(table + 8 * (WORDS + 1) * call)):
-                return call + 1
-        return 0
+@written_as(_invoke)
+def invoke(row: int) -> int:
+    """Call the function whose address begins a row with the words that follow.
 
-    def finished(post, ticket, patience):  # type: ignore[no-untyped-def]
-        for _ in range(patience):
-            if seen(np.uintp(post + 8 * DONE)) == ticket:
-                return 1
-        return 0
+    It is handed more than it takes: who calls clears the stack, in every calling convention in use.
+    """
+    raise NotImplementedError
 
-    def ring(post, ticket):  # type: ignore[no-untyped-def]
-        show(np.uintp(post + 8 * TICKET), ticket)
 
-    compiled = compiler()
-    performed = compiled(perform)
+@written_as(_seen)
+def seen(place: int) -> int:
+    """A word that another thread writes, and with it all that was written before."""
+    raise NotImplementedError
 
-    def serve(post, patience):  # type: ignore[no-untyped-def]
-        done, looks = seen(np.uintp(post + 8 * DONE)), 0
-        while looks < patience:
-            ticket = seen(np.uintp(post + 8 * TICKET))
-            if ticket != done:
-                table, count = seen(np.uintp(post + 8 * TABLE)), seen(np.uintp(post + 8 * COUNT))
-                show(np.uintp(post + 8 * RESULT), performed(table, count))
-                show(np.uintp(post + 8 * DONE), ticket)
-                done, looks = ticket, 0
-            looks += 1
 
-    given = {"perform": [0, 0], "serve": [0, 0], "ring": [0, 0], "finished": [0, 0, 0]}
-    made = {"perform": performed} | {each.__name__: compiled(each) for each in (serve, ring, finished)}
-    return SimpleNamespace(**{name: compile_for(each, given[name], ())[0] for name, each in made.items()})
+@written_as(_show)
+def show(place: int, value: int) -> None:
+    """Write a word for another thread, after all that was written before."""
+    raise NotImplementedError
+
+
+@shared
+def perform(table, count):  # type: ignore[no-untyped-def]
+    """Make `count` calls, a row of the table each: the number of the first that failed, or 0."""
+    for number in range(count):
+        if invoke(table + 8 * (WORDS + 1) * number):
+            return number + 1
+    return 0
+
+
+def serve(post, patience):  # type: ignore[no-untyped-def]
+    """What a thread does: perform each table that is posted, until none came for `patience` looks."""
+    done, looks = seen(post + 8 * DONE), 0
+    while looks < patience:
+        looks += 1
+        ticket = seen(post + 8 * TICKET)
+        if ticket != done:
+            show(post + 8 * RESULT, perform(seen(post + 8 * TABLE), seen(post + 8 * COUNT)))
+            show(post + 8 * DONE, ticket)
+            done, looks = ticket, 0
+
+
+def ring(post, ticket):  # type: ignore[no-untyped-def]
+    """Post the table that was written there before."""
+    show(post + 8 * TICKET, ticket)
+
+
+def finished(post, ticket, patience):  # type: ignore[no-untyped-def]
+    """1 once the thread of this post is done with a ticket; 0 if it was not for so many looks."""
+    for _ in range(patience):
+        if seen(post + 8 * DONE) == ticket:
+            return 1
+    return 0
+
+
+@functools.cache
+def callers() -> SimpleNamespace:
+    """The four functions above, compiled. Each takes two places first: it returns its number in the one."""
+    four = (perform, serve, ring, finished)
+    counts = {each.__name__: each.__code__.co_argcount for each in four}
+    codes = {each.__name__: machine_code(each, [0] * counts[each.__name__]) for each in four}
+    return SimpleNamespace(**{name: entry(code, 2 + counts[name]) for name, code in codes.items()})

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.machine import Array, compile_for, compiled_as, compiler, has_numba, registers, shared
+from plaingrad.calling import call
+from plaingrad.machine import Array, compiled_as, has_numba, kind, machine_code, registers, shared, written_as
 
 __all__ = [
     "Array",
@@ -36,21 +37,25 @@ CACHE_LINE, LARGE_PAGE = 64, 1 << 21  # bytes
 
 @dataclass(frozen=True)
 class Bound:
-    """A nest ready to call on arguments of certain types. `address` is that of its machine code; 0, it runs plain."""
+    """A nest for arguments of certain types. `address` is that of its machine code; 0, it runs plain."""
 
-    entry: Callable[..., None]
-    constants: tuple[Any, ...] = ()
+    plain: Callable[..., None]
+    constants: dict[str, Any]
     address: int = 0
 
-    def __call__(self, *args: Any) -> None:
-        self.entry(*args, *self.constants)
+    def __call__(self, *given: Any) -> None:
+        if not self.address:
+            with np.errstate(all="ignore"):  # as compiled code: what is not finite is seen in the numbers
+                self.plain(*given, **self.constants)
+        elif call(self.address, given):
+            self.plain(*given, **self.constants)  # raises what the machine code only said it had to raise
 
 
 class Loops:
     """A loop nest over arrays.
 
-    `plain` is the function as written. What stands after the `*` in its signature is known when the nest is compiled:
-    a default that a call leaves out is a constant to Numba, and part of the key of its cache on disk.
+    `plain` is the function as written. What stands after the `*` in its signature is known when the nest is compiled,
+    and part of the machine code. So are settings that are fractions.
     """
 
     def __init__(self, plain: Callable[..., None]) -> None:
@@ -60,37 +65,29 @@ class Loops:
         kinds = inspect.signature(plain).parameters
         self.constants = tuple(name for name, each in kinds.items() if each.kind is each.KEYWORD_ONLY)
         self.arguments = tuple(name for name in kinds if name not in self.constants)
-        self.known: dict[tuple[Any, ...], Any] = {}
-
-    def _dispatcher(self, values: tuple[Any, ...]) -> Any:
-        """The nest as Numba knows it, with these constants: one for each set of values, kept."""
-        key = tuple((type(value), value) for value in values)
-        if key not in self.known:
-            plain, code = self.plain, self.plain.__code__
-            code = code.replace(co_argcount=code.co_argcount + len(values), co_kwonlyargcount=0)
-            made = FunctionType(code, plain.__globals__, self.__name__, values, plain.__closure__)
-            self.known[key] = compiler()(made)
-        return self.known[key]
+        self.known: dict[tuple[Any, ...], int] = {}
 
     def bound(self, given: list[Any], **constants: Any) -> Bound:
         """The nest ready to call on arguments of the types of `given`.
 
-        Compiled, unless an array holds objects or Numba is absent. It is the machine code itself, not Numba's
-        dispatcher, which would look at every type again at each call: that takes longer than a small nest does.
+        Compiled, unless an array holds objects or Numba is absent.
         """
         if not has_numba() or any(isinstance(each, np.ndarray) and each.dtype.hasobject for each in given):
-            return Bound(functools.partial(_quietly, self.plain, constants))
+            return Bound(self.plain, constants)
         values = tuple(constants[name] for name in self.constants)
-        entry, address = compile_for(self._dispatcher(values), given, values)
-        return Bound(entry, values, address)
+        key = (*map(kind, given), *((type(value), value) for value in values))
+        if key not in self.known:
+            self.known[key] = machine_code(self._with(values), given, values)
+        return Bound(self.plain, constants, self.known[key])
+
+    def _with(self, values: tuple[Any, ...]) -> FunctionType:
+        """The nest as a function whose last arguments have these defaults: Numba takes those for constants."""
+        code = self.plain.__code__
+        code = code.replace(co_argcount=code.co_argcount + len(values), co_kwonlyargcount=0)
+        return FunctionType(code, self.plain.__globals__, self.__name__, values, self.plain.__closure__)
 
     def __repr__(self) -> str:
         return f"<loops {self.__module__}.{self.__name__}>"
-
-
-def _quietly(plain: Callable[..., None], constants: dict[str, Any], *args: Any) -> None:
-    with np.errstate(all="ignore"):  # as compiled code: what is not finite is seen in the numbers, not in warnings
-        plain(*args, **constants)
 
 
 loops = Loops
@@ -134,6 +131,30 @@ def at(index: Any) -> Any:
     Compiled, nothing then asks for its sign: where LLVM cannot see it, it would gather numbers one by one.
     """
     return index
+
+
+def _flat() -> Any:
+    from numba import types
+    from numba.np.arrayobj import make_array, populate_array
+
+    def result(array: Any) -> Any:
+        row = types.Array(array.dtype, 1, "C", readonly=not array.mutable)
+        return row if array.layout == "C" else None
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = make_array(signature.args[0])(context, builder, args[0])
+        part = make_array(signature.return_type)(context, builder)
+        known = {"data": whole.data, "itemsize": whole.itemsize, "meminfo": whole.meminfo, "parent": whole.parent}
+        populate_array(part, shape=[whole.nitems], strides=[whole.itemsize], **known)
+        return part._getvalue()
+
+    return result, code
+
+
+@written_as(_flat)
+def flat(array: Array) -> Array:
+    """All numbers of an array as one long row, the same memory."""
+    return array.reshape(-1)
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -1,16 +1,22 @@
-"""Machine code: how a nest is compiled, and kept on disk.
+"""Machine code: how a nest is compiled, kept on disk, and loaded from there.
 
-Only this module and `calling` import Numba, and they do so when the first nest is compiled.
+Numba compiles, and is imported only when there is something to compile: what was compiled before is loaded by LLVM
+alone, in a tenth of the time. A file holds the object code of one nest for one set of types and constants, behind a
+line that says what it is; it is named by all that the code depends on, and checked before it is loaded.
 """
 
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
+import json
 import os
 import pathlib
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -19,6 +25,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 SHARED_SINCE: list[Callable[..., Any]] = []
 MEANT_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
+WRITTEN_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
 
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,6 +39,21 @@ def compiled_as(meaning: Callable[..., Any]) -> Callable[[Callable[..., Any]], C
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
         MEANT_SINCE.append((function, meaning))
+        function.meaning = meaning  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def written_as(make: Callable[[], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark a function that is instructions of LLVM in compiled nests.
+
+    `make` gives two functions: one from the types of the arguments to that of the result, one that writes the code.
+    """
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        WRITTEN_SINCE.append((function, make))
+        function.meaning = make  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -48,12 +70,17 @@ def registers() -> tuple[int, int]:
     """How many vector registers the processor has, and how many float32 numbers each holds."""
     if not has_numba():
         return 16, 8
-    from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
-    from numba import config
-
-    told = config.CPU_FEATURES
-    wide = "+avx512f" in told if told else get_host_cpu_features().get("avx512f", False)
+    told = os.environ.get("NUMBA_CPU_FEATURES")
+    wide = "+avx512f" in (told if told is not None else host()[2])
     return (32, 16) if wide else (16, 8)
+
+
+@functools.cache
+def host() -> tuple[str, str, str]:
+    """The processor: what LLVM calls its kind, its name and its features."""
+    from llvmlite import binding  # type: ignore[import-untyped]
+
+    return binding.get_process_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
 
 
 def identity(function: Any, seen: tuple[Any, ...] = ()) -> tuple[Any, ...]:
@@ -62,15 +89,16 @@ def identity(function: Any, seen: tuple[Any, ...] = ()) -> tuple[Any, ...]:
     It names compiled code on disk. A stamp of files would not do: a shared step, a constant from another module or
     a file edited between import and compilation would go unseen.
     """
-    for inner in ("plain", "_defn", "py_func"):  # of a nest, of Numba's intrinsic, of its compiled function
-        function = getattr(function, inner, function)
+    if not isinstance(function, FunctionType):
+        function = getattr(function, "__wrapped__", function)  # of a nest, or of what is called once
     if not isinstance(function, FunctionType) or function in seen:
         return (type(function).__name__, getattr(function, "__qualname__", ""))
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     names = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
     modules = [each for each in names if isinstance(each, ModuleType)]
     members = [getattr(module, name, None) for module in modules for name in function.__code__.co_names]
-    meanings = (_value_identity(each, (*seen, function)) for each in (*cells, *names, *members))
+    meant = [function.meaning] if hasattr(function, "meaning") else []
+    meanings = (_value_identity(each, (*seen, function)) for each in (*cells, *names, *members, *meant))
     return (*_code_identity(function.__code__), *meanings)
 
 
@@ -97,21 +125,130 @@ def cache_folder() -> pathlib.Path:
 
 def teach() -> None:
     """Tell Numba of every shared step, and of every function with a meaning of its own, that it does not know yet."""
-    from numba.extending import overload, register_jitable
+    from numba import types
+    from numba.extending import lower_builtin, overload, register_jitable, type_callable
 
     while SHARED_SINCE:
         register_jitable(SHARED_SINCE.pop())
     while MEANT_SINCE:
         function, meaning = MEANT_SINCE.pop()
         overload(function)(meaning)
+    while WRITTEN_SINCE:
+        function, make = WRITTEN_SINCE.pop()
+        result, code = make()
+        type_callable(function)(lambda context, result=result: result)
+        lower_builtin(function, *[types.Any] * function.__code__.co_argcount)(code)
+
+
+@dataclass(frozen=True)
+class Code:
+    """Object code: the name under which it holds a function, and the names it needs from elsewhere."""
+
+    symbol: str
+    needs: tuple[str, ...]
+    image: bytes
+
+
+def machine_code(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...] = ()) -> int:
+    """The address of a function's machine code for arguments of the types of `given`, then `constants`.
+
+    From disk where it was compiled before. It is called as Numba calls its own: with a place for what it returns, one
+    for what it raises, and the arguments, an array as its parts; it returns 0 where all went well.
+    """
+    said = identity(function), tuple(map(kind, given)), tuple((type(each).__name__, each) for each in constants)
+    name = f"{function.__name__}-{hashlib.sha256(repr((said, versions())).encode()).hexdigest()[:32]}"
+    file = cache_folder() / f"{name}.code"
+    code = read(file)
+    if code is None:
+        code = compiled(function, given, constants)
+        with contextlib.suppress(OSError):  # nowhere to keep it: compiled in each process
+            write(file, code)
+    return load(name, code)
+
+
+def kind(value: Any) -> str:
+    """The type of an argument, as far as machine code depends on it. A fraction becomes part of the code."""
+    if isinstance(value, np.ndarray):
+        order = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else "A"
+        access = "" if value.flags.writeable else ", only read"
+        return f"{value.ndim} axes of {value.dtype.str} in order {order}{access}"
+    return repr(value) if is_fraction(value) else "whole number"
+
+
+def is_fraction(value: Any) -> bool:
+    """Whether a setting is made part of the code: fractions travel in other registers than whole numbers do."""
+    return isinstance(value, float | np.floating)
+
+
+@functools.cache
+def versions() -> tuple[Any, ...]:
+    """What compiles, for which processor, and told what."""
+    packages = [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
+    told = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    return (*packages, sys.version_info[:2], *host(), *told, sorted(FREEDOMS))
+
+
+def read(file: pathlib.Path) -> Code | None:
+    """The code a file holds; None where there is none, or not what was written."""
+    try:
+        about, _, image = file.read_bytes().partition(b"\n")
+        said = json.loads(about)
+        if hashlib.sha256(image).hexdigest() == said["sha256"]:
+            return Code(said["symbol"], tuple(said["needs"]), image)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def write(file: pathlib.Path, code: Code) -> None:
+    """Keep code on disk, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    said = {"symbol": code.symbol, "needs": code.needs, "sha256": hashlib.sha256(code.image).hexdigest()}
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=file.stem, delete=False) as draft:
+        draft.write(json.dumps(said).encode() + b"\n" + code.image)
+    os.replace(draft.name, file)
+
+
+@functools.cache
+def linker() -> Any:
+    """What makes object code callable in this process."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding.create_lljit_compiler(binding.Target.from_default_triple().create_target_machine(jit=True))
+
+
+LOADED: dict[str, tuple[Any, int]] = {}
+
+
+def load(name: str, code: Code) -> int:
+    """The address of a function once its object code lies in memory; each code once."""
+    if name not in LOADED:
+        from llvmlite import binding
+
+        library = binding.JITLibraryBuilder().add_object_img(code.image).export_symbol(code.symbol)
+        for need in code.needs:
+            if not binding.address_of_symbol(need):
+                from numba.core.registry import cpu_target
+
+                cpu_target.target_context  # noqa: B018 (on being made, it tells LLVM of Numba's own functions)
+            library.import_symbol(need, binding.address_of_symbol(need))
+        made = library.add_current_process().link(linker(), name)
+        LOADED[name] = made, made[code.symbol]
+    return LOADED[name][1]
+
+
+# A sum is added up in the order written: no "reassoc", so an image's bits do not depend on its place in a vector.
+# No "nnan" and "ninf" either: a diverged run must still be seen to diverge.
+FREEDOMS = {"contract", "nsz", "arcp"}
 
 
 @functools.cache
 def compiler() -> Callable[[Callable[..., Any]], Any]:
-    """Numba, set up for nests: with which freedoms, and with a cache of their own."""
+    """Numba, set up for nests: what may be assumed of them, and what they do without."""
     import numba
-    from numba.core.caching import IndexDataCacheFile, NullCache
-    from numba.core.compiler import Compiler, CompileResult
+    from numba.core.compiler import Compiler
 
     class Apart(Compiler):  # type: ignore[misc]
         """Compiles knowing that no two arrays of a nest overlap: a weight then stays in a register along a row.
@@ -123,73 +260,24 @@ def compiler() -> Callable[[Callable[..., Any]], Any]:
             flags.noalias = True
             super().__init__(typing, target, library, args, returns, flags, types)
 
-    class Cache(NullCache):  # type: ignore[misc]
-        """Compiled nests on disk: files of their own for each identity, types and machine.
-
-        Numba's own cache numbers its files in one index for each function, which a second process or a kill can leave
-        pointing at other code. Here a name stands for one text: what another process writes there is the same.
-        """
-
-        def __init__(self, function: Callable[..., Any]) -> None:
-            self.function = function
-
-        def file(self, kinds: Any, codegen: Any) -> Any:
-            versions = (
-                numba.__version__,
-                np.__version__,
-                sys.version_info[:2],
-                numba.config.BOUNDSCHECK,
-                sorted(flags),
-            )
-            said = (identity(self.function), kinds, codegen.magic_tuple(), versions)
-            name = f"{self.function.__name__}-{hashlib.sha256(repr(said).encode()).hexdigest()[:32]}"
-            return IndexDataCacheFile(str(cache_folder()), name, name)
-
-        def load_overload(self, kinds: Any, context: Any) -> Any:
-            context.refresh()
-            file = self.file(kinds, context.codegen())
-            try:
-                kept = file.load("")
-                found = kept and CompileResult._rebuild(context, *kept)
-            except Exception:  # damaged, or not to be read: compiled anew, and written anew
-                with contextlib.suppress(OSError):
-                    os.unlink(file._index_path)
-                return None
-            return found if found and tuple(found.signature.args) == tuple(kinds) else None
-
-        def save_overload(self, kinds: Any, made: Any) -> None:
-            if not made.library.has_dynamic_globals:
-                with contextlib.suppress(OSError):  # nowhere to keep it: compiled in each process
-                    cache_folder().mkdir(parents=True, exist_ok=True)
-                    self.file(kinds, made.codegen).save("", made._reduce())
-
-    # A sum is added up in the order written: no "reassoc", so an image's bits do not depend on its place in a vector.
-    # No "nnan" and "ninf" either: a diverged run must still be seen to diverge.
-    flags = {"contract", "nsz", "arcp"}
-    compile_ = numba.njit(nogil=True, error_model="numpy", fastmath=flags, pipeline_class=Apart)
-
-    def compiled(function: Callable[..., Any]) -> Any:
-        teach()
-        dispatcher: Any = compile_(function)
-        dispatcher._cache = Cache(function)
-        return dispatcher
-
-    return compiled
+    # A nest makes no arrays, so nothing is counted (nrt), and it is not called as a Python function (wrapper).
+    without = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    made: Callable[[Callable[..., Any]], Any] = numba.njit(
+        error_model="numpy", fastmath=FREEDOMS, pipeline_class=Apart, **without
+    )
+    return made
 
 
-def is_fraction(value: Any) -> bool:
-    """Whether a setting is made part of the code: fractions travel in other registers than whole numbers do."""
-    return isinstance(value, float | np.floating)
-
-
-def compile_for(dispatcher: Any, given: list[Any], constants: tuple[Any, ...]) -> tuple[Callable[..., None], int]:
-    """The machine code of a nest for arguments of the types of `given`: to be called from Python, and its address."""
+def compiled(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
+    """A function compiled by Numba."""
     from numba import typeof, types
 
-    kinds = (
-        *(types.Omitted(each) if is_fraction(each) else typeof(each) for each in given),
-        *map(types.Omitted, constants),
-    )
-    entry = dispatcher.compile(kinds)
+    teach()
+    omitted = types.Omitted
+    kinds = (*(omitted(each) if is_fraction(each) else typeof(each) for each in given), *map(omitted, constants))
+    dispatcher = compiler()(function)
+    dispatcher.compile(kinds)
     made = dispatcher.overloads[kinds]
-    return entry, made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+    module = made.library._final_module
+    needs = [each.name for each in module.functions if each.is_declaration and each.name.startswith(("numba_", "NRT_"))]
+    return Code(made.fndesc.llvm_func_name, tuple(needs), made.library.codegen._tm.emit_object(module))

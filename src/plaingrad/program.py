@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
-from plaingrad.calling import COUNT, POST, RESULT, TABLE, WORDS, callers, words
+from plaingrad.calling import COUNT, POST, RAISED, RESULT, RETURNED, TABLE, WORDS, callers, words
 from plaingrad.loops import Array, Bound, zeros
 
 PATIENCE = 1_000_000  # looks, about half a millisecond: a thread stays awake from one step of training to the next
@@ -44,11 +44,11 @@ class Program:
         self.calls = list(calls)
         rows = [words(list(call.given)) if call.nest.address else None for call in self.calls]
         self.is_compiled = all(row is not None for row in rows)
-        self.table: Array = zeros((len(rows), WORDS + 1), "uint64")
-        for line, call, row in zip(self.table, self.calls, rows, strict=True):
+        self.table: Array = zeros((len(rows) + 1, WORDS + 1), "uint64")  # the last row is for what comes back
+        for line, call, row in zip(self.table, self.calls, rows, strict=False):
             if row is not None:
                 line[0], line[1 : 1 + len(row)] = call.nest.address, row
-        self.place = self.table.ctypes.data
+        self.place, self.returned = self.table.ctypes.data, self.table[-1].ctypes.data
 
     def give(self, number: int, given: tuple[Any, ...]) -> None:
         """Let a call take other arguments of the same types."""
@@ -59,10 +59,15 @@ class Program:
 
     def __call__(self) -> None:
         if self.is_compiled:
-            self.check(callers().perform(self.place, len(self.calls)))
+            self.check(self.perform())
         else:
             for call in self.calls:
                 call()
+
+    def perform(self) -> int:
+        """Make the calls, all compiled: the number of the first that failed, or 0."""
+        callers().perform(self.returned, RAISED.ctypes.data, self.place, len(self.calls))
+        return int(self.table[-1, 0])
 
     def check(self, failed: int) -> None:
         """Where a call failed, counted from 1: make it once more from Python, which raises what it found."""
@@ -80,6 +85,8 @@ class Crew:
     def __init__(self, size: int) -> None:
         self.posts: Array = zeros((size - 1, POST), "int64")
         self.places = [self.posts.ctypes.data + number * self.posts.strides[0] for number in range(size - 1)]
+        self.back: Array = zeros((2,), "int64")
+        self.returned = self.back.ctypes.data, RAISED.ctypes.data
         self.ticket, self.patience = 0, PATIENCE if size <= processors() else 1
         self.asleep = [True] * (size - 1)
         self._bells: list[SimpleQueue[bool]] = [SimpleQueue() for _ in self.places]
@@ -112,29 +119,33 @@ class Crew:
         self.ticket += 1
         for number, program in enumerate(others):
             self.posts[number, TABLE], self.posts[number, COUNT] = program.place, len(program.calls)
-            call.ring(self.places[number], self.ticket)
+            call.ring(*self.returned, self.places[number], self.ticket)
             if self.asleep[number]:
                 self._bells[number].put(True)
         failed = 0
         try:
-            failed = call.perform(own.place, len(own.calls))
+            failed = own.perform()
         finally:  # whatever interrupts this thread, the others are still at work on their arrays
             for number in range(len(others)):
-                while not call.finished(self.places[number], self.ticket, self.patience):
+                while not self._is_done(number):
                     time.sleep(NAP)
         own.check(failed)
         for number, program in enumerate(others):
             program.check(int(self.posts[number, RESULT]))
 
+    def _is_done(self, number: int) -> bool:
+        callers().finished(*self.returned, self.places[number], self.ticket, self.patience)
+        return bool(self.back[0])
+
 
 def _wait(posts: Array, post: int, bell: "SimpleQueue[bool]", asleep: list[bool], number: int, patience: int) -> None:
     """What a thread does: asleep until its bell rings, then awake until nothing was posted for some time."""
-    serve = callers().serve
+    serve, nowhere = callers().serve, (RETURNED.ctypes.data, RAISED.ctypes.data)
     while bell.get():
         asleep[number] = False
-        serve(post, patience)
+        serve(*nowhere, post, patience)
         asleep[number] = True
-        serve(post, 1)  # what was posted after the last look, by a caller that saw this thread awake
+        serve(*nowhere, post, 1)  # what was posted after the last look, by a caller that saw this thread awake
 
 
 def _end(bells: "list[SimpleQueue[bool]]") -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Layer, Shape
-from plaingrad.loops import exp, loops, shared, tanh
+from plaingrad.loops import exp, flat, loops, shared, tanh
 
 
 @shared
@@ -21,42 +21,42 @@ def rectified_slope(dy, y, leak):
 
 @loops
 def relu_forward(x, y, *, leak):
-    x, y = x.reshape(-1), y.reshape(-1)
+    x, y = flat(x), flat(y)
     for n in range(x.size):
         y[n] = rectified(x[n], leak)
 
 
 @loops
 def relu_backward(dy, y, dx, *, leak):
-    dy, y, dx = dy.reshape(-1), y.reshape(-1), dx.reshape(-1)
+    dy, y, dx = flat(dy), flat(y), flat(dx)
     for n in range(y.size):
         dx[n] = rectified_slope(dy[n], y[n], leak)
 
 
 @loops
 def sigmoid_forward(x, y):
-    x, y = x.reshape(-1), y.reshape(-1)
+    x, y = flat(x), flat(y)
     for n in range(x.size):
         y[n] = 1 / (1 + exp(-x[n]))
 
 
 @loops
 def sigmoid_backward(dy, y, dx):
-    dy, y, dx = dy.reshape(-1), y.reshape(-1), dx.reshape(-1)
+    dy, y, dx = flat(dy), flat(y), flat(dx)
     for n in range(y.size):
         dx[n] = dy[n] * y[n] * (1 - y[n])
 
 
 @loops
 def tanh_forward(x, y):
-    x, y = x.reshape(-1), y.reshape(-1)
+    x, y = flat(x), flat(y)
     for n in range(x.size):
         y[n] = tanh(x[n])
 
 
 @loops
 def tanh_backward(dy, y, dx):
-    dy, y, dx = dy.reshape(-1), y.reshape(-1), dx.reshape(-1)
+    dy, y, dx = flat(dy), flat(y), flat(dx)
     for n in range(y.size):
         dx[n] = dy[n] * (1 - y[n] * y[n])
 

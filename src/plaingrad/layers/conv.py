@@ -17,7 +17,7 @@ from plaingrad.layer import Kept, Layer, Shape, Start, Weights, pair
 from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
 from plaingrad.layers.tile import input_tile, output_tile, room_for_sums, weights_tile
 from plaingrad.layers.window import Window
-from plaingrad.loops import Loops, at, loops, shared
+from plaingrad.loops import Loops, at, flat, loops, shared
 
 
 @shared
@@ -88,7 +88,7 @@ def conv_forward(px, w, b, y, sums, groups, down, apart, top, step, gap, lanes, 
 
 @loops
 def conv_rectify(dy, y, dz, db, row, *, leak):
-    row = row.reshape(-1)
+    row = flat(row)
     for k in range(dz.shape[0]):
         for n in range(row.size):
             row[n] = 0
@@ -101,7 +101,7 @@ def conv_rectify(dy, y, dz, db, row, *, leak):
 
 @loops
 def conv_bias(dz, db, row):
-    row = row.reshape(-1)
+    row = flat(row)
     for k in range(dz.shape[0]):
         for n in range(row.size):
             row[n] = 0

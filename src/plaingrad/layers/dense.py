@@ -12,7 +12,7 @@ from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights
 from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
 from plaingrad.layers.tile import divisor, output_tile, room_for_sums
-from plaingrad.loops import Loops, at, loops
+from plaingrad.loops import Loops, at, flat, loops
 
 
 @loops
@@ -148,14 +148,14 @@ class Dense(Layer):
 
 @loops
 def flatten_forward(x, y):
-    x, y = x.reshape(-1), y.reshape(-1)
+    x, y = flat(x), flat(y)
     for n in range(x.size):
         y[n] = x[n]
 
 
 @loops
 def flatten_backward(dy, dx):
-    dy, dx = dy.reshape(-1), dx.reshape(-1)
+    dy, dx = flat(dy), flat(dx)
     for n in range(dx.size):
         dx[n] = dy[n]
 
