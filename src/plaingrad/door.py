@@ -23,6 +23,21 @@ def load_images(images, index, offset, factor, x, lanes, *, unit):
 
 
 @loops
+def pixel_sums(images, mean, total, square):
+    """Of each channel and column: Σ (pixel - mean), and Σ (pixel - mean)²."""
+    for c in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            total[c, j], square[c, j] = 0, 0
+    for n in range(images.shape[0]):
+        for c in range(images.shape[1]):
+            for i in range(images.shape[2]):
+                for j in range(images.shape[3]):
+                    away = images[n, c, i, j] - mean[c]
+                    total[c, j] += away
+                    square[c, j] += away * away
+
+
+@loops
 def load_targets(labels, index, share, target, weight):
     for n in range(target.shape[1]):
         for k in range(target.shape[0]):

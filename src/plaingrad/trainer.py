@@ -18,6 +18,7 @@ import numpy as np
 
 from plaingrad import checkpoint
 from plaingrad.data import Dataset, Split
+from plaingrad.door import pixel_sums
 from plaingrad.errors import CheckpointError, DataError, DivergedError, PlaingradError, SettingError, StoppedError
 from plaingrad.loops import Array, zeros
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
@@ -118,16 +119,18 @@ class Trainer:
     def standardise(self) -> None:
         """Set the network's offset and factor: its training images then have mean 0 and variance 1 in each channel."""
         images, channels = self.data.images, self.net.input[0]
+        unit = 1 / 255 if images.dtype == np.uint8 else 1.0
+        mean, count = zeros((channels,), "f8"), images.size // channels
+        total, square = (zeros((channels, images.shape[3]), "f8") for _ in range(2))
+        sums = pixel_sums.bound([images, mean, total, square])
+        sums(images, mean, total, square)
+        mean[:] = total.sum(axis=1) / count
+        sums(images, mean, total, square)
+        spread = np.sqrt(square.sum(axis=1) / count)
         for c in range(channels):
-            if images.dtype == np.uint8:  # exact, and without a copy of the images in a wider type
-                counts = np.bincount(images[:, c].reshape(-1), minlength=256)
-                values = np.arange(256) / 255
-            else:
-                values, counts = np.unique(images[:, c], return_counts=True)
-            mean = (counts * values.astype(np.float64)).sum() / counts.sum()
-            spread = math.sqrt((counts * (values - mean) ** 2).sum() / counts.sum())
             # A channel of one value has a spread of rounding errors, not always 0.
-            self.net.offset[c], self.net.factor[c] = mean, 1 / spread if np.count_nonzero(counts) > 1 else 1
+            varies = images[:, c].min() < images[:, c].max()
+            self.net.offset[c], self.net.factor[c] = mean[c] * unit, 1 / (spread[c] * unit) if varies else 1
 
     @classmethod
     def resume(cls, out: str | pathlib.Path, data: Dataset, **more: Any) -> "Trainer":

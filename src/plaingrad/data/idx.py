@@ -5,8 +5,9 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def read_idx(path: str | Path) -> Array:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _read(stream: IO[bytes] | gzip.GzipFile, path: Path, room: int, holder: str) -> Array:
+def _read(stream: BufferedIOBase | gzip.GzipFile, path: Path, room: int, holder: str) -> Array:
     """Read one array; `room` is the most bytes `holder` can hold, so that no header makes us allocate more."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
@@ -74,15 +75,17 @@ def _read(stream: IO[bytes] | gzip.GzipFile, path: Path, room: int, holder: str)
             f"{path}: its header asks for {needed} bytes ({wanted}), {holder} has at most {room}: "
             "it is damaged or cut short; fetch it again"
         )
-    content = stream.read(needed)
-    if len(content) < needed:
-        raise DataError(f"{path}: cut short: {len(content)} bytes there, {needed} needed ({wanted}); fetch it again")
+    content, there = bytearray(needed), 0
+    while there < needed and (read := stream.readinto(memoryview(content)[there:])):  # into its place, not to be copied
+        there += read
+    if there < needed:
+        raise DataError(f"{path}: cut short: {there} bytes there, {needed} needed ({wanted}); fetch it again")
     # Reading on also makes gzip compare its check sum.
     if more := len(stream.read(1 << 20)):
         raise DataError(
             f"{path}: {more} trailing bytes or more after the {needed} its header tells of ({wanted}); fetch it again"
         )
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def write_idx(path: str | Path, array: Array) -> None:
