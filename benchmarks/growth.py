@@ -1,7 +1,6 @@
 """How the cost of one convolution grows with each of its sizes, one at a time: forward and all three gradients."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 import peer_torch
 from plaingrad.layers import Conv
 from plaingrad.loops import Array
-from plaingrad.network import LANES, Network
+from plaingrad.network import Network
+from plaingrad.program import Crew, Program
 from plaingrad.run import Run
-from plaingrad.shards import SMALL_BATCH
+from plaingrad.shards import lanes_for
 from timing import OURS, Call, Plan, Row, by_turns, ready, row
 from works import THREADS, random_for, settings
 
@@ -55,28 +55,22 @@ def convolution(net: Network, x: Array, dy: Array, threads: int, until: ExitStac
     Each thread's run holds one shard of random numbers and goes through it again for each shard of the batch, as a
     layer within a network does, whose images and errors the neighbouring layers have just left there.
     """
-    lanes = LANES if len(x) >= SMALL_BATCH else LANES // 2
+    lanes = lanes_for(len(x))
     shards = -(-len(x) // lanes)
     runs = [Run(net, lanes, input_gradient=True) for _ in range(min(threads, shards))]
-    totals = [np.zeros_like(run.gradient) for run in runs]
     for run in runs:
         for name, images in (("x", x), ("dy", dy)):
             array = run.records["conv1"][name]
             array.reshape(-1)[:] = np.resize(images, array.size)
-    team = until.enter_context(ThreadPoolExecutor(max(len(runs) - 1, 1)))
-
-    def work(own: int) -> None:
-        totals[own][:] = 0
-        for _ in range(own, shards, len(runs)):
-            runs[own].forward()
-            runs[own].backward()
-            totals[own] += runs[own].gradient
+    programs = [Program([*run.forward_calls, *run.backward_calls]) for run in runs]
+    crew, totals = Crew(len(runs)), [np.zeros_like(run.gradient) for run in runs]
+    until.callback(crew.end)
 
     def once() -> Array:
-        others = [team.submit(work, own) for own in range(1, len(runs))]
-        work(0)
-        for each in others:
-            each.result()
+        for first in range(0, shards, len(runs)):
+            crew.run(programs[: shards - first])
+            for number, run in enumerate(runs[: shards - first]):
+                totals[number][:] = totals[number] + run.gradient if first else run.gradient
         return sum(totals[1:], totals[0])
 
     return once

@@ -1,12 +1,14 @@
 """Single loop nests of the convolutions, one thread: what share of the machine's peak each reaches."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from plaingrad.layers import Conv
 from plaingrad.loss import SoftmaxCrossEntropy
 from plaingrad.network import LANES, Network
+from plaingrad.program import Program
 from plaingrad.run import Run
 from timing import OURS, Call, Plan, Row, by_turns, row
 from works import CLASSES, NESTS, NETWORKS, random_for
@@ -35,6 +37,11 @@ def calls(net: Network) -> dict[tuple[str, str], Call]:
     names = [(step, nest) for step in steps for nest in step.layer.forward]
     names += [(None, nest) for nest in loss.backward]
     names += [(step, nest) for step in reversed(steps) for nest in step.layer.backward]
-    every = zip(names, [*run.forward_calls, *run.backward_calls], strict=True)
+    every = zip(names, map(one, [*run.forward_calls, *run.backward_calls]), strict=True)
     chosen = [(step, nest, call) for (step, nest), call in every if step and isinstance(step.layer, Conv)]
     return {(step.name, nest.__name__): call for step, nest, call in chosen if {"w", "dw"} & set(nest.arguments)}
+
+
+def one(call: Any) -> Call:
+    """A nest as a program of its own: called as it is among others, without Python's own arguments."""
+    return Program([call])

@@ -2,13 +2,12 @@
 
 from contextlib import ExitStack
 from itertools import count
-from typing import Any
 
 import numpy as np
 
 from plaingrad.data import from_arrays
+from plaingrad.inference import Inference
 from plaingrad.loops import Array
-from plaingrad.loss import SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD
 from plaingrad.shards import Shards
@@ -39,10 +38,5 @@ def step(net: Network, images: Array, labels: Array, threads: int, until: ExitSt
 
 def infer(net: Network, images: Array, threads: int, until: ExitStack) -> Call:
     """The scores (image, class) of one batch after the other."""
-    shards = until.enter_context(Shards(net, SoftmaxCrossEntropy(), images.shape[1], threads))
-    labels, numbers = np.zeros(images.shape[1], np.int64), count()
-
-    def once() -> Any:
-        return shards.evaluate(images[next(numbers) % BATCHES], labels)[2]
-
-    return once
+    infer, numbers = Inference(net, threads), count()
+    return lambda: infer(images[next(numbers) % BATCHES])

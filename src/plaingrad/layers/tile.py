@@ -4,6 +4,8 @@ A tile is `block` rows of sums, each a `run` of numbers long. Sums that stay in 
 with too few of them the processor waits for each addition, with too many it spills them to memory.
 """
 
+from math import gcd
+
 from plaingrad.layer import Kept
 from plaingrad.loops import registers
 
@@ -31,11 +33,11 @@ def output_tile(count: int, length: int) -> dict[str, int]:
     The last run of a row, and the last block of rows, may overlap the one before.
     """
     number, size = registers()
-    run = min(length, 4 * size if number > 16 else 2 * size)
-    block = evenly(
-        count, min(number * size // 2 // run, 8 if run != 8 else 12)
-    )  # 8 × 8 LLVM unrolls into single numbers
-    while 2 * run * block <= number * size // 2 and 2 * run <= length:
+    run = min(1 << length.bit_length() - 1, 4 * size if number > 16 else 2 * size)
+    most = number * size // 2
+    # More than 8 rows read too many weights at once. 8 × 8 sums LLVM would take for single numbers, 12 × 8 it does not.
+    block = evenly(count, min(most // run, 12 if run == 8 else 8))
+    while 2 * run * block <= most and 2 * run <= length:
         run *= 2
     return {"block": block, "run": run}
 
@@ -43,7 +45,7 @@ def output_tile(count: int, length: int) -> dict[str, int]:
 def weights_tile(count: int, length: int, width: int) -> dict[str, int]:
     """For a nest that gathers `width` sums for each of `count` filters along a row: one register for each sum."""
     number, size = registers()
-    run = divisor(length, min(size, LEAST_ROOM // width))
+    run = gcd(length, min(size, 1 << (LEAST_ROOM // width).bit_length() - 1 if width <= LEAST_ROOM else 1))
     return {"block": evenly(count, min(number * 3 // 4 // width, 8)), "run": run}
 
 
@@ -51,5 +53,7 @@ def input_tile(count: int, length: int, width: int) -> dict[str, int]:
     """For a nest that adds `width` overlapping runs to each of `count` rows: no part overlaps another."""
     number, size = registers()
     most = number * size * 3 // 4
-    run = divisor(length, min(4 * size if number > 16 else 2 * size, most // width))
+    longest = max(min(4 * size if number > 16 else 2 * size, most // width), 1)
+    run = gcd(length, 1 << longest.bit_length() - 1)  # whole registers, where the row can be cut into such
+    run = run if run >= size else divisor(length, longest)
     return {"block": divisor(count, most // (run * width)), "run": run}
