@@ -139,10 +139,16 @@ def finished(post, ticket, patience):  # type: ignore[no-untyped-def]
     return 0
 
 
+CALLERS: tuple[Any, ...] = (perform, serve, ring, finished)
+
+
+def compile_callers() -> dict[str, int]:
+    """The addresses of the four functions above."""
+    return {each.__name__: machine_code(each, [0] * each.__code__.co_argcount) for each in CALLERS}
+
+
 @functools.cache
 def callers() -> SimpleNamespace:
     """The four functions above, compiled. Each takes two places first: it returns its number in the one."""
-    four = (perform, serve, ring, finished)
-    counts = {each.__name__: each.__code__.co_argcount for each in four}
-    codes = {each.__name__: machine_code(each, [0] * counts[each.__name__]) for each in four}
-    return SimpleNamespace(**{name: entry(code, 2 + counts[name]) for name, code in codes.items()})
+    counts = {each.__name__: 2 + each.__code__.co_argcount for each in CALLERS}
+    return SimpleNamespace(**{name: entry(code, counts[name]) for name, code in compile_callers().items()})

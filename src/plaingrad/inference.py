@@ -10,8 +10,9 @@ from plaingrad.errors import DataError
 from plaingrad.layers.activation import softmax_forward
 from plaingrad.loops import Array, Bound
 from plaingrad.loss import CrossEntropy, Loss
+from plaingrad.machine import processors
 from plaingrad.network import Network
-from plaingrad.program import Crew, Program, processors
+from plaingrad.program import Crew, Program
 from plaingrad.run import Run
 from plaingrad.shards import crew_size, lanes_for
 

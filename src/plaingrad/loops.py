@@ -76,9 +76,10 @@ class Loops:
             return Bound(self.plain, constants)
         values = tuple(constants[name] for name in self.constants)
         key = (*map(kind, given), *((type(value), value) for value in values))
-        if key not in self.known:
-            self.known[key] = machine_code(self._with(values), given, values)
-        return Bound(self.plain, constants, self.known[key])
+        address = self.known.get(key) or machine_code(self._with(values), given, values)
+        if address:
+            self.known[key] = address
+        return Bound(self.plain, constants, address)
 
     def _with(self, values: tuple[Any, ...]) -> FunctionType:
         """The nest as a function whose last arguments have these defaults: Numba takes those for constants."""

@@ -15,6 +15,8 @@ import os
 import pathlib
 import sys
 import tempfile
+import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
@@ -159,11 +161,66 @@ def machine_code(function: Callable[..., Any], given: list[Any], constants: tupl
     name = f"{function.__name__}-{hashlib.sha256(repr((said, versions())).encode()).hexdigest()[:32]}"
     file = cache_folder() / f"{name}.code"
     code = read(file)
-    if code is None:
-        code = compiled(function, given, constants)
-        with contextlib.suppress(OSError):  # nowhere to keep it: compiled in each process
-            write(file, code)
-    return load(name, code)
+    if code is None and WANTED:
+        WANTED[-1].setdefault(file, (function, given, constants))
+        return 0
+    return load(name, code or make(file, function, given, constants))
+
+
+def make(file: pathlib.Path, function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
+    """Compile a function, and keep its code where there is room for it."""
+    code = compiled(function, given, constants)
+    with contextlib.suppress(OSError):  # nowhere to keep it: compiled in each process
+        write(file, code)
+    return code
+
+
+WANTED: list[dict[pathlib.Path, tuple[Any, ...]]] = []  # while it is found out what is to be compiled
+
+
+def together(build: Callable[[], Any]) -> Any:
+    """What `build` makes of nests, whose missing code is first compiled by as many processes as can run at once.
+
+    `build` is called twice where code is missing: it may not do anything but make its result.
+    """
+    others = (each for each in threading.enumerate() if each is not threading.main_thread())
+    if not has_numba() or not hasattr(os, "fork") or not all(isinstance(each, threading.Timer) for each in others):
+        return build()  # a process whose other threads may hold locks cannot be doubled safely; a timer only waits
+    WANTED.append({})
+    try:
+        made = build()
+    finally:
+        wanted = WANTED.pop()
+    if not wanted:
+        return made
+    longest = sorted(wanted.items(), key=lambda each: len(each[1][0].__code__.co_code), reverse=True)
+    count = min(processors(), len(longest) // 4)
+    helpers = [_helper(longest[number::count]) for number in range(1, count)]
+    for file, asked in longest[:: max(count, 1)]:
+        make(file, *asked)
+    for helper in helpers:
+        os.waitpid(helper, 0)
+    return build()  # compiles what a helper, or a full disk, left out
+
+
+def _helper(work: list[tuple[pathlib.Path, tuple[Any, ...]]]) -> int:
+    """A process that compiles these functions into their files, and ends."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads that NumPy keeps for itself
+        process = os.fork()
+    if not process:
+        try:
+            for file, asked in work:
+                make(file, *asked)
+        finally:
+            os._exit(0)
+    return process
+
+
+@functools.cache
+def processors() -> int:
+    """How many threads can run at once here."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def kind(value: Any) -> str:

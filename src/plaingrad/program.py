@@ -4,7 +4,6 @@ Between the nests of a program there is no Python, and its thread needs no lock 
 that is worth as much as the threads are.
 """
 
-import os
 import threading
 import time
 import weakref
@@ -15,14 +14,10 @@ from typing import Any
 
 from plaingrad.calling import COUNT, POST, RAISED, RESULT, RETURNED, TABLE, WORDS, callers, words
 from plaingrad.loops import Array, Bound, zeros
+from plaingrad.machine import processors
 
 PATIENCE = 1_000_000  # looks, about half a millisecond: a thread stays awake from one step of training to the next
 NAP = 5e-5  # seconds
-
-
-def processors() -> int:
-    """How many threads can run at once here."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from plaingrad.calling import compile_callers
 from plaingrad.errors import SettingError
 from plaingrad.layer import bind
 from plaingrad.loops import Array, loops, zeros
 from plaingrad.loss import Loss
+from plaingrad.machine import has_numba, processors
 from plaingrad.network import LANES, NUMBERS_IN_LINE, Network
 from plaingrad.optimiser import Optimiser
-from plaingrad.program import Crew, Program, processors
+from plaingrad.program import Crew, Program
 from plaingrad.run import Run
 
 SHARED_FROM = 1 << 16  # parameters: with fewer, one thread adds them up before another could begin
@@ -63,9 +65,7 @@ class Shards:
 
     def _rounds(self, images: Array, labels: Array, index: Array, backward: bool) -> Iterator[list[Run]]:
         """As many shards at a time as there are threads; their runs in shard order."""
-        key = id(images), id(labels), backward
-        if key not in self._programs:
-            self._programs[key] = [run.program(images, labels, backward) for run in self.runs]
+        key = self.prepare(images, labels, backward)
         count = -(-len(index) // self.lanes)
         padded = np.full((count, self.lanes), -1, np.int64)
         padded.reshape(-1)[: len(index)] = index
@@ -75,6 +75,18 @@ class Shards:
                 run.index[:] = own
             self.crew.run(self._programs[key][: len(runs)])
             yield runs
+
+    def prepare(self, images: Array, labels: Array, backward: bool) -> Any:
+        """Bind every nest that these images will pass; the key of their programs."""
+        key = id(images), id(labels), backward
+        if key not in self._programs:
+            self._programs[key] = [run.program(images, labels, backward) for run in self.runs]
+            if has_numba():
+                compile_callers()
+            if backward:
+                for first in (True, False):
+                    self._adders(len(self.runs), first)
+        return key
 
     def step(self, images: Array, labels: Array, index: Array) -> tuple[float, int]:
         """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right."""
@@ -98,9 +110,12 @@ class Shards:
 
     def _add(self, count: int, first: bool) -> None:
         """Add the gradients of the first `count` runs, in their order, to the sum of the rounds before."""
+        self.crew.run(self._adders(count, first))
+
+    def _adders(self, count: int, first: bool) -> list[Program]:
         if (key := (count, first)) not in self._programs:
             self._programs[key] = [self._adding(count, first, part) for part in self._parts()]
-        self.crew.run(self._programs[key])
+        return self._programs[key]
 
     def _adding(self, count: int, first: bool, part: slice) -> Program:
         calls = []

@@ -20,8 +20,9 @@ from plaingrad import checkpoint
 from plaingrad.data import Dataset, Split
 from plaingrad.door import pixel_sums
 from plaingrad.errors import CheckpointError, DataError, DivergedError, PlaingradError, SettingError, StoppedError
-from plaingrad.loops import Array, zeros
+from plaingrad.loops import Array, Bound, zeros
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
+from plaingrad.machine import together
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, OneCycle, Optimiser, Schedule
 from plaingrad.run_folder import BEST, CHECKPOINT, find, make, sweep, write_history
@@ -120,9 +121,7 @@ class Trainer:
         """Set the network's offset and factor: its training images then have mean 0 and variance 1 in each channel."""
         images, channels = self.data.images, self.net.input[0]
         unit = 1 / 255 if images.dtype == np.uint8 else 1.0
-        mean, count = zeros((channels,), "f8"), images.size // channels
-        total, square = (zeros((channels, images.shape[3]), "f8") for _ in range(2))
-        sums = pixel_sums.bound([images, mean, total, square])
+        count, (sums, (_, mean, total, square)) = images.size // channels, self._sums()
         sums(images, mean, total, square)
         mean[:] = total.sum(axis=1) / count
         sums(images, mean, total, square)
@@ -131,6 +130,13 @@ class Trainer:
             # A channel of one value has a spread of rounding errors, not always 0.
             varies = images[:, c].min() < images[:, c].max()
             self.net.offset[c], self.net.factor[c] = mean[c] * unit, 1 / (spread[c] * unit) if varies else 1
+
+    def _sums(self) -> tuple[Bound, list[Array]]:
+        """The nest that adds up pixels, and the arrays it takes."""
+        images, channels = self.data.images, self.net.input[0]
+        sums = [zeros((channels, images.shape[3]), "f8") for _ in range(2)]
+        given = [images, zeros((channels,), "f8"), *sums]
+        return pixel_sums.bound(given), given
 
     @classmethod
     def resume(cls, out: str | pathlib.Path, data: Dataset, **more: Any) -> "Trainer":
@@ -181,12 +187,13 @@ class Trainer:
             if self.out is not None:
                 write_history(self.out, at.history)  # a power cut may have come between the last two files
             return self._finished()
+        began = time.perf_counter()
+        shards: Shards = together(self._shards)
+        self.compile_seconds = time.perf_counter() - began
         if at.step == 0:
             self.standardise()
-        began = time.perf_counter()
-        with Shards(self.net, self.loss, self.batch, self.threads) as shards, self._signals():
+        with shards, self._signals():
             update = self._update(shards)
-            self.compile_seconds = time.perf_counter() - began
             if self.out is not None and not self.has_folder:  # only now: settings that cannot be leave nothing behind
                 make(self.out, self._save_in)
                 self.has_folder = True
@@ -205,6 +212,16 @@ class Trainer:
         if self.best is not None:
             self.net.parameters[:] = self.best
         return self.position.history
+
+    def _shards(self) -> Shards:
+        """What trains, with every nest that it will call bound."""
+        shards = Shards(self.net, self.loss, self.batch, self.threads)
+        shards.prepare(self.data.images, self.data.labels, backward=True)
+        if self.validation is not None:
+            shards.prepare(self.validation.images, self.validation.labels, backward=False)
+        self._update(shards)
+        self._sums()
+        return shards
 
     @property
     def steps(self) -> int:

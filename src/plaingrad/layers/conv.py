@@ -62,28 +62,28 @@ def conv_pad(x, px, left, lanes):
 def conv_forward(px, w, b, y, sums, groups, down, apart, top, step, gap, lanes, *, leak, block, run):
     filters, channels = w.shape[0] // groups, w.shape[1]
     length = y.shape[2] if step == 1 else lanes
-    for part in range(groups * -(-filters // block)):
-        group, index = part // -(-filters // block), part % -(-filters // block)
-        k = group * filters + min(index * block, filters - block)
-        for i in range(y.shape[1]):
-            first, last = within(i * down - top, apart, w.shape[2], px.shape[1])
-            for j in range(y.shape[2] // length):
-                for piece in range(-(-length // run)):
-                    start = min(piece * run, length - run)
-                    for n in range(run):
-                        for q in range(block):
-                            sums[q * run + n] = b[k + q]
-                    for c in range(channels):
-                        for u in range(first, last):
-                            for v in range(w.shape[3]):
-                                place = (j * step + v * gap) * lanes + start
-                                for n in range(run):
-                                    for q in range(block):
-                                        x = px[group * channels + c, i * down + u * apart - top, at(place + n)]
-                                        sums[q * run + n] += w[k + q, c, u, v] * x
-                    for n in range(run):
-                        for q in range(block):
-                            y[k + q, i, at(j * length + start + n)] = rectified(sums[q * run + n], leak)
+    for group in range(groups):
+        for part in range(0, filters, block):
+            k = group * filters + min(part, filters - block)
+            for i in range(y.shape[1]):
+                first, last = within(i * down - top, apart, w.shape[2], px.shape[1])
+                for j in range(y.shape[2] // length):
+                    for piece in range(0, length, run):
+                        start = min(piece, length - run)
+                        for n in range(run):
+                            for q in range(block):
+                                sums[q * run + n] = b[k + q]
+                        for c in range(channels):
+                            for u in range(first, last):
+                                for v in range(w.shape[3]):
+                                    place = (j * step + v * gap) * lanes + start
+                                    for n in range(run):
+                                        for q in range(block):
+                                            x = px[group * channels + c, i * down + u * apart - top, at(place + n)]
+                                            sums[q * run + n] += w[k + q, c, u, v] * x
+                        for n in range(run):
+                            for q in range(block):
+                                y[k + q, i, at(j * length + start + n)] = rectified(sums[q * run + n], leak)
 
 
 @loops
@@ -115,60 +115,63 @@ def conv_bias(dz, db, row):
 def conv_weights(dz, px, dw, sums, groups, down, apart, top, step, gap, lanes, *, block, width, run):
     filters, channels = dw.shape[0] // groups, dw.shape[1]
     length = dz.shape[2] if step == 1 else lanes
-    for part in range(groups * -(-filters // block)):
-        group, index = part // -(-filters // block), part % -(-filters // block)
-        k = group * filters + min(index * block, filters - block)
-        for c in range(channels):
-            for u in range(dw.shape[2]):
-                for n in range(run):
-                    for t in range(block * width):
-                        sums[t * run + n] = 0
-                first, last = within(u * apart - top, down, dz.shape[1], px.shape[1])
-                for i in range(first, last):
-                    row = i * down + u * apart - top
-                    for j in range(dz.shape[2] // length):
-                        for start in range(0, length, run):
-                            for n in range(run):
-                                for q in range(block):
-                                    for v in range(width):
-                                        x = px[group * channels + c, row, at((j * step + v * gap) * lanes + start + n)]
-                                        sums[(q * width + v) * run + n] += dz[k + q, i, at(j * length + start + n)] * x
-                for q in range(block):
-                    for v in range(width):
-                        dw[k + q, c, u, v] = sums[(q * width + v) * run]
-                        for n in range(1, run):
-                            dw[k + q, c, u, v] += sums[(q * width + v) * run + n]
+    for group in range(groups):
+        for part in range(0, filters, block):
+            k = group * filters + min(part, filters - block)
+            for c in range(channels):
+                for u in range(dw.shape[2]):
+                    for n in range(run):
+                        for t in range(block * width):
+                            sums[t * run + n] = 0
+                    first, last = within(u * apart - top, down, dz.shape[1], px.shape[1])
+                    for i in range(first, last):
+                        row = i * down + u * apart - top
+                        for j in range(dz.shape[2] // length):
+                            for start in range(0, length, run):
+                                for n in range(run):
+                                    for q in range(block):
+                                        for v in range(width):
+                                            place = (j * step + v * gap) * lanes + start
+                                            x = px[group * channels + c, row, at(place + n)]
+                                            d = dz[k + q, i, at(j * length + start + n)]
+                                            sums[(q * width + v) * run + n] += d * x
+                    for q in range(block):
+                        for v in range(width):
+                            dw[k + q, c, u, v] = sums[(q * width + v) * run]
+                            for n in range(1, run):
+                                dw[k + q, c, u, v] += sums[(q * width + v) * run + n]
 
 
 @loops
 def conv_input(dz, w, dpx, sums, groups, down, apart, hop, top, step, gap, lanes, *, block, width, run):
     filters, channels = w.shape[0] // groups, w.shape[1]
     length = dz.shape[2] if step == 1 else lanes
-    for c in range(0, dpx.shape[0], block):
-        group, own = c // channels, c % channels
-        for row in range(dpx.shape[1]):
-            for q in range(block):
-                for n in range(dpx.shape[2]):
-                    dpx[c + q, row, n] = 0
-            first, last = meeting(row + top, apart, w.shape[2], down, dz.shape[1])
-            for j in range(dz.shape[2] // length):
-                for start in range(0, length, run):
-                    for n in range(run):
-                        for t in range(block * width):
-                            sums[t * run + n] = 0
-                    for u in range(first, last, hop):
-                        i = (row + top - u * apart) // down
-                        for k in range(group * filters, (group + 1) * filters):
-                            d = dz[k, i, j * length + start : j * length + start + run]
-                            for n in range(run):
-                                for q in range(block):
-                                    for v in range(width):
-                                        sums[(q * width + v) * run + n] += w[k, own + q, u, v] * d[n]
-                    for q in range(block):
-                        for v in range(width - 1, -1, -1):  # columns in their order, whatever a run is
-                            place = (j * step + v * gap) * lanes + start
-                            for n in range(run):
-                                dpx[c + q, row, at(place + n)] += sums[(q * width + v) * run + n]
+    for group in range(groups):
+        for own in range(0, channels, block):
+            c = group * channels + own
+            for row in range(dpx.shape[1]):
+                for q in range(block):
+                    for n in range(dpx.shape[2]):
+                        dpx[c + q, row, n] = 0
+                first, last = meeting(row + top, apart, w.shape[2], down, dz.shape[1])
+                for j in range(dz.shape[2] // length):
+                    for start in range(0, length, run):
+                        for n in range(run):
+                            for t in range(block * width):
+                                sums[t * run + n] = 0
+                        for u in range(first, last, hop):
+                            i = (row + top - u * apart) // down
+                            for k in range(group * filters, (group + 1) * filters):
+                                d = dz[k, i, j * length + start : j * length + start + run]
+                                for n in range(run):
+                                    for q in range(block):
+                                        for v in range(width):
+                                            sums[(q * width + v) * run + n] += w[k, own + q, u, v] * d[n]
+                        for q in range(block):
+                            for v in range(width - 1, -1, -1):  # columns in their order, whatever a run is
+                                place = (j * step + v * gap) * lanes + start
+                                for n in range(run):
+                                    dpx[c + q, row, at(place + n)] += sums[(q * width + v) * run + n]
 
 
 @loops

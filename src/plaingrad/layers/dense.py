@@ -11,16 +11,16 @@ from typing import Any
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights
 from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
-from plaingrad.layers.tile import divisor, output_tile, room_for_sums
+from plaingrad.layers.tile import output_tile, room_for_sums
 from plaingrad.loops import Loops, at, flat, loops
 
 
 @loops
 def dense_forward(x, w, b, y, sums, lanes, *, leak, block, run):
-    for part in range(-(-y.shape[0] // block)):
-        k = min(part * block, y.shape[0] - block)
-        for piece in range(-(-lanes // run)):
-            start = min(piece * run, lanes - run)
+    for part in range(0, y.shape[0], block):
+        k = min(part, y.shape[0] - block)
+        for piece in range(0, lanes, run):
+            start = min(piece, lanes - run)
             for n in range(run):
                 for q in range(block):
                     sums[q * run + n] = b[k + q]
@@ -42,7 +42,8 @@ def dense_rectify(dy, y, dz, *, leak):
 
 @loops
 def dense_turn(x, turned, *, span):
-    for c in range(0, x.shape[0], span):
+    for part in range(0, x.shape[0], span):
+        c = min(part, x.shape[0] - span)
         for n in range(x.shape[1]):
             for v in range(span):
                 turned[n, c + v] = x[c + v, n]
@@ -50,10 +51,10 @@ def dense_turn(x, turned, *, span):
 
 @loops
 def dense_weights(dz, turned, dw, sums, lanes, *, block, run):
-    for piece in range(-(-dw.shape[1] // run)):
-        start = min(piece * run, dw.shape[1] - run)
-        for part in range(-(-dw.shape[0] // block)):
-            k = min(part * block, dw.shape[0] - block)
+    for piece in range(0, dw.shape[1], run):
+        start = min(piece, dw.shape[1] - run)
+        for part in range(0, dw.shape[0], block):
+            k = min(part, dw.shape[0] - block)
             for c in range(run):
                 for q in range(block):
                     sums[q * run + c] = 0
@@ -76,10 +77,10 @@ def dense_bias(dz, db):
 
 @loops
 def dense_input(dz, w, dx, sums, lanes, *, block, run):
-    for part in range(-(-dx.shape[0] // block)):
-        c = min(part * block, dx.shape[0] - block)
-        for piece in range(-(-lanes // run)):
-            start = min(piece * run, lanes - run)
+    for part in range(0, dx.shape[0], block):
+        c = min(part, dx.shape[0] - block)
+        for piece in range(0, lanes, run):
+            start = min(piece, lanes - run)
             for n in range(run):
                 for q in range(block):
                     sums[q * run + n] = 0
@@ -136,7 +137,7 @@ class Dense(Layer):
         leak = 1 if self.activation is None else self.activation.leak
         return {
             "leak": leak,
-            "span": divisor(x[0], 8),
+            "span": min(x[0], 8),
             "dense_forward": output_tile(self.units, lanes),
             "dense_weights": output_tile(self.units, x[0]),
             "dense_input": output_tile(x[0], lanes),
