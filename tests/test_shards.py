@@ -6,8 +6,9 @@ import pytest
 import plaingrad as pg
 from plaingrad.layer import Weights
 from plaingrad.loops import loops
+from plaingrad.network import LANES
 from plaingrad.run import Run
-from plaingrad.shards import Shards
+from plaingrad.shards import SHARED_FROM, Shards, crew_size, lanes_for
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.normal(size=(150, 1, 6, 5)), RNG.integers(0, 3, 150)
@@ -55,6 +56,79 @@ def test_the_batch_alone_says_how_many_images_a_shard_holds():
     for batch, lanes in ((1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (63, 16), (64, 32), (256, 32)):
         with Shards(network(), pg.SoftmaxCrossEntropy(), batch, 1) as shards:
             assert shards.lanes == lanes
+    for batch in range(1, 300):
+        lanes = lanes_for(batch)
+        assert lanes.bit_count() == 1
+        assert batch == 1 or -(-batch // lanes) >= 2
+        assert lanes == LANES or 2 * lanes > batch // 2  # no larger power of two leaves two whole shards
+
+
+def test_no_more_threads_are_made_than_shards():
+    for threads, batch, size in ((1, 64, 1), (2, 64, 2), (3, 64, 2), (3, 150, 3), (9, 150, 5), (4, 1, 1), (4, 3, 3)):
+        with Shards(network(), pg.SoftmaxCrossEntropy(), batch, threads) as shards:
+            assert len(shards.runs) == crew_size(threads, batch) == size
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 16, 33, 64, 150])
+def test_threads_change_no_bit_of_a_gradient(batch):
+    """Nor of a loss, nor of what it says of images; with a last batch that is smaller, too."""
+    layers = pg.Conv(3, size=2, activation=pg.ReLU()), pg.MaxPool(2), pg.Flatten(), pg.Dense(3)
+    net, images = pg.Network(*layers, input=(1, 6, 5)), IMAGES.astype("float32")
+    order, found = np.random.default_rng(1).permutation(150), []
+    for threads in (1, 2, 3):
+        with Shards(net, pg.SoftmaxCrossEntropy(), batch, threads) as shards:
+            made = []
+            for index in (order[:batch], order[-batch:], order[: max(batch // 2, 1)], order[:1]):
+                made += [*shards.step(images, LABELS, index), shards.gradient.copy()]
+            assert made[2].any()
+            found.append([*made, *shards.evaluate(images, LABELS)])
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+OPTIMISERS = [pg.SGD(momentum=0.9, nesterov=True, decay=0.01), pg.Adam(decay=0.01), pg.AdamW()]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimiser", OPTIMISERS, ids=lambda each: type(each).__name__)
+def test_threads_that_share_out_the_parameters_change_no_bit_of_them(optimiser, dtype):
+    """The parts end at other numbers for each number of threads: inside a vector of one loop, at the end of another."""
+    found = []
+    for threads in (1, 2, 3, 5):
+        net = pg.Network(pg.Flatten(), pg.Dense(2229), pg.Dense(3), input=(1, 6, 5), dtype=dtype)
+        assert net.parameters.size > SHARED_FROM
+        slots = {name: np.zeros_like(net.parameters) for name in optimiser.slots}
+        numbers = np.zeros(len(optimiser.numbers(0, 1.0)), dtype)
+        with Shards(net, pg.SoftmaxCrossEntropy(), 150, threads) as shards:
+            programs = shards.updates(optimiser, slots, numbers)
+            assert len(programs) == threads
+            for step in range(3):
+                shards.step(IMAGES, LABELS, np.random.default_rng(step).permutation(150))
+                numbers[:] = optimiser.numbers(step, 0.7)
+                shards.crew.run(programs)
+            found.append([shards.gradient, net.parameters, *slots.values()])
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+    assert np.count_nonzero(found[0][0]) == net.size  # every parameter has a gradient, and so has moved
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_images_and_labels_may_be_views(threads):
+    """Mirrored, or every other one: as they lie in memory, without a copy."""
+    views = IMAGES[::-1, :, :, ::-1], LABELS[::-1]
+    found = []
+    for images, labels in (
+        views,
+        map(np.ascontiguousarray, views),
+        (np.repeat(each, 2, 0)[::2] for each in views),
+    ):
+        with Shards(network(), pg.SoftmaxCrossEntropy(), 64, threads) as shards:
+            found.append([*shards.step(images, labels, np.arange(64)), shards.gradient])
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 def test_each_epoch_has_its_own_order(monkeypatch):

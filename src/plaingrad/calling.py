@@ -10,22 +10,20 @@ import numpy as np
 
 from plaingrad.machine import is_fraction, machine_code, shared, written_as
 
-WORDS = 96  # the most words of 64 bits that the arguments of one call may take; an array takes 5, and 2 for each axis
+WORDS = 96  # the most words of 64 bits of one call in a table; an array takes 5, and 2 for each axis
 POST = 16  # words of one thread's post: two cache lines, one that is written to the thread and one that it writes
 TICKET, TABLE, COUNT, DONE, RESULT = 0, 1, 2, 8, 9  # their places
 
 
-def words(given: Sequence[Any]) -> list[int] | None:
-    """The arguments of a call as machine code takes them, each in words of 64 bits; None where they cannot be so."""
+def words(given: Sequence[Any]) -> list[int]:
+    """The arguments of a call as machine code takes them, each in words of 64 bits; a fraction is in the code."""
     found = [RETURNED.ctypes.data, RAISED.ctypes.data]
     for each in given:
         if isinstance(each, np.ndarray):
             found += [0, 0, each.size, each.itemsize, each.ctypes.data, *each.shape, *each.strides]
-        elif isinstance(each, int | np.integer):
-            found.append(int(each) % 2**64)
         elif not is_fraction(each):
-            return None
-    return found if len(found) <= WORDS else None
+            found.append(int(each))
+    return found
 
 
 RETURNED, RAISED = (
@@ -37,7 +35,6 @@ RETURNED, RAISED = (
 def call(address: int, given: Sequence[Any]) -> int:
     """Call machine code with these arguments, without the interpreter's lock; 0 where all went well."""
     row = words(given)
-    assert row is not None, "more arguments than a call takes"
     return int(entry(address, len(row))(*row))
 
 

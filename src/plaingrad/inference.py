@@ -1,12 +1,13 @@
 """A trained network at work: what it says of images, without labels and without gradients."""
 
 import functools
+import threading
 from typing import Any
 
 import numpy as np
 
 from plaingrad.door import numbers
-from plaingrad.errors import DataError
+from plaingrad.errors import DataError, ShapeError
 from plaingrad.layers.activation import softmax_forward
 from plaingrad.loops import Array, Bound
 from plaingrad.loss import CrossEntropy, Loss
@@ -27,12 +28,17 @@ class Inference:
         crew_size(threads, 1)
         self.net, self.threads = net, threads or processors()
         self.crew = Crew(self.threads)
+        self._lock = threading.Lock()
         self._runs: dict[int, list[Run]] = {}
         self._programs: dict[Any, list[Program]] = {}
 
     def __call__(self, images: Any) -> Array:
         """The outputs (image, output) for images (image, channel, row, column), any number of them."""
-        images, lanes = self._images(images), lanes_for(len(images))
+        with self._lock:  # several threads may ask; they are answered one after the other
+            return self._answer(self._images(images))
+
+    def _answer(self, images: Array) -> Array:
+        lanes = lanes_for(len(images))
         size = crew_size(self.threads, len(images)) if len(images) else 0
         runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault((lanes, images.dtype), [])
         runs += [Run(self.net, lanes, backward=False) for _ in range(size - len(runs))]
@@ -67,6 +73,8 @@ def predict(net: Network, images: Any, threads: int | None = None) -> Array:
     images: (image, channel, row, column), any number of them, as the network was trained on. The network ends in
     scores, as with SoftmaxCrossEntropy, and their softmax is taken.
     """
+    if len(net.output) != 1:
+        raise ShapeError(f"{net.name} gives {net.output} for an image; probabilities need one axis of scores")
     infer = net.kept_ready.setdefault(("inference", threads), None) or Inference(net, threads)
     net.kept_ready["inference", threads] = infer
     return softmax(infer(images))

@@ -41,12 +41,15 @@ class Bound:
 
     plain: Callable[..., None]
     constants: dict[str, Any]
+    kinds: tuple[str, ...] = ()
     address: int = 0
 
     def __call__(self, *given: Any) -> None:
         if not self.address:
             with np.errstate(all="ignore"):  # as compiled code: what is not finite is seen in the numbers
                 self.plain(*given, **self.constants)
+        elif (kinds := tuple(map(kind, given))) != self.kinds:  # machine code would not notice
+            raise TypeError(f"{self.plain.__name__} is bound for {self.kinds}, and got {kinds}")
         elif call(self.address, given):
             self.plain(*given, **self.constants)  # raises what the machine code only said it had to raise
 
@@ -75,11 +78,12 @@ class Loops:
         if not has_numba() or any(isinstance(each, np.ndarray) and each.dtype.hasobject for each in given):
             return Bound(self.plain, constants)
         values = tuple(constants[name] for name in self.constants)
-        key = (*map(kind, given), *((type(value), value) for value in values))
+        kinds = tuple(map(kind, given))
+        key = (*kinds, *((type(value), value) for value in values))
         address = self.known.get(key) or machine_code(self._with(values), given, values)
         if address:
             self.known[key] = address
-        return Bound(self.plain, constants, address)
+        return Bound(self.plain, constants, kinds, address)
 
     def _with(self, values: tuple[Any, ...]) -> FunctionType:
         """The nest as a function whose last arguments have these defaults: Numba takes those for constants."""

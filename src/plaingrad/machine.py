@@ -229,7 +229,9 @@ def kind(value: Any) -> str:
         order = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else "A"
         access = "" if value.flags.writeable else ", only read"
         return f"{value.ndim} axes of {value.dtype.str} in order {order}{access}"
-    return repr(value) if is_fraction(value) else "whole number"
+    if not isinstance(value, bool | int | np.bool_ | np.integer | float | np.floating):
+        raise TypeError(f"a nest takes arrays and numbers, and got {value!r}")
+    return f"{type(value).__name__} {value!r}" if is_fraction(value) else "whole number"
 
 
 def is_fraction(value: Any) -> bool:
@@ -331,7 +333,13 @@ def compiled(function: Callable[..., Any], given: list[Any], constants: tuple[An
 
     teach()
     omitted = types.Omitted
-    kinds = (*(omitted(each) if is_fraction(each) else typeof(each) for each in given), *map(omitted, constants))
+
+    def known(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return typeof(value)
+        return omitted(value) if is_fraction(value) else types.int64
+
+    kinds = (*map(known, given), *map(omitted, constants))
     dispatcher = compiler()(function)
     dispatcher.compile(kinds)
     made = dispatcher.overloads[kinds]

@@ -170,6 +170,9 @@ class Network:
             its[:] = mine
         return twin
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"kept_ready": {}}  # machine code and threads are this process's
+
     def __deepcopy__(self, memo: Any) -> "Network":
         return self.copy()
 

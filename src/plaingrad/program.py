@@ -4,6 +4,7 @@ Between the nests of a program there is no Python, and its thread needs no lock 
 that is worth as much as the threads are.
 """
 
+import os
 import threading
 import time
 import weakref
@@ -37,19 +38,19 @@ class Program:
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self.calls = list(calls)
-        rows = [words(list(call.given)) if call.nest.address else None for call in self.calls]
-        self.is_compiled = all(row is not None for row in rows)
-        self.table: Array = zeros((len(rows) + 1, WORDS + 1), "uint64")  # the last row is for what comes back
+        rows = [words(call.given) if call.nest.address else [] for call in self.calls]
+        self.is_compiled = all(0 < len(row) <= WORDS for row in rows)
+        self.table: Array = zeros((len(rows) + 1, WORDS + 1), "int64")  # the last row is for what comes back
         for line, call, row in zip(self.table, self.calls, rows, strict=False):
-            if row is not None:
+            if self.is_compiled:
                 line[0], line[1 : 1 + len(row)] = call.nest.address, row
         self.place, self.returned = self.table.ctypes.data, self.table[-1].ctypes.data
 
     def give(self, number: int, given: tuple[Any, ...]) -> None:
         """Let a call take other arguments of the same types."""
-        self.calls[number] = call = replace(self.calls[number], given=given)
-        row = words(list(given)) if call.nest.address else None
-        if row is not None:
+        self.calls[number] = replace(self.calls[number], given=given)
+        if self.is_compiled:
+            row = words(given)
             self.table[number, 1 : 1 + len(row)] = row
 
     def __call__(self) -> None:
@@ -78,20 +79,25 @@ class Crew:
     """
 
     def __init__(self, size: int) -> None:
-        self.posts: Array = zeros((size - 1, POST), "int64")
-        self.places = [self.posts.ctypes.data + number * self.posts.strides[0] for number in range(size - 1)]
+        self.size, self.patience = size, PATIENCE if size <= processors() else 1
         self.back: Array = zeros((2,), "int64")
         self.returned = self.back.ctypes.data, RAISED.ctypes.data
-        self.ticket, self.patience = 0, PATIENCE if size <= processors() else 1
-        self.asleep = [True] * (size - 1)
-        self._bells: list[SimpleQueue[bool]] = [SimpleQueue() for _ in self.places]
+        self._bells: list[SimpleQueue[bool]] = []
         self._threads: list[threading.Thread] = []
 
     def end(self) -> None:
-        """Let the threads go; they go too when nobody holds the crew any more."""
+        """Let the threads go; they go too when nobody holds the crew any more. A program begins anew with others."""
         _end(self._bells)
+        self._threads = []
 
     def _start(self) -> None:
+        """Threads, each with a post of its own, which it never shares with one that is about to leave."""
+        others = range(self.size - 1)
+        self.posts: Array = zeros((len(others), POST), "int64")
+        self.places = [self.posts.ctypes.data + number * self.posts.strides[0] for number in others]
+        self.ticket, self.asleep = 0, [True for _ in others]
+        self._threads, self._process = [], os.getpid()
+        self._bells = [SimpleQueue() for _ in others]
         for number, bell in enumerate(self._bells):
             work = (self.posts, self.places[number], bell, self.asleep, number, self.patience)
             self._threads.append(threading.Thread(target=_wait, args=work, daemon=True))
@@ -109,7 +115,7 @@ class Crew:
                 program()
             return
         call = callers()
-        if not self._threads:
+        if not self._threads or self._process != os.getpid():  # a process that was doubled has no threads yet
             self._start()
         self.ticket += 1
         for number, program in enumerate(others):
@@ -118,12 +124,22 @@ class Crew:
             if self.asleep[number]:
                 self._bells[number].put(True)
         failed = 0
+        interruption: BaseException | None = None
         try:
             failed = own.perform()
-        finally:  # whatever interrupts this thread, the others are still at work on their arrays
-            for number in range(len(others)):
-                while not self._is_done(number):
+        except BaseException as error:
+            interruption = error
+        waiting = list(range(len(others)))
+        while waiting:  # whatever interrupts this thread, the others are still at work on their arrays
+            try:
+                if self._is_done(waiting[0]):
+                    waiting.pop(0)
+                else:
                     time.sleep(NAP)
+            except BaseException as error:
+                interruption = error
+        if interruption:
+            raise interruption
         own.check(failed)
         for number, program in enumerate(others):
             program.check(int(self.posts[number, RESULT]))

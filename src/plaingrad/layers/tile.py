@@ -34,10 +34,12 @@ def output_tile(count: int, length: int) -> dict[str, int]:
     """
     number, size = registers()
     run = min(1 << length.bit_length() - 1, 4 * size if number > 16 else 2 * size)
+    if length % run and run > 2 * size:
+        run //= 2  # half as much to do twice
     most = number * size // 2
     # More than 8 rows read too many weights at once. 8 × 8 sums LLVM would take for single numbers, 12 × 8 it does not.
     block = evenly(count, min(most // run, 12 if run == 8 else 8))
-    while 2 * run * block <= most and 2 * run <= length:
+    while 2 * run * block <= most and length % (2 * run) == 0:
         run *= 2
     return {"block": block, "run": run}
 
