@@ -55,7 +55,7 @@ def convolution(net: Network, x: Array, dy: Array, threads: int, until: ExitStac
     Each thread's run holds one shard of random numbers and goes through it again for each shard of the batch, as a
     layer within a network does, whose images and errors the neighbouring layers have just left there.
     """
-    lanes = lanes_for(len(x))
+    lanes = lanes_for(net, len(x))
     shards = -(-len(x) // lanes)
     runs = [Run(net, lanes, input_gradient=True) for _ in range(min(threads, shards))]
     for run in runs:

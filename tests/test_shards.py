@@ -8,7 +8,7 @@ from plaingrad.layer import Weights
 from plaingrad.loops import loops
 from plaingrad.network import LANES
 from plaingrad.run import Run
-from plaingrad.shards import SHARED_FROM, Shards, crew_size, lanes_for
+from plaingrad.shards import CACHED, SHARED_FROM, Shards, crew_size, lanes_for
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.normal(size=(150, 1, 6, 5)), RNG.integers(0, 3, 150)
@@ -57,16 +57,27 @@ def test_the_batch_alone_says_how_many_images_a_shard_holds():
         with Shards(network(), pg.SoftmaxCrossEntropy(), batch, 1) as shards:
             assert shards.lanes == lanes
     for batch in range(1, 300):
-        lanes = lanes_for(batch)
+        lanes = lanes_for(network(), batch)
         assert lanes.bit_count() == 1
         assert batch == 1 or -(-batch // lanes) >= 2
         assert lanes == LANES or 2 * lanes > batch // 2  # no larger power of two leaves two whole shards
 
 
+def test_large_images_go_in_smaller_shards():
+    """So that what one layer leaves for the next still lies in the cache, and never so few that no register is full."""
+    sides = {8: 32, 32: 32, 100: 32, 140: 16, 224: 8, 2000: 8}
+    for side, lanes in sides.items():
+        net = pg.Network(pg.MaxPool(2), input=(2, side, side))
+        assert lanes_for(net, 256) == lanes
+        assert lanes == 32 or 2 * lanes * 2 * side * side > CACHED
+        assert lanes == 8 or lanes * 2 * side * side <= CACHED
+    assert lanes_for(net, 4) == 2
+
+
 def test_no_more_threads_are_made_than_shards():
     for threads, batch, size in ((1, 64, 1), (2, 64, 2), (3, 64, 2), (3, 150, 3), (9, 150, 5), (4, 1, 1), (4, 3, 3)):
         with Shards(network(), pg.SoftmaxCrossEntropy(), batch, threads) as shards:
-            assert len(shards.runs) == crew_size(threads, batch) == size
+            assert len(shards.runs) == crew_size(threads, -(-batch // shards.lanes)) == size
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 16, 33, 64, 150])

@@ -106,18 +106,38 @@ def draw(layer, shape, dtype="float32"):
     return given | {name: rng.normal(size=(32, record[name].size)).astype(dtype) for name in ("x", "dy")}
 
 
-@pytest.mark.parametrize(("layer", "shape"), SETTINGS, ids=str)
-def test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image(layer, shape, monkeypatch):
-    given = draw(layer, shape)
-    on(REGISTERS[0], monkeypatch)
-    meant = shard(layer, shape, 32, given)
-    for registers, every in zip(REGISTERS, [(16, 8, 4, 2, 1), (32, 8, 1)], strict=True):
+def check_bits(layer, shape, pairs, monkeypatch):
+    """An image's y and dx are the same for all these (registers, lanes), each a tile of its own to be compiled."""
+    given, seen = draw(layer, shape), []
+    for registers, lanes in pairs:
         on(registers, monkeypatch)
-        for lanes in every:
-            made = shard(layer, shape, lanes, given)
-            for name in ("y", "dx"):
-                np.testing.assert_array_equal(made[name], meant[name], err_msg=f"{name}, {registers=}, {lanes=}")
-    assert all(np.count_nonzero(meant[name]) > meant[name].size // 4 for name in ("y", "dx"))
+        seen.append(shard(layer, shape, lanes, given))
+        for name in ("y", "dx"):
+            np.testing.assert_array_equal(seen[-1][name], seen[0][name], err_msg=f"{name}, {registers=}, {lanes=}")
+    assert all(np.count_nonzero(seen[0][name]) > seen[0][name].size // 4 for name in ("y", "dx"))
+
+
+@pytest.mark.parametrize("place", range(len(SETTINGS)), ids=lambda place: str(SETTINGS[place]))
+def test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image(place, monkeypatch):
+    """Every number of lanes with either kind of registers, in turns over the settings; the next test has them all."""
+    others = [[(0, 16), (0, 1), (1, 4)], [(0, 8), (0, 2), (1, 1)], [(0, 4), (1, 16), (1, 2)]][place % 3]
+    pairs = [(REGISTERS[kind], lanes) for kind, lanes in [(0, 32), (1, 32), *others]]
+    check_bits(*SETTINGS[place], pairs, monkeypatch)
+
+
+MORE = [
+    (Conv(3, size=(1, 40), stride=(1, 7), padding=(0, 3)), (1, 2, 60)),
+    (Conv(16, size=5), (11, 9, 10)),
+    (Conv(8, size=3, padding=1, bias=False), (16, 3, 3)),
+    (Conv(9, size=(1, 7), groups=3, stride=(2, 3), dilation=(1, 2)), (3, 4, 27)),
+    (Dense(40), (130,)),
+]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("layer", "shape"), [*SETTINGS, *MORE], ids=str)
+def test_no_registers_and_no_lanes_change_a_bit_of_an_image(layer, shape, monkeypatch):
+    check_bits(layer, shape, list(itertools.product(REGISTERS, (32, 16, 8, 4, 2, 1))), monkeypatch)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

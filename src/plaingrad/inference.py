@@ -38,8 +38,8 @@ class Inference:
             return self._answer(self._images(images))
 
     def _answer(self, images: Array) -> Array:
-        lanes = lanes_for(len(images))
-        size = crew_size(self.threads, len(images)) if len(images) else 0
+        lanes = lanes_for(self.net, len(images))
+        size = crew_size(self.threads, -(-len(images) // lanes))
         runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault((lanes, images.dtype), [])
         runs += [Run(self.net, lanes, backward=False) for _ in range(size - len(runs))]
         programs += [run.program(images) for run in runs[len(programs) : size]]

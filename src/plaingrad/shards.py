@@ -3,6 +3,7 @@
 What is added to what does not depend on the number of threads, so neither does any bit of the result.
 """
 
+import math
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,8 @@ from plaingrad.optimiser import Optimiser
 from plaingrad.program import Crew, Program
 from plaingrad.run import Run
 
+FEWEST_LANES = 8  # with fewer, nests that take an image at a time fill no register
+CACHED = 5 << 17  # numbers: 2.5 MiB of float32
 SHARED_FROM = 1 << 16  # parameters: with fewer, one thread adds them up before another could begin
 
 
@@ -29,19 +32,24 @@ def add_gradients(part, total, *, first):
         total[n] = part[n] if first else total[n] + part[n]
 
 
-def lanes_for(images: int) -> int:
-    """How many images a shard holds: so many that there are two shards at least, and LANES at most.
+def lanes_for(net: Network, images: int) -> int:
+    """How many images a shard of a batch holds: so many that there are two shards at least, and LANES at most.
 
-    It follows from the batch alone: were it to follow from the threads, so would the order of sums.
+    Fewer where the network's largest array would outgrow the cache that a core has to itself. It follows from the
+    network and the batch alone: were it to follow from the threads, so would the order of sums.
     """
-    return min(LANES, 1 << max(images // 2, 1).bit_length() - 1)
+    lanes = min(LANES, 1 << max(images // 2, 1).bit_length() - 1)
+    largest = max(math.prod(shape) for step in net.steps.values() for shape in (step.x, step.y))
+    while lanes > FEWEST_LANES and lanes * largest > CACHED:
+        lanes //= 2
+    return lanes
 
 
-def crew_size(threads: int | None, images: int) -> int:
-    """How many threads a batch of so many images keeps busy."""
+def crew_size(threads: int | None, shards: int) -> int:
+    """How many threads so many shards keep busy."""
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise SettingError(f"training got threads={threads!r}; it needs a whole number of at least 1")
-    return min(threads or processors(), -(-images // lanes_for(images)))
+    return min(threads or processors(), shards)
 
 
 class Shards:
@@ -50,8 +58,8 @@ class Shards:
     def __init__(self, net: Network, loss: Loss, batch: int, threads: int | None = None, backward: bool = True) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
-        self.net, self.loss, self.batch, self.lanes = net, loss, batch, lanes_for(batch)
-        size = crew_size(threads, batch)
+        self.net, self.loss, self.batch, self.lanes = net, loss, batch, lanes_for(net, batch)
+        size = crew_size(threads, -(-batch // self.lanes))
         self.runs = [Run(net, self.lanes, loss, backward=backward) for _ in range(size)]
         self.crew = Crew(size)
         self.gradient = zeros(net.parameters.shape, net.dtype)
