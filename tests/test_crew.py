@@ -189,6 +189,34 @@ def test_an_interrupt_waits_for_the_other_threads_and_leaves_the_crew_usable(own
     np.testing.assert_array_equal(seen, twins[1].calls[0].given[1], err_msg="the other thread was still at work")
 
 
+@pytest.mark.parametrize("rung", [False, True], ids=["before", "after"])
+def test_an_interrupt_while_threads_are_called_waits_for_those_that_were(rung, monkeypatch):
+    """The first of two was called and is at work; the interrupt comes just before or after the second is."""
+    crew, (programs, twins) = Crew(3), zip(stirring(), lasting(0.5), stirring(), strict=True)
+    small, small_twins = zip(*(stirring() for _ in range(3)), strict=True)
+    crew.run(small)
+    known, called = vars(program_module.callers()), []
+
+    def ring(*given):
+        called.append(given)
+        if rung or len(called) == 1:
+            known["ring"](*given)
+        if len(called) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(program_module, "callers", lambda: SimpleNamespace(**known | {"ring": ring}))
+        with pytest.raises(KeyboardInterrupt):
+            within(20, lambda: crew.run(programs), crew)
+    seen = programs[1].calls[0].given[1].copy()
+    for _ in range(3):
+        within(20, lambda: crew.run(small), crew)
+    for twin in (twins[1], *small_twins * 4):
+        twin()
+    check_alike(small, small_twins)
+    np.testing.assert_array_equal(seen, twins[1].calls[0].given[1], err_msg="the other thread was still at work")
+
+
 class Witness:
     """A number that notes who adds to it."""
 

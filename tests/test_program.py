@@ -123,6 +123,8 @@ def refuse_once(y):
 def test_a_failure_that_does_not_come_again_is_told():
     with pytest.raises(RuntimeError, match="refuse_once failed once, and not again"):
         Program([bind(refuse_once, "test", {"y": np.zeros(1)})])()
+    with pytest.raises((RuntimeError, ValueError)):
+        bind(refuse_once, "test", {"y": np.zeros(1)})()
 
 
 BEYOND = """

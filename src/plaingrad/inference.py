@@ -26,7 +26,7 @@ class Inference:
 
     def __init__(self, net: Network, threads: int | None = None) -> None:
         crew_size(threads, 1)
-        self.net, self.threads = net, threads or processors()
+        self.net, self.threads = net, int(threads or processors())
         self.crew = Crew(self.threads)
         self._lock = threading.Lock()
         self._runs: dict[int, list[Run]] = {}
@@ -58,13 +58,13 @@ class Inference:
         return outputs
 
     def _images(self, given: Any) -> Array:
-        images: Array = np.ascontiguousarray(numbers(given, self.net.dtype))
-        if images.shape[1:] != self.net.input:
+        images, needs = np.ascontiguousarray(numbers(given, self.net.dtype)), self.net.input
+        inside = needs if len(needs) == 3 else (*needs, 1, 1)  # features are images of one pixel a channel
+        if images.shape[1:] not in (needs, inside):
             raise DataError(
-                f"{self.net.name} takes images of {self.net.input} (channels, rows, columns), "
-                f"got an array of shape {images.shape}: it needs (image, *{self.net.input})"
+                f"{self.net.name} takes (image, {', '.join(map(str, needs))}), got an array of shape {images.shape}"
             )
-        return images.reshape(len(images), *(self.net.input if len(self.net.input) == 3 else (*self.net.input, 1, 1)))
+        return images.reshape(len(images), *inside)
 
 
 def predict(net: Network, images: Any, threads: int | None = None) -> Array:

@@ -52,6 +52,7 @@ class Bound:
             raise TypeError(f"{self.plain.__name__} is bound for {self.kinds}, and got {kinds}")
         elif call(self.address, given):
             self.plain(*given, **self.constants)  # raises what the machine code only said it had to raise
+            raise RuntimeError(f"{self.plain.__name__} failed as machine code, and not as Python")
 
 
 class Loops:

@@ -279,23 +279,30 @@ def linker() -> Any:
 
 
 LOADED: dict[str, tuple[Any, int]] = {}
+LOADING = threading.Lock()
 
 
 def load(name: str, code: Code) -> int:
-    """The address of a function once its object code lies in memory; each code once."""
-    if name not in LOADED:
-        from llvmlite import binding
+    """The address of a function once its object code lies in memory; each code once, whichever thread asks."""
+    with LOADING:
+        if name not in LOADED:
+            LOADED[name] = linked(name, code)
+        return LOADED[name][1]
 
-        library = binding.JITLibraryBuilder().add_object_img(code.image).export_symbol(code.symbol)
-        for need in code.needs:
-            if not binding.address_of_symbol(need):
-                from numba.core.registry import cpu_target
 
-                cpu_target.target_context  # noqa: B018 (on being made, it tells LLVM of Numba's own functions)
-            library.import_symbol(need, binding.address_of_symbol(need))
-        made = library.add_current_process().link(linker(), name)
-        LOADED[name] = made, made[code.symbol]
-    return LOADED[name][1]
+def linked(name: str, code: Code) -> tuple[Any, int]:
+    """What holds the object code in memory, and the address of its function there."""
+    from llvmlite import binding
+
+    library = binding.JITLibraryBuilder().add_object_img(code.image).export_symbol(code.symbol)
+    for need in code.needs:
+        if not binding.address_of_symbol(need):
+            from numba.core.registry import cpu_target
+
+            cpu_target.target_context  # noqa: B018 (on being made, it tells LLVM of Numba's own functions)
+        library.import_symbol(need, binding.address_of_symbol(need))
+    made = library.add_current_process().link(linker(), name)
+    return made, made[code.symbol]
 
 
 # A sum is added up in the order written: no "reassoc", so an image's bits do not depend on its place in a vector.

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
-from plaingrad.calling import COUNT, POST, RAISED, RESULT, RETURNED, TABLE, WORDS, callers, words
+from plaingrad.calling import COUNT, POST, RAISED, RESULT, RETURNED, TABLE, TICKET, WORDS, callers, words
 from plaingrad.loops import Array, Bound, zeros
 from plaingrad.machine import processors
 
-PATIENCE = 1_000_000  # looks, about half a millisecond: a thread stays awake from one step of training to the next
+PATIENCE = (
+    1_000_000  # looks, a quarter of a millisecond or more: a thread stays awake from one step of training to the next
+)
 NAP = 5e-5  # seconds
 
 
@@ -92,6 +94,7 @@ class Crew:
 
     def _start(self) -> None:
         """Threads, each with a post of its own, which it never shares with one that is about to leave."""
+        callers()
         others = range(self.size - 1)
         self.posts: Array = zeros((len(others), POST), "int64")
         self.places = [self.posts.ctypes.data + number * self.posts.strides[0] for number in others]
@@ -114,26 +117,25 @@ class Crew:
             for program in programs:
                 program()
             return
-        call = callers()
         if not self._threads or self._process != os.getpid():  # a process that was doubled has no threads yet
             self._start()
         self.ticket += 1
-        for number, program in enumerate(others):
-            self.posts[number, TABLE], self.posts[number, COUNT] = program.place, len(program.calls)
-            call.ring(*self.returned, self.places[number], self.ticket)
-            if self.asleep[number]:
-                self._bells[number].put(True)
         failed = 0
         interruption: BaseException | None = None
         try:
+            for number, program in enumerate(others):
+                self.posts[number, TABLE], self.posts[number, COUNT] = program.place, len(program.calls)
+                callers().ring(*self.returned, self.places[number], self.ticket)
+                self._wake(number)
             failed = own.perform()
         except BaseException as error:
             interruption = error
-        waiting = list(range(len(others)))
-        while waiting:  # whatever interrupts this thread, the others are still at work on their arrays
+        called = [number for number in range(len(others)) if self.posts[number, TICKET] == self.ticket]
+        while called:  # whatever interrupts this thread, those it called are at work on their arrays
             try:
-                if self._is_done(waiting[0]):
-                    waiting.pop(0)
+                self._wake(called[0])
+                if self._is_done(called[0]):
+                    called.pop(0)
                 else:
                     time.sleep(NAP)
             except BaseException as error:
@@ -143,6 +145,10 @@ class Crew:
         own.check(failed)
         for number, program in enumerate(others):
             program.check(int(self.posts[number, RESULT]))
+
+    def _wake(self, number: int) -> None:
+        if self.asleep[number]:
+            self._bells[number].put(True)
 
     def _is_done(self, number: int) -> bool:
         callers().finished(*self.returned, self.places[number], self.ticket, self.patience)

@@ -35,21 +35,23 @@ def add_gradients(part, total, *, first):
 def lanes_for(net: Network, images: int) -> int:
     """How many images a shard of a batch holds: so many that there are two shards at least, and LANES at most.
 
-    Fewer where the network's largest array would outgrow the cache that a core has to itself. It follows from the
-    network and the batch alone: were it to follow from the threads, so would the order of sums.
+    Fewer where the network's largest array would outgrow the cache that a core has to itself, unless the gradients
+    outgrow it too, which each shard adds once. It follows from the network and the batch alone: were it to follow from
+    the threads, so would the order of sums.
     """
     lanes = min(LANES, 1 << max(images // 2, 1).bit_length() - 1)
     largest = max(math.prod(shape) for step in net.steps.values() for shape in (step.x, step.y))
-    while lanes > FEWEST_LANES and lanes * largest > CACHED:
+    while lanes > FEWEST_LANES and lanes * largest > max(CACHED, net.parameters.size):
         lanes //= 2
     return lanes
 
 
 def crew_size(threads: int | None, shards: int) -> int:
     """How many threads so many shards keep busy."""
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise SettingError(f"training got threads={threads!r}; it needs a whole number of at least 1")
-    return min(threads or processors(), shards)
+    whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
+    if threads is not None and (not whole or threads < 1):
+        raise SettingError(f"a network was given threads={threads!r}; it needs a whole number of at least 1")
+    return min(int(threads or processors()), shards)
 
 
 class Shards:
