@@ -12,8 +12,8 @@ from typing import Any
 
 from plaingrad.data import load
 from plaingrad.errors import PlaingradError
+from plaingrad.machine import processors
 from plaingrad.models import model
-from plaingrad.shards import processors
 from timing import OURS, THEIRS, Plan, Row, row, spread
 from works import step_flops
 

@@ -9,8 +9,8 @@ import numpy as np
 from ours import MOMENTUM, RATE
 from plaingrad.layers import Conv, Dense, Flatten, MaxPool
 from plaingrad.loops import Array
+from plaingrad.machine import processors
 from plaingrad.network import Network
-from plaingrad.shards import processors
 from timing import Call, UnableError
 
 NAME = "JAX"

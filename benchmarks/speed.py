@@ -17,7 +17,7 @@ from commands import commands
 from growth import growth
 from nests import nests
 from peak import measure
-from plaingrad.shards import processors
+from plaingrad.machine import processors
 from steps import fusing, inference, steps
 from text import said
 from timing import Plan, keep_memory
