@@ -4,18 +4,20 @@ Three nests over the same letters: filter k, channel c, output row i and column 
 n. Each leaves one array out of y = w · x. As in most libraries it is the cross-correlation: the window is not turned.
 
 A row holds its columns side by side, and of each column all the images of the shard. A nest takes `run` numbers of a
-row at a time, and a `block` of filters or channels with them: so many sums as the processor's registers hold. They
-are begun, added to and stored once, whatever the window: see docs/performance.md for what that bought.
-A run of numbers can cross columns where the window moves by single ones; else it stays within a column.
+row at a time, those from `starts[j]`, whose windows begin at `places[j]`, and with them a `block` of filters or
+channels: so many sums as the processor's registers hold. They are begun, added to and stored once, whatever the window:
+see docs/performance.md for what that bought.
 """
 
 from math import gcd, prod
 from typing import Any
 
+import numpy as np
+
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights, pair
 from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
-from plaingrad.layers.tile import input_tile, output_tile, room_for_sums, weights_tile
+from plaingrad.layers.tile import input_tile, output_tile, parts, room_for_sums, weights_tile
 from plaingrad.layers.window import Window
 from plaingrad.loops import Loops, at, flat, loops, shared
 
@@ -59,31 +61,26 @@ def conv_pad(x, px, left, lanes):
 
 
 @loops
-def conv_forward(px, w, b, y, sums, groups, down, apart, top, step, gap, lanes, *, leak, block, run):
-    filters, channels = w.shape[0] // groups, w.shape[1]
-    length = y.shape[2] if step == 1 else lanes
-    for group in range(groups):
-        for part in range(0, filters, block):
-            k = group * filters + min(part, filters - block)
-            for i in range(y.shape[1]):
-                first, last = within(i * down - top, apart, w.shape[2], px.shape[1])
-                for j in range(y.shape[2] // length):
-                    for piece in range(0, length, run):
-                        start = min(piece, length - run)
-                        for n in range(run):
-                            for q in range(block):
-                                sums[q * run + n] = b[k + q]
-                        for c in range(channels):
-                            for u in range(first, last):
-                                for v in range(w.shape[3]):
-                                    place = (j * step + v * gap) * lanes + start
-                                    for n in range(run):
-                                        for q in range(block):
-                                            x = px[group * channels + c, i * down + u * apart - top, at(place + n)]
-                                            sums[q * run + n] += w[k + q, c, u, v] * x
-                        for n in range(run):
-                            for q in range(block):
-                                y[k + q, i, at(j * length + start + n)] = rectified(sums[q * run + n], leak)
+def conv_forward(px, w, b, y, sums, firsts, starts, places, groups, down, apart, top, gap, lanes, *, leak, block, run):
+    for k in firsts:
+        own = k // (w.shape[0] // groups) * w.shape[1]
+        for i in range(y.shape[1]):
+            first, last = within(i * down - top, apart, w.shape[2], px.shape[1])
+            for j in range(starts.size):
+                for n in range(run):
+                    for q in range(block):
+                        sums[q * run + n] = b[k + q]
+                for c in range(w.shape[1]):
+                    for u in range(first, last):
+                        for v in range(w.shape[3]):
+                            place = places[j] + v * gap * lanes
+                            for n in range(run):
+                                for q in range(block):
+                                    x = px[own + c, i * down + u * apart - top, at(place + n)]
+                                    sums[q * run + n] += w[k + q, c, u, v] * x
+                for n in range(run):
+                    for q in range(block):
+                        y[k + q, i, at(starts[j] + n)] = rectified(sums[q * run + n], leak)
 
 
 @loops
@@ -112,66 +109,57 @@ def conv_bias(dz, db, row):
 
 
 @loops
-def conv_weights(dz, px, dw, sums, groups, down, apart, top, step, gap, lanes, *, block, width, run):
-    filters, channels = dw.shape[0] // groups, dw.shape[1]
-    length = dz.shape[2] if step == 1 else lanes
-    for group in range(groups):
-        for part in range(0, filters, block):
-            k = group * filters + min(part, filters - block)
-            for c in range(channels):
-                for u in range(dw.shape[2]):
-                    for n in range(run):
-                        for t in range(block * width):
-                            sums[t * run + n] = 0
-                    first, last = within(u * apart - top, down, dz.shape[1], px.shape[1])
-                    for i in range(first, last):
-                        row = i * down + u * apart - top
-                        for j in range(dz.shape[2] // length):
-                            for start in range(0, length, run):
-                                for n in range(run):
-                                    for q in range(block):
-                                        for v in range(width):
-                                            place = (j * step + v * gap) * lanes + start
-                                            x = px[group * channels + c, row, at(place + n)]
-                                            d = dz[k + q, i, at(j * length + start + n)]
-                                            sums[(q * width + v) * run + n] += d * x
-                    for q in range(block):
-                        for v in range(width):
-                            dw[k + q, c, u, v] = sums[(q * width + v) * run]
-                            for n in range(1, run):
-                                dw[k + q, c, u, v] += sums[(q * width + v) * run + n]
+def conv_weights(dz, px, dw, sums, firsts, starts, places, groups, down, apart, top, gap, lanes, *, block, width, run):
+    for k in firsts:
+        own = k // (dw.shape[0] // groups) * dw.shape[1]
+        for c in range(dw.shape[1]):
+            for u in range(dw.shape[2]):
+                for n in range(run):
+                    for t in range(block * width):
+                        sums[t * run + n] = 0
+                first, last = within(u * apart - top, down, dz.shape[1], px.shape[1])
+                for i in range(first, last):
+                    row = i * down + u * apart - top
+                    for j in range(starts.size):
+                        for n in range(run):
+                            for q in range(block):
+                                for v in range(width):
+                                    x = px[own + c, row, at(places[j] + v * gap * lanes + n)]
+                                    sums[(q * width + v) * run + n] += dz[k + q, i, at(starts[j] + n)] * x
+                for q in range(block):
+                    for v in range(width):
+                        dw[k + q, c, u, v] = sums[(q * width + v) * run]
+                        for n in range(1, run):
+                            dw[k + q, c, u, v] += sums[(q * width + v) * run + n]
 
 
 @loops
-def conv_input(dz, w, dpx, sums, groups, down, apart, hop, top, step, gap, lanes, *, block, width, run):
+def conv_input(dz, w, dpx, sums, starts, places, groups, down, apart, hop, top, gap, lanes, *, block, width, run):
     filters, channels = w.shape[0] // groups, w.shape[1]
-    length = dz.shape[2] if step == 1 else lanes
-    for group in range(groups):
-        for own in range(0, channels, block):
-            c = group * channels + own
-            for row in range(dpx.shape[1]):
-                for q in range(block):
-                    for n in range(dpx.shape[2]):
-                        dpx[c + q, row, n] = 0
-                first, last = meeting(row + top, apart, w.shape[2], down, dz.shape[1])
-                for j in range(dz.shape[2] // length):
-                    for start in range(0, length, run):
+    for c in range(0, dpx.shape[0], block):
+        group, own = c // channels, c % channels
+        for row in range(dpx.shape[1]):
+            for q in range(block):
+                for n in range(dpx.shape[2]):
+                    dpx[c + q, row, n] = 0
+            first, last = meeting(row + top, apart, w.shape[2], down, dz.shape[1])
+            for j in range(starts.size):
+                for n in range(run):
+                    for t in range(block * width):
+                        sums[t * run + n] = 0
+                for u in range(first, last, hop):
+                    i = (row + top - u * apart) // down
+                    for k in range(group * filters, group * filters + filters):
+                        d = dz[k, i, starts[j] : starts[j] + run]
                         for n in range(run):
-                            for t in range(block * width):
-                                sums[t * run + n] = 0
-                        for u in range(first, last, hop):
-                            i = (row + top - u * apart) // down
-                            for k in range(group * filters, (group + 1) * filters):
-                                d = dz[k, i, j * length + start : j * length + start + run]
-                                for n in range(run):
-                                    for q in range(block):
-                                        for v in range(width):
-                                            sums[(q * width + v) * run + n] += w[k, own + q, u, v] * d[n]
-                        for q in range(block):
-                            for v in range(width - 1, -1, -1):  # columns in their order, whatever a run is
-                                place = (j * step + v * gap) * lanes + start
-                                for n in range(run):
-                                    dpx[c + q, row, at(place + n)] += sums[(q * width + v) * run + n]
+                            for q in range(block):
+                                for v in range(width):
+                                    sums[(q * width + v) * run + n] += w[k, own + q, u, v] * d[n]
+                for q in range(block):
+                    for v in range(width - 1, -1, -1):  # columns in their order, whatever a run is
+                        for n in range(run):
+                            place = places[j] + v * gap * lanes
+                            dpx[c + q, row, at(place + n)] += sums[(q * width + v) * run + n]
 
 
 @loops
@@ -267,16 +255,25 @@ class Conv(Layer):
         return kept
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        leak, width = 1 if self.activation is None else self.activation.leak, self.window.size[1]
-        length = self.output(x)[2] * lanes if self.window.stride[1] == 1 else lanes
-        filters, channels = self.filters // self.groups, x[0] // self.groups
+        (_, width), step = self.window.size, self.window.stride
+        columns, filters, channels = self.output(x)[2], self.filters // self.groups, x[0] // self.groups
+        length = columns * lanes if step[1] == 1 else lanes
+
+        def placed(tile: dict[str, int]) -> dict[str, Any]:
+            """With the filters where a block begins, and the places where a run begins."""
+            block, run = tile["block"], tile["run"]
+            firsts = [group * filters + first for group in range(self.groups) for first in parts(filters, block)]
+            starts = np.add.outer(np.arange(0, columns * lanes, length), parts(length, run))
+            places = np.add.outer(np.arange(0, columns * lanes, length) * step[1], parts(length, run))
+            return tile | {"firsts": np.array(firsts), "starts": starts.reshape(-1), "places": places.reshape(-1)}
+
         return {
             **self.window.constants(),
-            "leak": leak,
-            "hop": self.window.stride[0] // gcd(self.window.stride[0], self.window.dilation[0]),
-            "conv_forward": output_tile(filters, length),
-            "conv_weights": weights_tile(filters, length, width),
-            "conv_input": input_tile(channels, length, width),
+            "leak": 1 if self.activation is None else self.activation.leak,
+            "hop": step[0] // gcd(step[0], self.window.dilation[0]),
+            "conv_forward": placed(output_tile(filters, length)),
+            "conv_weights": placed(weights_tile(filters, length, width)),
+            "conv_input": placed(input_tile(channels, length, width)),
         }
 
     def multiplications(self, x: Shape) -> int:

@@ -27,6 +27,11 @@ def evenly(count: int, most: int) -> int:
     return -(-count // -(-count // max(most, 1)))
 
 
+def parts(count: int, size: int) -> list[int]:
+    """Where parts of one size begin that cover `count`: the last ends with it, and may overlap the one before."""
+    return [min(start, count - size) for start in range(0, count, size)]
+
+
 def output_tile(count: int, length: int) -> dict[str, int]:
     """For a nest that makes each number of `count` rows once: half of the registers hold sums.
 
@@ -48,7 +53,7 @@ def weights_tile(count: int, length: int, width: int) -> dict[str, int]:
     """For a nest that gathers `width` sums for each of `count` filters along a row: one register for each sum."""
     number, size = registers()
     run = gcd(length, min(size, 1 << (LEAST_ROOM // width).bit_length() - 1 if width <= LEAST_ROOM else 1))
-    return {"block": evenly(count, min(number * 3 // 4 // width, 8)), "run": run}
+    return {"block": evenly(count, min(number * 3 // 4 // width, 6)), "run": run}
 
 
 def input_tile(count: int, length: int, width: int) -> dict[str, int]:
