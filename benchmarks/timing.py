@@ -75,11 +75,18 @@ def ready(builders: dict[str, Callable[[], Call]]) -> tuple[dict[str, Call], dic
 
 
 def by_turns(calls: dict[str, Call], rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Seconds of one call of each contender, one figure a round; a first round warms up and is thrown away."""
+    """Seconds of one call of each contender, one figure a round.
+
+    A first round warms up and is thrown away, and so is the first part of every turn: threads that slept may share a
+    processor until the system moves them apart.
+    """
     figures: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
             time.sleep(PAUSE)
+            began = time.perf_counter()
+            while time.perf_counter() - began < seconds / 4:
+                call()
             began, count = time.perf_counter(), 0
             while time.perf_counter() - began < seconds:
                 call()

@@ -160,7 +160,7 @@ def machine_code(function: Callable[..., Any], given: list[Any], constants: tupl
     said = identity(function), tuple(map(kind, given)), tuple((type(each).__name__, each) for each in constants)
     name = f"{function.__name__}-{hashlib.sha256(repr((said, versions())).encode()).hexdigest()[:32]}"
     file = cache_folder() / f"{name}.code"
-    code = read(file)
+    code = MADE.get(file) or read(file)
     if code is None and WANTED:
         WANTED[-1].setdefault(file, (function, given, constants))
         return 0
@@ -169,12 +169,13 @@ def machine_code(function: Callable[..., Any], given: list[Any], constants: tupl
 
 def make(file: pathlib.Path, function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
     """Compile a function, and keep its code where there is room for it."""
-    code = compiled(function, given, constants)
+    MADE[file] = code = compiled(function, given, constants)
     with contextlib.suppress(OSError):  # nowhere to keep it: compiled in each process
         write(file, code)
     return code
 
 
+MADE: dict[pathlib.Path, Code] = {}  # in this process
 WANTED: list[dict[pathlib.Path, tuple[Any, ...]]] = []  # while it is found out what is to be compiled
 
 
@@ -183,9 +184,10 @@ def together(build: Callable[[], Any]) -> Any:
 
     `build` is called twice where code is missing: it may not do anything but make its result.
     """
+    # A process whose other threads may hold locks cannot be doubled safely; a timer only waits.
     others = (each for each in threading.enumerate() if each is not threading.main_thread())
-    if not has_numba() or not hasattr(os, "fork") or not all(isinstance(each, threading.Timer) for each in others):
-        return build()  # a process whose other threads may hold locks cannot be doubled safely; a timer only waits
+    if not has_numba() or sys.platform != "linux" or not all(isinstance(each, threading.Timer) for each in others):
+        return build()
     WANTED.append({})
     try:
         made = build()
