@@ -186,6 +186,22 @@ def test_train_leaves_a_run_folder_and_says_what_came_of_it(command: Command, tm
     assert "left in runs/mlp-digits-2: " in again.out
 
 
+def test_without_its_report_a_run_is_the_same(command: Command) -> None:
+    """And Matplotlib, which takes longer to load than all the rest, is left alone."""
+    whole, bare = (json.loads(command("train", "--epochs", 1, "--json", *more).out) for more in ([], ["--no-report"]))
+    assert set(whole["files"]) - set(bare["files"]) == {"report.html"}
+    assert {each.name for each in Path(bare["out"]).iterdir()} == set(bare["files"])
+    assert (whole["test_loss"], whole["test_accuracy"]) == (bare["test_loss"], bare["test_accuracy"])
+    code = "import sys, plaingrad.cli as cli; cli.main(); print('matplotlib' in sys.modules)"
+    options = ["train", "--epochs", "1", "--no-report", "--out", "apart"]
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("cli.main()", f"cli.cli({options}, standalone_mode=False)")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
 def test_the_same_seed_gives_the_same_result_for_any_threads(command: Command) -> None:
     results = []
     for threads in (1, 2, 3):

@@ -52,8 +52,9 @@ def cli() -> None:
 @click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
 @click.option("--out", metavar="RUN", help="The run folder to make.  [runs/MODEL-DATA]")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, with its own settings.")
+@click.option("--no-report", is_flag=True, help="Leave no report.html: its curves take a third of a second to draw.")
 @JSON
-def train(as_json: bool, resume: str | None, **options: Any) -> None:
+def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) -> None:
     """Train a network and leave a run folder: checkpoint, history, and report.html with pictures.
 
     \b
@@ -74,7 +75,7 @@ def train(as_json: bool, resume: str | None, **options: Any) -> None:
     else:
         with progress(training.headline()) as training.trainer.watch:
             training.trainer.train()
-    result = finish(training)
+    result = finish(training, report=not no_report)
     for note in result.pop("notes"):
         click.echo(note, err=True)
     if as_json:

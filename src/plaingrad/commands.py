@@ -124,8 +124,8 @@ def take_up(run: str, options: dict[str, Any]) -> Training:
     return Training(trainer, split, about)
 
 
-def finish(training: Training) -> dict[str, Any]:
-    """Test the trained network, write the report, and say all of it as `plaingrad train --json` does."""
+def finish(training: Training, report: bool = True) -> dict[str, Any]:
+    """Test the trained network, write the report if wanted, and say all of it as `plaingrad train --json` does."""
     trainer, test = training.trainer, training.split.test
     assert trainer.out is not None
     net = trainer.net  # as it was at its best epoch, where there were validation images to say which
@@ -157,6 +157,8 @@ def finish(training: Training) -> dict[str, Any]:
             f"that is no better than always naming the most frequent class ({guessed:.4f}): "
             "try a smaller --rate, more --epochs, or another --model"
         )
+    if not report:
+        return result | {"files": files, "notes": notes}
     facts = {
         key.replace("_", " "): value
         for key, value in result.items()

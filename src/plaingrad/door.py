@@ -60,6 +60,9 @@ def count_hits(x, target, hit):
         hit[n] = 1 if best == meant else 0
 
 
+TAKEN = [np.dtype(kind).str for kind in (np.uint8, np.float32, np.float64)]
+
+
 def exactly(values: Array) -> Array:
     """The same numbers as fractions; what is an exact number already, a fraction or one of ours, stays."""
     known = (int, float, np.integer, np.floating, np.bool_)
@@ -76,7 +79,7 @@ def numbers(images: Any, dtype: np.dtype[Any]) -> Any:
     if dtype.hasobject:
         exact = exactly(images)
         return exact * Fraction(1, 255) if images.dtype == np.uint8 else exact
-    if images.dtype in (np.uint8, np.float32, np.float64) and images.dtype.isnative:
+    if images.dtype.str in TAKEN:
         return images
     try:
         return images.astype(dtype)

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from plaingrad.program import Crew, Program
 from plaingrad.run import Run
 from plaingrad.shards import crew_size, lanes_for
 
+# Programs to run at once; for each, its index of images, what to write there, and which outputs it makes, and where.
+Round = tuple[list[Program], list[tuple[Array, Array, slice, Array]]]
+
 
 class Inference:
     """A network ready to be asked many times: `infer = Inference(net)`, then `infer(images)`.
@@ -31,6 +35,7 @@ class Inference:
         self._lock = threading.Lock()
         self._runs: dict[int, list[Run]] = {}
         self._programs: dict[Any, list[Program]] = {}
+        self._last: tuple[Any, list[Round]] = None, []
 
     def __call__(self, images: Any) -> Array:
         """The outputs (image, output) for images (image, channel, row, column), any number of them."""
@@ -38,24 +43,33 @@ class Inference:
             return self._answer(self._images(images))
 
     def _answer(self, images: Array) -> Array:
-        lanes = lanes_for(self.net, len(images))
-        size = crew_size(self.threads, -(-len(images) // lanes))
+        if self._last[0] != (key := (len(images), images.dtype)):
+            self._last = key, list(self._rounds(images))
+        outputs = np.empty((len(images), *self.net.output), self.net.dtype)
+        for programs, shards in self._last[1]:
+            for program, (index, own, _, _) in zip(programs, shards, strict=True):
+                program.give(0, images)
+                index[:] = own
+            self.crew.run(programs)
+            for _, _, part, made in shards:
+                outputs[part] = made
+        return outputs
+
+    def _rounds(self, images: Array) -> Iterator[Round]:
+        """What is to be done for so many images: as many shards at a time as there are threads."""
+        count = len(images)
+        lanes = lanes_for(self.net, count)
+        size = crew_size(self.threads, -(-count // lanes))
         runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault((lanes, images.dtype), [])
         runs += [Run(self.net, lanes, backward=False) for _ in range(size - len(runs))]
         programs += [run.program(images) for run in runs[len(programs) : size]]
-        for program in programs:
-            program.give(0, (images, *program.calls[0].given[1:]))
-        outputs = np.empty((len(images), *self.net.output), self.net.dtype)
-        for first in range(0, len(images), lanes * max(size, 1)):
-            starts = range(first, min(first + lanes * size, len(images)), lanes)
-            for start, run in zip(starts, runs, strict=False):
-                run.index[:] = np.arange(start, start + lanes)
-                run.index[len(images) - start :] = -1
-            self.crew.run(programs[: len(starts)])
-            for start, run in zip(starts, runs, strict=False):
-                part = outputs[start : start + lanes]
-                part[...] = run.output[: len(part)]
-        return outputs
+        for first in range(0, count, lanes * max(size, 1)):
+            shards = []
+            for start, run in zip(range(first, count, lanes), runs[:size], strict=False):
+                end, own = min(start + lanes, count), np.full(lanes, -1)
+                own[: end - start] = np.arange(start, end)
+                shards.append((run.index, own, slice(start, end), run.output[: end - start]))
+            yield programs[: len(shards)], shards
 
     def _images(self, given: Any) -> Array:
         images, needs = np.ascontiguousarray(numbers(given, self.net.dtype)), self.net.input

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -48,11 +48,12 @@ class Program:
                 line[0], line[1 : 1 + len(row)] = call.nest.address, row
         self.place, self.returned = self.table.ctypes.data, self.table[-1].ctypes.data
 
-    def give(self, number: int, given: tuple[Any, ...]) -> None:
-        """Let a call take other arguments of the same types."""
-        self.calls[number] = replace(self.calls[number], given=given)
+    def give(self, number: int, first: Any) -> None:
+        """Let a call take another first argument, of the same type."""
+        call = self.calls[number]
+        self.calls[number] = Call(call.name, call.nest, (first, *call.given[1:]))
         if self.is_compiled:
-            row = words(given)
+            row = words((first,))
             self.table[number, 1 : 1 + len(row)] = row
 
     def __call__(self) -> None:

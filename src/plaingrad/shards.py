@@ -21,8 +21,8 @@ from plaingrad.optimiser import Optimiser
 from plaingrad.program import Crew, Program
 from plaingrad.run import Run
 
-FEWEST_LANES = 8  # with fewer, nests that take an image at a time fill no register
-CACHED = 5 << 17  # numbers: 2.5 MiB of float32
+FEWEST_LANES = 4  # with fewer, dense layers and pools fill no register
+CACHED = 13 << 16  # numbers: 3.25 MiB of float32
 SHARED_FROM = 1 << 16  # parameters: with fewer, one thread adds them up before another could begin
 
 

@@ -42,8 +42,9 @@ def output_tile(count: int, length: int) -> dict[str, int]:
     if length % run and run > 2 * size:
         run //= 2  # half as much to do twice
     most = number * size // 2
-    # More than 8 rows read too many weights at once. 8 × 8 sums LLVM would take for single numbers, 12 × 8 it does not.
-    block = evenly(count, min(most // run, 12 if run == 8 else 8))
+    if run == 8 < size and count >= 10:
+        return {"block": min(count, 12), "run": run}  # LLVM takes 8 rows of 8 for single numbers, and 12 for vectors
+    block = evenly(count, min(most // run, 8))  # more rows would read too many weights at once
     while 2 * run * block <= most and length % (2 * run) == 0:
         run *= 2
     return {"block": block, "run": run}
@@ -59,8 +60,8 @@ def weights_tile(count: int, length: int, width: int) -> dict[str, int]:
 def input_tile(count: int, length: int, width: int) -> dict[str, int]:
     """For a nest that adds `width` overlapping runs to each of `count` rows: no part overlaps another."""
     number, size = registers()
-    most = number * size * 3 // 4
-    longest = max(min(4 * size if number > 16 else 2 * size, most // width), 1)
-    run = gcd(length, 1 << longest.bit_length() - 1)  # whole registers, where the row can be cut into such
-    run = run if run >= size else divisor(length, longest)
-    return {"block": divisor(count, most // (run * width)), "run": run}
+    most, best = number * size * 3 // 4, 4 * size if number > 16 else 2 * size
+    whole = [run for run in range(size, most // width + 1, size) if length % run == 0]  # runs of whole registers
+    run = best if best in whole else max(whole, default=divisor(length, most // width))
+    block = min(most // (run * width), 8 if run == size else 2)
+    return {"block": divisor(count, block), "run": run}
