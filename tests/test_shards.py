@@ -64,14 +64,17 @@ def test_the_batch_alone_says_how_many_images_a_shard_holds():
 
 
 def test_large_images_go_in_smaller_shards():
-    """So that what one layer leaves for the next still lies in the cache, and never so few that no register is full."""
-    sides = {8: 32, 32: 32, 100: 32, 140: 16, 224: 8, 2000: 4}
-    for side, lanes in sides.items():
+    """So that what one layer leaves for the next still lies in the cache; not where many filters work at it."""
+    for side, lanes in {8: 32, 32: 32, 100: 32, 140: 16, 200: 8, 224: 4, 2000: 4}.items():
         net = pg.Network(pg.MaxPool(2), input=(2, side, side))
         assert lanes_for(net, 256) == lanes
         assert lanes == 32 or 2 * lanes * 2 * side * side > CACHED
         assert lanes == 4 or lanes * 2 * side * side <= CACHED
     assert lanes_for(net, 4) == 2  # not fewer than the batch asks for
+    few, many = (pg.Network(pg.Conv(filters, size=1), input=(16, 56, 56)) for filters in (32, 64))
+    assert (lanes_for(few, 256), lanes_for(many, 256)) == (4, 4)
+    few, many = (pg.Network(pg.Conv(filters, size=1), input=(64, 28, 28)) for filters in (32, 128))
+    assert (lanes_for(few, 256), lanes_for(many, 256)) == (8, 16)
 
 
 def test_no_more_threads_are_made_than_shards():

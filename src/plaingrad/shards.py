@@ -22,7 +22,8 @@ from plaingrad.program import Crew, Program
 from plaingrad.run import Run
 
 FEWEST_LANES = 4  # with fewer, dense layers and pools fill no register
-CACHED = 13 << 16  # numbers: 3.25 MiB of float32
+CACHED = 5 << 17  # numbers: 2.5 MiB of float32
+MANY = 32  # filters
 SHARED_FROM = 1 << 16  # parameters: with fewer, one thread adds them up before another could begin
 
 
@@ -36,11 +37,13 @@ def lanes_for(net: Network, images: int) -> int:
     """How many images a shard of a batch holds: so many that there are two shards at least, and LANES at most.
 
     Fewer where the network's largest array would outgrow the cache that a core has to itself, unless the gradients
-    outgrow it too, which each shard adds once. It follows from the network and the batch alone: were it to follow from
-    the threads, so would the order of sums.
+    outgrow it too, which each shard adds once. An array at which many filters work may be larger: it is not waited for.
+    The number follows from the network and the batch alone: were it to follow from the threads, so would the order of
+    sums.
     """
     lanes = min(LANES, 1 << max(images // 2, 1).bit_length() - 1)
-    largest = max(math.prod(shape) for step in net.steps.values() for shape in (step.x, step.y))
+    both = ((shape, step.y[0]) for step in net.steps.values() for shape in (step.x, step.y))
+    largest = max(math.prod(shape) * MANY // max(MANY, filters) for shape, filters in both)
     while lanes > FEWEST_LANES and lanes * largest > max(CACHED, net.parameters.size):
         lanes //= 2
     return lanes
