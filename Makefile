@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test lint check-types test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy docs format size clean
+.PHONY: help demo test lint test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy docs format size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits

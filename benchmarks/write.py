@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from plaingrad.models import MODELS
+from plaingrad.network import Network
 from text import (
     accuracies,
     best_of,
@@ -19,7 +21,7 @@ from text import (
     time_of,
 )
 from timing import OURS, THEIRS, Row
-from works import BASE, VARIED
+from works import BASE, NETWORKS, VARIED
 
 Record = dict[str, Any]
 BUSY = 0.05  # processors: what a machine does of its own accord stays below
@@ -90,8 +92,14 @@ def _circumstances(record: Record, name: str) -> str:
     return f"{part['date']}; peak {', '.join(peaks)}{''.join(f'; {each}' for each in (*others, *hurried))}."
 
 
+def _layers(net: Network) -> str:
+    """A network's layers in a line."""
+    return f"{' × '.join(map(str, net.input))}: {', '.join(map(str, net.layers))}"
+
+
 def _steps(rows: list[Row]) -> list[str]:
-    about = "Forward, loss, backward, and SGD with momentum."
+    own = [f"*{name}* is {_layers(NETWORKS[name]())}" for name in NETWORKS if name not in MODELS]
+    about = f"Forward, loss, backward, and SGD with momentum. {'; '.join(own)}. The ratio is to PyTorch, not to JAX."
     return ["A training step", about, _table(rows), _verdict(rows), "Every contender:", _contenders(rows)]
 
 

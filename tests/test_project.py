@@ -17,9 +17,9 @@ from plaingrad.layers.pool import Pool
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
 GROUND_UP = [
-    "errors", "machine", "calling", "loops", "program", "record", "layer", "exact", "layers", "loss", "optimiser",
-    "door", "step", "run", "network", "models", "laws", "data", "checkpoint", "run_folder", "shards", "inference",
-    "trainer", "report", "commands", "progress", "cli",
+    "errors", "shelf", "machine", "calling", "loops", "program", "record", "layer", "exact", "layers", "loss",
+    "optimiser", "door", "step", "run", "network", "models", "laws", "data", "checkpoint", "run_folder", "shards",
+    "inference", "trainer", "report", "commands", "progress", "cli",
 ]  # fmt: skip
 HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.machine import is_fraction, machine_code, shared, written_as
+from plaingrad.machine import machine_code, shared, written_as
+from plaingrad.shelf import is_fraction
 
 WORDS = 96  # the most words of 64 bits of one call in a table; an array takes 5, and 2 for each axis
 POST = 16  # words of one thread's post: two cache lines, one that is written to the thread and one that it writes

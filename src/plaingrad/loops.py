@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from plaingrad.calling import call
-from plaingrad.machine import Array, compiled_as, has_numba, kind, machine_code, registers, shared, written_as
+from plaingrad.machine import Array, compiled_as, has_numba, machine_code, registers, shared, written_as
+from plaingrad.shelf import kind
 
 __all__ = [
     "Array",

@@ -1,28 +1,23 @@
-"""Machine code: how a nest is compiled, kept on disk, and loaded from there.
+"""Machine code: how a nest is compiled, and loaded where it was compiled before.
 
-Numba compiles, and is imported only when there is something to compile: what was compiled before is loaded by LLVM
-alone, in a tenth of the time. A file holds the object code of one nest for one set of types and constants, behind a
-line that says what it is; it is named by all that the code depends on, and checked before it is loaded.
+Numba compiles, and is imported only when there is something to compile: what is kept on disk is loaded by LLVM alone,
+in a tenth of the time.
 """
 
 import contextlib
 import functools
-import hashlib
-import importlib.metadata
 import importlib.util
-import json
 import os
 import pathlib
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+
+from plaingrad.shelf import FREEDOMS, Code, host, is_fraction, place, read, write
 
 Array = np.ndarray[Any, Any]
 SHARED_SINCE: list[Callable[..., Any]] = []
@@ -77,54 +72,6 @@ def registers() -> tuple[int, int]:
     return (32, 16) if wide else (16, 8)
 
 
-@functools.cache
-def host() -> tuple[str, str, str]:
-    """The processor: what LLVM calls its kind, its name and its features."""
-    from llvmlite import binding  # type: ignore[import-untyped]
-
-    return binding.get_process_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
-
-
-def identity(function: Any, seen: tuple[Any, ...] = ()) -> tuple[Any, ...]:
-    """What a function says: its code, and what the names in it mean, followed through the functions it calls.
-
-    It names compiled code on disk. A stamp of files would not do: a shared step, a constant from another module or
-    a file edited between import and compilation would go unseen.
-    """
-    if not isinstance(function, FunctionType):
-        function = getattr(function, "__wrapped__", function)  # of a nest, or of what is called once
-    if not isinstance(function, FunctionType) or function in seen:
-        return (type(function).__name__, getattr(function, "__qualname__", ""))
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    names = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
-    modules = [each for each in names if isinstance(each, ModuleType)]
-    members = [getattr(module, name, None) for module in modules for name in function.__code__.co_names]
-    meant = [function.meaning] if hasattr(function, "meaning") else []
-    meanings = (_value_identity(each, (*seen, function)) for each in (*cells, *names, *members, *meant))
-    return (*_code_identity(function.__code__), *meanings)
-
-
-def _code_identity(code: CodeType) -> tuple[Any, ...]:
-    constants = (_code_identity(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts)
-    return (code.co_code, code.co_names, *constants)
-
-
-def _value_identity(value: Any, seen: tuple[Any, ...]) -> Any:
-    if isinstance(value, bool | int | float | str | bytes | tuple | np.generic | None):
-        return repr(value)
-    if isinstance(value, np.ndarray):
-        return (value.dtype.str, value.shape, value.tobytes())
-    return identity(value, seen)
-
-
-def cache_folder() -> pathlib.Path:
-    """Where compiled nests are kept between processes: PLAINGRAD_CACHE_DIR, or the user's own cache."""
-    if told := os.environ.get("PLAINGRAD_CACHE_DIR"):
-        return pathlib.Path(told)
-    usual = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(usual) / "plaingrad" / "compiled"
-
-
 def teach() -> None:
     """Tell Numba of every shared step, and of every function with a meaning of its own, that it does not know yet."""
     from numba import types
@@ -142,29 +89,18 @@ def teach() -> None:
         lower_builtin(function, *[types.Any] * function.__code__.co_argcount)(code)
 
 
-@dataclass(frozen=True)
-class Code:
-    """Object code: the name under which it holds a function, and the names it needs from elsewhere."""
-
-    symbol: str
-    needs: tuple[str, ...]
-    image: bytes
-
-
 def machine_code(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...] = ()) -> int:
     """The address of a function's machine code for arguments of the types of `given`, then `constants`.
 
     From disk where it was compiled before. It is called as Numba calls its own: with a place for what it returns, one
     for what it raises, and the arguments, an array as its parts; it returns 0 where all went well.
     """
-    said = identity(function), tuple(map(kind, given)), tuple((type(each).__name__, each) for each in constants)
-    name = f"{function.__name__}-{hashlib.sha256(repr((said, versions())).encode()).hexdigest()[:32]}"
-    file = cache_folder() / f"{name}.code"
+    file = place(function, given, constants)
     code = MADE.get(file) or read(file)
     if code is None and WANTED:
         WANTED[-1].setdefault(file, (function, given, constants))
         return 0
-    return load(name, code or make(file, function, given, constants))
+    return load(file.stem, code or make(file, function, given, constants))
 
 
 def make(file: pathlib.Path, function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
@@ -225,55 +161,10 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def kind(value: Any) -> str:
-    """The type of an argument, as far as machine code depends on it. A fraction becomes part of the code."""
-    if isinstance(value, np.ndarray):
-        order = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else "A"
-        access = "" if value.flags.writeable else ", only read"
-        return f"{value.ndim} axes of {value.dtype.str} in order {order}{access}"
-    if not isinstance(value, bool | int | np.bool_ | np.integer | float | np.floating):
-        raise TypeError(f"a nest takes arrays and numbers, and got {value!r}")
-    return f"{type(value).__name__} {value!r}" if is_fraction(value) else "whole number"
-
-
-def is_fraction(value: Any) -> bool:
-    """Whether a setting is made part of the code: fractions travel in other registers than whole numbers do."""
-    return isinstance(value, float | np.floating)
-
-
-@functools.cache
-def versions() -> tuple[Any, ...]:
-    """What compiles, for which processor, and told what."""
-    packages = [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
-    told = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
-    return (*packages, sys.version_info[:2], *host(), *told, sorted(FREEDOMS))
-
-
-def read(file: pathlib.Path) -> Code | None:
-    """The code a file holds; None where there is none, or not what was written."""
-    try:
-        about, _, image = file.read_bytes().partition(b"\n")
-        said = json.loads(about)
-        if hashlib.sha256(image).hexdigest() == said["sha256"]:
-            return Code(said["symbol"], tuple(said["needs"]), image)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
-
-
-def write(file: pathlib.Path, code: Code) -> None:
-    """Keep code on disk, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    said = {"symbol": code.symbol, "needs": code.needs, "sha256": hashlib.sha256(code.image).hexdigest()}
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=file.stem, delete=False) as draft:
-        draft.write(json.dumps(said).encode() + b"\n" + code.image)
-    os.replace(draft.name, file)
-
-
 @functools.cache
 def linker() -> Any:
     """What makes object code callable in this process."""
-    from llvmlite import binding
+    from llvmlite import binding  # type: ignore[import-untyped]
 
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
@@ -305,11 +196,6 @@ def linked(name: str, code: Code) -> tuple[Any, int]:
         library.import_symbol(need, binding.address_of_symbol(need))
     made = library.add_current_process().link(linker(), name)
     return made, made[code.symbol]
-
-
-# A sum is added up in the order written: no "reassoc", so an image's bits do not depend on its place in a vector.
-# No "nnan" and "ninf" either: a diverged run must still be seen to diverge.
-FREEDOMS = {"contract", "nsz", "arcp"}
 
 
 @functools.cache
