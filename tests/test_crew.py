@@ -217,6 +217,18 @@ def test_an_interrupt_while_threads_are_called_waits_for_those_that_were(rung, m
     np.testing.assert_array_equal(seen, twins[1].calls[0].given[1], err_msg="the other thread was still at work")
 
 
+def test_threads_that_cannot_be_started_leave_a_crew_that_can_try_again(monkeypatch):
+    crew, (programs, twins) = Crew(3), zip(*(stirring() for _ in range(3)), strict=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda self: (_ for _ in ()).throw(RuntimeError("no more threads")))
+        with pytest.raises(RuntimeError, match="no more threads"):
+            crew.run(programs)
+    within(20, lambda: crew.run(programs), crew)
+    for twin in twins:
+        twin()
+    check_alike(programs, twins)
+
+
 class Witness:
     """A number that notes who adds to it."""
 

@@ -17,7 +17,9 @@ from plaingrad.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, ReLU
 from plaingrad.loops import CACHE_LINE, exp, has_numba, loops, sqrt, tanh, zeros
 from plaingrad.loops import log as logarithm
 from plaingrad.loss import HalfSquaredError
+from plaingrad.machine import together
 from plaingrad.network import LANES, Network
+from plaingrad.shelf import identity
 
 PACKAGE = pathlib.Path(plaingrad.__file__).parent
 
@@ -367,3 +369,83 @@ def test_a_damaged_file_is_compiled_anew(cache, tmp_path, damage):
     for _ in range(2):
         assert python(tmp_path / "own.py") == ["5.0"]
     assert contents(cache).keys() == kept.keys()
+
+
+SAID = """
+import enum
+
+class Kind(enum.IntEnum):
+    FEW = {number}
+
+K = {number}
+
+def by_default(x, k={number}):
+    return x * k
+
+def by_keyword(x, *, k={number}):
+    return x * k
+
+def inside(x):
+    return (lambda value: value * K)(x)
+
+def of_a_class(x):
+    return x * Kind.FEW
+
+def of_a_tuple(x):
+    return x * MANY[0]
+
+MANY = ({number}, (1, 2))
+"""
+
+
+@pytest.mark.parametrize("name", ["by_default", "by_keyword", "inside", "of_a_class", "of_a_tuple"])
+def test_what_a_function_says_changes_with_any_number_it_takes(name):
+    """Else a nest would be loaded that was compiled with another."""
+
+    def said(number):
+        known = {"__name__": "own"}
+        exec(SAID.format(number=number), known)
+        return identity(known[name])
+
+    assert said(2) == said(2) != said(3)
+
+
+def test_a_file_that_holds_another_nest_s_code_is_compiled_anew(cache, tmp_path):
+    (tmp_path / "own.py").write_text(OWN_WITH_SETTINGS, encoding="utf-8")
+    (tmp_path / "settings.py").write_text("SCALE = 5\n", encoding="utf-8")
+    assert python(tmp_path / "own.py") == ["5.0"]
+    (file,) = cache.glob("*.code")
+    (tmp_path / "settings.py").write_text("SCALE = 7\n", encoding="utf-8")
+    assert python(tmp_path / "own.py") == ["7.0"]
+    (other,) = set(cache.glob("*.code")) - {file}
+    shutil.copy(file, other)
+    assert python(tmp_path / "own.py") == ["7.0"]
+
+
+@loops
+def returning(x, y):
+    y[0] = x[0]
+    return 1, 2, 3
+
+
+@pytest.mark.skipif(not has_numba(), reason="a plain nest may return what it likes")
+def test_a_nest_that_returns_something_is_refused():
+    """Its machine code would write it where there is room for one word."""
+    with pytest.raises(TypeError, match="a nest returns nothing"):
+        returning.bound([np.ones(1), np.ones(1)])
+
+
+@pytest.mark.skipif(not has_numba() or sys.platform != "linux", reason="compiled by one process here")
+@pytest.mark.parametrize("trouble", ["os.fork", "os.waitpid"])
+def test_code_is_compiled_where_no_process_can_help(cache, monkeypatch, trouble):
+    def fails(*given):
+        raise (OSError if trouble == "os.fork" else ChildProcessError)(10, "no")
+
+    monkeypatch.setattr(trouble, fails)
+    monkeypatch.setattr("plaingrad.machine.processors", lambda: 2)
+    monkeypatch.setattr("plaingrad.machine.MADE", {})
+    made = together(lambda: [scaled.bound([np.zeros(5), np.zeros(5)], factor=factor) for factor in range(50, 60)])
+    x, y = np.ones(5), np.zeros(5)
+    for factor, nest in zip(range(50, 60), made, strict=True):
+        nest(x, y)
+        assert y.tolist() == [factor] * 5

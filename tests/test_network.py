@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 from decimal import Decimal
 from fractions import Fraction
 
@@ -605,6 +606,16 @@ def test_training_leaves_out_the_gradient_of_the_images():
     assert len(lean.backward_calls) < len(whole.backward_calls)
     for name in set(lean.names) - {"conv1.dpx"}:
         assert_same_bits(lean[name], whole[name], name)
+
+
+def test_a_network_that_was_pickled_is_trained():
+    """Its arrays are again parts of `parameters`, which is what training changes."""
+    net = pickle.loads(pickle.dumps(small()))
+    assert_same_bits(net.parameters, small().parameters, "parameters")
+    for name, array in net.arrays.items():
+        assert np.shares_memory(array, net.parameters), name
+    net.parameters[:] = 7
+    assert all((array == 7).all() for array in net.arrays.values())
 
 
 # ------------------------------------------------------------------------------------------------------------- summary

@@ -133,11 +133,16 @@ def together(build: Callable[[], Any]) -> Any:
         return made
     longest = sorted(wanted.items(), key=lambda each: len(each[1][0].__code__.co_code), reverse=True)
     count = min(processors(), len(longest) // 4)
-    helpers = [_helper(longest[number::count]) for number in range(1, count)]
-    for file, asked in longest[:: max(count, 1)]:
-        make(file, *asked)
-    for helper in helpers:
-        os.waitpid(helper, 0)
+    helpers: list[int] = []
+    try:
+        with contextlib.suppress(OSError):  # no more processes: the work is done here
+            helpers += [_helper(longest[number::count]) for number in range(1, count)]
+        for file, asked in longest[:: max(count, 1)]:
+            make(file, *asked)
+    finally:
+        for helper in helpers:
+            with contextlib.suppress(ChildProcessError):  # somebody else has seen to it
+                os.waitpid(helper, 0)
     return build()  # compiles what a helper, or a full disk, left out
 
 
@@ -238,6 +243,8 @@ def compiled(function: Callable[..., Any], given: list[Any], constants: tuple[An
     dispatcher = compiler()(function)
     dispatcher.compile(kinds)
     made = dispatcher.overloads[kinds]
+    if made.signature.return_type not in (types.none, types.int64):  # there is room for a word
+        raise TypeError(f"{function.__name__} returns {made.signature.return_type}; a nest returns nothing")
     module = made.library._final_module
     needs = [each.name for each in module.functions if each.is_declaration and each.name.startswith(("numba_", "NRT_"))]
     return Code(made.fndesc.llvm_func_name, tuple(needs), made.library.codegen._tm.emit_object(module))

@@ -173,6 +173,14 @@ class Network:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"kept_ready": {}}  # machine code and threads are this process's
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name in ("parameters", "offset", "factor"):
+            setattr(self, name, zeros(state[name].shape, self.dtype))
+            getattr(self, name)[:] = state[name]
+        for step, arrays in zip(self.steps.values(), self.views(self.parameters), strict=True):
+            step.arrays.update(arrays)  # each array is again a part of `parameters`
+
     def __deepcopy__(self, memo: Any) -> "Network":
         return self.copy()
 

@@ -102,10 +102,16 @@ class Crew:
         self.ticket, self.asleep = 0, [True for _ in others]
         self._threads, self._process = [], os.getpid()
         self._bells = [SimpleQueue() for _ in others]
-        for number, bell in enumerate(self._bells):
-            work = (self.posts, self.places[number], bell, self.asleep, number, self.patience)
-            self._threads.append(threading.Thread(target=_wait, args=work, daemon=True))
-            self._threads[-1].start()
+        started = []
+        try:
+            for number, bell in enumerate(self._bells):
+                work = (self.posts, self.places[number], bell, self.asleep, number, self.patience)
+                started.append(threading.Thread(target=_wait, args=work, daemon=True))
+                started[-1].start()
+        except BaseException:
+            _end(self._bells)
+            raise
+        self._threads = started  # all of them, or none
         weakref.finalize(self, _end, self._bells)
 
     def run(self, programs: Sequence[Program]) -> None:

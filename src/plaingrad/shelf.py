@@ -12,7 +12,7 @@ import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -51,12 +51,24 @@ def identity(function: Any, seen: tuple[Any, ...] = ()) -> tuple[Any, ...]:
     if not isinstance(function, FunctionType) or function in seen:
         return (type(function).__name__, getattr(function, "__qualname__", ""))
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    names = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
-    modules = [each for each in names if isinstance(each, ModuleType)]
-    members = [getattr(module, name, None) for module in modules for name in function.__code__.co_names]
+    names = set(_names(function.__code__))
+    known = [function.__globals__[name] for name in sorted(names) if name in function.__globals__]
+    for module in known:  # which grows: a module may hold another, `numpy.random.default_rng`
+        if isinstance(module, ModuleType):
+            members = (getattr(module, name, None) for name in sorted(names))
+            known += [each for each in members if not any(each is other for other in known)]
+    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     meant = [function.meaning] if hasattr(function, "meaning") else []
-    meanings = (_value_identity(each, (*seen, function)) for each in (*cells, *names, *members, *meant))
+    meanings = (_value_identity(each, (*seen, function)) for each in (*cells, *known, *defaults, *meant))
     return (*_code_identity(function.__code__), *meanings)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The names in a function, and in the functions inside it."""
+    yield from code.co_names
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _names(each)
 
 
 def _code_identity(code: CodeType) -> tuple[Any, ...]:
@@ -65,10 +77,15 @@ def _code_identity(code: CodeType) -> tuple[Any, ...]:
 
 
 def _value_identity(value: Any, seen: tuple[Any, ...]) -> Any:
-    if isinstance(value, bool | int | float | str | bytes | tuple | np.generic | None):
+    if isinstance(value, bool | int | float | str | bytes | np.generic | None):
         return repr(value)
+    if isinstance(value, tuple | list):
+        return tuple(_value_identity(each, seen) for each in value)
     if isinstance(value, np.ndarray):
         return (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, type):  # such as an enumeration, whose members are constants
+        plain = ((name, each) for name, each in vars(value).items() if isinstance(each, bool | int | float | str))
+        return (value.__qualname__, *plain)
     return identity(value, seen)
 
 
@@ -113,21 +130,26 @@ def cache_folder() -> pathlib.Path:
 
 
 def read(file: pathlib.Path) -> Code | None:
-    """The code a file holds; None where there is none, or not what was written."""
+    """The code a file holds; None where there is none, or not what was written under this name."""
     try:
         about, _, image = file.read_bytes().partition(b"\n")
         said = json.loads(about)
-        if hashlib.sha256(image).hexdigest() == said["sha256"]:
-            return Code(said["symbol"], tuple(said["needs"]), image)
+        code = Code(said["symbol"], tuple(said["needs"]), image)
+        return code if said["sha256"] == _check_sum(file, code) else None
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+        return None
 
 
 def write(file: pathlib.Path, code: Code) -> None:
     """Keep code on disk, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    said = {"symbol": code.symbol, "needs": code.needs, "sha256": hashlib.sha256(code.image).hexdigest()}
+    said = {"symbol": code.symbol, "needs": code.needs, "sha256": _check_sum(file, code)}
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=file.stem, delete=False) as draft:
         draft.write(json.dumps(said).encode() + b"\n" + code.image)
     os.replace(draft.name, file)
+
+
+def _check_sum(file: pathlib.Path, code: Code) -> str:
+    """Of all a file says, and of its name."""
+    said = f"{file.name} {code.symbol} {' '.join(code.needs)}\n"
+    return hashlib.sha256(said.encode() + code.image).hexdigest()
