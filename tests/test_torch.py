@@ -241,10 +241,9 @@ def test_optimisers(optimiser, kind, settings):
         for step in range(steps):
             slope = rng.normal(size=size)
             ours["dw"][:], exact["dw"][:], parameter.grad = slope, sized(slope), torch.tensor(slope)
-            known = optimiser.settings() | optimiser.now(step, 1.0)
             for arrays, number in ((ours, float), (exact, Sized.of)):
-                numbers = {name: number(each) if isinstance(each, float) else each for name, each in known.items()}
-                bind(optimiser.update, optimiser, numbers | arrays)()
+                numbers = np.array([number(each) for each in optimiser.numbers(step, 1.0)], arrays["w"].dtype)
+                bind(optimiser.update, optimiser, {**optimiser.settings(), "numbers": numbers, **arrays})()
             theirs.step()
             assert_both_within_the_bound(ours["w"], parameter.detach().numpy(), exact["w"], f"step {step}")
 
