@@ -33,15 +33,15 @@ def parts(count: int, size: int) -> list[int]:
 
 
 def output_tile(count: int, length: int) -> dict[str, int]:
-    """For a nest that makes each number of `count` rows once: half of the registers hold sums.
+    """For a nest that makes each number of `count` rows once: half of 32 registers hold sums, three quarters of 16.
 
     The last run of a row, and the last block of rows, may overlap the one before.
     """
     number, size = registers()
-    run = min(1 << length.bit_length() - 1, 4 * size if number > 16 else 2 * size)
+    run = min(1 << length.bit_length() - 1, 4 * size)
     if length % run and run > 2 * size:
         run //= 2  # half as much to do twice
-    most = number * size // 2
+    most = number * size // 2 if number > 16 else number * size * 3 // 4
     if run == 8 < size and count >= 10:
         return {"block": min(count, 12), "run": run}  # LLVM takes 8 rows of 8 for single numbers, and 12 for vectors
     block = evenly(count, min(most // run, 8))  # more rows would read too many weights at once
@@ -60,7 +60,7 @@ def weights_tile(count: int, length: int, width: int) -> dict[str, int]:
 def input_tile(count: int, length: int, width: int) -> dict[str, int]:
     """For a nest that adds `width` overlapping runs to each of `count` rows: no part overlaps another."""
     number, size = registers()
-    most, best = number * size * 3 // 4, 4 * size if number > 16 else 2 * size
+    most, best = number * size * 3 // 4, 4 * size
     whole = [run for run in range(size, most // width + 1, size) if length % run == 0]  # runs of whole registers
     run = best if best in whole else max(whole, default=divisor(length, most // width))
     block = min(most // (run * width), 8 if run == size else 2)
