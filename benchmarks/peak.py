@@ -8,16 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.loops import registers
+
 SUMS = 12  # more than the additions that a core can have under way, and few enough for 16 registers
 COUNT = 10_000_000
-
-
-def numbers_in_register() -> int:
-    """How many float32 numbers a vector register holds here."""
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
 
 
 @functools.cache
@@ -28,7 +22,7 @@ def kernel() -> Callable[..., float]:
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    width, place = numbers_in_register(), ir.IntType(32)
+    width, place = registers()[1], ir.IntType(32)
     vector = ir.VectorType(ir.FloatType(), width)
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -69,5 +63,5 @@ def measure(threads: int, rounds: int = 10) -> float:
             each.start()
         for each in team:
             each.join()
-        figures.append(2 * threads * COUNT * SUMS * numbers_in_register() / (time.perf_counter() - began))
+        figures.append(2 * threads * COUNT * SUMS * registers()[1] / (time.perf_counter() - began))
     return max(figures)

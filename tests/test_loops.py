@@ -444,8 +444,10 @@ def test_code_is_compiled_where_no_process_can_help(cache, monkeypatch, trouble)
     monkeypatch.setattr(trouble, fails)
     monkeypatch.setattr("plaingrad.machine.processors", lambda: 2)
     monkeypatch.setattr("plaingrad.machine.MADE", {})
-    made = together(lambda: [scaled.bound([np.zeros(5), np.zeros(5)], factor=factor) for factor in range(50, 60)])
+    factors = range(50, 60) if trouble == "os.fork" else range(60, 70)  # what a process has bound is not made again
+    made = together(lambda: [scaled.bound([np.zeros(5), np.zeros(5)], factor=factor) for factor in factors])
     x, y = np.ones(5), np.zeros(5)
-    for factor, nest in zip(range(50, 60), made, strict=True):
+    assert len(contents(cache)) == len(factors)
+    for factor, nest in zip(factors, made, strict=True):
         nest(x, y)
         assert y.tolist() == [factor] * 5

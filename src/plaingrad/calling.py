@@ -27,10 +27,8 @@ def words(given: Sequence[Any]) -> list[int]:
     return found
 
 
-RETURNED, RAISED = (
-    np.zeros(8, np.uint64),
-    np.zeros(8, np.uint64),
-)  # where machine code may say what it returns, or raises
+# Where machine code may say what it returns, or raises, and nobody reads it.
+RETURNED, RAISED = np.zeros(8, np.uint64), np.zeros(8, np.uint64)
 
 
 def call(address: int, given: Sequence[Any]) -> int:
@@ -51,7 +49,7 @@ def pointer(builder: Any, place: Any) -> Any:
 
 
 def _invoke() -> Any:
-    from llvmlite import ir  # type: ignore[import-untyped]
+    from llvmlite import ir
     from numba import types
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -104,7 +102,7 @@ def show(place: int, value: int) -> None:
 
 
 @shared
-def perform(table, count):  # type: ignore[no-untyped-def]
+def perform(table: int, count: int) -> int:
     """Make `count` calls, a row of the table each: the number of the first that failed, or 0."""
     for number in range(count):
         if invoke(table + 8 * (WORDS + 1) * number):
@@ -112,7 +110,7 @@ def perform(table, count):  # type: ignore[no-untyped-def]
     return 0
 
 
-def serve(post, patience):  # type: ignore[no-untyped-def]
+def serve(post: int, patience: int) -> None:
     """What a thread does: perform each table that is posted, until none came for `patience` looks."""
     done, looks = seen(post + 8 * DONE), 0
     while looks < patience:
@@ -124,12 +122,12 @@ def serve(post, patience):  # type: ignore[no-untyped-def]
             done, looks = ticket, 0
 
 
-def ring(post, ticket):  # type: ignore[no-untyped-def]
+def ring(post: int, ticket: int) -> None:
     """Post the table that was written there before."""
     show(post + 8 * TICKET, ticket)
 
 
-def finished(post, ticket, patience):  # type: ignore[no-untyped-def]
+def finished(post: int, ticket: int, patience: int) -> int:
     """1 once the thread of this post is done with a ticket; 0 if it was not for so many looks."""
     for _ in range(patience):
         if seen(post + 8 * DONE) == ticket:

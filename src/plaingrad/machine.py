@@ -169,7 +169,7 @@ def processors() -> int:
 @functools.cache
 def linker() -> Any:
     """What makes object code callable in this process."""
-    from llvmlite import binding  # type: ignore[import-untyped]
+    from llvmlite import binding
 
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()

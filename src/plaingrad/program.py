@@ -17,9 +17,8 @@ from plaingrad.calling import COUNT, POST, RAISED, RESULT, RETURNED, TABLE, TICK
 from plaingrad.loops import Array, Bound, zeros
 from plaingrad.machine import processors
 
-PATIENCE = (
-    1_000_000  # looks, a quarter of a millisecond or more: a thread stays awake from one step of training to the next
-)
+# Looks, a quarter of a millisecond or more: a thread stays awake from one step of training to the next.
+PATIENCE = 1_000_000
 NAP = 5e-5  # seconds
 
 

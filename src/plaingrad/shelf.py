@@ -116,7 +116,7 @@ def versions() -> tuple[Any, ...]:
 @functools.cache
 def host() -> tuple[str, str, str]:
     """The processor: what LLVM calls its kind, its name and its features."""
-    from llvmlite import binding  # type: ignore[import-untyped]
+    from llvmlite import binding
 
     return binding.get_process_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
 
