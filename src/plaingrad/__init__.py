@@ -18,6 +18,8 @@ from plaingrad.errors import (
     ShapeError,
     StoppedError,
 )
+from plaingrad.examples import example
+from plaingrad.explaining import Explanation, explain
 from plaingrad.inference import Inference, predict
 from plaingrad.laws import check
 from plaingrad.layer import Glorot, He, Layer, Ones, Uniform, Zeros
@@ -55,6 +57,7 @@ __all__ = [
     "Dense",
     "DivergedError",
     "Event",
+    "Explanation",
     "Flatten",
     "Glorot",
     "HalfSquaredError",
@@ -89,6 +92,8 @@ __all__ = [
     "check",
     "checkpoint",
     "digits",
+    "example",
+    "explain",
     "fashion_mnist",
     "from_arrays",
     "image_folder",

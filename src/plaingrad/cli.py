@@ -28,6 +28,7 @@ def cli() -> None:
       plaingrad data get mnist               fetch MNIST once
       plaingrad train --data mnist           LeNet-5 on it
       plaingrad evaluate runs/digits-digits  accuracy, and where it goes wrong
+      plaingrad explain runs/digits-digits   every number of it, and where it comes from
       plaingrad models                       the built-in networks
     """
 
@@ -144,6 +145,40 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
     for result in results:
         others = ", ".join(f"{each['class']} {each['probability']:.4f}" for each in result["next"])
         click.echo(f"{result['image']}: {result['class']} {result['probability']:.4f} (next: {others})")
+
+
+@cli.command()
+@click.argument("words", nargs=-1, metavar="[RUN] [QUANTITY]")
+@click.option("--example", "example_name", metavar="NAME", help="One of the library's small networks instead of a RUN: first-cnn, pooling-chain, overlap, …")  # fmt: skip  # noqa: E501
+@click.option("--image", metavar="N|FILE", help="Which test image, or an image file.  [0]")
+@click.option(
+    "--label", metavar="CLASS", help="What the image should be named.  [its label; of a file what is seen in it]"
+)
+@click.option("--html", "page", metavar="FILE", help="Write the page to click through; it opens with QUANTITY.")
+@click.option("--symbols", is_flag=True, help="The number as an expression in the inputs and weights.")
+@click.option("--optimiser", metavar="NAME", help="For w_after: sgd, nesterov, adam or adamw, at its first step.  [the run's own]")  # fmt: skip  # noqa: E501
+@click.option("--rate", type=float, metavar="R", help="The rate of that optimiser.  [its default]")
+@click.option("--all", "all_terms", is_flag=True, help="All terms of a long sum, in order.")
+@DATA_DIR
+@JSON
+def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **options: Any) -> None:
+    """Where a number comes from: its terms, its formula, the reason for each branch, and where to go next.
+
+    \b
+    Examples:
+      plaingrad explain runs/lenet5-mnist "conv1.dw[0,0,1,2]"
+      plaingrad explain runs/lenet5-mnist "maxpool1.dx[0,3,4]" --image 5
+      plaingrad explain runs/lenet5-mnist --html page.html
+      plaingrad explain --example first-cnn "conv1.dw[0,0,0,0]" --symbols
+      plaingrad explain --example first-cnn           what there is to ask about
+
+    RUN is a run folder or a checkpoint file. QUANTITY is LAYER.NAME[…]: x y w b, d + name for a gradient; w_after is
+    the weight after the next step of the optimiser.
+    """
+    from plaingrad.explain_run import answer
+
+    told = answer(words, example_name, as_json=as_json, **options)
+    click.echo(json_text(told) if as_json else told)
 
 
 @cli.command()

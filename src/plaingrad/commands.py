@@ -20,7 +20,7 @@ from plaingrad.models import Model, Recipe, model
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
 from plaingrad.report import wilson, write_report
-from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, find
+from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES, find, keep_images
 from plaingrad.shards import Shards
 from plaingrad.trainer import EVALUATED_AT_ONCE, Trainer, check_fit
 
@@ -133,6 +133,7 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
         loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
     history = trainer.position.history
     seconds = sum(entry["seconds"] for entry in history)
+    keep_images(trainer.out, test)
     result = {
         "model": training.about["model"],
         "data": training.about["data"],
@@ -150,7 +151,7 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
     }
     if trainer.validation is not None:
         result |= {"best_epoch": trainer.position.best_epoch, "validation_images": len(trainer.validation)}
-    notes, files = [], [CHECKPOINT, HISTORY, *([BEST] if (trainer.out / BEST).exists() else [])]
+    notes, files = [], [CHECKPOINT, HISTORY, IMAGES, *([BEST] if (trainer.out / BEST).exists() else [])]
     guessed = np.bincount(test.labels).max() / len(test)
     if accuracy <= guessed:
         notes.append(
@@ -264,8 +265,13 @@ def network_from_file(path: str, seed: int = 0, dtype: str = "float32") -> Netwo
 
 
 def _optimiser(told: dict[str, Any], recipe: Recipe) -> Optimiser:
-    chosen = _choose("optimiser", told["optimiser"], OPTIMISERS) if "optimiser" in told else recipe.optimiser
-    return chosen.replace(rate=told["rate"]) if "rate" in told else chosen
+    return chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate"))
+
+
+def chosen_optimiser(name: str | Optimiser, rate: float | None = None) -> Optimiser:
+    """An optimiser by name, at another rate where one is told."""
+    chosen: Optimiser = _choose("optimiser", name, OPTIMISERS) if isinstance(name, str) else name
+    return chosen if rate is None else chosen.replace(rate=rate)
 
 
 def _choose(what: str, name: str, known: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from plaingrad.loops import Array, Loops
+from plaingrad.loops import Array, Bound, Loops
 from plaingrad.program import Call
 from plaingrad.record import Record
 
@@ -74,12 +74,14 @@ class Kept:
     """An array that a layer's nests leave for each other: its shape for one image, and where the lanes join it.
 
     `scratch` is room for a nest's own sums: it means nothing once the nest is done, and every layer takes the same.
+    `inner` is a copy on its way from one nest to the next: an explanation looks through it.
     """
 
     shape: Shape
     dtype: Any = None
     lanes: Literal["last", "first", "none"] = "last"
     scratch: bool = False
+    inner: bool = False
 
 
 class Layer(Record, abstract=True):
@@ -146,10 +148,10 @@ def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
-def bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Call:
+def bind(nest: Loops, owner: Any, known: dict[str, Any], plain: bool = False) -> Call:
     """A call of `nest` ready to repeat: arrays and settings found by name, constants made part of the code.
 
-    What `known` holds under the nest's own name is for it alone.
+    What `known` holds under the nest's own name is for it alone. A `plain` one is never compiled.
     """
     known = known | known.get(nest.__name__, {})
     for name in (*nest.arguments, *nest.constants):
@@ -164,4 +166,5 @@ def bind(nest: Loops, owner: Any, known: dict[str, Any]) -> Call:
                 f"{owner}: {nest.__name__} takes {one!r} and {two!r}, which share memory; loops need them apart"
             )
     given, constants = ({name: known[name] for name in names} for names in (nest.arguments, nest.constants))
-    return Call(nest.__name__, nest.bound(list(given.values()), **constants), tuple(given.values()))
+    bound = Bound(nest.plain, constants) if plain else nest.bound(list(given.values()), **constants)
+    return Call(nest.__name__, bound, tuple(given.values()))

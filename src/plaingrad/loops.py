@@ -3,9 +3,11 @@
 Without Numba every nest runs plain.
 """
 
+import ast
 import functools
 import inspect
 import math
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
@@ -15,12 +17,13 @@ import numpy as np
 
 from plaingrad.calling import call
 from plaingrad.machine import Array, compiled_as, has_numba, machine_code, registers, shared, written_as
-from plaingrad.shelf import kind
+from plaingrad.shelf import AS_WRITTEN, as_written, kind
 
 __all__ = [
     "Array",
     "Bound",
     "Loops",
+    "as_written",
     "at",
     "exp",
     "has_numba",
@@ -30,6 +33,7 @@ __all__ = [
     "shared",
     "sqrt",
     "tanh",
+    "written",
     "zeros",
 ]
 
@@ -81,7 +85,7 @@ class Loops:
             return Bound(self.plain, constants)
         values = tuple(constants[name] for name in self.constants)
         kinds = tuple(map(kind, given))
-        key = (*kinds, *((type(value), value) for value in values))
+        key = (AS_WRITTEN.get(), *kinds, *((type(value), value) for value in values))
         address = self.known.get(key) or machine_code(self._with(values), given, values)
         if address:
             self.known[key] = address
@@ -98,6 +102,14 @@ class Loops:
 
 
 loops = Loops
+
+
+@functools.cache
+def written(plain: Callable[..., None]) -> frozenset[str]:
+    """The arrays a nest fills: those of its arguments that stand, with a place, on the left of an assignment."""
+    nodes = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(plain))))
+    stores = (each.value for each in nodes if isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store))
+    return frozenset(each.id for each in stores if isinstance(each, ast.Name)) & {*inspect.signature(plain).parameters}
 
 
 def elementary(number: Callable[[float], float]) -> Callable[[Any], Any]:

@@ -33,7 +33,7 @@ def softmax_crossentropy_forward(x, target, y, probability):
 def softmax_crossentropy_backward(probability, target, weight, dx):
     for n in range(dx.shape[1]):
         mass = target[0, n]
-        for k in range(1, dx.shape[0]):
+        for k in range(1, target.shape[0]):
             mass += target[k, n]
         for k in range(dx.shape[0]):
             dx[k, n] = (probability[k, n] * mass - target[k, n]) * weight[n]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.shelf import FREEDOMS, Code, host, is_fraction, place, read, write
+from plaingrad.shelf import Code, freedoms, host, is_fraction, place, read, write
 
 Array = np.ndarray[Any, Any]
 SHARED_SINCE: list[Callable[..., Any]] = []
@@ -204,7 +204,7 @@ def linked(name: str, code: Code) -> tuple[Any, int]:
 
 
 @functools.cache
-def compiler() -> Callable[[Callable[..., Any]], Any]:
+def compiler(freedoms: frozenset[str]) -> Callable[[Callable[..., Any]], Any]:
     """Numba, set up for nests: what may be assumed of them, and what they do without."""
     import numba
     from numba.core.compiler import Compiler
@@ -222,7 +222,7 @@ def compiler() -> Callable[[Callable[..., Any]], Any]:
     # A nest makes no arrays, so nothing is counted (nrt), and it is not called as a Python function (wrapper).
     without = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     made: Callable[[Callable[..., Any]], Any] = numba.njit(
-        error_model="numpy", fastmath=FREEDOMS, pipeline_class=Apart, **without
+        error_model="numpy", fastmath=set(freedoms), pipeline_class=Apart, **without
     )
     return made
 
@@ -240,7 +240,7 @@ def compiled(function: Callable[..., Any], given: list[Any], constants: tuple[An
         return omitted(value) if is_fraction(value) else types.int64
 
     kinds = (*map(known, given), *map(omitted, constants))
-    dispatcher = compiler()(function)
+    dispatcher = compiler(freedoms())(function)
     dispatcher.compile(kinds)
     made = dispatcher.overloads[kinds]
     if made.signature.return_type not in (types.none, types.int64):  # there is room for a word

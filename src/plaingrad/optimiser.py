@@ -100,6 +100,7 @@ class Optimiser(Record, abstract=True):
     rate: float
     update: ClassVar[Loops]
     slots: ClassVar[tuple[str, ...]]
+    named: ClassVar[tuple[str, ...]]  # what `numbers` are called
 
     def numbers(self, step: int, factor: float) -> list[float]:
         """The `numbers` of `update` at this step, counted from 0, with the schedule's factor on the rate."""
@@ -120,6 +121,7 @@ class SGD(Optimiser):
     decay: float = 0.0
     update: ClassVar[Loops] = sgd_update
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
+    named: ClassVar[tuple[str, ...]] = ("rate", "momentum", "decay")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -142,6 +144,10 @@ class Adam(Optimiser):
     decay: float = 0.0
     update: ClassVar[Loops] = adam_update
     slots: ClassVar[tuple[str, ...]] = ("mean", "square")
+    named: ClassVar[tuple[str, ...]] = (
+        *("rate", "shrink", "decay", "epsilon"),
+        *("fresh", "fresh_square", "grown", "grown_square"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ from plaingrad.layer import Kept, bind
 from plaingrad.loops import Array, Loops, zeros
 from plaingrad.loss import Loss
 from plaingrad.program import Call, Program
-from plaingrad.step import Layered, makes_only_dx
+from plaingrad.step import Layered, makes_only_dx, makes_only_slopes
 
 
 class Run:
@@ -21,6 +21,7 @@ class Run:
 
     `run["conv1"].dw` or `run["conv1.dw"]` reads one. Activations are shown as (image, channel, row, column), the lanes
     without an image left out; inside they are (channel, row, column × lane). The last entry is `run["loss"]`.
+    With `errors_only` the errors go back, and the calls that make the weights' gradients are `left_out`.
     """
 
     def __init__(
@@ -30,12 +31,15 @@ class Run:
         loss: Loss | None = None,
         input_gradient: bool = False,
         backward: bool = True,
+        errors_only: bool = False,
     ) -> None:
         self.net, self.lanes, self.loss = net, lanes, loss
+        self.explained: Any = None  # kept by whoever explains it
         self.records: dict[str, dict[str, Array]] = {}
         self.kinds: dict[str, dict[str, Kept]] = {}
         self.scratch: dict[tuple[str, Kept], Array] = {}
         self.forward_calls: list[Call] = []
+        self.left_out: list[Call] = []
         self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
         self.index, self.share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
         way_back: list[list[Call]] = []
@@ -54,7 +58,9 @@ class Run:
                     record["dx"] = dy if dy is not None else self._array(kinds["dx"])
                 nests = [nest for nest in step.layer.backward if wants_dx or not makes_only_dx(nest.arguments, step)]
             record |= {"d" + name: array for name, array in slopes.items()}
-            asked = {name for nest in (*step.layer.forward, *nests) for name in nest.arguments}
+            left_out = [nest for nest in nests if errors_only and makes_only_slopes(nest, step)]
+            nests = [nest for nest in nests if nest not in left_out]
+            asked = {name for nest in (*step.layer.forward, *nests, *left_out) for name in nest.arguments}
             scratch: dict[str, Array] = {}
             for name, kept in step.layer.kept(step.x).items():
                 if name not in asked:
@@ -68,6 +74,7 @@ class Run:
             settings = {**step.layer.settings(), **step.layer.constants(step.x, lanes)}
             known = {**self._settings(settings), **record, **scratch}
             way_back.append([bind(nest, step.layer, known) for nest in nests])
+            self.left_out += [bind(nest, step.layer, known, plain=True) for nest in left_out]
             self.forward_calls += [bind(nest, step.layer, known) for nest in step.layer.forward]
             self.records[step.name], self.kinds[step.name] = record, kinds
             y, dy = record["y"], record.get("dy")
@@ -205,6 +212,12 @@ class Run:
 
     def _is_made(self, name: str) -> bool:
         return self.has_gradients or not name.startswith("d")
+
+    def explain(self, quantity: str, optimiser: Any = None) -> Any:
+        """Where a number comes from: `run.explain("conv1.dw[0,0,1,2]")`. See `plaingrad.explain`."""
+        from plaingrad.explaining import explain  # upwards, for whoever asks
+
+        return explain(self, quantity, optimiser)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.records)

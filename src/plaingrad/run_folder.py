@@ -6,11 +6,16 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from plaingrad.checkpoint import umask, write_safely
+from plaingrad.data.dataset import Dataset
 from plaingrad.errors import CheckpointError, SettingError
+from plaingrad.loops import Array
 from plaingrad.record import json_text
 
 CHECKPOINT, BEST, HISTORY = "checkpoint.safetensors", "best.safetensors", "history.jsonl"
+IMAGES, MOST_KEPT = "images.safetensors", 8  # a few test images, so that the run can be explained without its data
 
 
 def find(folder: pathlib.Path, name: str) -> pathlib.Path:
@@ -51,9 +56,37 @@ def make(place: pathlib.Path, fill: Callable[[pathlib.Path], None]) -> None:
 
 def sweep(folder: pathlib.Path) -> None:
     """Remove the unfinished files that a kill in the middle of a save left behind."""
-    for name in (CHECKPOINT, BEST, HISTORY):
+    for name in (CHECKPOINT, BEST, HISTORY, IMAGES):
         for unfinished in folder.glob(f".{name}.*"):
             unfinished.unlink(missing_ok=True)
+
+
+def keep_images(folder: pathlib.Path, test: Dataset) -> None:
+    """Keep the first few test images beside the network, with their labels."""
+    import safetensors.numpy
+
+    arrays = {"images": np.ascontiguousarray(test.images[:MOST_KEPT]), "labels": np.asarray(test.labels[:MOST_KEPT])}
+    write_safely(folder / IMAGES, safetensors.numpy.save(arrays))
+
+
+def kept_images(folder: pathlib.Path) -> tuple[Array, Array] | None:
+    """The images that were kept beside a network and their labels; None where there are none."""
+    import safetensors
+    import safetensors.numpy
+
+    path = folder / IMAGES
+    if not path.is_file():
+        return None
+    try:
+        arrays = safetensors.numpy.load(path.read_bytes())
+        images, labels = arrays["images"], arrays["labels"]
+        if images.ndim != 4 or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+            raise ValueError(f"shapes {images.shape} and {labels.shape}")
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error}); remove it, and the images are read from the data"
+        ) from None
+    return images, labels
 
 
 def write_history(folder: pathlib.Path, history: list[dict[str, Any]]) -> None:

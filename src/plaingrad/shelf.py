@@ -4,6 +4,7 @@ A file holds the object code of one function for one set of types and constants,
 is named by all that the code depends on, and checked by its hash before it is loaded.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -13,6 +14,7 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -21,7 +23,26 @@ import numpy as np
 
 # A sum is added up in the order written: no "reassoc", so an image's bits do not depend on its place in a vector.
 # No "nnan" and "ninf" either: a diverged run must still be seen to diverge.
-FREEDOMS = {"contract", "nsz", "arcp"}
+FREEDOMS = frozenset({"contract", "nsz", "arcp"})
+AS_WRITTEN = ContextVar("as_written", default=False)
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Within it nests are compiled to do what is written and nothing else: the bits of the same loops run as Python.
+
+    No product is fused into a sum, and a sum is one sum: `layers/tile.py` asks too.
+    """
+    token = AS_WRITTEN.set(True)
+    try:
+        yield
+    finally:
+        AS_WRITTEN.reset(token)
+
+
+def freedoms() -> frozenset[str]:
+    """What the compiler may do with what is written, here and now."""
+    return frozenset() if AS_WRITTEN.get() else FREEDOMS
 
 
 @dataclass(frozen=True)
@@ -35,7 +56,8 @@ class Code:
 
 def place(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> pathlib.Path:
     """The file of a function's code for arguments of the types of `given`, then `constants`."""
-    said = identity(function), tuple(map(kind, given)), tuple((type(each).__name__, each) for each in constants)
+    known = tuple((type(each).__name__, each) for each in constants)
+    said = identity(function), tuple(map(kind, given)), known, sorted(freedoms())
     name = f"{function.__name__}-{hashlib.sha256(repr((said, versions())).encode()).hexdigest()[:32]}"
     return cache_folder() / f"{name}.code"
 
@@ -110,7 +132,7 @@ def versions() -> tuple[Any, ...]:
     """What compiles, for which processor, told what, and with which freedoms."""
     packages = [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
     told = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
-    return (*packages, sys.version_info[:2], *host(), *told, sorted(FREEDOMS))
+    return (*packages, sys.version_info[:2], *host(), *told)
 
 
 @functools.cache

@@ -9,7 +9,9 @@ from plaingrad.loops import exp, flat, loops, shared, tanh
 
 @shared
 def rectified(x, leak):
-    """x above zero; below it `leak` times x. A NaN passes, so that a diverged run is seen."""
+    """x above zero; below it `leak` times x, or x where that is 1. A NaN passes, so that a diverged run is seen."""
+    if leak == 1:
+        return x
     return (leak * x if leak != 0 else 0) if x <= 0 else x
 
 

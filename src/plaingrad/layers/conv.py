@@ -17,9 +17,9 @@ import numpy as np
 from plaingrad.errors import ShapeError
 from plaingrad.layer import Kept, Layer, Shape, Start, Weights, pair
 from plaingrad.layers.activation import LeakyReLU, ReLU, check_fused, rectified, rectified_slope
-from plaingrad.layers.tile import input_tile, output_tile, parts, room_for_sums, weights_tile
+from plaingrad.layers.tile import input_tile, output_tile, parts, room_for_sums, sum_tile, weights_tile
 from plaingrad.layers.window import Window
-from plaingrad.loops import Loops, at, flat, loops, shared
+from plaingrad.loops import Loops, at, loops, shared
 
 
 @shared
@@ -84,28 +84,28 @@ def conv_forward(px, w, b, y, sums, firsts, starts, places, groups, down, apart,
 
 
 @loops
-def conv_rectify(dy, y, dz, db, row, *, leak):
-    row = flat(row)
+def conv_rectify(dy, y, dz, db, sums, *, leak, run):
     for k in range(dz.shape[0]):
-        for n in range(row.size):
-            row[n] = 0
+        for n in range(run):
+            sums[n] = 0
         for i in range(dz.shape[1]):
-            for n in range(row.size):
-                dz[k, i, n] = rectified_slope(dy[k, i, n], y[k, i, n], leak)
-                row[n] += dz[k, i, n]
-        db[k] = total(row)
+            for j in range(0, dz.shape[2], run):
+                for n in range(run):
+                    dz[k, i, at(j + n)] = rectified_slope(dy[k, i, at(j + n)], y[k, i, at(j + n)], leak)
+                    sums[n] += dz[k, i, at(j + n)]
+        db[k] = total(sums[:run])
 
 
 @loops
-def conv_bias(dz, db, row):
-    row = flat(row)
-    for k in range(dz.shape[0]):
-        for n in range(row.size):
-            row[n] = 0
+def conv_bias(dz, db, sums, *, run):
+    for k in range(db.shape[0]):
+        for n in range(run):
+            sums[n] = 0
         for i in range(dz.shape[1]):
-            for n in range(row.size):
-                row[n] += dz[k, i, n]
-        db[k] = total(row)
+            for j in range(0, dz.shape[2], run):
+                for n in range(run):
+                    sums[n] += dz[k, i, at(j + n)]
+        db[k] = total(sums[:run])
 
 
 @loops
@@ -134,7 +134,9 @@ def conv_weights(dz, px, dw, sums, firsts, starts, places, groups, down, apart, 
 
 
 @loops
-def conv_input(dz, w, dpx, sums, starts, places, groups, down, apart, hop, top, gap, lanes, *, block, width, run):
+def conv_input(
+    dz, w, dpx, sums, starts, places, groups, down, apart, hop, top, gap, lanes, *, block, width, run, alone
+):
     filters, channels = w.shape[0] // groups, w.shape[1]
     for c in range(0, dpx.shape[0], block):
         group, own = c // channels, c % channels
@@ -146,7 +148,8 @@ def conv_input(dz, w, dpx, sums, starts, places, groups, down, apart, hop, top, 
             for j in range(starts.size):
                 for n in range(run):
                     for t in range(block * width):
-                        sums[t * run + n] = 0
+                        before = dpx[c + t // width, row, at(places[j] + t % width * gap * lanes + n)]
+                        sums[t * run + n] = before if alone else 0
                 for u in range(first, last, hop):
                     i = (row + top - u * apart) // down
                     for k in range(group * filters, group * filters + filters):
@@ -158,8 +161,8 @@ def conv_input(dz, w, dpx, sums, starts, places, groups, down, apart, hop, top, 
                 for q in range(block):
                     for v in range(width - 1, -1, -1):  # columns in their order, whatever a run is
                         for n in range(run):
-                            place = places[j] + v * gap * lanes
-                            dpx[c + q, row, at(place + n)] += sums[(q * width + v) * run + n]
+                            place, made = places[j] + v * gap * lanes + n, sums[(q * width + v) * run + n]
+                            dpx[c + q, row, at(place)] = made if alone else dpx[c + q, row, at(place)] + made
 
 
 @loops
@@ -245,13 +248,14 @@ class Conv(Layer):
 
     def kept(self, x: Shape) -> dict[str, Kept | str]:
         kept: dict[str, Kept | str] = {"px": "x", "dpx": "dx", "dz": "dy", "sums": room_for_sums(self.window.size[1])}
-        kept |= {"row": Kept(self.output(x)[2:], scratch=True)}
         if self.is_padded:
-            kept |= {"px": Kept(self.padded(x)), "dpx": Kept(self.padded(x))}
+            kept |= {name: Kept(self.padded(x), inner=True) for name in ("px", "dpx")}
         if self.activation:
             kept |= {"dz": Kept(self.output(x))}
         if not self.bias:
-            kept |= {name: Kept((self.filters,), lanes="none") for name in ("b", "db")}  # zeros that nothing trains
+            kept |= {
+                name: Kept((self.filters,), lanes="none", inner=True) for name in ("b", "db")
+            }  # zeros that nothing trains
         return kept
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
@@ -272,6 +276,8 @@ class Conv(Layer):
             "leak": 1 if self.activation is None else self.activation.leak,
             "hop": step[0] // gcd(step[0], self.window.dilation[0]),
             "conv_forward": placed(output_tile(filters, length)),
+            "conv_rectify": sum_tile(columns * lanes),
+            "conv_bias": sum_tile(columns * lanes),
             "conv_weights": placed(weights_tile(filters, length, width)),
             "conv_input": placed(input_tile(channels, length, width)),
         }

@@ -130,8 +130,8 @@ class Dense(Layer):
         kept: dict[str, Kept | str] = {"dz": Kept((self.units,)) if self.activation else "dy"}
         kept |= {"sums": room_for_sums(1)}
         if not self.bias:
-            kept |= {"b": Kept((self.units,), lanes="none")}  # zeros that nothing trains
-        return kept | {"turned": Kept(x, lanes="first")}
+            kept |= {"b": Kept((self.units,), lanes="none", inner=True)}  # zeros that nothing trains
+        return kept | {"turned": Kept(x, lanes="first", inner=True)}
 
     def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
         leak = 1 if self.activation is None else self.activation.leak

@@ -68,15 +68,13 @@ def meanpool_forward(x, y, whole, lanes, *, height, width, down, step, top, left
             first, last = reach(i, down, top, height, x.shape[1])
             for j in range(y.shape[2] // lanes):
                 start, end = reach(j, step, left, width, x.shape[2] // lanes)
+                pixels = whole if whole else (last - first) * (end - start)
                 for n in range(lanes):
                     y[c, i, at(j * lanes + n)] = 0
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)]
-                pixels = whole if whole else (last - first) * (end - start)
-                for n in range(lanes):
-                    y[c, i, at(j * lanes + n)] /= pixels
+                            y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] / pixels
 
 
 @loops
@@ -110,8 +108,8 @@ def l2pool_forward(x, y, lanes, *, height, width, down, step, top, left):
                         for n in range(lanes):
                             y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] * x[c, u, at(v * lanes + n)]
                 for n in range(lanes):
-                    if y[c, i, at(j * lanes + n)] > 0:
-                        y[c, i, at(j * lanes + n)] = sqrt(y[c, i, at(j * lanes + n)])
+                    squares = y[c, i, at(j * lanes + n)]
+                    y[c, i, at(j * lanes + n)] = sqrt(squares) if squares > 0 else squares
 
 
 @loops

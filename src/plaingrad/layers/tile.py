@@ -8,8 +8,10 @@ from math import gcd
 
 from plaingrad.layer import Kept
 from plaingrad.loops import registers
+from plaingrad.shelf import AS_WRITTEN
 
 LEAST_ROOM = 512  # numbers: as many as the registers of any processor hold
+SINGLE = {"block": 1, "run": 1}  # where a sum is to be added up in the order written, one at a time
 
 
 def room_for_sums(width: int) -> Kept:
@@ -37,6 +39,8 @@ def output_tile(count: int, length: int) -> dict[str, int]:
 
     The last run of a row, and the last block of rows, may overlap the one before.
     """
+    if AS_WRITTEN.get():
+        return SINGLE
     number, size = registers()
     run = min(1 << length.bit_length() - 1, 4 * size)
     if length % run and run > 2 * size:
@@ -52,6 +56,8 @@ def output_tile(count: int, length: int) -> dict[str, int]:
 
 def weights_tile(count: int, length: int, width: int) -> dict[str, int]:
     """For a nest that gathers `width` sums for each of `count` filters along a row: one register for each sum."""
+    if AS_WRITTEN.get():
+        return SINGLE
     number, size = registers()
     run = gcd(length, min(size, 1 << (LEAST_ROOM // width).bit_length() - 1 if width <= LEAST_ROOM else 1))
     return {"block": evenly(count, min(number * 3 // 4 // width, 6)), "run": run}
@@ -59,9 +65,16 @@ def weights_tile(count: int, length: int, width: int) -> dict[str, int]:
 
 def input_tile(count: int, length: int, width: int) -> dict[str, int]:
     """For a nest that adds `width` overlapping runs to each of `count` rows: no part overlaps another."""
+    if AS_WRITTEN.get():
+        return SINGLE | {"alone": True}
     number, size = registers()
     most, best = number * size * 3 // 4, 4 * size
     whole = [run for run in range(size, most // width + 1, size) if length % run == 0]  # runs of whole registers
     run = best if best in whole else max(whole, default=divisor(length, most // width))
     block = min(most // (run * width), 8 if run == size else 2)
-    return {"block": divisor(count, block), "run": run}
+    return {"block": divisor(count, block), "run": run, "alone": False}
+
+
+def sum_tile(length: int) -> dict[str, int]:
+    """For a nest that adds up a row: four registers of sums, so that none waits for the one before."""
+    return {"run": 1 if AS_WRITTEN.get() else gcd(length, 4 * registers()[1])}

@@ -1,0 +1,204 @@
+"""What `plaingrad explain` does: the run of a trained network on one of its images, ready to be asked."""
+
+import pathlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from plaingrad import checkpoint
+from plaingrad.commands import chosen_optimiser, opened, output_names
+from plaingrad.data import load, read_image
+from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest
+from plaingrad.examples import EXAMPLES
+from plaingrad.explaining import State, tracer_of
+from plaingrad.explaining.explanation import Explanation, explain_cell
+from plaingrad.explaining.facts import first_gradient
+from plaingrad.explaining.page import Page
+from plaingrad.explaining.symbols import Symbols, symbols
+from plaingrad.loops import Array
+from plaingrad.network import Network
+from plaingrad.optimiser import Optimiser
+from plaingrad.run import Run
+from plaingrad.run_folder import BEST, CHECKPOINT, kept_images
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A run to be explained, the optimiser's state, and what the page is to say of it."""
+
+    run: Run
+    state: State | None
+    title: str
+    classes: tuple[str, ...]
+    first: str = ""
+
+    @property
+    def opens(self) -> str:
+        """A number to begin with."""
+        return self.first or first_gradient(tracer_of(self.run, self.state))
+
+    def explanation(self, quantity: str) -> Explanation:
+        """Where one number comes from."""
+        tracer = tracer_of(self.run, self.state)
+        return explain_cell(tracer, tracer.twin.cell(quantity))
+
+    def symbols(self, quantity: str) -> Symbols:
+        """One number as an expression."""
+        tracer = tracer_of(self.run, self.state)
+        return symbols(tracer, tracer.twin.cell(quantity))
+
+    def page(self, opens: str | None) -> Page:
+        """The page of all numbers."""
+        return Page(self.run, self.state, opens=opens or self.first or None, title=self.title, classes=self.classes)
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Every array that can be asked about: its name, shape, and what it is."""
+        from plaingrad.explaining.words import about
+
+        twin = tracer_of(self.run, self.state).twin
+        return [
+            {"name": sheet.name, "shape": list(sheet.shape), "about": about(twin, sheet)} for sheet in twin.in_order
+        ]
+
+
+def answer(
+    words: tuple[str, ...],
+    example_name: str | None,
+    *,
+    image: str | None,
+    label: str | None,
+    data_dir: str | None,
+    optimiser: str | None,
+    rate: float | None,
+    page: str | None,
+    symbols: bool,
+    all_terms: bool,
+    as_json: bool,
+) -> Any:
+    """What `plaingrad explain` prints: a text, or with `as_json` what becomes one object."""
+    if len(words) > (1 if example_name else 2):
+        raise SettingError(
+            f"explain takes {'a QUANTITY' if example_name else 'a RUN and a QUANTITY'}, got {' '.join(words)}"
+        )
+    if not words and not example_name:
+        raise SettingError("explain needs a RUN, the folder that `plaingrad train` left, or --example NAME")
+    if example_name and (image or label or data_dir):
+        raise SettingError("an example has its own image: leave out --image, --label and --data-dir")
+    quantity = (words[0] if words else None) if example_name else (words[1] if len(words) > 1 else None)
+    explained = example(example_name) if example_name else trained(words[0], image or "0", label, data_dir)
+    if optimiser or rate is not None:
+        chosen = chosen_optimiser(optimiser or "sgd", rate)
+        explained = replace(explained, state=State(chosen))
+    if page:
+        made = explained.page(quantity)
+        made.save(page)
+        size = pathlib.Path(page).stat().st_size
+        told = {"page": page, "title": made.title, "bytes": size}
+        return told if as_json else f"{page}: {made.title}, {size / 1e6:.1f} MB; open it in a browser"
+    if quantity is None:
+        arrays = explained.overview()
+        wide = max(len(each["name"]) for each in arrays)
+        lines = (f"  {each['name']:<{wide}} {shape_text(each['shape']):>13}  {each['about']}" for each in arrays)
+        hint = "name one number of one of these, such as " + explained.opens
+        return (
+            {"title": explained.title, "quantities": arrays} if as_json else "\n".join([explained.title, *lines, hint])
+        )
+    if symbols:
+        found = explained.symbols(quantity)
+        if as_json:
+            return {"quantity": found.quantity, "symbols": found.to_json()}
+        return f"{found.quantity} = {found.text}\n\nLaTeX:\n{found.latex}\n\nMathML:\n{found.mathml}"
+    explanation = explained.explanation(quantity)
+    return explanation.to_json() if as_json else explanation.text(all_terms)
+
+
+def shape_text(shape: list[int]) -> str:
+    """A shape as one reads it."""
+    return "×".join(map(str, shape)) if shape else "one number"
+
+
+def example(name: str) -> Explained:
+    """One of the library's examples: a small network with its numbers."""
+    if name not in EXAMPLES:
+        raise SettingError(f"there is no example {name!r}; {nearest(name, EXAMPLES)}")
+    made = EXAMPLES[name]
+    return Explained(made.run(), None, f"{name}: {made.about}", (), made.opens)
+
+
+def trained(run: str, image: str, label: str | None = None, data_dir: str | None = None) -> Explained:
+    """A trained network on one of its test images (a number), or on an image file."""
+    net, about, loss = opened(run)
+    pixels, known, told = _image(run, net, about, image, data_dir)
+    names = output_names(tuple(about.get("classes", ())), net)
+    target = known if label is None else _class(label, names)
+    if target is None:
+        target = int(net.run(pixels).output[0].argmax())
+        told += f", taken for {names[target]}"
+    if not 0 <= target < net.output[0]:
+        raise DataError(f"{run}: the image has the label {target}, and the network {net.output[0]} outputs")
+    made = net.run(pixels, np.array([target]), loss)
+    return Explained(made, _state(run, net), f"{net.name} on {told}", names)
+
+
+def _image(
+    run: str, net: Network, about: dict[str, Any], image: str, data_dir: str | None
+) -> tuple[Array, int | None, str]:
+    """The pixels of one image, its label where it has one, and what it is called."""
+    if not image.isdigit():
+        if len(net.input) != 3:
+            raise SettingError(f"{net.name} takes {net.input[0]} features, not an image file")
+        channels, rows, columns = net.input
+        return read_image(image, (channels, rows, columns))[None], None, pathlib.Path(image).name
+    number, folder = int(image), pathlib.Path(run)
+    kept = kept_images(folder) if folder.is_dir() else None
+    data = about.get("data")
+    if kept is not None and number < len(kept[0]):
+        images, labels = kept
+        name = f"test image {number}" + (f" of {pathlib.Path(data).name}" if data else "")
+        return images[number : number + 1], int(labels[number]), name
+    if data is None:
+        held = (
+            f"holds {len(kept[0])} images, counted from 0"
+            if kept
+            else "holds no images and does not say where its data are"
+        )
+        raise CheckpointError(f"{run} {held}; explain it on an image file with --image FILE")
+    try:
+        test = load(data, data_dir or about.get("data_dir")).test
+    except PlaingradError as error:
+        held = f"holds {len(kept[0])} images, counted from 0" if kept else "holds no images"
+        raise CheckpointError(f"{run} {held}, and its data cannot be read for others: {error}") from None
+    if number >= len(test):
+        raise DataError(f"--image {number}: {data} has {len(test):,} test images, counted from 0")
+    return (
+        test.images[number : number + 1],
+        int(test.labels[number]),
+        f"test image {number} of {pathlib.Path(data).name}",
+    )
+
+
+def _class(label: str, names: tuple[str, ...]) -> int:
+    if label in names:
+        return names.index(label)
+    raise SettingError(f"--label {label!r} is not a class of this network; {nearest(label, names)}")
+
+
+def _state(run: str, net: Network) -> State | None:
+    """What the optimiser carried when the run was saved."""
+    path = pathlib.Path(run)
+    if path.is_dir():
+        path = path / (BEST if (path / BEST).is_file() else CHECKPOINT)
+    _, arrays, facts = checkpoint.load(path)
+    if "training" not in facts:
+        return None
+    optimiser = Optimiser.from_json(facts["training"]["optimiser"])
+    slots = {}
+    for slot in optimiser.slots:
+        flat = np.zeros(net.parameters.shape, net.dtype)
+        for layer, views in zip(net.steps, net.views(flat), strict=True):
+            for name, view in views.items():
+                saved = arrays.get(f"optimiser.{slot}.{layer}.{name}")
+                view[...] = 0 if saved is None else saved
+        slots[slot] = flat
+    return State(optimiser, slots, int(facts.get("position", {}).get("step", 0)))

@@ -1,0 +1,94 @@
+"""A convolution or a mean pool as the matrix of a fully connected layer: made of recorded terms, and checked."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from plaingrad.errors import SettingError
+from plaingrad.explaining.terms import product, summands
+from plaingrad.explaining.tracing import Tracer
+from plaingrad.explaining.twin import Sheet
+from plaingrad.loops import Array
+from plaingrad.trace import CELL, NUMBER, Traced
+
+MOST_ENTRIES = 10_000_000
+
+
+@dataclass(frozen=True)
+class AsDense:
+    """`matrix @ input + bias` is what the layer's loops give, before an activation.
+
+    `cells`: for each entry the weight used there, counted as in `conv1.w.reshape(-1)`; -1 where there is none.
+    """
+
+    matrix: Array
+    bias: Array
+    cells: Array
+    difference: float
+
+    @property
+    def zeros(self) -> int:
+        """Entries that no weight stands in: connections that a fully connected layer would have besides."""
+        return int((self.cells == -1).sum())
+
+    @property
+    def distinct(self) -> int:
+        """How many different weights fill the others."""
+        return len(np.unique(self.cells[self.cells != -1]))
+
+    @property
+    def check(self) -> str:
+        """What multiplying the matrix out again found."""
+        rows, columns = self.matrix.shape
+        return (
+            f"{rows:,} × {columns:,} entries: {self.zeros:,} are empty, and {self.distinct:,} different numbers fill "
+            f"the other {self.matrix.size - self.zeros:,}. Matrix times input, plus bias, gives the layer's own sums: "
+            f"the largest difference is {self.difference:.1g}"
+        )
+
+
+def before_activation(node: Traced) -> Traced:
+    """The sum that an activation fused into the layer was asked about; where there is none, the number itself."""
+    compared = [each.left for each in node.reasons if each.right.op is NUMBER]
+    return compared[0] if len(compared) == 1 else node
+
+
+def as_dense(tracer: Tracer, layer: str, made: Array | None = None) -> AsDense:
+    """A layer whose outputs are sums of inputs, each times a number, as a matrix. `made`: its traced outputs."""
+    twin = tracer.twin
+    x, y = (twin.sheets[twin.names[f"{layer}.{name}"]] for name in "xy")
+    if x.size * y.size > MOST_ENTRIES:
+        raise SettingError(f"{layer} as a dense layer has {y.size:,} × {x.size:,} weights; that is too many to lay out")
+    nodes = (tracer.whole(y) if made is None else made)[_in_order(y)]
+    matrix, bias, cells = np.zeros((y.size, x.size)), np.zeros(y.size), np.full((y.size, x.size), -1)
+    for row, node in enumerate(nodes):
+        for term, _ in summands(before_activation(node)):
+            column, size, cell = _entry(tracer, term, x, layer)
+            if column is None:
+                bias[row] += term.value
+            else:
+                matrix[row, column], cells[row, column] = size, cell
+    sums = np.array([before_activation(node).value for node in nodes])
+    difference = float(np.abs(matrix @ x.values() + bias - sums).max(initial=0.0))
+    return AsDense(matrix, bias, cells, difference)
+
+
+def _in_order(sheet: Sheet) -> tuple[Array, ...]:
+    """The places of an array in the order of its cells."""
+    return tuple(np.array([sheet.place(cell) for cell in range(sheet.start, sheet.stop)]).T)
+
+
+def _entry(tracer: Tracer, term: Traced, x: Sheet, layer: str) -> tuple[int | None, float, int]:
+    """Where a term stands in the matrix: the input it takes, what it is multiplied by, and which weight that is."""
+    column, size, cell = None, 1.0, 0
+    for factor, below in product(term):
+        if factor.op is CELL and x.start <= factor.left < x.stop:
+            if column is not None:
+                break
+            column = factor.left - x.start
+        else:
+            size = size / factor.value if below else size * factor.value
+            cell = factor.left - tracer.twin.sheet_of(factor.left).start if factor.op is CELL else cell
+    else:
+        return column, size, cell
+    raise SettingError(f"{layer} is not a sum of its inputs, each times a number: it cannot be a dense layer")

@@ -1,0 +1,264 @@
+"""One number, explained: its terms, their factors, the reasons for each branch, and where to go next."""
+
+import decimal
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from plaingrad.exact import Sized
+from plaingrad.explaining.general import described
+from plaingrad.explaining.notation import Tree, as_latex, as_mathml, as_text, number_text, tree_of
+from plaingrad.explaining.reasons import sentences
+from plaingrad.explaining.terms import fold, product, summands
+from plaingrad.explaining.tracing import Tracer
+from plaingrad.explaining.twin import Sheet
+from plaingrad.explaining.words import about
+from plaingrad.trace import CELL, NAMED, NUMBER, Traced
+
+MOST_SHOWN = 12  # terms, unless all are wanted
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One factor of a term: a cell, a plain number, or an expression of such, by its formula."""
+
+    name: str
+    value: float
+    cell: int | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """A product that is added to the sum."""
+
+    factors: tuple[Factor, ...]
+    product: float
+    node: Traced = field(repr=False)
+    is_negative: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"factors": [{"name", "value"}, …], "product"}`."""
+        factors = [{"name": each.name, "value": each.value} for each in self.factors]
+        return {"factors": factors, "product": self.product}
+
+
+class Explanation:
+    """Where one number of a run comes from. Printed, it says so; `to_json` says it to programs.
+
+    `value` is the float64 run of the plain loops, to the last bit the sum of `terms` in their order; `run_value` is the
+    number of the run that is explained, and `bound` how far rounding may take the two apart (nan where it cannot say).
+    """
+
+    def __init__(self, tracer: Tracer, cell: int, node: Traced | None) -> None:
+        self.tracer, self.twin, self.cell, self.node = tracer, tracer.twin, cell, node
+        self.sheet: Sheet = self.twin.sheet_of(cell)
+        self.quantity = self.twin.name(cell)
+        self.value = self.twin.value(cell) if node is None else node.value
+
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.quantity} = {self.value!r}>"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    @property
+    def about(self) -> str:
+        """One sentence: what this number is."""
+        return about(self.twin, self.sheet)
+
+    @cached_property
+    def run_value(self) -> float | None:
+        """The number of the run that is explained; None where it holds none."""
+        values = self.twin.run_values(self.sheet)
+        return None if values is None else float(values[self.cell - self.sheet.start])
+
+    @cached_property
+    def terms(self) -> list[Term]:
+        """What is added up, in the order in which it is added."""
+        return [self._term(*each) for each in summands(self.node)] if self.node is not None else []
+
+    def _term(self, node: Traced, negative: bool) -> Term:
+        factors = [self._factor(each, below) for each, below in product(node)]
+        if negative:
+            factors.insert(0, Factor("−1", -1.0))
+        return Term(tuple(factors), -node.value if negative else node.value, node, negative)
+
+    def _factor(self, node: Traced, below: bool) -> Factor:
+        name = self.twin.name(node.left) if node.op is CELL else as_text(tree_of(node, self.cell_tree))
+        if not below:
+            return Factor(name, node.value, node.left if node.op is CELL else None)
+        name = f"1 / {name}" if node.op in (CELL, NUMBER, NAMED) else f"1 / ({name})"
+        return Factor(name, 1 / node.value if node.value else math.inf, node.left if node.op is CELL else None)
+
+    def cell_tree(self, cell: int) -> Tree:
+        """A cell by its name, as a formula writes it."""
+        sheet = self.twin.sheet_of(cell)
+        return ["cell", sheet.name, *(["mn", str(each)] for each in sheet.index(cell))]
+
+    @cached_property
+    def formula_tree(self) -> Tree | None:
+        """The general formula, for every number of the array; None where the number was given."""
+        return None if self.node is None else described(self.tracer, self.sheet)[0]
+
+    @property
+    def formula(self) -> str:
+        """The general formula, found in the recorded terms of this number and its neighbours."""
+        return as_text(self.formula_tree) if self.formula_tree is not None else f"{self.quantity} is given"
+
+    @cached_property
+    def numbers_tree(self) -> Tree | None:
+        """The formula with this number's own cells; of a long sum the first few terms."""
+        if self.node is None:
+            return None
+        parts: list[Tree] = []
+        for place, term in enumerate(self.terms):
+            if place == 4 and len(self.terms) > 5:
+                parts += [["mo", "+"], ["mo", "…"]]
+                break
+            sign = "−" if term.is_negative else "+"
+            parts += [["mo", sign]] if parts or term.is_negative else []
+            parts.append(tree_of(term.node, self.cell_tree))
+        return ["mrow", self.cell_tree(self.cell), ["mo", "="], *(parts or [["mn", "0"]])]
+
+    @property
+    def mathml(self) -> str:
+        """The general formula as a <math> element."""
+        return as_mathml(self.formula_tree if self.formula_tree is not None else self.cell_tree(self.cell))
+
+    @property
+    def latex(self) -> str:
+        """The general formula as LaTeX."""
+        return as_latex(self.formula_tree if self.formula_tree is not None else self.cell_tree(self.cell))
+
+    @cached_property
+    def reasons(self) -> list[str]:
+        """Why each branch was taken."""
+        return [each.text for each in sentences(self.tracer, self.cell, self.node)] if self.node is not None else []
+
+    @cached_property
+    def next(self) -> list[str]:
+        """The cells this number was made of, each once; each can be explained in turn."""
+        cells = dict.fromkeys(self.node.cells()) if self.node is not None else {}
+        return [self.twin.name(cell) for cell in cells]
+
+    @cached_property
+    def bound(self) -> float:
+        """How far rounding may take `run_value` from `value`.
+
+        The factors of the explained run are rounded themselves: what the expression gives for those is worked out to
+        50 digits. Beyond that its own roundings may add γ(n) · Σ|terms|, see `plaingrad.exact.Sized`.
+        """
+        if self.run_value is None or self.node is None or not math.isfinite(self.value):
+            return math.nan
+        dtype = self.twin.run.net.dtype
+        unit = float(np.finfo(dtype if not dtype.hasobject else np.float64).eps) / 2
+        held: dict[str, Any] = {}
+
+        def leaf(node: Traced) -> Sized:
+            if node.op is not CELL:
+                return Sized.of(node.value)
+            sheet = self.twin.sheet_of(node.left)
+            if sheet.name not in held:
+                held[sheet.name] = self.twin.run_values(sheet)
+            values = held[sheet.name]
+            return Sized.of(node.value if values is None else values[node.left - sheet.start])
+
+        with decimal.localcontext(prec=50):
+            try:
+                sized = fold(self.node, leaf)
+                steps = (sized.steps + 1) * decimal.Decimal(unit)
+                away = abs(sized.value - decimal.Decimal(self.value))
+                return float(steps / (1 - steps) * sized.size + away) * (1 + 1e-9)  # as a float it is not smaller
+            except (ArithmeticError, ValueError):  # not finite
+                return math.nan
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as `plaingrad explain --json` says it."""
+        return {
+            "quantity": self.quantity,
+            "about": self.about,
+            "value": self.value,
+            "run_value": self.run_value,
+            "bound": self.bound,
+            "formula": self.formula,
+            "mathml": self.mathml,
+            "latex": self.latex,
+            "terms": [term.to_json() for term in self.terms],
+            "reasons": self.reasons,
+            "next": self.next,
+        }
+
+    def text(self, all: bool = False) -> str:
+        """What is printed: of many terms the largest first, the rest counted and summed, unless all are wanted."""
+        return "\n".join(self._lines(all))
+
+    def _lines(self, all: bool) -> Iterator[str]:
+        yield f"{self.quantity} = {number_text(self.value, 9)}"
+        yield f"  {self.about}"
+        if self.node is None:
+            yield "  It was given, not computed."
+            return
+        yield ""
+        yield f"  {self.formula}"
+        yield ""
+        yield from self._terms_as_lines(all)
+        yield f"  total {number_text(self.value, 17)}"
+        if self.run_value is not None:
+            away = f"{number_text(abs(self.run_value - self.value), 2)} apart"
+            allowed = f", rounding allows {number_text(self.bound, 2)}" if self.bound == self.bound else ""
+            yield f"  the run has {number_text(self.run_value, 9)} ({away}{allowed})"
+            if abs(self.run_value - self.value) > self.bound:
+                yield "  That is more than rounding: in the run a comparison fell out differently on the way here."
+        if self.reasons:
+            yield ""
+            yield from (f"  {'• ' if len(self.reasons) > 1 else ''}{reason}" for reason in self.reasons)
+        if self.next:
+            yield ""
+            more = f", and {len(self.next) - 4:,} more" if len(self.next) > 4 else ""
+            yield f"  next: {', '.join(self.next[:4])}{more}"
+
+    def _terms_as_lines(self, all: bool) -> Iterator[str]:
+        terms = self.terms
+        if not terms:
+            yield "  no terms: nothing is added, so it is 0" if not self.value else "  no terms"
+            return
+        is_cut = not all and len(terms) > MOST_SHOWN
+        if is_cut:
+            some = [term for term in terms if term.product] or terms
+            shown = sorted(some, key=lambda term: -abs(term.product))[:MOST_SHOWN]
+            yield f"  the {len(shown)} largest of {len(terms):,} terms:"
+        else:
+            shown = terms
+            yield f"  {len(terms):,} term{'s' if len(terms) > 1 else ''}, in the order in which they are added:"
+        rows = [(term_text(term), values_text(term), number_text(term.product)) for term in shown]
+        wide = [max(len(row[column]) for row in rows) for column in range(3)]
+        for name, values, made in rows:
+            yield f"    {name:<{wide[0]}}  {values:>{wide[1]}}  {made:>{wide[2]}}".rstrip()
+        if is_cut:
+            kept = {id(term) for term in shown}
+            rest = [term.product for term in terms if id(term) not in kept]
+            yield f"    and {len(rest):,} more, which sum to {number_text(math.fsum(rest))}"
+
+
+def term_text(term: Term) -> str:
+    """The factors of a term by name."""
+    text = ""
+    for each in term.factors:
+        name = f"({each.name})" if " + " in each.name or " − " in each.name else each.name
+        text += f" / {name[4:]}" if text and name.startswith("1 / ") else f" × {name}" if text else name
+    return text
+
+
+def values_text(term: Term) -> str:
+    """The factors of a term by value; nothing where there is but one."""
+    return " × ".join(number_text(each.value) for each in term.factors) + " =" if len(term.factors) > 1 else ""
+
+
+def explain_cell(tracer: Tracer, cell: int) -> Explanation:
+    """The explanation of one number."""
+    is_given = tracer.is_given(tracer.twin.sheet_of(cell))
+    return Explanation(tracer, cell, None if is_given else tracer.number(cell))

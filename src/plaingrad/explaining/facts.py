@@ -1,0 +1,108 @@
+"""What a page says of a run besides its numbers: the layers, the classes, the loss."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from plaingrad.explaining.tracing import Tracer
+from plaingrad.explaining.twin import INPUT, Sheet
+from plaingrad.explaining.words import about, role
+from plaingrad.inference import probabilities
+from plaingrad.loops import Loops
+
+ROLES = {"values": "value", "errors": "error", "weights": "weight", "gradients": "gradient", "others": "other"}
+BARE: dict[str, Any] = {key: [] for key in (*ROLES, "nests")}
+
+
+def sheets_shown(tracer: Tracer) -> list[Sheet]:
+    """The arrays a page shows: all of the run, and none of the optimiser's."""
+    return [sheet for sheet in tracer.twin.in_order if "_" not in sheet.quantity]
+
+
+def first_gradient(tracer: Tracer) -> str:
+    """What to begin with: the first gradient, and without gradients the last output."""
+    names = [sheet.name for sheet in sheets_shown(tracer) if not tracer.is_given(sheet)]
+    chosen = next((name for name in names if name.endswith(".dw")), names[-1])
+    return tracer.twin.name(tracer.twin.sheets[chosen].start)
+
+
+def class_names(tracer: Tracer, known: list[str]) -> list[str]:
+    """A name for each output."""
+    count = tracer.twin.net.output[0] if len(tracer.twin.net.output) == 1 else 0
+    return [*known[:count], *(str(each) for each in range(len(known), count))]
+
+
+def label(tracer: Tracer) -> int | None:
+    """The class that was meant; None where the targets name no class."""
+    if not tracer.twin.twin.has_gradients:
+        return None
+    target = tracer.twin.twin.records["loss"]["target"].reshape(-1)
+    one_hot = np.count_nonzero(target) == 1 and target.max() == 1 and len(target) > 1
+    return int(target.argmax()) if one_hot else None
+
+
+def class_probabilities(tracer: Tracer) -> list[float] | None:
+    """What the network gives each class, where it names classes."""
+    run = tracer.twin.run
+    if run.loss is None or label(tracer) is None:
+        return None
+    return [float(each) for each in probabilities(run.output[:1].astype(np.float32), run.loss)[0]]
+
+
+def loss_told(tracer: Tracer) -> dict[str, Any] | None:
+    """The loss, and its value."""
+    twin = tracer.twin
+    if not twin.twin.has_gradients or twin.run.loss is None:
+        return None
+    value = twin.value(twin.cell("loss.y"))
+    return {"name": repr(twin.run.loss), "value": value, "about": first_sentence(twin.run.loss)}
+
+
+def layers_told(tracer: Tracer) -> list[dict[str, Any]]:
+    """The layers in order: first the input, last the loss where there is one."""
+    loss = [_loss_layer(tracer)] if loss_told(tracer) else []
+    return [_input(tracer), *(_layer(tracer, name) for name in tracer.twin.net.steps), *loss]
+
+
+def _input(tracer: Tracer) -> dict[str, Any]:
+    twin = tracer.twin
+    error = twin.names.get(f"{next(iter(twin.net.steps))}.dx")
+    told = {"name": INPUT, "kind": "Input", "text": "×".join(map(str, twin.net.input))}
+    more = {"about": about(twin, twin.sheets[INPUT]), "values": [INPUT], "errors": [error] if error else []}
+    return BARE | told | more
+
+
+def _layer(tracer: Tracer, name: str) -> dict[str, Any]:
+    twin = tracer.twin
+    layer = twin.net.steps[name].layer
+    own = [each for each in sheets_shown(tracer) if each.layer == name and each.name != INPUT and each.quantity != "dx"]
+    return {
+        "name": name,
+        "kind": type(layer).__name__,
+        "text": repr(layer),
+        "about": first_sentence(layer),
+        **{key: [each.name for each in own if role(twin, each) == kind] for key, kind in ROLES.items()},
+        **{key: twin.names.get(f"{name}.{key}") for key in ("x", "y", "dx", "dy")},
+        "nests": [*sources("forward", layer.forward), *sources("backward", layer.backward)],
+    }
+
+
+def _loss_layer(tracer: Tracer) -> dict[str, Any]:
+    loss = tracer.twin.run.loss
+    assert loss is not None
+    told = {"name": "loss", "kind": type(loss).__name__, "text": repr(loss), "about": first_sentence(loss)}
+    others = [sheet.name for sheet in sheets_shown(tracer) if sheet.layer == "loss"]
+    nests = [*sources("forward", loss.forward), *sources("backward", loss.backward)]
+    return BARE | told | {"others": others, "nests": nests}
+
+
+def sources(way: str, nests: tuple[Loops, ...]) -> list[dict[str, str]]:
+    """The text of nests."""
+    return [{"name": each.__name__, "way": way, "source": inspect.getsource(each.plain)} for each in nests]
+
+
+def first_sentence(record: Any) -> str:
+    """What a layer or a loss says of itself."""
+    text = inspect.getdoc(record) or type(record).__name__
+    return " ".join(text.split("\n\n")[0].split()).replace("`", "")

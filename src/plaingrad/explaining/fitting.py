@@ -1,0 +1,57 @@
+"""Indices as mixtures of letters: which letters run, and which mixture of them an index is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from plaingrad.explaining.notation import Tree, number_text
+from plaingrad.explaining.twin import Sheet
+from plaingrad.loops import Array
+
+
+def orders(slots: list[Any]) -> Iterator[list[Any]]:
+    """The columns of all slots, each slot once in front."""
+    for first in range(len(slots)):
+        yield [column for slot in (*slots[first:], *slots[:first]) for column in slot]
+
+
+def choose(known: Array, columns: list[tuple[Sheet, int, Array]]) -> tuple[int, list[tuple[Sheet, int, Array]]]:
+    """Letters that run: each column that no mixture of the letters so far gives. With how badly the others then fit."""
+    chosen, badness = [], 0
+    for sheet, axis, values in columns:
+        if (mixture := fitted(known, values, whole=False)) is None:
+            chosen.append((sheet, axis, values))
+            known = np.column_stack([known, values])
+        elif not np.allclose(mixture, np.round(mixture)):
+            badness += 1
+    return 10 * badness + len(chosen), chosen
+
+
+def fitted(known: Array, values: Array, whole: bool = True) -> Array | None:
+    """The mixture of the letters, a constant first, that gives the values exactly; None where there is none."""
+    varies = np.flatnonzero(np.ptp(known, axis=0) > 0) if known.size else np.array([], int)
+    base = np.column_stack([np.ones(len(values)), known[:, varies]])
+    weights, _, rank, _ = np.linalg.lstsq(base, np.asarray(values, float), rcond=None)
+    shares = 1 if whole else 12  # of a whole number
+    rounded = np.round(np.asarray(weights) * shares) / shares
+    if rank < base.shape[1] or not np.array_equal(np.round(base @ rounded, 6), np.round(np.asarray(values, float), 6)):
+        return None
+    mixture = np.zeros(1 + known.shape[1])
+    mixture[0], mixture[1 + varies] = rounded[0], rounded[1:]
+    return mixture
+
+
+def mixed(mixture: Array, letters: list[str]) -> Tree:
+    """A mixture of letters as an index: 2i + u − 1."""
+    parts: list[Tree] = []
+    mixed_in = [*zip(mixture[1:], letters, strict=True), (mixture[0], "")]
+    for factor, letter in sorted(mixed_in, key=lambda each: each[0] < 0):
+        if not factor:
+            continue
+        if parts or factor < 0:
+            parts.append(["mo", "+" if factor > 0 else "−"])
+        size = number_text(int(abs(factor)))
+        parts += [["mn", size]] if not letter or size != "1" else []
+        parts += [letter] if letter else []
+    return ["mrow", *parts] if len(parts) > 1 else parts[0] if parts else ["mn", "0"]

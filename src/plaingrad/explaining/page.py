@@ -1,0 +1,281 @@
+"""One self-contained page of a run: everything on it is recorded here, and the page's script only looks it up."""
+
+import gc
+import html
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plaingrad.checkpoint import write_safely
+from plaingrad.errors import DataError, SettingError
+from plaingrad.explaining.dense import MOST_ENTRIES, as_dense, before_activation
+from plaingrad.explaining.facts import (
+    class_names,
+    class_probabilities,
+    first_gradient,
+    label,
+    layers_told,
+    loss_told,
+    sheets_shown,
+)
+from plaingrad.explaining.general import described
+from plaingrad.explaining.notation import as_text, spread
+from plaingrad.explaining.reasons import of_comparisons, of_the_edge
+from plaingrad.explaining.recording import Patterns, Record, add_terms, blob
+from plaingrad.explaining.tracing import Tracer
+from plaingrad.explaining.twin import Sheet, Twin
+from plaingrad.explaining.update import State
+from plaingrad.explaining.words import AXES, GLOSSARY, about, axes, role
+from plaingrad.loops import Array
+from plaingrad.network import Network
+from plaingrad.record import json_text
+from plaingrad.run import Run
+from plaingrad.trace import CELL, Traced
+
+MOST_TERMS = 4_000_000  # recorded in one page: beyond it the file outgrows 8 MB, and a browser's patience
+SLICE_TERMS = 400_000
+LARGE = 50_000  # numbers: of an array so large a slice holds only those that are met
+
+
+class Page:
+    """A page to click through: `page.save("page.html")`, or left to a notebook to show.
+
+    Of a run with several images it shows one. `opens` is the number that is explained first.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        state: State | None = None,
+        *,
+        image: int = 0,
+        opens: str | None = None,
+        title: str = "",
+        classes: Iterable[str] = (),
+    ) -> None:
+        self.run, self.opens, self.classes = single(run, image), opens, [str(each) for each in classes]
+        self.tracer = Tracer(Twin(self.run, slopes=False), state)
+        self.twin = self.tracer.twin
+        self.title = title or f"{self.run.net.name} on one image"
+        if opens is not None:
+            self.opens = self.twin.name(self.twin.cell(opens))
+        self.patterns, self.reasons = Patterns(), Patterns()
+        self.reasons.list = []
+        self._html = ""
+
+    def __repr__(self) -> str:
+        return f"<Page: {self.title}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        frame = 'style="width:100%;height:90vh;border:0" sandbox="allow-scripts"'
+        inner = html.escape(self.html(), quote=True)
+        return {
+            "text/plain": repr(self),
+            "text/html": f'<iframe {frame} title="{html.escape(self.title)}" srcdoc="{inner}"></iframe>',
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the page, whole or not at all."""
+        write_safely(Path(path), self.html().encode())
+
+    def html(self) -> str:
+        """The page as one file: style, script and record in it."""
+        if not self._html:
+            here = files("plaingrad.explaining")
+            page, style = ((here / f"page.{kind}").read_text("utf-8") for kind in ("html", "css"))
+            parts_of_script = sorted(each.name for each in here.iterdir() if each.name.endswith(".js"))
+            script = "\n".join((here / name).read_text("utf-8") for name in parts_of_script)
+            script = f'(() => {{\n"use strict";\n{script}\n}})();'
+            data = json_text(self.data()).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+            parts = {"/*STYLE*/": style, "/*SCRIPT*/": script, "{{TITLE}}": html.escape(self.title), '"DATA"': data}
+            for mark, part in parts.items():
+                before, found, after = page.partition(mark)
+                assert found, mark
+                page = before + part + after
+            self._html = page
+        return self._html
+
+    def data(self) -> dict[str, Any]:
+        """The record that the page shows."""
+        products = sum(step.layer.multiplications(step.x) for step in self.twin.net.steps.values())
+        is_slice = 3 * products > MOST_TERMS
+        if is_slice and self.opens is None:
+            raise SettingError(
+                f"a page of {self.run.net.name} would hold some {3 * products:,} terms, and a browser can take "
+                f"{MOST_TERMS:,}; ask for a slice of it: name the number it is to begin with, "
+                'such as "conv1.dw[0,0,0,0]"'
+            )
+        was_on = gc.isenabled()
+        gc.disable()  # millions of small objects, none of them in a circle
+        try:
+            values = np.zeros(self.twin.size)
+            for sheet in self.twin.in_order:
+                values[sheet.start : sheet.stop] = sheet.values()
+            arrays = self._slice(values) if is_slice else self._whole(values)
+        finally:
+            if was_on:
+                gc.enable()
+        return self._head(arrays, values, is_slice)
+
+    def _whole(self, values: Array) -> dict[str, Any]:
+        """Every array with all its terms."""
+        arrays: dict[str, Any] = {}
+        sheets = sheets_shown(self.tracer)
+        for sheet in sorted(sheets, key=lambda each: each.quantity != "winner"):  # others ask who won
+            terms, before, reasons = Record(), Record(), Record()
+            if not self.tracer.is_given(sheet):
+                made = self.tracer.whole(sheet)
+                self.tracer.held[sheet.name] = made
+                for place, node in enumerate(made.reshape(-1)):
+                    values[sheet.start + place] = node.value
+                    self._add(sheet, sheet.start + place, node, terms, before, reasons)
+                arrays[sheet.name] = self._array(sheet, terms, before, reasons)
+                if sheet.quantity == "y" and sheet.layer in self.twin.net.steps:
+                    arrays[sheet.name]["dense"] = self._dense(sheet, made)
+                if sheet.quantity != "winner":
+                    del self.tracer.held[sheet.name]
+            else:
+                arrays[sheet.name] = self._array(sheet, None, None, None)
+        return {sheet.name: arrays[sheet.name] for sheet in sheets}
+
+    def _slice(self, values: Array) -> dict[str, Any]:
+        """The number the page opens with, and what it leads to, nearest first, until there are enough terms."""
+        assert self.opens is not None
+        queue, count = [self.twin.cell(self.opens)], 0
+        nodes: dict[int, Traced] = {}
+        while queue and count < SLICE_TERMS:
+            cell = queue.pop(0)
+            if cell in nodes or self.tracer.is_given(self.twin.sheet_of(cell)):
+                continue
+            nodes[cell] = node = self.tracer.number(cell)
+            used = node.cells()
+            count, queue = count + len(used) + 200, queue + list(dict.fromkeys(used))[:200]
+        met = {each for node in nodes.values() for each in node.cells()} | nodes.keys()
+        arrays: dict[str, Any] = {}
+        for sheet in sheets_shown(self.tracer):
+            if sheet.size > LARGE:
+                left_out = np.array([cell not in met for cell in range(sheet.start, sheet.stop)])
+                values[sheet.start : sheet.stop][left_out] = np.nan
+            own = [cell for cell in nodes if sheet.start <= cell < sheet.stop]
+            terms, before, reasons = Record(), Record(), Record()
+            for cell in range(sheet.start, sheet.stop) if own else ():
+                if cell in nodes:
+                    values[cell] = nodes[cell].value
+                    self._add(sheet, cell, nodes[cell], terms, before, reasons)
+                else:
+                    for each in (terms, before, reasons):
+                        each.counts.append(0)
+            if own:
+                arrays[sheet.name] = self._array(sheet, terms, before, reasons)
+                arrays[sheet.name]["held"] = [cell - sheet.start for cell in own]
+            else:
+                arrays[sheet.name] = self._array(sheet, None, None, None)
+        return arrays
+
+    def _add(self, sheet: Sheet, cell: int, node: Traced, terms: Record, before: Record, reasons: Record) -> None:
+        add_terms(terms, node, self.patterns)
+        first = before_activation(node)
+        if first is not node and not node.value and first.op != CELL:
+            add_terms(before, first, self.patterns)  # what an activation that was off did not let through
+        else:
+            before.counts.append(0)
+        found = [*of_comparisons(self.tracer, sheet, node, node.why), *of_the_edge(self.tracer, sheet, node)]
+        reasons.counts.append(len(found))
+        for each in found:
+            made = {"text": each.pattern, "arity": len(each.cells), "kind": each.kind}
+            reasons.patterns.append(self.reasons.number(each.pattern, made))
+            reasons.refs += each.cells
+
+    def _array(
+        self, sheet: Sheet, terms: Record | None, before: Record | None, reasons: Record | None
+    ) -> dict[str, Any]:
+        making = self.tracer.making(sheet)
+        formula = None
+        if terms is not None:
+            tree, letters = described(self.tracer, sheet)
+            formula = {"math": spread(tree), "text": as_text(tree), "letters": letters}
+        return {
+            "shape": list(sheet.shape),
+            "start": sheet.start,
+            "role": role(self.twin, sheet),
+            "about": about(self.twin, sheet),
+            "axes": [AXES.get(letter, "place").partition(":")[0] for letter in axes(self.twin, sheet)],
+            "formula": formula,
+            "made_by": making.call.name if making else None,
+            "terms": terms.to_json() if terms is not None else None,
+            "before": before.to_json() if before else None,
+            "reasons": reasons.to_json() if reasons else None,
+        }
+
+    def _dense(self, sheet: Sheet, made: Array) -> dict[str, str] | None:
+        """The layer as a matrix, where it is one."""
+        x = self.twin.sheets[self.twin.names[f"{sheet.layer}.x"]]
+        if len(sheet.shape) != 3 or x.size * sheet.size > MOST_ENTRIES:
+            return None
+        try:
+            dense = as_dense(self.tracer, sheet.layer, made)
+        except SettingError:
+            return None
+        if not self.twin.net.steps[sheet.layer].weights and dense.distinct > 1:
+            return None
+        told = "Each output is a sum over inputs, so this layer is a fully connected one with most weights zero and the others used many times."  # noqa: E501
+        return {"about": told, "check": dense.check}
+
+    def _head(self, arrays: dict[str, Any], values: Array, is_slice: bool) -> dict[str, Any]:
+        run = np.full(self.twin.size, np.nan, np.float32)
+        for sheet in sheets_shown(self.tracer):
+            held = self.twin.run_values(sheet)
+            if held is not None:
+                run[sheet.start : sheet.stop] = np.where(np.isnan(values[sheet.start : sheet.stop]), np.nan, held)
+        last = max(sheet.stop for sheet in sheets_shown(self.tracer))
+        layers = layers_told(self.tracer)
+        for layer in layers:
+            layer["dense"] = next((arrays[name].pop("dense", None) for name in layer["values"]), None)
+        partial = (
+            f"This page holds the part of a large network that leads to {self.opens}. "
+            'Of its largest arrays only the numbers met are held. For another number: plaingrad explain RUN "NAME"'
+        )
+        return {
+            "format": 1,
+            "title": self.title,
+            "network": self.run.net.name,
+            "opens": self.opens or first_gradient(self.tracer),
+            "partial": partial if is_slice else None,
+            "classes": class_names(self.tracer, self.classes),
+            "label": label(self.tracer),
+            "probabilities": class_probabilities(self.tracer),
+            "loss": loss_told(self.tracer),
+            "layers": layers,
+            "arrays": arrays,
+            "values": blob(values[:last], "<f8"),
+            "run": blob(run[:last], "<f4"),
+            "bounds": None,
+            "patterns": self.patterns.list,
+            "reason_patterns": self.reasons.list,
+            "glossary": GLOSSARY,
+        }
+
+
+def single(run: Run, image: int) -> Run:
+    """The run of one of a run's images, alone."""
+    places = np.flatnonzero(run.index >= 0)
+    if not 0 <= image < len(places):
+        raise DataError(f"this run holds {len(places)} images, counted from 0; there is no image {image}")
+    if len(places) == 1:
+        return run
+    assert isinstance(run.net, Network)
+    alone = Run(run.net, run.lanes, run.loss, input_gradient=True, backward=run.has_gradients)
+    lane = int(places[image])
+    alone.index[:] = -1
+    alone.index[0] = 0
+    alone.x.reshape(-1, run.lanes)[:, 0] = run.x.reshape(-1, run.lanes)[:, lane]
+    alone.forward()
+    if run.has_gradients:
+        target = run.records["loss"]["target"].reshape(-1, run.lanes)[:, lane]
+        alone.records["loss"]["target"].reshape(-1, run.lanes)[:, 0] = target
+        alone.records["loss"]["weight"][0] = 1
+        alone.backward()
+    return alone

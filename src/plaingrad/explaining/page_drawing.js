@@ -1,0 +1,211 @@
+// Small tools to put things on the page: elements, numbers as text, mathematics, colours.
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...present(children));
+  return made;
+}
+
+/** Puts children, lists of them, and nothing where there is null, in the place of what an element held. */
+function fill(root, ...children) {
+  root.replaceChildren(...present(children));
+}
+
+function present(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+}
+
+function paragraph(...children) {
+  return element("p", {}, ...children);
+}
+
+function note(...children) {
+  return element("p", { class: "note" }, ...children);
+}
+
+function code(text) {
+  return element("code", {}, text);
+}
+
+function quietButton(text, onclick, attributes = {}) {
+  return element("button", { type: "button", class: "quiet", onclick, ...attributes }, text);
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+
+function shown(value, digits = 6) {
+  if (Number.isNaN(value)) return DATA.partial ? "not held" : "NaN"; // a page of a slice has holes
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  const isPlain = value === 0 || (size >= 1e-4 && size < 1e6);
+  const [digitsPart, power] = isPlain
+    ? [value.toPrecision(digits)]
+    : value.toExponential(Math.min(digits, 4) - 1).split("e");
+  const text = String(Number(digitsPart)).replace("-", "−");
+  return power ? `${text}×10${[...String(Number(power))].map((digit) => RAISED[digit]).join("")}` : text;
+}
+
+function counted(count, one, many = `${one}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+/** The number of a cell, with all its digits on hover. */
+function numberOf(cell) {
+  const value = NUMBERS.values[cell];
+  return element(
+    "span",
+    { class: "number", "data-cell": cellName(cell), "data-value": value, title: String(value) },
+    shown(value),
+  );
+}
+
+function sumNumber(kind, value) {
+  return element("span", { class: "number", [`data-${kind}`]: value, title: String(value) }, shown(value));
+}
+
+/** A cell as a button that explains it; pointing at it lights it in the maps. */
+function cellButton(cell, kind = "first") {
+  const marks = [{ cell, kind }];
+  return element(
+    "button",
+    {
+      type: "button",
+      class: `factor ${kind}`,
+      onclick: () => open(cellName(cell)),
+      onpointerenter: () => light(marks),
+      onpointerleave: () => light(),
+      onfocus: () => light(marks),
+      onblur: () => light(),
+    },
+    element("span", { class: "name" }, cellName(cell)),
+    numberOf(cell),
+  );
+}
+
+/** A pattern such as "off, because {0} ≤ 0" with its cells as buttons. */
+function sentenceOf(pattern, cells) {
+  return pattern.text
+    .split(/\{(\d+)\}/)
+    .map((part, n) => (n % 2 ? cellButton(cells[part], kindOf(Number(part))) : part));
+}
+
+function kindOf(position) {
+  return position ? "second" : "first";
+}
+
+/** Each factor's own mark, the same in the maps as on its button. */
+function marksOf(cells) {
+  return Array.from(cells, (cell, position) => ({ cell, kind: kindOf(position) }));
+}
+
+const MATH_TAGS = new Set("mrow msub msup msubsup mfrac msqrt munder mover munderover mi mn mo mtext".split(" "));
+
+/** MathML from a small tree. `leaf` may dress a letter or sign; `slot` draws the cell a pattern leaves room for. */
+function mathOf(tree, { leaf = (made) => made, slot = () => mathElement("mrow") } = {}) {
+  const [tag, ...children] = typeof tree === "string" ? ["mi", tree] : tree;
+  if (tag === "slot") return slot(children[0]);
+  if (tag === "cell") return mathOf(spreadCell(children), { leaf, slot });
+  if (!MATH_TAGS.has(tag)) return mathElement("mtext", tag);
+  const isLeaf = children.length === 1 && typeof children[0] === "string" && /^(mi|mn|mo|mtext)$/.test(tag);
+  const text = tag === "mtext" ? children[0].replaceAll(" ", "\u00a0") : children[0]; // MathML drops spaces at the ends
+  if (isLeaf) return leaf(mathElement(tag, text), children[0]);
+  return mathElement(tag, ...children.map((child) => mathOf(child, { leaf, slot })));
+}
+
+/** A number of an array: the array's name, with the index below it. */
+function spreadCell([name, ...index]) {
+  const below = index.flatMap((each, n) => (n ? [["mo", ","], each] : [each]));
+  return below.length ? ["msub", ["mtext", name], ["mrow", ...below]] : ["mtext", name];
+}
+
+function mathElement(tag, ...children) {
+  const made = document.createElementNS("http://www.w3.org/1998/Math/MathML", tag);
+  made.append(...children);
+  return made;
+}
+
+function mathBlock(...children) {
+  const made = mathElement("math", ...children);
+  made.setAttribute("display", "block");
+  return made;
+}
+
+/** A group of radio buttons; calls `chosen` with the value of the one picked. */
+function radios(name, options, picked, chosen) {
+  return Object.entries(options).map(([value, label]) =>
+    element(
+      "label",
+      {},
+      element("input", { type: "radio", name, value, checked: value === picked, onchange: () => chosen(value) }),
+      element("span", {}, label),
+    ),
+  );
+}
+
+const PALETTE = { steps: 255, colours: null, strange: 0, missing: 0 };
+
+/** Colours from −largest over zero to +largest, as the page's style names them. */
+function readPalette() {
+  const stops = ["negative-full", "negative-half", "zero", "positive-half", "positive-full"].map(colourOf);
+  const { steps } = PALETTE;
+  PALETTE.colours = Uint32Array.from({ length: 2 * steps + 1 }, (_, n) => {
+    const place = (n / (2 * steps)) * 4;
+    const before = Math.min(Math.floor(place), 3);
+    return packed(stops[before].map((part, i) => part + (stops[before + 1][i] - part) * (place - before)));
+  });
+  PALETTE.strange = packed(colourOf("strange"));
+  PALETTE.missing = packed(colourOf("line"));
+}
+
+function packed([red, green, blue]) {
+  return ((255 << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red)) >>> 0;
+}
+
+/** [red, green, blue] of a colour of the style, in the theme at hand. */
+function colourOf(name) {
+  const probe = element("i", { style: `color: var(--${name})` });
+  document.body.append(probe);
+  const parts = getComputedStyle(probe)
+    .color.match(/[\d.]+/g)
+    .map(Number);
+  probe.remove();
+  return parts;
+}
+
+function colourFor(value, largest) {
+  if (Number.isNaN(value) && DATA.partial) return PALETTE.missing;
+  if (!Number.isFinite(value)) return PALETTE.strange;
+  return PALETTE.colours[PALETTE.steps + Math.round((value / largest) * PALETTE.steps)];
+}
+
+/** The largest magnitude among an array's finite numbers, which its colours are measured against. */
+function largestOf(array) {
+  if (array.largest === undefined) {
+    array.largest = 0;
+    for (let cell = array.start; cell < array.start + array.size; cell++) {
+      const size = Math.abs(NUMBERS.values[cell]);
+      if (size > array.largest && size < Infinity) array.largest = size;
+    }
+    array.largest ||= 1;
+  }
+  return array.largest;
+}
+
+function showLegend(array) {
+  const limit = shown(largestOf(array), 3);
+  fill(
+    byId("legend"),
+    code(array.name),
+    element("span", {}, `−${limit}`),
+    element("span", { class: "ramp", role: "img", "aria-label": "Colours: blue below zero, orange above" }),
+    element("span", {}, `+${limit}`),
+  );
+}

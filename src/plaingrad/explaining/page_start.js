@@ -1,0 +1,269 @@
+// The page put together: the layers in a row, the switch between views, the address, the tabs.
+
+const VIEW_LABELS = { values: "values", errors: "error signals", gradients: "weight gradients" };
+const VIEW_LISTS = { values: ["values", "weights", "others"], errors: ["errors"], gradients: ["gradients"] };
+const NOTHING = {
+  values: "Nothing is held here.",
+  errors: "No error reaches it.",
+  gradients: "It has no weights to learn.",
+};
+const ROLE_VIEWS = { error: "errors", gradient: "gradients" };
+const TABS = { explanation: "Explanation", player: "Step through", matrix: "Dense layer" };
+const PAGE = { view: null, tab: "explanation", layer: null, groups: new Map() };
+
+function drawHeader() {
+  const { title, classes, label, probabilities, loss, partial } = DATA;
+  byId("title").textContent = title;
+  const said = probabilities ? probabilities.indexOf(Math.max(...probabilities)) : -1;
+  const verdict = [];
+  if (said >= 0)
+    verdict.push(
+      "The network says ",
+      element("b", {}, classes[said] ?? String(said)),
+      ` with probability ${shown(probabilities[said], 4)}. `,
+    );
+  if (label !== null)
+    verdict.push(
+      "The label says ",
+      element("b", {}, classes[label] ?? String(label)),
+      said < 0 || said === label ? ". " : ": it is wrong. ",
+    );
+  if (loss)
+    verdict.push(
+      "The loss is ",
+      element("span", { class: "number", title: String(loss.value), "data-loss": loss.value }, shown(loss.value)),
+      ".",
+    );
+  byId("verdict").replaceChildren(...verdict);
+  byId("partial").hidden = !partial;
+  byId("partial").textContent = partial ?? "";
+}
+
+function drawLayers() {
+  byId("layers").replaceChildren(
+    ...DATA.layers.map((layer) => {
+      const place = element("div", { class: "maps" });
+      PAGE.groups.set(layer, { place, made: {} });
+      const show = (tab) => () => {
+        showTab(tab, layer);
+        byId("stage").scrollIntoView({ block: "start" });
+      };
+      const tool = (tab, label) => quietButton(label, show(tab));
+      return element(
+        "article",
+        { class: "layer", "data-layer": layer.name, "aria-label": layer.name },
+        element("h3", {}, layer.name),
+        layer.text && layer.text !== layer.name ? element("p", { class: "text" }, code(layer.text)) : null,
+        place,
+        element("p", { class: "about" }, layer.about),
+        element(
+          "p",
+          { class: "tools" },
+          Object.keys(modesOf(layer)).length ? tool("player", "Step through") : null,
+          layer.dense ? tool("matrix", "As a dense layer") : null,
+        ),
+      );
+    }),
+  );
+}
+
+function showView(view) {
+  if (view === PAGE.view) return;
+  PAGE.view = view;
+  document.querySelector(`#views [value="${view}"]`).checked = true;
+  for (const [layer, { place, made }] of PAGE.groups) {
+    if (!made[view]) place.append((made[view] = element("div", { class: "group" }, contentOf(layer, view))));
+    for (const [name, group] of Object.entries(made)) group.hidden = name !== view;
+  }
+}
+
+function contentOf(layer, view) {
+  const names = [...new Set(VIEW_LISTS[view].flatMap((list) => layer[list]))];
+  const arrays = names.map((name) => ARRAY_NAMED.get(name)).filter(Boolean);
+  const drawn = arrays.map((array) => new ArrayView(array).element);
+  const isLast = layer === DATA.layers.at(-1);
+  if (isLast && view === "values" && DATA.probabilities) drawn.push(probabilityBars());
+  return drawn.length ? drawn : note(NOTHING[view]);
+}
+
+function probabilityBars() {
+  return element(
+    "ol",
+    { class: "bars", "aria-label": "Probability of each class" },
+    DATA.probabilities.map((probability, n) =>
+      element(
+        "li",
+        { class: n === DATA.label ? "true" : null, style: `--part: ${Number.isFinite(probability) ? probability : 0}` },
+        element("span", {}, DATA.classes[n] ?? String(n)),
+        element("i", {}),
+        element("span", { class: "number", title: String(probability) }, shown(probability, 3)),
+      ),
+    ),
+  );
+}
+
+/** Shows the maps that hold an array, and scrolls its layer into the row. */
+function showArrayOf(array) {
+  PAGE.layer = layerOf(array);
+  showView(ROLE_VIEWS[array.role] ?? "values");
+  const canvas = canvasOf(array);
+  const row = byId("layers");
+  if (!canvas || row.scrollWidth <= row.clientWidth) return;
+  const [box, rowBox] = [canvas.closest(".layer").getBoundingClientRect(), row.getBoundingClientRect()];
+  if (box.left < rowBox.left || box.right > rowBox.right)
+    row.scrollLeft += box.left - rowBox.left - Math.max(0, (rowBox.width - box.width) / 2);
+}
+
+function canvasOf(array) {
+  return [...VIEWS].find((view) => view.array === array && byId("layers").contains(view.cells))?.cells;
+}
+
+function showTab(tab, layer = PAGE.layer) {
+  Object.assign(PAGE, { tab, layer });
+  for (const button of byId("tabs").children) button.setAttribute("aria-pressed", String(button.dataset.tab === tab));
+  for (const name of Object.keys(TABS)) byId(name).hidden = name !== tab;
+  document.body.dataset.tab = tab;
+  byId("panel").setAttribute("aria-label", TABS[tab]);
+  showSheet(true);
+  if (tab !== "explanation") lightForGood([]);
+  if (tab === "player") drawPlayer(layer);
+  else stopPlayer();
+  if (tab === "matrix") drawMatrix(layer);
+  if (tab === "explanation" && SHOWN.cell !== null) lightForGood([{ cell: SHOWN.cell, kind: "picked" }]);
+}
+
+/** On a phone the panel is a sheet over the page's lower half, which a button opens and closes. */
+function showSheet(isOpen) {
+  byId("stage").classList.toggle("open", isOpen);
+  byId("sheet").setAttribute("aria-expanded", String(isOpen));
+  byId("sheet").textContent = isOpen ? "Close" : "Open";
+}
+
+function drawTabs() {
+  byId("tabs").replaceChildren(
+    ...Object.entries(TABS).map(([tab, label]) =>
+      element(
+        "button",
+        { type: "button", "data-tab": tab, "aria-controls": "panel", onclick: () => showTab(tab) },
+        label,
+      ),
+    ),
+  );
+}
+
+function addressOf(name) {
+  return `#${encodeURIComponent(name).replace(/%5B/g, "[").replace(/%5D/g, "]").replace(/%2C/g, ",")}`;
+}
+
+function nameInAddress() {
+  const written = location.hash.slice(1);
+  try {
+    return decodeURIComponent(written);
+  } catch {
+    return written; // a lone % sign
+  }
+}
+
+/** Explains a quantity as a step on the way: the address and the trail grow by its name. */
+function open(name) {
+  const found = findCell(name);
+  const full = found.problem ? name : cellName(found.cell);
+  const place = SHOWN.trail.indexOf(full);
+  const trail = place >= 0 ? SHOWN.trail.slice(0, place + 1) : [...SHOWN.trail, full];
+  if (SHOWN.trail.at(-1) !== full) history.pushState({ trail }, "", addressOf(full));
+  SHOWN.trail = trail;
+  const isWalking = byId("explanation").contains(document.activeElement);
+  showTab("explanation");
+  return explain(full).then(() => {
+    bringIntoSight();
+    if (isWalking) document.querySelector("#explanation h2")?.focus({ preventScroll: true });
+  });
+}
+
+/** Scrolls as little as lets the explanation begin below the layers, or in the lower half of a low window. */
+function bringIntoSight() {
+  if (getComputedStyle(byId("stage")).position === "fixed") return bringAboveSheet();
+  const network = document.querySelector(".network");
+  const covered = getComputedStyle(network).position === "sticky" ? network.offsetHeight : innerHeight / 2;
+  const { top } = byId("stage").getBoundingClientRect();
+  if (top < covered - 2 || top > innerHeight * 0.62) scrollBy(0, top - covered);
+}
+
+/** On a phone: the map of what is explained is scrolled to the part of the page that the sheet leaves free. */
+function bringAboveSheet() {
+  byId("panel").scrollTop = 0;
+  const canvas = canvasOf(arrayOf(SHOWN.cell));
+  const box = canvas?.getBoundingClientRect();
+  if (box && (box.top < 0 || box.bottom > byId("stage").getBoundingClientRect().top))
+    canvas.closest("figure").scrollIntoView();
+}
+
+function readAddress() {
+  const asked = nameInAddress();
+  const name = asked || DATA.opens;
+  const found = findCell(name);
+  SHOWN.trail = history.state?.trail ?? [found.problem ? name : cellName(found.cell)];
+  showTab("explanation");
+  return explain(name, !asked); // who names nothing sees the picture first
+}
+
+function drawTheme() {
+  const isDark = () =>
+    (document.documentElement.dataset.theme ??
+      (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const label = () => (byId("theme").textContent = isDark() ? "Light page" : "Dark page");
+  const redraw = () => {
+    label();
+    redrawAll();
+    if (PAGE.tab !== "explanation") showTab(PAGE.tab);
+  };
+  byId("theme").addEventListener("click", () => {
+    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+    redraw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  redraw();
+}
+
+/** Where a cell lies on the page, for tests and teachers; its view is shown and scrolled to if need be. */
+function cellAt(name) {
+  const { array, cell } = findCell(name);
+  if (cell === undefined) return null;
+  const view = ROLE_VIEWS[array.role] ?? "values";
+  showView(view);
+  const holder = [...VIEWS].find((each) => each.array === array && byId("layers").contains(each.cells));
+  if (!holder) return null;
+  holder.cells.scrollIntoView({ block: "nearest", inline: "center" });
+  const [box, corner] = [holder.cells.getBoundingClientRect(), holder.cornerOf(cell)];
+  const middle = holder.layout.cell / 2;
+  return { x: box.left + corner[0] + middle + scrollX, y: box.top + corner[1] + middle + scrollY };
+}
+
+async function start() {
+  drawTabs();
+  drawHeader();
+  await loadNumbers();
+  drawTheme();
+  drawLayers();
+  byId("views").append(...radios("view", VIEW_LABELS, "values", showView));
+  byId("sheet").addEventListener("click", () => showSheet(!byId("stage").classList.contains("open")));
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the address is for names
+    byId("stage").focus();
+  });
+  addEventListener("popstate", readAddress);
+  showView("values");
+  await readAddress();
+  showSheet(false);
+  document.documentElement.dataset.ready = "1";
+}
+
+globalThis.plaingrad = {
+  open,
+  cellAt,
+  values: (name) => {
+    const array = ARRAY_NAMED.get(name);
+    return array ? NUMBERS.values.slice(array.start, array.start + array.size) : null;
+  },
+};
+start();

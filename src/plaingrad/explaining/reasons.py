@@ -1,0 +1,200 @@
+"""Why a number is what it is: the comparisons its loops made, in sentences."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from plaingrad.explaining.notation import SIGNS_SHOWN, number_text
+from plaingrad.explaining.tracing import Tracer
+from plaingrad.explaining.twin import Sheet
+from plaingrad.trace import CELL, NUMBER, Comparison, Traced
+
+MOST_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A sentence in which `{0}`, `{1}` … stand for cells."""
+
+    kind: str  # branch, tie, padding or note
+    pattern: str
+    cells: tuple[int, ...]
+    text: str
+
+
+def reason(tracer: Tracer, kind: str, pattern: str, *cells: int, **more: str) -> Reason:
+    """A reason whose cells are written with their values. What is `more` is said in the text alone."""
+    twin = tracer.twin
+    texts = (f"{twin.name(cell)} = {number_text(twin.value(cell))}" for cell in cells)
+    nothing = dict.fromkeys(more, "")
+    return Reason(
+        kind,
+        pattern.format(*(f"{{{place}}}" for place in range(len(cells))), **nothing),
+        cells,
+        pattern.format(*texts, **more),
+    )
+
+
+def sentences(tracer: Tracer, cell: int, node: Traced) -> list[Reason]:
+    """The reasons of a traced number: its own comparisons, then those behind factors that are zero by choice."""
+    sheet = tracer.twin.sheet_of(cell)
+    found = [*of_comparisons(tracer, sheet, node, node.why), *of_the_edge(tracer, sheet, node)]
+    found += of_zero_factors(tracer, sheet, node)
+    return list(dict.fromkeys(found))
+
+
+def of_comparisons(tracer: Tracer, sheet: Sheet, node: Traced, compared: tuple[Comparison, ...]) -> Iterator[Reason]:
+    """Sentences about the comparisons that were kept with a number."""
+    found = [each for each in compared if not is_idle(each)]
+    if found and all(each.sign == "==" for each in found):
+        yield from of_winners(tracer, sheet, found)
+    elif found and all(each.left.op is CELL and each.right.op is CELL for each in found):
+        yield from of_largest(tracer, sheet, node, found)
+    else:
+        for each in found:
+            yield of_threshold(tracer, sheet, node, each)
+
+
+def is_idle(comparison: Comparison) -> bool:
+    """Whether a comparison says nothing: a number with itself, unless it is not a number."""
+    same = comparison.left.op is CELL and comparison.right.op is CELL and comparison.left.left == comparison.right.left
+    return same and comparison.left.value == comparison.left.value
+
+
+def of_threshold(tracer: Tracer, sheet: Sheet, node: Traced, comparison: Comparison) -> Reason:
+    """A number compared with another: most often an activation that asks for the sign."""
+    making = tracer.making(sheet)
+    layer = tracer.twin.net.steps.get(making.layer) if making else None
+    sign, right = SIGNS_SHOWN[comparison.truth], number_text(comparison.right.value)
+    activation = layer and (
+        getattr(layer.layer, "activation", None) or (layer.layer if hasattr(layer.layer, "leak") else None)
+    )
+    more: dict[str, str] = {}
+    cells: tuple[int, ...] = ()
+    if comparison.left.op is CELL:
+        held, cells = "{0}", (comparison.left.left,)
+    else:
+        held = "the sum of its terms{sum}"
+        more = {"sum": f" is {number_text(comparison.left.value)}"}
+    if comparison.right.op is CELL:
+        right = f"{{{len(cells)}}}"
+        cells = (*cells, comparison.right.left)
+    if activation is None:
+        return reason(tracer, "branch", f"{held} {sign} {right}", *cells, **more)
+    name = type(activation).__name__
+    what = "error" if sheet.quantity.startswith("d") else "number"
+    if comparison.truth == "<=":
+        leak = float(getattr(activation, "leak", 0))
+        then = f"it passes {number_text(leak)} of the {what}" if leak else f"it lets no {what} pass"
+    else:
+        then = f"the {what} passes whole"
+    state = "off" if comparison.truth == "<=" else "on"
+    return reason(tracer, "branch", f"this {name} was {state}, because {held} {sign} {right}: {then}", *cells, **more)
+
+
+def of_largest(tracer: Tracer, sheet: Sheet, node: Traced, found: list[Comparison]) -> Iterator[Reason]:
+    """A search for the largest: who won, against whom, and what a tie does."""
+    met = list(dict.fromkeys(each for one in found for each in (one.right.left, one.left.left)))
+    best = max(met, key=lambda cell: tracer.twin.value(cell))  # the first of equals
+    nans = [each for each in met if tracer.twin.value(each) != tracer.twin.value(each)]
+    if nans:
+        yield reason(tracer, "branch", "{0} is not a number, and a NaN wins so that it is seen", nans[-1])
+        return
+    arrays = list(dict.fromkeys(tracer.twin.sheet_of(each).name for each in met))
+    if len(arrays) > 1:
+        for name in arrays:
+            own = [each for each in met if tracer.twin.sheet_of(each).name == name]
+            yield reason(tracer, "branch", f"{{0}} is the largest of {name}", max(own, key=tracer.twin.value))
+        return
+    others = [each for each in met if each != best]
+    named = others[:MOST_NAMED]
+    against = ", ".join(f"{{{1 + place}}}" for place in range(len(named)))
+    more = f" and {len(others) - len(named)} more" if len(others) > len(named) else ""
+    step = tracer.twin.net.steps.get(sheet.layer)
+    if step is not None and hasattr(step.layer, "window"):
+        yield reason(tracer, "branch", f"{{0}} won this window, against {against}{more}", best, *named)
+    else:
+        after = "; it is taken off first, so that no exponential overflows"
+        yield reason(tracer, "branch", f"{{0}} is the largest score, against {against}{more}{after}", best, *named)
+    equal = [each for each in others if tracer.twin.value(each) == tracer.twin.value(best)]
+    if equal:
+        yield reason(tracer, "tie", "tie: {0} is as large as {1}; the first in reading order wins", best, equal[0])
+
+
+def of_winners(tracer: Tracer, sheet: Sheet, found: list[Comparison]) -> Iterator[Reason]:
+    """Windows that asked whether this pixel won them, each with why."""
+    for each in found:
+        winner = each.left
+        if winner.op is not CELL:
+            continue
+        own = tracer.twin.sheet_of(winner.left)
+        columns = sheet.shape[-1] if sheet.shape else 1
+        row, column = divmod(int(winner.value), columns)
+        window = " (" + ",".join(map(str, own.index(winner.left)[-2:])) + ")"
+        more = {"window": window, "place": f", which is row {row}, column {column}"}
+        if each.outcome:
+            pattern = "this pixel won window{window}, so the window's whole error comes here: {0}{place}"
+        else:
+            pattern = "window{window} holds this pixel too, but another pixel won it: {0}{place}"
+        yield reason(tracer, "branch", pattern, winner.left, **more)
+        traced = tracer.number(winner.left)
+        yield from of_comparisons(tracer, own, traced, traced.reasons)
+
+
+def of_the_edge(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
+    """Windows that overhang the image, and pixels that no window reaches."""
+    step = tracer.twin.net.steps.get(sheet.layer)
+    window = getattr(step.layer, "window", None) if step else None
+    made_by = tracer.making(sheet)
+    owner = tracer.twin.net.steps.get(made_by.layer) if made_by else None
+    if (
+        sheet.quantity in ("dy", "dx")
+        and owner is not None
+        and hasattr(owner.layer, "window")
+        and not node.why
+        and not node.cells()
+    ):
+        yield reason(
+            tracer, "note", f"no window of {owner.name} reaches this number, so it changes nothing: its error is 0"
+        )
+    if step is None or window is None or not any(map(any, window.margins)):
+        return
+    met = {
+        each.left
+        for each in node.nodes()
+        if each.op is CELL and tracer.twin.sheet_of(each.left).name == tracer.twin.names.get(f"{step.name}.x")
+    }
+    met |= {each.left for one in node.reasons for each in (one.left, one.right) if each.op is CELL}
+    if sheet.quantity == "y":
+        is_conv = "w" in step.weights
+        whole = prod(step.weights["w"].shape[1:]) if is_conv else prod(window.size)
+        outside = whole - len(met)
+        if outside > 0:
+            effect = "where the padding is 0: they add nothing" if is_conv else "and do not take part"
+            yield reason(tracer, "padding", f"{outside} of the window's {whole} places lie beyond the edge, {effect}")
+
+
+def of_zero_factors(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
+    """How many of the errors a sum adds up were stopped by an activation, with the first of them."""
+    cells = dict.fromkeys(node.cells())
+    by_sheet: dict[str, list[int]] = {}
+    for each in cells:
+        other = tracer.twin.sheet_of(each)
+        if other.quantity == "dz" and other.name != sheet.name:
+            by_sheet.setdefault(other.name, []).append(each)
+    for name, errors in by_sheet.items():
+        stopped = [each for each in errors if tracer.twin.value(each) == 0]
+        for first in stopped:
+            traced = tracer.number(first)
+            if traced.op is NUMBER and traced.reasons:
+                count = f"{len(stopped)} of {len(errors)}" if len(errors) > 1 else "the"
+                why = next(of_comparisons(tracer, tracer.twin.sheet_of(first), traced, traced.reasons))
+                be = "is" if len(errors) == 1 else "are"
+                note = (
+                    f"{count} errors {name} {be} 0 where the activation was off"
+                    if len(errors) > 1
+                    else f"{name} is 0 here"
+                )
+                lead = "; the first" if len(stopped) > 1 else ""
+                yield Reason("branch", f"{note}{lead}: {why.pattern}", why.cells, f"{note}{lead}: {why.text}")
+                break
