@@ -24,7 +24,7 @@ NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?| +|─+|━+")
 
 def pages() -> list[pathlib.Path]:
     """The pages whose blocks run."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def run_python(code: str, names: dict[str, object]) -> str:

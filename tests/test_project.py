@@ -83,7 +83,9 @@ def test_files_stay_readable():
     assert long <= reasons.keys()
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/*.md"))])
+@pytest.mark.parametrize(
+    "page", ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))]
+)
 def test_pages_print_what_they_say(page):
     pytest.importorskip("matplotlib", reason="the pages train with the report, an extra")
     pytest.importorskip("numba", reason="the pages train, which takes minutes without Numba")

@@ -281,18 +281,20 @@ class Behind:
         return np.concatenate([self.row(row) for row in np.ndindex(self.shape[:-1])]).reshape(size)
 
 
-def run_traced(plain: Callable[..., None], given: dict[str, Any], constants: dict[str, Any], only: int | None) -> None:
-    """Run a nest as Python on traced arrays. `only`: the place on the first axis of what it writes that is wanted.
+def run_traced(
+    plain: Callable[..., None], given: dict[str, Any], constants: dict[str, Any], only: Place | None
+) -> None:
+    """Run a nest as Python on traced arrays, narrowed to the place wanted in what it writes, where there is one.
 
-    `firsts` are places on that axis, wherever a nest takes them.
+    `firsts` are places on the first axis of that, wherever a nest takes them.
     """
-    if only is not None and "firsts" in constants | given:
-        cut = {"firsts": np.array([only])}
+    if only and only[0] is not None and "firsts" in constants | given:
+        cut = {"firsts": np.array([only[0]])}
         constants, given = ({**each, **cut} if "firsts" in each else each for each in (constants, given))
     names = {**plain.__globals__, "range": narrow_range}
     narrowed = FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
     before, Traced.compared = Traced.compared, []
     try:
-        narrowed(*given.values(), **constants)
+        (narrowed if only else plain)(*given.values(), **constants)
     finally:
         Traced.compared = before

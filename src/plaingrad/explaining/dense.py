@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from plaingrad.errors import SettingError
-from plaingrad.explaining.terms import product, summands
+from plaingrad.explaining.terms import before_activation, product, summands
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.loops import Array
-from plaingrad.trace import CELL, NUMBER, Traced
+from plaingrad.trace import CELL, Traced
 
 MOST_ENTRIES = 10_000_000
 
@@ -47,12 +47,6 @@ class AsDense:
         )
 
 
-def before_activation(node: Traced) -> Traced:
-    """The sum that an activation fused into the layer was asked about; where there is none, the number itself."""
-    compared = [each.left for each in node.reasons if each.right.op is NUMBER]
-    return compared[0] if len(compared) == 1 else node
-
-
 def as_dense(tracer: Tracer, layer: str, made: Array | None = None) -> AsDense:
     """A layer whose outputs are sums of inputs, each times a number, as a matrix. `made`: its traced outputs."""
     twin = tracer.twin
@@ -62,6 +56,8 @@ def as_dense(tracer: Tracer, layer: str, made: Array | None = None) -> AsDense:
     nodes = (tracer.whole(y) if made is None else made)[_in_order(y)]
     matrix, bias, cells = np.zeros((y.size, x.size)), np.zeros(y.size), np.full((y.size, x.size), -1)
     for row, node in enumerate(nodes):
+        if any(each.left.op is CELL and each.right.op is CELL for each in node.why):
+            raise SettingError(f"{layer} chooses by comparing its inputs: which matrix it is depends on the image")
         for term, _ in summands(before_activation(node)):
             column, size, cell = _entry(tracer, term, x, layer)
             if column is None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import INPUT, Sheet
-from plaingrad.explaining.words import about, role
+from plaingrad.explaining.words import RECORDS, about, role
 from plaingrad.inference import probabilities
 from plaingrad.loops import Loops
 
@@ -56,7 +56,7 @@ def loss_told(tracer: Tracer) -> dict[str, Any] | None:
     if not twin.twin.has_gradients or twin.run.loss is None:
         return None
     value = twin.value(twin.cell("loss.y"))
-    return {"name": repr(twin.run.loss), "value": value, "about": first_sentence(twin.run.loss)}
+    return {"name": repr(twin.run.loss), "value": value, "about": told_of(twin.run.loss)}
 
 
 def layers_told(tracer: Tracer) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def _layer(tracer: Tracer, name: str) -> dict[str, Any]:
         "name": name,
         "kind": type(layer).__name__,
         "text": repr(layer),
-        "about": first_sentence(layer),
+        "about": told_of(layer),
         **{key: [each.name for each in own if role(twin, each) == kind] for key, kind in ROLES.items()},
         **{key: twin.names.get(f"{name}.{key}") for key in ("x", "y", "dx", "dy")},
         "nests": [*sources("forward", layer.forward), *sources("backward", layer.backward)],
@@ -91,7 +91,7 @@ def _layer(tracer: Tracer, name: str) -> dict[str, Any]:
 def _loss_layer(tracer: Tracer) -> dict[str, Any]:
     loss = tracer.twin.run.loss
     assert loss is not None
-    told = {"name": "loss", "kind": type(loss).__name__, "text": repr(loss), "about": first_sentence(loss)}
+    told = {"name": "loss", "kind": type(loss).__name__, "text": repr(loss), "about": told_of(loss)}
     others = [sheet.name for sheet in sheets_shown(tracer) if sheet.layer == "loss"]
     nests = [*sources("forward", loss.forward), *sources("backward", loss.backward)]
     return BARE | told | {"others": others, "nests": nests}
@@ -102,7 +102,10 @@ def sources(way: str, nests: tuple[Loops, ...]) -> list[dict[str, str]]:
     return [{"name": each.__name__, "way": way, "source": inspect.getsource(each.plain)} for each in nests]
 
 
-def first_sentence(record: Any) -> str:
-    """What a layer or a loss says of itself."""
-    text = inspect.getdoc(record) or type(record).__name__
+def told_of(record: Any) -> str:
+    """What a layer or a loss does: in words for a beginner where there are such, else what it says of itself."""
+    name = type(record).__name__
+    if name in RECORDS:
+        return RECORDS[name] + (" " + RECORDS["activation"] if getattr(record, "activation", None) else "")
+    text = inspect.getdoc(record) or name
     return " ".join(text.split("\n\n")[0].split()).replace("`", "")

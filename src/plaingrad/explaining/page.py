@@ -11,7 +11,7 @@ import numpy as np
 
 from plaingrad.checkpoint import write_safely
 from plaingrad.errors import DataError, SettingError
-from plaingrad.explaining.dense import MOST_ENTRIES, as_dense, before_activation
+from plaingrad.explaining.dense import MOST_ENTRIES, as_dense
 from plaingrad.explaining.facts import (
     class_names,
     class_probabilities,
@@ -25,6 +25,7 @@ from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import as_text, spread
 from plaingrad.explaining.reasons import of_comparisons, of_the_edge
 from plaingrad.explaining.recording import Patterns, Record, add_terms, blob
+from plaingrad.explaining.terms import before_activation
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet, Twin
 from plaingrad.explaining.update import State
@@ -64,6 +65,7 @@ class Page:
             self.opens = self.twin.name(self.twin.cell(opens))
         self.patterns, self.reasons = Patterns(), Patterns()
         self.reasons.list = []
+        self.records: dict[str, Record] = {}
         self._html = ""
 
     def __repr__(self) -> str:
@@ -88,7 +90,6 @@ class Page:
             page, style = ((here / f"page.{kind}").read_text("utf-8") for kind in ("html", "css"))
             parts_of_script = sorted(each.name for each in here.iterdir() if each.name.endswith(".js"))
             script = "\n".join((here / name).read_text("utf-8") for name in parts_of_script)
-            script = f'(() => {{\n"use strict";\n{script}\n}})();'
             data = json_text(self.data()).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
             parts = {"/*STYLE*/": style, "/*SCRIPT*/": script, "{{TITLE}}": html.escape(self.title), '"DATA"': data}
             for mark, part in parts.items():
@@ -133,6 +134,7 @@ class Page:
                     values[sheet.start + place] = node.value
                     self._add(sheet, sheet.start + place, node, terms, before, reasons)
                 arrays[sheet.name] = self._array(sheet, terms, before, reasons)
+                self.records[sheet.name] = terms
                 if sheet.quantity == "y" and sheet.layer in self.twin.net.steps:
                     arrays[sheet.name]["dense"] = self._dense(sheet, made)
                 if sheet.quantity != "winner":
@@ -213,7 +215,8 @@ class Page:
     def _dense(self, sheet: Sheet, made: Array) -> dict[str, str] | None:
         """The layer as a matrix, where it is one."""
         x = self.twin.sheets[self.twin.names[f"{sheet.layer}.x"]]
-        if len(sheet.shape) != 3 or x.size * sheet.size > MOST_ENTRIES:
+        is_windowed = hasattr(self.twin.net.steps[sheet.layer].layer, "window")
+        if not is_windowed or x.size * sheet.size > MOST_ENTRIES:
             return None
         try:
             dense = as_dense(self.tracer, sheet.layer, made)
@@ -223,6 +226,16 @@ class Page:
             return None
         told = "Each output is a sum over inputs, so this layer is a fully connected one with most weights zero and the others used many times."  # noqa: E501
         return {"about": told, "check": dense.check}
+
+    def _bounds(self, values: Array, run: Array) -> Array:
+        """How far rounding may take the run's numbers from these, where they are sums of products of two."""
+        dtype = self.run.net.dtype
+        unit = float(np.finfo(np.float64 if dtype.hasobject else dtype).eps) / 2
+        bounds = np.full(len(values), np.nan)
+        for name, record in self.records.items():
+            sheet = self.twin.sheets[name]
+            bounds[sheet.start : sheet.stop] = record.bounds(values[sheet.start : sheet.stop], run, unit)
+        return bounds
 
     def _head(self, arrays: dict[str, Any], values: Array, is_slice: bool) -> dict[str, Any]:
         run = np.full(self.twin.size, np.nan, np.float32)
@@ -252,7 +265,7 @@ class Page:
             "arrays": arrays,
             "values": blob(values[:last], "<f8"),
             "run": blob(run[:last], "<f4"),
-            "bounds": None,
+            "bounds": blob(self._bounds(values, run)[:last], "<f4"),
             "patterns": self.patterns.list,
             "reason_patterns": self.reasons.list,
             "glossary": GLOSSARY,

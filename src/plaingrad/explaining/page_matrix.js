@@ -42,7 +42,7 @@ function rowsToDraw(input, output) {
   return output.size * input.size <= MOST_ENTRIES ? output.size : map;
 }
 
-/** What joins an input to an output: {column, weight: its cell, or −1 where it is a fixed share, look}. */
+/** What joins an input to an output: {column, weight: its cell, or −1 where it has none, look}. */
 function joinsOf({ input, records }, row) {
   const joins = [];
   const { terms, entries } = sumAt(records, row);
@@ -156,7 +156,7 @@ function readEntry(matrix, row, column) {
   if (!join) {
     fill(reading, "Nothing joins ", name(from), " to ", name(to), ": this entry is 0.");
   } else if (join.weight < 0) {
-    fill(reading, name(to), " takes ", code(join.look.replace("{0}", cellName(from))), ": a fixed share.");
+    fill(reading, name(to), " takes ", code(join.look.replace("{0}", cellName(from))), ".");
   } else {
     fill(reading, name(to), " takes ", name(from), " times ", name(join.weight), " = ", numberOf(join.weight), ".");
     marks.push({ cell: join.weight, kind: "first" });

@@ -22,7 +22,7 @@ async function forwardScene(layer) {
   const records = await recordsOf(made);
   const step = (n) => {
     const { terms, entries, wasOff } = sumAt(records, n);
-    const told = wasOff ? ` is cut off. The sum that was not let through has ` : ` comes from `;
+    const told = wasOff ? " is cut off. The sum that was not let through has " : " comes from ";
     const used = [...entries].flatMap((entry) => [...refsOf(terms, entry)]);
     return {
       marks: [...used.map((cell) => ({ cell, kind: "used" })), { cell: made.start + n, kind: "picked" }],

@@ -142,36 +142,28 @@ def of_winners(tracer: Tracer, sheet: Sheet, found: list[Comparison]) -> Iterato
 
 
 def of_the_edge(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
-    """Windows that overhang the image, and pixels that no window reaches."""
-    step = tracer.twin.net.steps.get(sheet.layer)
+    """Windows that overhang the image, and numbers that no window reaches."""
+    making = tracer.making(sheet)
+    step = tracer.twin.net.steps.get(making.layer) if making else None
     window = getattr(step.layer, "window", None) if step else None
-    made_by = tracer.making(sheet)
-    owner = tracer.twin.net.steps.get(made_by.layer) if made_by else None
-    if (
-        sheet.quantity in ("dy", "dx")
-        and owner is not None
-        and hasattr(owner.layer, "window")
-        and not node.why
-        and not node.cells()
-    ):
-        yield reason(
-            tracer, "note", f"no window of {owner.name} reaches this number, so it changes nothing: its error is 0"
-        )
-    if step is None or window is None or not any(map(any, window.margins)):
+    if step is None or window is None:
         return
-    met = {
-        each.left
-        for each in node.nodes()
-        if each.op is CELL and tracer.twin.sheet_of(each.left).name == tracer.twin.names.get(f"{step.name}.x")
-    }
-    met |= {each.left for one in node.reasons for each in (one.left, one.right) if each.op is CELL}
-    if sheet.quantity == "y":
-        is_conv = "w" in step.weights
-        whole = prod(step.weights["w"].shape[1:]) if is_conv else prod(window.size)
-        outside = whole - len(met)
-        if outside > 0:
-            effect = "where the padding is 0: they add nothing" if is_conv else "and do not take part"
-            yield reason(tracer, "padding", f"{outside} of the window's {whole} places lie beyond the edge, {effect}")
+    if sheet.quantity in ("dy", "dx"):
+        if not node.why and not node.cells():
+            told = f"no window of {step.name} reaches this number, so it changes nothing: its error is 0"
+            yield reason(tracer, "note", told)
+        return
+    if sheet.quantity != "y" or not any(map(any, window.margins)):
+        return
+    x = tracer.twin.names[f"{step.name}.x"]
+    asked = [node, *(each for one in node.why for each in (one.left, one.right))]
+    met = {cell for each in asked for cell in each.cells() if tracer.twin.sheet_of(cell).name == x}
+    is_conv = "w" in step.weights
+    whole = prod(step.weights["w"].shape[1:]) if is_conv else prod(window.size)
+    if whole > len(met):
+        effect = "where the padding is 0: they add nothing" if is_conv else "and do not take part"
+        told = f"{whole - len(met)} of the window's {whole} places lie beyond the edge, {effect}"
+        yield reason(tracer, "padding", told)
 
 
 def of_zero_factors(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from plaingrad.explaining.notation import as_text, spread, tree_of
 from plaingrad.explaining.terms import summands
+from plaingrad.loops import Array
 from plaingrad.trace import CELL, Traced
 
 PRODUCT, COPY = 0, 1  # the two looks that nearly all terms have
@@ -44,6 +45,25 @@ class Record:
     def __bool__(self) -> bool:
         return any(self.counts)
 
+    def bounds(self, values: Array, run: Array, unit: float) -> Array:
+        """For each cell how far its number in `run` may be from its value; nan where a term is no product of cells.
+
+        As `Explanation.bound`: what the terms give for the run's own factors, and γ(n) · Σ|terms| beyond it, where n
+        counts a rounding for each product and each addition. `unit` is half the distance of two numbers at 1.
+        """
+        counts, patterns = np.array(self.counts), np.array(self.patterns)
+        known = np.logical_and.reduceat(np.append(patterns <= COPY, True), starts(counts))
+        known[counts == 0] = False
+        if self.products or not known.any():
+            return np.full(len(counts), np.nan)  # some need more than products: their explanations say
+        numbers, two = run[np.array(self.refs)], patterns == PRODUCT
+        first = starts(np.where(two, 2, 1))
+        terms = numbers[first] * np.where(two, numbers[np.minimum(first + 1, len(numbers) - 1)], 1)
+        sums, sizes = (np.add.reduceat(np.append(each, 0), starts(counts)) for each in (terms, np.abs(terms)))
+        steps = (2 * counts + 1) * unit
+        bounds = steps / (1 - steps) * sizes + np.abs(sums - values) + counts * np.finfo(float).eps * sizes
+        return np.where(known, bounds * (1 + 1e-6), np.nan)  # as a float32 it is not smaller
+
     def to_json(self) -> dict[str, Any]:
         """The record as the page reads it; cells as the difference to the one two before."""
         refs = np.array(self.refs, np.int64)
@@ -54,6 +74,11 @@ class Record:
             "refs": blob(refs, "<i4"),
             "products": blob(self.products, "<f8") if self.products else None,
         }
+
+
+def starts(counts: Array) -> Array:
+    """Where each of some parts begins, laid end to end."""
+    return np.append(0, np.cumsum(counts)[:-1])
 
 
 def blob(numbers: Any, kind: str) -> str:

@@ -46,6 +46,12 @@ def product(node: Traced) -> list[tuple[Traced, bool]]:
     return [(node, False), *reversed(found)]
 
 
+def before_activation(node: Traced) -> Traced:
+    """The sum that an activation fused into the layer was asked about; where there is none, the number itself."""
+    compared = [each.left for each in node.reasons if each.right.op is NUMBER]
+    return compared[0] if len(compared) == 1 else node
+
+
 def fold(node: Traced, leaf: Callable[[Traced], Any]) -> Any:
     """The expression of a number worked out anew, on what `leaf` makes of its cells and plain numbers."""
     order, stack = [], [node]

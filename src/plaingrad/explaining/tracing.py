@@ -13,7 +13,9 @@ from plaingrad.explaining.update import Parameter, State, parameters
 from plaingrad.layer import Kept
 from plaingrad.loops import Array, written
 from plaingrad.program import Call
-from plaingrad.trace import Behind, Given, Made, Place, Span, Traced, run_traced
+from plaingrad.trace import CELL, Behind, Given, Made, Place, Span, Traced, run_traced
+
+MOST_READY = 200_000  # numbers
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Tracer:
         if id(array) in self.updates:
             return self._updated(self.updates[id(array)], only)
         making = self.makings[id(array)]
-        target = Made(array.shape, only, None)
+        target, is_whole = Made(array.shape, only, None), all(place is None for place in only)
         given: dict[str, Any] = {}
         for name, each in making.given.items():
             if each is array:
@@ -125,11 +127,12 @@ class Tracer:
             elif name in making.writes:
                 given[name] = Made(each.shape, beside(each.shape, array.shape, only), self._known(each))
             else:
-                given[name] = self._read(each)
+                given[name] = self._read(each, is_whole)
         sheet = self.sheets.get(id(array))
         if sheet is not None and sheet.lanes > 1 and only[-1] is not None and "lanes" in given:
             given["lanes"] = Span(given["lanes"], only[-1] % given["lanes"])
-        run_traced(making.call.nest.plain, given, making.call.nest.constants, only[0] if only else None)
+        narrowed = None if is_whole else only
+        run_traced(making.call.nest.plain, given, making.call.nest.constants, narrowed)
         return target.made
 
     def _updated(self, parameter: Parameter, only: Place) -> Array:
@@ -145,9 +148,16 @@ class Tracer:
         sheet = self.sheets.get(id(array))
         return Given(array, self._cells(sheet)) if sheet and sheet.is_made else None
 
-    def _read(self, array: Array) -> Any:
-        """An array as a nest reads it: cells with names, or what an earlier nest made of such."""
+    def _read(self, array: Array, often: bool) -> Any:
+        """An array as a nest reads it: cells with names, or what an earlier nest made of such.
+
+        Where each is read `often`, its cells are made beforehand.
+        """
         sheet = self.sheets.get(id(array))
+        if sheet is not None and often and sheet.size <= MOST_READY:
+            if sheet.name not in self._ready:
+                self._ready[sheet.name] = as_cells(array, self._cells(sheet))
+            return self._ready[sheet.name]
         if sheet is not None:
             return Given(array, self._cells(sheet))
         if id(array) in self.makings and id(array) in self.inner:
@@ -155,6 +165,10 @@ class Tracer:
                 self._behind[id(array)] = Behind(array.shape, lambda only: self.trace(array, only))
             return self._behind[id(array)]
         return Given(array, None) if id(array) in self.inner else array
+
+    @cached_property
+    def _ready(self) -> dict[str, Array]:
+        return {}
 
     @cached_property
     def _behind(self) -> dict[int, Behind]:
@@ -168,6 +182,9 @@ class Tracer:
     @cached_property
     def _numbers(self) -> dict[str, Array]:
         return {}
+
+
+as_cells = np.frompyfunc(lambda value, cell: Traced(value, CELL, cell), 2, 1)
 
 
 def beside(shape: tuple[int, ...], target: tuple[int, ...], only: Place) -> Place:

@@ -14,6 +14,28 @@ AXES = {
 }
 SPARE = "pqrstagh"
 
+RECORDS = {
+    "Conv": "A small window of weights slides over the image. At each place the numbers under it are multiplied by the "
+    "weights and added up: one output number for each place and each filter.",
+    "Dense": "Each output is a sum over all inputs, each multiplied by a weight of its own.",
+    "activation": "An activation in the same step then lets through what is above zero.",
+    "Flatten": "Maps are laid out as one long row. Only the shape changes; forward and back, every number is copied.",
+    "MaxPool": "Of each small window the largest number is kept. Its error goes back to the pixel that won.",
+    "MeanPool": "Of each small window the mean is kept. Its error is shared out equally.",
+    "L2Pool": "Of each small window the root of the sum of squares is kept. Larger numbers get more of its error.",
+    "ReLU": "What is above zero passes; the rest becomes 0. An error passes where its number did.",
+    "LeakyReLU": "What is above zero passes; of the rest a small share does. Errors are treated the same.",
+    "Sigmoid": "Each number is squeezed between 0 and 1. Near either end its slope, and with it the error, is small.",
+    "Tanh": "Each number is squeezed between −1 and 1. Near either end its slope, and with it the error, is small.",
+    "Softmax": "The scores become probabilities: positive, and together 1.",
+    "SoftmaxCrossEntropy": "The scores become probabilities, and the loss is minus the logarithm of that of the true "
+    "class. The error it sends back is simple: probability minus target.",
+    "CrossEntropy": "The loss is minus the logarithm of the probability of the true class.",
+    "MeanSquaredError": "The loss is the mean of the squared differences between the outputs and what they should be.",
+    "HalfSquaredError": "The loss is half the sum of the squared differences, so the error is just the difference.",
+}
+"""What layers and losses do, for someone who met them last week; a layer of one's own says it in its docstring."""
+
 GLOSSARY = {
     "x": "what goes into a layer",
     "y": "what comes out of a layer",
