@@ -17,10 +17,11 @@ from plaingrad.explaining.facts import first_gradient
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.symbols import Symbols, symbols
 from plaingrad.loops import Array
-from plaingrad.network import Network
+from plaingrad.network import LANES, Network
 from plaingrad.optimiser import Optimiser
 from plaingrad.run import Run
 from plaingrad.run_folder import BEST, CHECKPOINT, kept_images
+from plaingrad.shards import lanes_for
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def answer(
     if example_name and (image or label or data_dir):
         raise SettingError("an example has its own image: leave out --image, --label and --data-dir")
     quantity = (words[0] if words else None) if example_name else (words[1] if len(words) > 1 else None)
-    explained = example(example_name) if example_name else trained(words[0], image or "0", label, data_dir)
+    of_input = bool(page) or quantity is None or ".dx" in quantity
+    explained = example(example_name) if example_name else trained(words[0], image or "0", label, data_dir, of_input)
     if optimiser or rate is not None:
         chosen = chosen_optimiser(optimiser or "sgd", rate)
         explained = replace(explained, state=State(chosen))
@@ -126,8 +128,14 @@ def example(name: str) -> Explained:
     return Explained(made.run(), None, f"{name}: {made.about}", (), made.opens)
 
 
-def trained(run: str, image: str, label: str | None = None, data_dir: str | None = None) -> Explained:
-    """A trained network on one of its test images (a number), or on an image file."""
+def trained(
+    run: str, image: str, label: str | None = None, data_dir: str | None = None, input_gradient: bool = True
+) -> Explained:
+    """A trained network on one of its test images (a number), or on an image file.
+
+    The run is made by the machine code it was trained with; that for the `input_gradient`, which training does without,
+    may have to be compiled first.
+    """
     net, about, loss = opened(run)
     pixels, known, told = _image(run, net, about, image, data_dir)
     names = output_names(tuple(about.get("classes", ())), net)
@@ -137,8 +145,13 @@ def trained(run: str, image: str, label: str | None = None, data_dir: str | None
         told += f", taken for {names[target]}"
     if not 0 <= target < net.output[0]:
         raise DataError(f"{run}: the image has the label {target}, and the network {net.output[0]} outputs")
-    made = net.run(pixels, np.array([target]), loss)
-    return Explained(made, _state(run, net), f"{net.name} on {told}", names)
+    state, batch = _state(run, net)
+    made = Run(net, lanes_for(net, batch), loss, input_gradient=input_gradient)
+    made.load(pixels)
+    made.forward()
+    made.aim(np.array([target]))
+    made.backward()
+    return Explained(made, state, f"{net.name} on {told}", names)
 
 
 def _image(
@@ -184,14 +197,14 @@ def _class(label: str, names: tuple[str, ...]) -> int:
     raise SettingError(f"--label {label!r} is not a class of this network; {nearest(label, names)}")
 
 
-def _state(run: str, net: Network) -> State | None:
-    """What the optimiser carried when the run was saved."""
+def _state(run: str, net: Network) -> tuple[State | None, int]:
+    """What the optimiser carried when the run was saved, and how many images its batches had."""
     path = pathlib.Path(run)
     if path.is_dir():
         path = path / (BEST if (path / BEST).is_file() else CHECKPOINT)
     _, arrays, facts = checkpoint.load(path)
     if "training" not in facts:
-        return None
+        return None, LANES
     optimiser = Optimiser.from_json(facts["training"]["optimiser"])
     slots = {}
     for slot in optimiser.slots:
@@ -201,4 +214,5 @@ def _state(run: str, net: Network) -> State | None:
                 saved = arrays.get(f"optimiser.{slot}.{layer}.{name}")
                 view[...] = 0 if saved is None else saved
         slots[slot] = flat
-    return State(optimiser, slots, int(facts.get("position", {}).get("step", 0)))
+    state = State(optimiser, slots, int(facts.get("position", {}).get("step", 0)))
+    return state, int(facts["training"]["batch"])

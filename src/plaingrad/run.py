@@ -1,8 +1,9 @@
 """A run: every array that one shard of a batch leaves behind, wired to the loop nests by name."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from plaingrad.layer import Kept, bind
 from plaingrad.loops import Array, Loops, zeros
 from plaingrad.loss import Loss
 from plaingrad.program import Call, Program
-from plaingrad.step import Layered, makes_only_dx, makes_only_slopes
+from plaingrad.step import Layered, Step, makes_only_dx, makes_only_slopes
 
 
 class Run:
@@ -21,6 +22,7 @@ class Run:
 
     `run["conv1"].dw` or `run["conv1.dw"]` reads one. Activations are shown as (image, channel, row, column), the lanes
     without an image left out; inside they are (channel, row, column × lane). The last entry is `run["loss"]`.
+    Nests of which `as_python` says so, told how many products or numbers one image asks of them, are run as Python.
     With `errors_only` the errors go back, and the calls that make the weights' gradients are `left_out`.
     """
 
@@ -32,6 +34,7 @@ class Run:
         input_gradient: bool = False,
         backward: bool = True,
         errors_only: bool = False,
+        as_python: Callable[[Loops, int], bool] = lambda nest, work: False,
     ) -> None:
         self.net, self.lanes, self.loss = net, lanes, loss
         self.explained: Any = None  # kept by whoever explains it
@@ -73,18 +76,23 @@ class Run:
                     record[name], kinds[name] = record[kept], kinds[kept]
             settings = {**step.layer.settings(), **step.layer.constants(step.x, lanes)}
             known = {**self._settings(settings), **record, **scratch}
-            way_back.append([bind(nest, step.layer, known) for nest in nests])
+
+            def bound(nest: Loops, step: Step = step, known: dict[str, Any] = known) -> Call:
+                plain = as_python(nest, step.layer.multiplications(step.x) if "w" in nest.arguments else prod(step.x))
+                return bind(nest, step.layer, known, plain)
+
+            way_back.append([bound(nest) for nest in nests])
             self.left_out += [bind(nest, step.layer, known, plain=True) for nest in left_out]
-            self.forward_calls += [bind(nest, step.layer, known) for nest in step.layer.forward]
+            self.forward_calls += [bound(nest) for nest in step.layer.forward]
             self.records[step.name], self.kinds[step.name] = record, kinds
             y, dy = record["y"], record.get("dy")
         self.y, self.backward_calls = y, [call for calls in reversed(way_back) for call in calls]
         self.x = next(iter(self.records.values()))["x"]
         self.loss_calls: list[Call] = []
         if loss is not None:
-            self._add_loss(loss, y, dy)
+            self._add_loss(loss, y, dy, as_python)
 
-    def _add_loss(self, loss: Loss, y: Array, dy: Array | None) -> None:
+    def _add_loss(self, loss: Loss, y: Array, dy: Array | None, as_python: Callable[[Loops, int], bool]) -> None:
         """The last entry: the loss reads the output as its `x` and leaves the output's gradient in its `dx`."""
         shape = self.net.output
         loss.check(shape)
@@ -94,9 +102,10 @@ class Run:
         if dy is not None:
             record["dx"] = dy
         known = {**self._settings(loss.constants(shape)), **record}
-        self.loss_calls += [bind(nest, loss, known) for nest in (*loss.forward, count_hits)]
+        plain = {nest: as_python(nest, prod(shape)) for nest in (*loss.forward, count_hits, *loss.backward)}
+        self.loss_calls += [bind(nest, loss, known, plain[nest]) for nest in (*loss.forward, count_hits)]
         if dy is not None:
-            self.backward_calls[:0] = [bind(nest, loss, known) for nest in loss.backward]
+            self.backward_calls[:0] = [bind(nest, loss, known, plain[nest]) for nest in loss.backward]
         self.records["loss"], self.kinds["loss"] = record, kinds | {"x": Kept(shape), "dx": Kept(shape)}
 
     def _array(self, kept: Kept) -> Array:

@@ -4,7 +4,6 @@ Explanations are about the twin: there the terms, added in the order shown, give
 number is a *cell*, counted from 0 through all arrays.
 """
 
-import dataclasses
 import math
 import re
 from bisect import bisect_right
@@ -14,13 +13,12 @@ import numpy as np
 
 from plaingrad.errors import DataError, SettingError, nearest
 from plaingrad.layer import Kept
-from plaingrad.loops import Array, Bound, as_written
+from plaingrad.loops import Array, Loops, as_written
 from plaingrad.machine import together
 from plaingrad.network import Network
-from plaingrad.program import Call
 from plaingrad.run import Run
 
-FEW_PRODUCTS = 200_000  # so many the loops do as Python before a compiler would have begun
+FEW_PRODUCTS = 200_000  # so many the loops do as Python before a compiler has begun
 INPUT = "input"
 
 
@@ -86,14 +84,9 @@ class Twin:
         self.net.parameters[:] = as_floats(run.net.parameters)
         products = count * sum(step.layer.multiplications(step.x) for step in self.net.steps.values())
         self.has_slopes = slopes or products <= FEW_PRODUCTS
+        self.few = FEW_PRODUCTS if products <= FEW_PRODUCTS else FEW_PRODUCTS // 2 // count
         with as_written():
-            if products > FEW_PRODUCTS:
-                self.twin: Run = together(self._made)
-            else:
-                self.twin = self._made()
-        if products <= FEW_PRODUCTS:
-            for calls in (self.twin.forward_calls, self.twin.loss_calls, self.twin.backward_calls):
-                calls[:] = map(as_python, calls)
+            self.twin: Run = together(self._made)
         self._fill()
         self.sheets: dict[str, Sheet] = {}
         self.names: dict[str, str] = {}  # every name a number can be asked by, and the one it is shown by
@@ -104,7 +97,18 @@ class Twin:
     def _made(self) -> Run:
         backward = self.run.has_gradients
         loss = self.run.loss if backward else None
-        return Run(self.net, self.count, loss, input_gradient=True, backward=backward, errors_only=not self.has_slopes)
+        return Run(
+            self.net,
+            self.count,
+            loss,
+            input_gradient=True,
+            backward=backward,
+            errors_only=not self.has_slopes,
+            as_python=self._as_python,
+        )
+
+    def _as_python(self, nest: Loops, work: int) -> bool:
+        return work <= self.few
 
     def _fill(self) -> None:
         """The same images and targets, then forward, and backward where the run went."""
@@ -247,11 +251,6 @@ def ordered(record: dict[str, Array]) -> list[str]:
     """The quantities of a layer: what goes in, what it holds, what comes out, then errors and gradients."""
     ranks = {"x": 0, "dy": 2, "dx": 3}
     return sorted(record, key=lambda name: ranks.get(name, 4 if name.startswith("d") else 1))
-
-
-def as_python(call: Call) -> Call:
-    """The same call, run as Python."""
-    return dataclasses.replace(call, nest=Bound(call.nest.plain, call.nest.constants))
 
 
 def as_floats(array: Array) -> Array:
