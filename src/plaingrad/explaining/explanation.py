@@ -141,9 +141,11 @@ class Explanation:
 
     @cached_property
     def next(self) -> list[str]:
-        """The cells this number was made of, each once; each can be explained in turn."""
-        cells = dict.fromkeys(self.node.cells()) if self.node is not None else {}
-        return [self.twin.name(cell) for cell in cells]
+        """The cells this number was made of, then those that were compared; each can be explained in turn."""
+        if self.node is None:
+            return []
+        compared = (cell for one in self.node.why for each in (one.left, one.right) for cell in each.cells())
+        return [self.twin.name(cell) for cell in dict.fromkeys([*self.node.cells(), *compared])]
 
     @cached_property
     def bound(self) -> float:
@@ -241,16 +243,17 @@ class Explanation:
         if is_cut:
             kept = {id(term) for term in shown}
             rest = [term.product for term in terms if id(term) not in kept]
-            yield f"    and {len(rest):,} more, which sum to {number_text(math.fsum(rest))}"
+            told = f"which sum to {number_text(math.fsum(rest))}" if any(rest) else "all 0"
+            yield f"    and {len(rest):,} more, {told}"
 
 
 def term_text(term: Term) -> str:
     """The factors of a term by name."""
     text = ""
-    for each in term.factors:
+    for each in term.factors[1:] if term.is_negative else term.factors:
         name = f"({each.name})" if " + " in each.name or " − " in each.name else each.name
         text += f" / {name[4:]}" if text and name.startswith("1 / ") else f" × {name}" if text else name
-    return text
+    return f"−{text}" if term.is_negative else text
 
 
 def values_text(term: Term) -> str:

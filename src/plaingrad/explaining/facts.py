@@ -69,7 +69,7 @@ def _input(tracer: Tracer) -> dict[str, Any]:
     twin = tracer.twin
     error = twin.names.get(f"{next(iter(twin.net.steps))}.dx")
     told = {"name": INPUT, "kind": "Input", "text": "×".join(map(str, twin.net.input))}
-    more = {"about": about(twin, twin.sheets[INPUT]), "values": [INPUT], "errors": [error] if error else []}
+    more = {"about": f"{about(twin, twin.sheets[INPUT])}.", "values": [INPUT], "errors": [error] if error else []}
     return BARE | told | more
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from plaingrad.explaining.fitting import choose, fitted, mixed, orders
 from plaingrad.explaining.notation import Tree, applied, bracketed, joined, number_text
-from plaingrad.explaining.terms import summands
+from plaingrad.explaining.terms import summands, visible
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.explaining.words import AXES, SPARE, axes
@@ -47,6 +47,7 @@ class Formula:
 
     def build(self, rows: list[Row], letters: list[str]) -> Tree:
         """The expression that all rows share, its indices written in the letters."""
+        rows = [Row(row.letters, visible(row.node)) for row in rows]
         nodes = [row.node for row in rows]
         ops = {node.op for node in nodes}
         if ops & {"+", "-"} or len(ops) > 1:
@@ -61,9 +62,9 @@ class Formula:
             return nodes[0].left
         left = self.build([Row(row.letters, row.node.left) for row in rows], letters)
         if nodes[0].right is None:
-            return applied(op, bracketed(left, op == "neg" and is_sum(nodes[0].left)))
+            return applied(op, bracketed(left, op == "neg" and is_sum(visible(nodes[0].left))))
         right = self.build([Row(row.letters, row.node.right) for row in rows], letters)
-        return joined(op, left, right, nodes[0].left.op, nodes[0].right.op)
+        return joined(op, left, right, visible(nodes[0].left).op, visible(nodes[0].right).op)
 
     def varying(self, rows: list[Row]) -> Tree:
         """A plain number that is not the same everywhere, as the count of pixels under a window at the edge is not."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from plaingrad.explaining.terms import is_nothing
+from plaingrad.explaining.terms import visible
 from plaingrad.trace import CELL, NAMED, NUMBER, Traced
 
 Tree = Any  # a letter, or a list: it goes to the page as JSON
@@ -41,20 +41,18 @@ def number_text(value: float, digits: int = 6) -> str:
 
 def tree_of(node: Traced, cell: Callable[[int], Tree]) -> Tree:
     """The expression of a traced number; `cell` says how a cell is written. For expressions of a readable size."""
+    node = visible(node)
     if node.op is CELL:
         return cell(node.left)
     if node.op is NUMBER:
         return ["mn", number_text(node.value)]
     if node.op is NAMED:
         return node.left
-    if node.op in ("+", "-") and is_nothing(node.right):
-        return tree_of(node.left, cell)
-    if node.op == "+" and is_nothing(node.left):
-        return tree_of(node.right, cell)
     left = tree_of(node.left, cell)
+    left_op = visible(node.left).op
     if node.right is None:
-        return applied(node.op, bracketed(left, node.left.op in WEAK) if node.op == "neg" else left)
-    return joined(node.op, left, tree_of(node.right, cell), node.left.op, node.right.op)
+        return applied(node.op, bracketed(left, left_op in WEAK) if node.op == "neg" else left)
+    return joined(node.op, left, tree_of(node.right, cell), left_op, visible(node.right).op)
 
 
 def applied(op: str, x: Tree) -> Tree:

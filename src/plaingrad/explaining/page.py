@@ -203,7 +203,7 @@ class Page:
             "shape": list(sheet.shape),
             "start": sheet.start,
             "role": role(self.twin, sheet),
-            "about": about(self.twin, sheet),
+            "about": f"{about(self.twin, sheet)}.",
             "axes": [AXES.get(letter, "place").partition(":")[0] for letter in axes(self.twin, sheet)],
             "formula": formula,
             "made_by": making.call.name if making else None,

@@ -7,7 +7,7 @@ from math import prod
 from plaingrad.explaining.notation import SIGNS_SHOWN, number_text
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
-from plaingrad.trace import CELL, NUMBER, Comparison, Traced
+from plaingrad.trace import CELL, NAMED, NUMBER, Comparison, Traced
 
 MOST_NAMED = 8
 
@@ -22,23 +22,23 @@ class Reason:
     text: str
 
 
-def reason(tracer: Tracer, kind: str, pattern: str, *cells: int, **more: str) -> Reason:
-    """A reason whose cells are written with their values. What is `more` is said in the text alone."""
+def reason(tracer: Tracer, kind: str, pattern: str, *cells: int, **more: tuple[str, str]) -> Reason:
+    """A reason whose cells are written with their values.
+
+    `more` is worded twice: for the pattern, which many numbers share, and for the text of this one.
+    """
     twin = tracer.twin
     texts = (f"{twin.name(cell)} = {number_text(twin.value(cell))}" for cell in cells)
-    nothing = dict.fromkeys(more, "")
-    return Reason(
-        kind,
-        pattern.format(*(f"{{{place}}}" for place in range(len(cells))), **nothing),
-        cells,
-        pattern.format(*texts, **more),
-    )
+    slots = (f"{{{place}}}" for place in range(len(cells)))
+    shared, own = ({name: words[which] for name, words in more.items()} for which in (0, 1))
+    return Reason(kind, pattern.format(*slots, **shared), cells, pattern.format(*texts, **own))
 
 
 def sentences(tracer: Tracer, cell: int, node: Traced) -> list[Reason]:
     """The reasons of a traced number: its own comparisons, then those behind factors that are zero by choice."""
     sheet = tracer.twin.sheet_of(cell)
     found = [*of_comparisons(tracer, sheet, node, node.why), *of_the_edge(tracer, sheet, node)]
+    found += [*of_the_output(tracer, sheet, node), *of_settings(tracer, node)]
     found += of_zero_factors(tracer, sheet, node)
     return list(dict.fromkeys(found))
 
@@ -69,13 +69,13 @@ def of_threshold(tracer: Tracer, sheet: Sheet, node: Traced, comparison: Compari
     activation = layer and (
         getattr(layer.layer, "activation", None) or (layer.layer if hasattr(layer.layer, "leak") else None)
     )
-    more: dict[str, str] = {}
+    more: dict[str, tuple[str, str]] = {}
     cells: tuple[int, ...] = ()
     if comparison.left.op is CELL:
         held, cells = "{0}", (comparison.left.left,)
     else:
         held = "the sum of its terms{sum}"
-        more = {"sum": f" is {number_text(comparison.left.value)}"}
+        more = {"sum": ("", f" is {number_text(comparison.left.value)}")}
     if comparison.right.op is CELL:
         right = f"{{{len(cells)}}}"
         cells = (*cells, comparison.right.left)
@@ -130,12 +130,12 @@ def of_winners(tracer: Tracer, sheet: Sheet, found: list[Comparison]) -> Iterato
         own = tracer.twin.sheet_of(winner.left)
         columns = sheet.shape[-1] if sheet.shape else 1
         row, column = divmod(int(winner.value), columns)
-        window = " (" + ",".join(map(str, own.index(winner.left)[-2:])) + ")"
-        more = {"window": window, "place": f", which is row {row}, column {column}"}
+        window = "window (" + ",".join(map(str, own.index(winner.left)[-2:])) + ")"
+        more = {"window": ("a window", window), "place": ("", f", which is row {row}, column {column}")}
         if each.outcome:
-            pattern = "this pixel won window{window}, so the window's whole error comes here: {0}{place}"
+            pattern = "this pixel won {window}, so the window's whole error comes here: {0}{place}"
         else:
-            pattern = "window{window} holds this pixel too, but another pixel won it: {0}{place}"
+            pattern = "{window} holds this pixel too, but another pixel won it: {0}{place}"
         yield reason(tracer, "branch", pattern, winner.left, **more)
         traced = tracer.number(winner.left)
         yield from of_comparisons(tracer, own, traced, traced.reasons)
@@ -164,6 +164,25 @@ def of_the_edge(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
         effect = "where the padding is 0: they add nothing" if is_conv else "and do not take part"
         told = f"{whole - len(met)} of the window's {whole} places lie beyond the edge, {effect}"
         yield reason(tracer, "padding", told)
+
+
+def of_the_output(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
+    """Why an output was 0 that an activation asked about on the way back: what went into it."""
+    for each in node.why if len(node.why) == 1 else ():
+        if each.left.op is CELL and each.left.value == 0 and each.sign != "==":
+            traced = (
+                tracer.number(each.left.left) if not tracer.is_given(tracer.twin.sheet_of(each.left.left)) else None
+            )
+            if traced is not None:
+                yield from of_comparisons(tracer, tracer.twin.sheet_of(each.left.left), traced, traced.why)
+
+
+def of_settings(tracer: Tracer, node: Traced) -> Iterator[Reason]:
+    """The optimiser's numbers, by name."""
+    named = dict.fromkeys((each.left, each.value) for each in node.nodes() if each.op is NAMED)
+    if named:
+        told = ", ".join(f"{name} = {number_text(value)}" for name, value in named)
+        yield reason(tracer, "note", f"with {told}")
 
 
 def of_zero_factors(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:

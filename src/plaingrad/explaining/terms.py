@@ -35,6 +35,18 @@ def is_nothing(node: Traced) -> bool:
     return node.op in (NUMBER, NAMED) and not node.value
 
 
+def visible(node: Traced) -> Traced:
+    """A number without the plain zeros that were added to it."""
+    while node.op in ("+", "-"):
+        if is_nothing(node.right):
+            node = node.left
+        elif node.op == "+" and is_nothing(node.left):
+            node = node.right
+        else:
+            break
+    return node
+
+
 def product(node: Traced) -> list[tuple[Traced, bool]]:
     """The factors of a product, each with whether it is divided by."""
     found: list[tuple[Traced, bool]] = []

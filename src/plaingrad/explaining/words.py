@@ -84,9 +84,10 @@ def about(twin: Twin, sheet: Sheet) -> str:
     """One sentence: what an array is."""
     layer, name = sheet.layer, sheet.quantity
     if sheet.name == INPUT:
-        return (
-            "the image as the network takes it: pixels, less the mean of the training images, divided by their spread"
-        )
+        net = twin.run.net
+        scaled = bool((net.offset != 0).any() or (net.factor != 1).any())
+        more = ": pixels, less the mean of the training images, divided by their spread" if scaled else ""
+        return f"the image as the network takes it{more}"
     if layer == "loss":
         known = {"y": "the loss: how wrong the output is for this image; 0 would be perfect"}
         return known.get(name) or GLOSSARY.get(name, f"{name}, which the loss keeps")
