@@ -13,7 +13,7 @@ from plaingrad.exact import Sized
 from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import Tree, as_latex, as_mathml, as_text, number_text, tree_of
 from plaingrad.explaining.reasons import sentences
-from plaingrad.explaining.terms import fold, product, summands
+from plaingrad.explaining.terms import before_activation, fold, product, summands
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.explaining.words import about
@@ -80,6 +80,14 @@ class Explanation:
     def terms(self) -> list[Term]:
         """What is added up, in the order in which it is added."""
         return [self._term(*each) for each in summands(self.node)] if self.node is not None else []
+
+    @cached_property
+    def before(self) -> tuple[float, list[Term]] | None:
+        """The sum that an activation asked about and did not let through as it was, and its terms."""
+        if self.node is None or (asked := before_activation(self.node)) is self.node or asked.op is CELL:
+            return None
+        whole = self.terms and self.value == asked.value
+        return None if whole else (asked.value, [self._term(*each) for each in summands(asked)])
 
     def _term(self, node: Traced, negative: bool) -> Term:
         factors = [self._factor(each, below) for each, below in product(node)]
@@ -180,6 +188,9 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as `plaingrad explain --json` says it."""
+        before = None
+        if self.before:
+            before = {"value": self.before[0], "terms": [term.to_json() for term in self.before[1]]}
         return {
             "quantity": self.quantity,
             "about": self.about,
@@ -190,6 +201,7 @@ class Explanation:
             "mathml": self.mathml,
             "latex": self.latex,
             "terms": [term.to_json() for term in self.terms],
+            "before": before,
             "reasons": self.reasons,
             "next": self.next,
         }
@@ -207,7 +219,11 @@ class Explanation:
         yield ""
         yield f"  {self.formula}"
         yield ""
-        yield from self._terms_as_lines(all)
+        if self.before:
+            yield f"  the sum that decides is {number_text(self.before[0])}:"
+            yield from self._terms_as_lines(self.before[1], all)
+        if self.terms or not self.before:
+            yield from self._terms_as_lines(self.terms, all)
         yield f"  total {number_text(self.value, 17)}"
         if self.run_value is not None:
             away = f"{number_text(abs(self.run_value - self.value), 2)} apart"
@@ -223,8 +239,7 @@ class Explanation:
             more = f", and {len(self.next) - 4:,} more" if len(self.next) > 4 else ""
             yield f"  next: {', '.join(self.next[:4])}{more}"
 
-    def _terms_as_lines(self, all: bool) -> Iterator[str]:
-        terms = self.terms
+    def _terms_as_lines(self, terms: list[Term], all: bool) -> Iterator[str]:
         if not terms:
             yield "  no terms: nothing is added, so it is 0" if not self.value else "  no terms"
             return

@@ -58,9 +58,18 @@ def samples(tracer: Tracer, sheet: Sheet) -> Iterator[Row]:
                 places += [
                     sheet.index(sheet.start + int(each)) for each in draw.choice(cells, min(5, len(cells)), False)
                 ]
-    for place in dict.fromkeys(places):
-        offset = int(np.ravel_multi_index(place, sheet.shape)) if sheet.shape else 0
-        yield Row(place, tracer.number(sheet.start + offset))
+    rows = [row_at(tracer, sheet, place) for place in dict.fromkeys(places)]
+    yield from rows
+    draw = np.random.default_rng(1)  # what only seems to follow from the place is found out elsewhere
+    others = {tuple(int(draw.integers(length)) for length in sheet.shape) for _ in range(3)} - set(places)
+    alike = (row_at(tracer, sheet, place) for place in sorted(others))
+    yield from (row for row in alike if len(row.node.cells()) == len(rows[0].node.cells()))  # not those at an edge
+
+
+def row_at(tracer: Tracer, sheet: Sheet, place: tuple[int, ...]) -> Row:
+    """A number at its place."""
+    offset = int(np.ravel_multi_index(place, sheet.shape)) if sheet.shape else 0
+    return Row(place, tracer.number(sheet.start + offset))
 
 
 def cases(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
@@ -68,8 +77,12 @@ def cases(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
     ways: dict[Any, list[Row]] = {}
     for row in rows:
         ways.setdefault(way(row.node), []).append(row)
-    if len(ways) == 1 or not all(ways):
-        return formula.build(max(ways.values(), key=len), letters)
+    unasked = ways.pop(None, [])
+    if ways and unasked and not any(row.node.cells() for row in unasked):
+        formula.notes.append(("0", "where no window reaches"))
+        unasked = []
+    if unasked or len(ways) == 1:
+        return formula.build(unasked or max(ways.values(), key=len), letters)
     every = [row for members in ways.values() for row in members]
     compared = formula.build([Row(row.letters, row.node.reasons[0].left) for row in every], letters)
     is_long = every[0].node.reasons[0].left.op is not CELL
@@ -130,7 +143,7 @@ def paid(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
     row, held = next(((row, each) for row, each in terms if each), (rows[0], []))
     names = axes(formula.tracer.twin, sheet)
     own = [
-        letters[0] if place == 0 and letters else formula.letter(name, f"{AXES.get(name, 'place')} of {sheet.name}")
+        letters[place] if place < len(names) - 2 else formula.letter(name, f"{AXES.get(name, 'place')} of {sheet.name}")
         for place, name in enumerate(names)
     ]
     condition = ["mrow", ["cell", sheet.name, *own], ["mo", "="], ["mtext", "this place"]]
