@@ -238,7 +238,7 @@ class Page:
         return bounds
 
     def _head(self, arrays: dict[str, Any], values: Array, is_slice: bool) -> dict[str, Any]:
-        run = np.full(self.twin.size, np.nan, np.float32)
+        run, wide = np.full(self.twin.size, np.nan), self.run.net.dtype != np.float32
         for sheet in sheets_shown(self.tracer):
             held = self.twin.run_values(sheet)
             if held is not None:
@@ -264,7 +264,8 @@ class Page:
             "layers": layers,
             "arrays": arrays,
             "values": blob(values[:last], "<f8"),
-            "run": blob(run[:last], "<f4"),
+            "run": blob(run[:last], "<f8" if wide else "<f4"),
+            "run_digits": 64 if wide else 32,
             "bounds": blob(self._bounds(values, run)[:last], "<f4"),
             "patterns": self.patterns.list,
             "reason_patterns": self.reasons.list,

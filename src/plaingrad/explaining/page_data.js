@@ -17,7 +17,7 @@ async function unpacked(blob, Kind) {
 }
 
 async function loadNumbers() {
-  const kinds = { values: Float64Array, run: Float32Array, bounds: Float32Array };
+  const kinds = { values: Float64Array, run: DATA.run_digits === 64 ? Float64Array : Float32Array, bounds: Float32Array };
   const known = Object.entries(kinds).filter(([name]) => DATA[name]);
   const loaded = known.map(async ([name, Kind]) => (NUMBERS[name] = await unpacked(DATA[name], Kind)));
   await Promise.all(loaded);
