@@ -19,7 +19,7 @@ from plaingrad.errors import (
     StoppedError,
 )
 from plaingrad.examples import example
-from plaingrad.explaining import Explanation, explain
+from plaingrad.explaining import explain
 from plaingrad.inference import Inference, predict
 from plaingrad.laws import check
 from plaingrad.layer import Glorot, He, Layer, Ones, Uniform, Zeros
@@ -57,7 +57,6 @@ __all__ = [
     "Dense",
     "DivergedError",
     "Event",
-    "Explanation",
     "Flatten",
     "Glorot",
     "HalfSquaredError",

@@ -11,11 +11,12 @@ from plaingrad.commands import chosen_optimiser, opened, output_names
 from plaingrad.data import load, read_image
 from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest
 from plaingrad.examples import EXAMPLES
-from plaingrad.explaining import State, tracer_of
+from plaingrad.explaining import tracer_of
 from plaingrad.explaining.explanation import Explanation, explain_cell
 from plaingrad.explaining.facts import first_gradient
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.symbols import Symbols, symbols
+from plaingrad.explaining.update import State
 from plaingrad.loops import Array
 from plaingrad.network import LANES, Network
 from plaingrad.optimiser import Optimiser

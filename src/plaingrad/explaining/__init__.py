@@ -3,18 +3,16 @@
 import hashlib
 from typing import Any
 
-from plaingrad.explaining.explanation import Explanation, explain_cell
-from plaingrad.explaining.tracing import Tracer
-from plaingrad.explaining.twin import Twin
-from plaingrad.explaining.update import State
-from plaingrad.optimiser import Optimiser
 from plaingrad.run import Run
 
-__all__ = ["Explanation", "State", "explain", "tracer_of"]
+__all__ = ["explain", "tracer_of"]
 
 
-def tracer_of(run: Run, state: State | None = None) -> Tracer:
-    """The tracer of a run, kept until the run, its network or the optimiser changes."""
+def tracer_of(run: Run, state: Any = None) -> Any:
+    """The tracer of a run, kept until the run, its network or the optimiser's `State` changes."""
+    from plaingrad.explaining.tracing import Tracer  # nobody who only trains waits for what explains
+    from plaingrad.explaining.twin import Twin
+
     digest = hashlib.blake2b()
     arrays = [run.net.parameters, run.x, *(run.records["loss"][each] for each in ("target", "weight") if run.loss)]
     for array in arrays:
@@ -22,19 +20,23 @@ def tracer_of(run: Run, state: State | None = None) -> Tracer:
     key = digest.hexdigest(), state and (state.optimiser, state.step, state.factor, [*map(id, state.slots.values())])
     if run.explained is None or run.explained[0] != key:
         run.explained = key, Tracer(Twin(run, slopes=False), state)
-    return run.explained[1]  # type: ignore[no-any-return]
+    return run.explained[1]
 
 
-def explain(run: Run, quantity: str | None = None, optimiser: Optimiser | State | None = None) -> Any:
+def explain(run: Run, quantity: str | None = None, optimiser: Any = None) -> Any:
     """Where a number of a run comes from, such as `conv1.dw[0,0,1,2]`; without a quantity, a page of the whole run.
 
-    `conv1.w_after[0,0,1,2]` is the weight after one step of `optimiser` (SGD with momentum unless told); a `State`
-    says what it carries from the steps before. SettingError where there is no such number.
+    `conv1.w_after[0,0,1,2]` is the weight after one step of `optimiser` (SGD with momentum unless told); a
+    `plaingrad.explaining.update.State` says what it carries from the steps before. SettingError where there is no such
+    number.
     """
-    state = State(optimiser) if isinstance(optimiser, Optimiser) else optimiser
-    tracer = tracer_of(run, state)
-    if quantity is None:
-        from plaingrad.explaining.page import Page
+    from plaingrad.explaining.explanation import explain_cell
+    from plaingrad.explaining.page import Page
+    from plaingrad.explaining.update import State
+    from plaingrad.optimiser import Optimiser
 
+    state = State(optimiser) if isinstance(optimiser, Optimiser) else optimiser
+    if quantity is None:
         return Page(run, state)
+    tracer = tracer_of(run, state)
     return explain_cell(tracer, tracer.twin.cell(quantity))
