@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Run:
     Nests of which `as_python` says so, told how many products or numbers one image asks of them, are run as Python.
     With `errors_only` the errors go back, and the calls that make the weights' gradients are `left_out`.
     """
+
+    explain: ClassVar[Callable[..., Any]]  # `plaingrad.explain`, which knows runs, adds itself
 
     def __init__(
         self,
@@ -221,12 +223,6 @@ class Run:
 
     def _is_made(self, name: str) -> bool:
         return self.has_gradients or not name.startswith("d")
-
-    def explain(self, quantity: str, optimiser: Any = None) -> Any:
-        """Where a number comes from: `run.explain("conv1.dw[0,0,1,2]")`. See `plaingrad.explain`."""
-        from plaingrad.explaining import explain  # upwards, for whoever asks
-
-        return explain(self, quantity, optimiser)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.records)

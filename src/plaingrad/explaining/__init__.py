@@ -40,3 +40,6 @@ def explain(run: Run, quantity: str | None = None, optimiser: Any = None) -> Any
         return Page(run, state)
     tracer = tracer_of(run, state)
     return explain_cell(tracer, tracer.twin.cell(quantity))
+
+
+Run.explain = explain
