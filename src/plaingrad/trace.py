@@ -236,7 +236,7 @@ class Made:
             return Traced(math.nan, NUMBER)
         if self.known is not None:
             cell = self.known[index]
-            if cell.value == value.value:
+            if cell.value == value.value or (cell.value != cell.value and value.value != value.value):
                 return cell
         return value
 

@@ -5,6 +5,7 @@ the number's own index and of a few letters that run through the terms, that mix
 letters are what its Σ runs over.
 """
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from plaingrad.explaining.fitting import choose, fitted, mixed, orders
 from plaingrad.explaining.notation import Tree, applied, bracketed, joined, number_text
 from plaingrad.explaining.terms import summands, visible
 from plaingrad.explaining.tracing import Tracer
-from plaingrad.explaining.twin import Sheet
+from plaingrad.explaining.twin import Sheet, Twin
 from plaingrad.explaining.words import AXES, SPARE, axes
 from plaingrad.loops import Array
 from plaingrad.trace import CELL, NAMED, NUMBER, Traced
@@ -41,7 +42,8 @@ class Formula:
 
     def letter(self, wanted: str, meaning: str) -> str:
         """A letter not yet in use."""
-        free = wanted if wanted not in self.meanings else next(each for each in SPARE if each not in self.meanings)
+        spare = (f"{each}{turn or ''}" for turn in itertools.count() for each in SPARE)
+        free = next(each for each in itertools.chain([wanted], spare) if each not in self.meanings)
         self.meanings[free] = meaning
         return free
 
@@ -102,7 +104,7 @@ class Formula:
         for row in rows:
             alike: dict[Any, list[Traced]] = {}
             for term, negative in sampled(row.node):
-                alike.setdefault((negative, skeleton(term)), []).append(term)
+                alike.setdefault((negative, skeleton(term, self.tracer.twin)), []).append(term)
             for kind, terms in alike.items():
                 kinds.setdefault(kind, []).append((row, terms))
         parts: list[Tree] = []
@@ -158,7 +160,7 @@ class Formula:
     def columns(self, terms: list[Traced]) -> list[list[tuple[Sheet, int, Array]]]:
         """For each cell that all terms have: its index along each axis, in every term."""
         slots: list[list[tuple[Sheet, int, Array]]] = []
-        for cells in zip(*(outer_cells(term) for term in terms), strict=False):
+        for cells in zip(*(outer_cells(term, self.tracer.twin) for term in terms), strict=False):
             sheet = self.tracer.twin.sheet_of(cells[0])
             places = np.array([sheet.index(cell) for cell in cells]).reshape(len(terms), -1)
             slots.append([(sheet, axis, places[:, axis]) for axis in range(places.shape[1])])
@@ -178,24 +180,24 @@ def sampled(node: Traced) -> list[tuple[Traced, bool]]:
     return [terms[each] for each in sorted({*range(4), len(terms) - 1, *map(int, between)})]
 
 
-def skeleton(node: Traced) -> Any:
+def skeleton(node: Traced, twin: Twin) -> Any:
     """What an expression looks like when all cells of an array look the same, and all sums of like terms."""
     if node.op is CELL:
-        return CELL
+        return twin.sheet_of(node.left).name
     if node.op is NUMBER:
         return NUMBER
     if is_sum(node):
-        return ("sum", *dict.fromkeys((negative, skeleton(term)) for term, negative in sampled(node)))
-    return (node.op, *(skeleton(each) for each in (node.left, node.right) if type(each) is Traced))
+        return ("sum", *dict.fromkeys((negative, skeleton(term, twin)) for term, negative in sampled(node)))
+    return (node.op, *(skeleton(each, twin) for each in (node.left, node.right) if type(each) is Traced))
 
 
-def outer_cells(node: Traced) -> list[int]:
+def outer_cells(node: Traced, twin: Twin) -> list[int]:
     """The cells of an expression outside its sums of like terms."""
     if node.op is CELL:
         return [node.left]
     if is_sum(node):
         alike: dict[Any, list[Traced]] = {}
         for term, negative in sampled(node):
-            alike.setdefault((negative, skeleton(term)), []).append(term)
-        return [cell for terms in alike.values() if len(terms) == 1 for cell in outer_cells(terms[0])]
-    return [cell for each in (node.left, node.right) if type(each) is Traced for cell in outer_cells(each)]
+            alike.setdefault((negative, skeleton(term, twin)), []).append(term)
+        return [cell for terms in alike.values() if len(terms) == 1 for cell in outer_cells(terms[0], twin)]
+    return [cell for each in (node.left, node.right) if type(each) is Traced for cell in outer_cells(each, twin)]

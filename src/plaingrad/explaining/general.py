@@ -12,6 +12,14 @@ from plaingrad.explaining.twin import Sheet
 from plaingrad.explaining.words import AXES, axes
 from plaingrad.trace import CELL, NAMED, NUMBER, Traced
 
+FEW = 4  # places along an axis that show a stride up to 3
+SOME, MANY = 300, 2_000  # cells of one number, each of which takes its time
+
+
+def shown(letter: str, length: int) -> Tree:
+    """A letter, or 0 along an axis that has one place."""
+    return letter if length > 1 else ["mn", "0"]
+
 
 def described(tracer: Tracer, sheet: Sheet) -> tuple[Tree, dict[str, str]]:
     """The general formula of an array, and what its letters stand for."""
@@ -24,7 +32,7 @@ def _described(tracer: Tracer, sheet: Sheet) -> tuple[Tree, dict[str, str]]:
     rows = list(samples(tracer, sheet))
     formula = Formula(tracer)
     letters = [formula.letter(name, AXES.get(name, "place")) for name in axes(tracer.twin, sheet)]
-    names = [letter if length > 1 else ["mn", "0"] for letter, length in zip(letters, sheet.shape, strict=True)]
+    names = [shown(letter, length) for letter, length in zip(letters, sheet.shape, strict=True)]
     searched = [row for row in rows if is_search(tracer, row.node)]
     if searched:
         body = largest(formula, searched, letters)
@@ -46,30 +54,48 @@ def _described(tracer: Tracer, sheet: Sheet) -> tuple[Tree, dict[str, str]]:
 
 
 def samples(tracer: Tracer, sheet: Sheet) -> Iterator[Row]:
-    """A number in the middle and its neighbours along each axis; some that are 0 and some that are not."""
+    """Numbers from the middle of an array on, so many along each axis as show a stride; one apart from them.
+
+    Where a comparison with a number decides, also some that are 0 and some that are not.
+    """
     base = tuple(length // 2 for length in sheet.shape)
-    moved = tuple(at + 1 if at + 1 < length else max(at - 1, 0) for at, length in zip(base, sheet.shape, strict=True))
-    places = [base, moved]
-    places += [(*base[:axis], moved[axis], *base[axis + 1 :]) for axis in range(len(base))]
-    if sheet.is_made and sheet.quantity in ("y", "dz", "dy", "dx"):
+    first = row_at(tracer, sheet, base)
+    size, strides = len(first.node.cells()), len(sheet.shape) > 2  # which only rows and columns can have
+    few = FEW if size <= MANY else 2
+    near = []
+    for axis, (at, length) in enumerate(zip(base, sheet.shape, strict=True)):
+        if strides and axis >= len(base) - 2:
+            near.append(around(at, length, few))
+        else:
+            near.append([*around(at, length, FEW), 0, length - 1] if size <= SOME else around(at, length, 2))
+    places = [base]
+    for axis, line in enumerate(near):
+        places += [(*base[:axis], at, *base[axis + 1 :]) for at in line]
+    asks = any(each.right.op is NUMBER and each.sign != "==" for each in first.node.why)
+    if sheet.is_made and (asks or not first.node.cells()):
         values, draw = sheet.values(), np.random.default_rng(0)
         for cells in (np.flatnonzero(values == 0), np.flatnonzero(values)):
-            if cells.size < values.size:
-                places += [
-                    sheet.index(sheet.start + int(each)) for each in draw.choice(cells, min(5, len(cells)), False)
-                ]
+            places += [
+                sheet.index(sheet.start + int(each)) for each in draw.choice(cells, min(few + 1, len(cells)), False)
+            ]
     rows = [row_at(tracer, sheet, place) for place in dict.fromkeys(places)]
     yield from rows
     draw = np.random.default_rng(1)  # what only seems to follow from the place is found out elsewhere
-    others = {tuple(int(draw.integers(length)) for length in sheet.shape) for _ in range(3)} - set(places)
-    alike = (row_at(tracer, sheet, place) for place in sorted(others))
-    yield from (row for row in alike if len(row.node.cells()) == len(rows[0].node.cells()))  # not those at an edge
+    others = {tuple(int(draw.integers(length)) for length in sheet.shape) for _ in range(2 if size <= SOME else 1)}
+    alike = (row_at(tracer, sheet, place) for place in sorted(others - set(places)))
+    yield from (row for row in alike if len(row.node.cells()) == len(first.node.cells()))  # not those at an edge
+
+
+def around(at: int, length: int, few: int) -> list[int]:
+    """A place first, then so many about it."""
+    start = max(0, min(at - (few - 1) // 2, length - few))
+    return [at, *(each for each in range(start, min(start + few, length)) if each != at)]
 
 
 def row_at(tracer: Tracer, sheet: Sheet, place: tuple[int, ...]) -> Row:
     """A number at its place."""
     offset = int(np.ravel_multi_index(place, sheet.shape)) if sheet.shape else 0
-    return Row(place, tracer.number(sheet.start + offset))
+    return Row(place, tracer.number_in_row(sheet.start + offset))
 
 
 def cases(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
@@ -143,7 +169,9 @@ def paid(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
     row, held = next(((row, each) for row, each in terms if each), (rows[0], []))
     names = axes(formula.tracer.twin, sheet)
     own = [
-        letters[place] if place < len(names) - 2 else formula.letter(name, f"{AXES.get(name, 'place')} of {sheet.name}")
+        shown(letters[place], sheet.shape[place])
+        if place < len(names) - 2
+        else formula.letter(name, f"{AXES.get(name, 'place')} of {sheet.name}")
         for place, name in enumerate(names)
     ]
     condition = ["mrow", ["cell", sheet.name, *own], ["mo", "="], ["mtext", "this place"]]

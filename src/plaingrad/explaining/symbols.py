@@ -11,7 +11,7 @@ from plaingrad.explaining.tracing import Tracer
 from plaingrad.trace import CELL, NAMED, Traced
 
 MOST_CELLS = 4_000  # met on the way down: what SymPy can take in seconds, and a reader at all
-MOST_SIMPLIFIED = 400  # operations: beyond it `simplify` may take minutes
+MOST_SIMPLIFIED = {True: 40, False: 150}  # operations, with exponentials and without: beyond, it may take hours
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,10 @@ def symbols(tracer: Tracer, cell: int) -> Symbols:
         raise MissingError("an expression in symbols", "SymPy", "symbols") from None
     expander = Expander(tracer, sympy)
     expression = expander.of_cell(cell)
-    short = bool(expression.count_ops() <= MOST_SIMPLIFIED)
-    if short:
-        expression = min(expression, sympy.simplify(expression), key=lambda each: each.count_ops())
+    has_functions = not expression.is_rational_function()
+    short = bool(expression.count_ops() <= MOST_SIMPLIFIED[has_functions])
+    simpler = sympy.simplify(expression) if short else sympy.factor_terms(expression)
+    expression = min(expression, simpler, key=lambda each: each.count_ops())
     quantity = tracer.twin.name(cell)
     plain = {symbol: sympy.Symbol(f"s{place}") for place, symbol in enumerate(expander.cells)}
     mathml = sympy.printing.mathml(expression.xreplace(plain), printer="presentation")

@@ -100,6 +100,22 @@ class Tracer:
             )
         return whole  # type: ignore[no-any-return]
 
+    def number_in_row(self, cell: int) -> Traced:
+        """The number in a cell, traced with all of its row: nests do most of their loops for any number of it."""
+        sheet = self.twin.sheet_of(cell)
+        place = sheet.place(cell)
+        if sheet.name in self.held or len(place) < 3:
+            return self.number(cell)
+        row = sheet.name, place[:-1]
+        if row not in self._rows:
+            self._rows[row] = self.trace(sheet.array, (*place[:-1], None))[place[:-1]].copy()
+        number = self._rows[row][place[-1]]
+        return number if number is not None and self._is_right(number, sheet, place) else self.number(cell)
+
+    @cached_property
+    def _rows(self) -> dict[Any, Array]:
+        return {}
+
     def whole(self, sheet: Sheet) -> Array:
         """All numbers of an array, traced, laid out as the loops see it."""
         return self.trace(sheet.array, (None,) * sheet.array.ndim)
