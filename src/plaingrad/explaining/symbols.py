@@ -11,7 +11,7 @@ from plaingrad.explaining.tracing import Tracer
 from plaingrad.trace import CELL, NAMED, Traced
 
 MOST_CELLS = 4_000  # met on the way down: what SymPy can take in seconds, and a reader at all
-MOST_SIMPLIFIED = {True: 40, False: 150}  # operations, with exponentials and without: beyond, it may take hours
+MOST_SIMPLIFIED = {True: 150, False: 400}  # operations, with exponentials and without: beyond, it may take hours
 
 
 @dataclass(frozen=True)
