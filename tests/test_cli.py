@@ -23,7 +23,7 @@ from plaingrad.data.idx import STEMS, write_idx
 from plaingrad.models import MODELS
 from plaingrad.network import Network
 from plaingrad.progress import Lines, Live
-from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY
+from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES
 from plaingrad.trainer import Event, Trainer
 
 KEYS = {
@@ -175,7 +175,11 @@ def test_train_leaves_a_run_folder_and_says_what_came_of_it(command: Command, tm
     out = Path(result["out"])
     assert (result["model"], result["data"], result["epochs"], out) == ("mlp", "digits", 2, Path("runs/mlp-digits"))
     assert result["parameters"] == MODELS["mlp"].network((1, 8, 8)).size
-    assert {each.name for each in out.iterdir()} == {CHECKPOINT, BEST, HISTORY, "report.html"} == set(result["files"])
+    assert (
+        {each.name for each in out.iterdir()}
+        == {CHECKPOINT, BEST, HISTORY, IMAGES, "report.html"}
+        == set(result["files"])
+    )
     assert len((out / HISTORY).read_text().splitlines()) == 2
     assert any(" training" in line for line in said.err.splitlines())
     assert [line[:10] for line in said.err.splitlines() if line.startswith("epoch")] == ["epoch 1/2:", "epoch 2/2:"]
@@ -792,7 +796,7 @@ def test_without_a_report_nothing_else_is_lost(
     assert said.code == 0
     assert len(said.told) == 1
     assert f"needs {package}, which is not installed: pip install 'plaingrad[report]'" in said.told[0]
-    assert json.loads(said.out)["files"] == [CHECKPOINT, HISTORY]
+    assert json.loads(said.out)["files"] == [CHECKPOINT, HISTORY, IMAGES]
     assert command("train", "--resume", tmp_path / "run").code == 0
     assert (tmp_path / "run" / "report.html").exists()
 

@@ -40,7 +40,9 @@ class Example:
         net = Network(*self.layers, input=self.input, dtype="float64", name=self.name)
         rng = np.random.default_rng(self.seed)
         for array in net.arrays.values():
-            array[...] = rng.integers(-5, 6, array.shape) / 10
+            array[...] = (
+                rng.choice([-1, 1], array.shape) * rng.integers(1, 6, array.shape) / 10
+            )  # no zero hides a connection
         for name, values in (self.weights or {}).items():
             net.arrays[name][...] = np.reshape(values, net.arrays[name].shape)
         if self.trained:
@@ -58,7 +60,7 @@ class Example:
 
 def _digit() -> Any:
     """The first of the bundled test digits, black 0 to white 1."""
-    return digits().test.images[0] / 255
+    return digits().test.images[0]
 
 
 def _label() -> int:

@@ -1,6 +1,7 @@
 """What `plaingrad explain` does: the run of a trained network on one of its images, ready to be asked."""
 
 import pathlib
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,7 +44,7 @@ class Explained:
     def explanation(self, quantity: str) -> Explanation:
         """Where one number comes from."""
         tracer = tracer_of(self.run, self.state)
-        return explain_cell(tracer, tracer.twin.cell(quantity))
+        return explain_cell(tracer, tracer.twin.cell(quantity), quantity)
 
     def symbols(self, quantity: str) -> Symbols:
         """One number as an expression."""
@@ -85,15 +86,21 @@ def answer(
         )
     if not words and not example_name:
         raise SettingError("explain needs a RUN, the folder that `plaingrad train` left, or --example NAME")
-    if example_name and (image or label or data_dir):
+    if example_name and any(each is not None for each in (image, label, data_dir)):
         raise SettingError("an example has its own image: leave out --image, --label and --data-dir")
     quantity = (words[0] if words else None) if example_name else (words[1] if len(words) > 1 else None)
-    of_input = bool(page) or quantity is None or ".dx" in quantity
-    explained = example(example_name) if example_name else trained(words[0], image or "0", label, data_dir, of_input)
+    of_input = page is not None or quantity is None or ".dx" in quantity
+    explained = (
+        example(example_name)
+        if example_name
+        else trained(words[0], "0" if image is None else image, label, data_dir, of_input)
+    )
     if optimiser or rate is not None:
         chosen = chosen_optimiser(optimiser or "sgd", rate)
         explained = replace(explained, state=State(chosen))
-    if page:
+    if page is not None and (symbols or all_terms):
+        raise SettingError("--html writes a page of everything: leave out --symbols and --all")
+    if page is not None:
         made = explained.page(quantity)
         made.save(page)
         size = pathlib.Path(page).stat().st_size
@@ -159,7 +166,7 @@ def _image(
     run: str, net: Network, about: dict[str, Any], image: str, data_dir: str | None
 ) -> tuple[Array, int | None, str]:
     """The pixels of one image, its label where it has one, and what it is called."""
-    if not image.isdigit():
+    if not re.fullmatch("[0-9]+", image):
         if len(net.input) != 3:
             raise SettingError(f"{net.name} takes {net.input[0]} features, not an image file")
         channels, rows, columns = net.input

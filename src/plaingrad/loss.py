@@ -52,9 +52,7 @@ def crossentropy_forward(x, target, y):
 def crossentropy_backward(x, target, weight, dx):
     for n in range(dx.shape[1]):
         for k in range(dx.shape[0]):
-            dx[k, n] = 0
-            if target[k, n] > 0:
-                dx[k, n] = -target[k, n] / x[k, n] * weight[n]
+            dx[k, n] = -target[k, n] / x[k, n] * weight[n] if target[k, n] > 0 else 0
 
 
 @loops

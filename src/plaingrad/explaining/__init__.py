@@ -39,7 +39,7 @@ def explain(run: Run, quantity: str | None = None, optimiser: Any = None) -> Any
     if quantity is None:
         return Page(run, state)
     tracer = tracer_of(run, state)
-    return explain_cell(tracer, tracer.twin.cell(quantity))
+    return explain_cell(tracer, tracer.twin.cell(quantity), quantity)
 
 
 Run.explain = explain

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plaingrad.errors import SettingError
+from plaingrad.explaining.notation import number_text
 from plaingrad.explaining.terms import before_activation, product, summands
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
@@ -40,10 +41,11 @@ class AsDense:
     def check(self) -> str:
         """What multiplying the matrix out again found."""
         rows, columns = self.matrix.shape
+        numbers = "number fills" if self.distinct == 1 else "different numbers fill"
         return (
-            f"{rows:,} × {columns:,} entries: {self.zeros:,} are empty, and {self.distinct:,} different numbers fill "
-            f"the other {self.matrix.size - self.zeros:,}. Matrix times input, plus bias, gives the layer's own sums: "
-            f"the largest difference is {self.difference:.1g}"
+            f"{rows:,} × {columns:,} entries: {self.zeros:,} are empty, and {self.distinct:,} {numbers} the other "
+            f"{self.matrix.size - self.zeros:,}. Matrix times input, plus bias, gives the layer's own sums: the "
+            f"largest difference is {number_text(self.difference, 1)}"
         )
 
 
@@ -65,7 +67,8 @@ def as_dense(tracer: Tracer, layer: str, made: Array | None = None) -> AsDense:
             else:
                 matrix[row, column], cells[row, column] = size, cell
     sums = np.array([before_activation(node).value for node in nodes])
-    difference = float(np.abs(matrix @ x.values() + bias - sums).max(initial=0.0))
+    with np.errstate(all="ignore"):  # what is not finite shows in the difference
+        difference = float(np.abs(matrix @ x.values() + bias - sums).max(initial=0.0))
     return AsDense(matrix, bias, cells, difference)
 
 

@@ -54,7 +54,7 @@ class Explanation:
     """
 
     def __init__(self, tracer: Tracer, cell: int, node: Traced | None) -> None:
-        self.tracer, self.twin, self.cell, self.node = tracer, tracer.twin, cell, node
+        self.tracer, self.twin, self.cell, self.node, self.asked = tracer, tracer.twin, cell, node, ""
         self.sheet: Sheet = self.twin.sheet_of(cell)
         self.quantity = self.twin.name(cell)
         self.value = self.twin.value(cell) if node is None else node.value
@@ -211,7 +211,9 @@ class Explanation:
         return "\n".join(self._lines(all))
 
     def _lines(self, all: bool) -> Iterator[str]:
-        yield f"{self.quantity} = {number_text(self.value, 9)}"
+        other = self.asked.partition("[")[0]
+        same = f" (the same number as {self.asked})" if other and other != self.sheet.name else ""
+        yield f"{self.quantity} = {number_text(self.value, 9)}{same}"
         yield f"  {self.about}"
         if self.node is None:
             yield "  It was given, not computed."
@@ -276,7 +278,9 @@ def values_text(term: Term) -> str:
     return " × ".join(number_text(each.value) for each in term.factors) + " =" if len(term.factors) > 1 else ""
 
 
-def explain_cell(tracer: Tracer, cell: int) -> Explanation:
-    """The explanation of one number."""
+def explain_cell(tracer: Tracer, cell: int, asked: str = "") -> Explanation:
+    """The explanation of one number, which may have been asked for by another of its names."""
     is_given = tracer.is_given(tracer.twin.sheet_of(cell))
-    return Explanation(tracer, cell, None if is_given else tracer.number(cell))
+    explanation = Explanation(tracer, cell, None if is_given else tracer.number(cell))
+    explanation.asked = "".join(asked.split())
+    return explanation

@@ -9,6 +9,8 @@ from plaingrad.explaining.notation import Tree, number_text
 from plaingrad.explaining.twin import Sheet
 from plaingrad.loops import Array
 
+MOST_BELOW = 8  # the widest window looked for
+
 
 def orders(slots: list[Any]) -> Iterator[list[Any]]:
     """The columns of all slots, each slot once in front."""
@@ -55,3 +57,14 @@ def mixed(mixture: Array, letters: list[str]) -> Tree:
         parts += [["mn", size]] if not letter or size != "1" else []
         parts += [letter] if letter else []
     return ["mrow", *parts] if len(parts) > 1 else parts[0] if parts else ["mn", "0"]
+
+
+def floored(known: Array, values: Array, letters: list[str]) -> Tree | None:
+    """A letter divided by a whole number and rounded down, such as ⌊(i + 1) / 2⌋, where that gives the values."""
+    for column, letter in zip(known.T, letters, strict=True):
+        for below in range(2, MOST_BELOW + 1):
+            for more in range(below):
+                if np.ptp(column) >= below and np.array_equal((column + more) // below, values):
+                    above = mixed(np.array([more, 1.0]), [letter])
+                    return ["mrow", ["mo", "⌊"], ["mfrac", above, ["mn", str(below)]], ["mo", "⌋"]]
+    return None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.explaining.fitting import choose, fitted, mixed, orders
+from plaingrad.explaining.fitting import choose, fitted, floored, mixed, orders
 from plaingrad.explaining.notation import Tree, applied, bracketed, joined, number_text
 from plaingrad.explaining.terms import summands, visible
 from plaingrad.explaining.tracing import Tracer
@@ -86,7 +86,9 @@ class Formula:
                 same = [place for place, each in enumerate(letters) if each == name and not np.ptp(known[:, place])]
                 if same and known[0, same[0]] == mixture[0] and sheet.shape[axis] > 1:
                     mixture = np.eye(1 + known.shape[1])[1 + same[0]]
-            if mixture is None:
+            if mixture is None and (part := floored(known, places[:, axis], letters)) is not None:
+                index.append(part)
+            elif mixture is None:
                 free.append(self.letter(name, f"{AXES.get(name, 'place')} of {sheet.name}"))
                 index.append(free[-1])
             else:
@@ -94,7 +96,8 @@ class Formula:
         if free:
             cells = np.array([row.node.left for row in rows]) - sheet.start
             in_order = fitted(known, cells) is not None
-            where = "the same place, counted in reading order" if in_order else "which one, the comparisons decide"
+            chosen = "which one, the comparisons decide" if any(row.node.why for row in rows) else "one that fits"
+            where = "the same place, counted in reading order" if in_order else chosen
             self.notes += [(each, where) for each in free]
         return ["cell", sheet.name, *index]
 
@@ -108,8 +111,11 @@ class Formula:
             for kind, terms in alike.items():
                 kinds.setdefault(kind, []).append((row, terms))
         parts: list[Tree] = []
+        empty = sum(not row.node.cells() for row in rows)
         for (negative, _), members in kinds.items():
-            if all(len(terms) == 1 for _, terms in members) and len(members) == len(rows):
+            if all(len(terms) == 1 for _, terms in members) and len(members) in (len(rows), len(rows) - empty):
+                if len(members) < len(rows):
+                    self.notes.append(("0", "where no window reaches"))
                 tree = self.build([Row(row.letters, terms[0]) for row, terms in members], letters)
                 tree = bracketed(tree, negative and is_sum(members[0][1][0]))
             else:

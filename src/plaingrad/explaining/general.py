@@ -105,7 +105,7 @@ def cases(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
         ways.setdefault(way(row.node), []).append(row)
     unasked = ways.pop(None, [])
     if ways and unasked and not any(row.node.cells() for row in unasked):
-        formula.notes.append(("0", "where no window reaches"))
+        formula.notes.append(("0", "elsewhere"))
         unasked = []
     if unasked or len(ways) == 1:
         return formula.build(unasked or max(ways.values(), key=len), letters)

@@ -16,7 +16,7 @@ from plaingrad.explaining.terms import visible
 from plaingrad.trace import CELL, NAMED, NUMBER, Traced
 
 Tree = Any  # a letter, or a list: it goes to the page as JSON
-LATEX_SIGNS = {"×": r"\times ", "·": r"\cdot ", "−": "-", "Σ": r"\sum ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "…": r"\dots ", "√": r"\surd "}  # fmt: skip  # noqa: E501
+LATEX_SIGNS = {"×": r"\times ", "·": r"\cdot ", "−": "-", "Σ": r"\sum ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "…": r"\dots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "√": r"\surd "}  # fmt: skip  # noqa: E501
 SPECIAL = {each: "\\" + each for each in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}  # fmt: skip  # noqa: E501
 FUNCTIONS = {"log": "ln", "tanh": "tanh"}
 WEAK = {"+", "-", "neg"}

@@ -135,7 +135,7 @@ def of_winners(tracer: Tracer, sheet: Sheet, found: list[Comparison]) -> Iterato
         if each.outcome:
             pattern = "this pixel won {window}, so the window's whole error comes here: {0}{place}"
         else:
-            pattern = "{window} holds this pixel too, but another pixel won it: {0}{place}"
+            pattern = "{window} holds this pixel, but another pixel won it: {0}{place}"
         yield reason(tracer, "branch", pattern, winner.left, **more)
         traced = tracer.number(winner.left)
         yield from of_comparisons(tracer, own, traced, traced.reasons)

@@ -58,11 +58,16 @@ class Record:
             return np.full(len(counts), np.nan)  # some need more than products: their explanations say
         numbers, two = run[np.array(self.refs)], patterns == PRODUCT
         first = starts(np.where(two, 2, 1))
+        with np.errstate(all="ignore"):  # a number that is not finite has no bound
+            return np.where(known, self._sized(numbers, first, two, counts, values, unit), np.nan)
+
+    @staticmethod
+    def _sized(numbers: Array, first: Array, two: Array, counts: Array, values: Array, unit: float) -> Array:
         terms = numbers[first] * np.where(two, numbers[np.minimum(first + 1, len(numbers) - 1)], 1)
         sums, sizes = (np.add.reduceat(np.append(each, 0), starts(counts)) for each in (terms, np.abs(terms)))
         steps = (2 * counts + 1) * unit
         bounds = steps / (1 - steps) * sizes + np.abs(sums - values) + counts * np.finfo(float).eps * sizes
-        return np.where(known, bounds * (1 + 1e-6), np.nan)  # as a float32 it is not smaller
+        return np.asarray(bounds * (1 + 1e-6))  # as a float32 it is not smaller
 
     def to_json(self) -> dict[str, Any]:
         """The record as the page reads it; cells as the difference to the one two before."""

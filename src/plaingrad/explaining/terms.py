@@ -54,7 +54,7 @@ def product(node: Traced) -> list[tuple[Traced, bool]]:
         found.append((node.right, node.op == "/"))
         node = node.left
     if node.op == "neg":
-        return [*product(node.left), (Traced(-1, NUMBER), False), *reversed(found)]
+        return [(Traced(-1, NUMBER), False), *product(node.left), *reversed(found)]
     return [(node, False), *reversed(found)]
 
 

@@ -133,10 +133,10 @@ class Twin:
             for quantity in ordered(record):
                 array, kept = record[quantity], kinds.get(quantity)
                 whole = f"{layer}.{quantity}"
+                if kept is not None and kept.inner:
+                    continue
                 if id(array) in by_array:
                     self.names[whole] = by_array[id(array)]
-                    continue
-                if kept is not None and kept.inner:
                     continue
                 name = INPUT if quantity == "x" else whole
                 self.names[whole] = self.names[name] = by_array[id(array)] = name
