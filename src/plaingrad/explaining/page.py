@@ -184,7 +184,8 @@ class Page:
             add_terms(before, first, self.patterns)  # what an activation that was off did not let through
         else:
             before.counts.append(0)
-        found = [*of_comparisons(self.tracer, sheet, node, node.why), *of_the_edge(self.tracer, sheet, node)]
+        told = (*of_comparisons(self.tracer, sheet, node, node.why), *of_the_edge(self.tracer, sheet, node))
+        found = list({(each.pattern, each.cells): each for each in told}.values())
         reasons.counts.append(len(found))
         for each in found:
             made = {"text": each.pattern, "arity": len(each.cells), "kind": each.kind}

@@ -28,12 +28,14 @@ function drawHeader() {
       element("b", {}, classes[label] ?? String(label)),
       said < 0 || said === label ? ". " : ": it is wrong. ",
     );
-  if (loss)
+  if (loss) {
+    const value = loss.value ?? NaN; // JSON has no word for what is not a number
     verdict.push(
       "The loss is ",
-      element("span", { class: "number", title: String(loss.value), "data-loss": loss.value }, shown(loss.value)),
+      element("span", { class: "number", title: String(value), "data-loss": value }, shown(value)),
       ".",
     );
+  }
   byId("verdict").replaceChildren(...verdict);
   byId("partial").hidden = !partial;
   byId("partial").textContent = partial ?? "";
@@ -164,13 +166,22 @@ function nameInAddress() {
   }
 }
 
+/** A step for the browser's back button and for links. Inside a notebook's frame there is no address to write to. */
+function remember(trail, name) {
+  try {
+    history.pushState({ trail }, "", addressOf(name));
+  } catch (error) {
+    if (error.name !== "SecurityError") throw error;
+  }
+}
+
 /** Explains a quantity as a step on the way: the address and the trail grow by its name. */
 function open(name) {
   const found = findCell(name);
   const full = found.problem ? name : cellName(found.cell);
   const place = SHOWN.trail.indexOf(full);
   const trail = place >= 0 ? SHOWN.trail.slice(0, place + 1) : [...SHOWN.trail, full];
-  if (SHOWN.trail.at(-1) !== full) history.pushState({ trail }, "", addressOf(full));
+  if (SHOWN.trail.at(-1) !== full) remember(trail, full);
   SHOWN.trail = trail;
   const isWalking = byId("explanation").contains(document.activeElement);
   showTab("explanation");

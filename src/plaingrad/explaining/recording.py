@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.explaining.notation import as_text, spread, tree_of
-from plaingrad.explaining.terms import summands
+from plaingrad.explaining.terms import is_nothing, summands
 from plaingrad.loops import Array
 from plaingrad.trace import CELL, Traced
 
@@ -108,10 +108,10 @@ def add_terms(record: Record, node: Traced, patterns: Patterns) -> None:
         elif term.op is CELL and not negative:
             record.patterns.append(COPY)
             record.refs.append(left)
-        elif term.op in ("cell", "+", "-", "*", "/", "neg", "exp", "log", "sqrt", "tanh") or term.value:
-            add_other(record, term, negative, patterns)
+        elif is_nothing(term):
+            continue
         else:
-            continue  # a plain zero
+            add_other(record, term, negative, patterns)
         count += 1
     record.counts.append(count)
 
