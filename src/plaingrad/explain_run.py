@@ -106,6 +106,8 @@ def answer(
         size = pathlib.Path(page).stat().st_size
         told = {"page": page, "title": made.title, "bytes": size}
         return told if as_json else f"{page}: {made.title}, {size / 1e6:.1f} MB; open it in a browser"
+    if quantity is None and (symbols or all_terms):
+        raise SettingError("--symbols and --all are about one number: name a QUANTITY")
     if quantity is None:
         arrays = explained.overview()
         wide = max(len(each["name"]) for each in arrays)

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from plaingrad.errors import SettingError
 from plaingrad.run import Run
 
 __all__ = ["explain", "tracer_of"]
@@ -35,6 +36,10 @@ def explain(run: Run, quantity: str | None = None, optimiser: Any = None) -> Any
     from plaingrad.explaining.update import State
     from plaingrad.optimiser import Optimiser
 
+    if quantity is not None and not isinstance(quantity, str):
+        raise SettingError(f"explain got {quantity!r}; a number is named by a text, such as 'conv1.dw[0,0,1,2]'")
+    if optimiser is not None and not isinstance(optimiser, Optimiser | State):
+        raise SettingError(f"explain got optimiser={optimiser!r}; it needs an optimiser, such as SGD(rate=0.1)")
     state = State(optimiser) if isinstance(optimiser, Optimiser) else optimiser
     if quantity is None:
         return Page(run, state)

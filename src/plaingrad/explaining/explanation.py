@@ -86,7 +86,7 @@ class Explanation:
         """The sum that an activation asked about and did not let through as it was, and its terms."""
         if self.node is None or (asked := before_activation(self.node)) is self.node or asked.op is CELL:
             return None
-        whole = self.terms and self.value == asked.value
+        whole = self.terms and (self.value == asked.value or asked.value != asked.value)
         return None if whole else (asked.value, [self._term(*each) for each in summands(asked)])
 
     def _term(self, node: Traced, negative: bool) -> Term:
@@ -260,7 +260,7 @@ class Explanation:
         if is_cut:
             kept = {id(term) for term in shown}
             rest = [term.product for term in terms if id(term) not in kept]
-            told = f"which sum to {number_text(math.fsum(rest))}" if any(rest) else "all 0"
+            told = f"which sum to {number_text(sum(rest))}" if any(rest) else "all 0"
             yield f"    and {len(rest):,} more, {told}"
 
 

@@ -18,16 +18,30 @@ def orders(slots: list[Any]) -> Iterator[list[Any]]:
         yield [column for slot in (*slots[first:], *slots[:first]) for column in slot]
 
 
-def choose(known: Array, columns: list[tuple[Sheet, int, Array]]) -> tuple[int, list[tuple[Sheet, int, Array]]]:
-    """Letters that run: each column that no mixture of the letters so far gives. With how badly the others then fit."""
+def choose(
+    known: Array, columns: list[tuple[Sheet, int, Array]], owner: Array
+) -> tuple[int, list[tuple[Sheet, int, Array]]]:
+    """Letters that run: each column that no mixture of the letters so far gives. With how badly the others then fit.
+
+    A column that only begins elsewhere for each `owner`, the number that a term belongs to, does not run.
+    """
     chosen, badness = [], 0
     for sheet, axis, values in columns:
         if (mixture := fitted(known, values, whole=False)) is None:
+            if fitted(apart(known, owner), apart(values[:, None], owner)[:, 0], whole=False) is not None:
+                badness += 1
+                continue
             chosen.append((sheet, axis, values))
             known = np.column_stack([known, values])
         elif not np.allclose(mixture, np.round(mixture)):
             badness += 1
     return 10 * badness + len(chosen), chosen
+
+
+def apart(columns: Array, owner: Array) -> Array:
+    """Columns less what each begins with for its owner."""
+    first = np.array([np.argmax(owner == number) for number in range(owner.max(initial=-1) + 1)], int)
+    return np.asarray(columns - columns[first[owner]])
 
 
 def fitted(known: Array, values: Array, whole: bool = True) -> Array | None:
@@ -59,12 +73,15 @@ def mixed(mixture: Array, letters: list[str]) -> Tree:
     return ["mrow", *parts] if len(parts) > 1 else parts[0] if parts else ["mn", "0"]
 
 
-def floored(known: Array, values: Array, letters: list[str]) -> Tree | None:
+def floored(known: Array, values: Array, letters: list[str], name: str) -> Tree | None:
     """A letter divided by a whole number and rounded down, such as ⌊(i + 1) / 2⌋, where that gives the values."""
-    for column, letter in zip(known.T, letters, strict=True):
+    first = sorted(zip(known.T, letters, strict=True), key=lambda each: each[1] != name)  # its own letter before others
+    for column, letter in first if name != "n" else ():
+        if letter == "n":
+            continue
         for below in range(2, MOST_BELOW + 1):
             for more in range(below):
-                if np.ptp(column) >= below and np.array_equal((column + more) // below, values):
+                if len(np.unique(column)) > below and np.array_equal((column + more) // below, values):
                     above = mixed(np.array([more, 1.0]), [letter])
                     return ["mrow", ["mo", "⌊"], ["mfrac", above, ["mn", str(below)]], ["mo", "⌋"]]
     return None

@@ -81,12 +81,13 @@ class Formula:
         index: list[Tree] = []
         free: list[str] = []
         for axis, name in enumerate(axes(self.tracer.twin, sheet)):
-            mixture = fitted(known, places[:, axis])
+            own = np.array([(letter == "n") == (name == "n") for letter in letters])  # no place follows from the image
+            mixture = fitted(np.where(own, known, 0), places[:, axis])
             if mixture is not None and not mixture[1:].any():  # seen at one place only: most likely the letter itself
                 same = [place for place, each in enumerate(letters) if each == name and not np.ptp(known[:, place])]
                 if same and known[0, same[0]] == mixture[0] and sheet.shape[axis] > 1:
                     mixture = np.eye(1 + known.shape[1])[1 + same[0]]
-            if mixture is None and (part := floored(known, places[:, axis], letters)) is not None:
+            if mixture is None and (part := floored(known, places[:, axis], letters, name)) is not None:
                 index.append(part)
             elif mixture is None:
                 free.append(self.letter(name, f"{AXES.get(name, 'place')} of {sheet.name}"))
@@ -130,7 +131,9 @@ class Formula:
         owner = np.array([number for number, _, _ in flat])
         known = np.array([row.letters for _, row, _ in flat], float).reshape(len(flat), -1)
         columns = self.columns([term for _, _, term in flat])
-        chosen = min((choose(known, order) for order in orders(columns)), key=lambda each: each[0], default=(0, []))[1]
+        chosen = min(
+            (choose(known, order, owner) for order in orders(columns)), key=lambda each: each[0], default=(0, [])
+        )[1]
         signs: list[Tree] = []
         own = list(letters)
         for sheet, axis, values in chosen:

@@ -81,7 +81,7 @@ def samples(tracer: Tracer, sheet: Sheet) -> Iterator[Row]:
     rows = [row_at(tracer, sheet, place) for place in dict.fromkeys(places)]
     yield from rows
     draw = np.random.default_rng(1)  # what only seems to follow from the place is found out elsewhere
-    others = {tuple(int(draw.integers(length)) for length in sheet.shape) for _ in range(2 if size <= SOME else 1)}
+    others = {tuple(int(draw.integers(length)) for length in sheet.shape) for _ in range(32 if size <= SOME else 1)}
     alike = (row_at(tracer, sheet, place) for place in sorted(others - set(places)))
     yield from (row for row in alike if len(row.node.cells()) == len(first.node.cells()))  # not those at an edge
 

@@ -80,7 +80,10 @@ class Page:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the page, whole or not at all."""
+        """Write the page, whole or not at all. SettingError where something other than a file is in its place."""
+        place = Path(path)
+        if not place.name or (place.exists() and not place.is_file()):
+            raise SettingError(f"cannot write a page to {str(path)!r}, which is no file; name one, page.html say")
         write_safely(Path(path), self.html().encode())
 
     def html(self) -> str:
@@ -172,6 +175,7 @@ class Page:
                         each.counts.append(0)
             if own:
                 arrays[sheet.name] = self._array(sheet, terms, before, reasons)
+                self.records[sheet.name] = terms
                 arrays[sheet.name]["held"] = [cell - sheet.start for cell in own]
             else:
                 arrays[sheet.name] = self._array(sheet, None, None, None)

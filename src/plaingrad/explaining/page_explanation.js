@@ -51,10 +51,10 @@ async function explain(name, keepsView = false) {
 }
 
 function later(task) {
-  (globalThis.requestIdleCallback ?? setTimeout)(task);
+  setTimeout(task);
 }
 
-/** Resolves when the page has nothing else to do. */
+/** Resolves once what waits has had its turn. */
 function quiet() {
   return new Promise(later);
 }

@@ -265,7 +265,7 @@ async function start() {
   addEventListener("popstate", readAddress);
   showView("values");
   await readAddress();
-  showSheet(false);
+  showSheet(Boolean(nameInAddress())); // on a phone, a link shows its answer
   document.documentElement.dataset.ready = "1";
 }
 

@@ -79,6 +79,9 @@ def of_threshold(tracer: Tracer, sheet: Sheet, node: Traced, comparison: Compari
     if comparison.right.op is CELL:
         right = f"{{{len(cells)}}}"
         cells = (*cells, comparison.right.left)
+    if comparison.left.value != comparison.left.value:
+        more["sum"] = ("", "")
+        return reason(tracer, "branch", f"{held} is not a number: it passes, so that it is seen", *cells, **more)
     if activation is None:
         return reason(tracer, "branch", f"{held} {sign} {right}", *cells, **more)
     name = type(activation).__name__
