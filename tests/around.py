@@ -4,7 +4,7 @@ import numpy as np
 
 from plaingrad.layer import Layer
 from plaingrad.layers import Dense, Flatten, Softmax
-from plaingrad.loops import as_written
+from plaingrad.loops import as_written, loops
 from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.run import Run
@@ -48,3 +48,21 @@ def run_around(layer, shape, count=1, *, dtype="float64", loss=None, behind=(), 
         return net.run(*given)
     with as_written():
         return net.run(*given)
+
+
+@loops
+def scale_forward(x, w, y):
+    for c in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            for n in range(x.shape[2]):
+                y[c, i, n] = w[c] * x[c, i, n]
+
+
+@loops
+def scale_backward(dy, x, w, dx, dw):
+    for c in range(x.shape[0]):
+        dw[c] = 0
+        for i in range(x.shape[1]):
+            for n in range(x.shape[2]):
+                dw[c] += dy[c, i, n] * x[c, i, n]
+                dx[c, i, n] = dy[c, i, n] * w[c]

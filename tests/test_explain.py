@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as drawn
 
 import plaingrad as pg
-from around import LOSSES, images_for, network_around, run_around, targets_for
+from around import LOSSES, images_for, network_around, run_around, scale_backward, scale_forward, targets_for
 from cases import CASES
 from formulas import Formula, WordsError, disagreements
 from plaingrad.examples import EXAMPLES
@@ -345,7 +345,6 @@ def test_formulas_are_mathml_and_latex(layer, shape):
         assert root.tag == "{http://www.w3.org/1998/Math/MathML}math"
         assert each.sheet.name in "".join(root.itertext())
         assert balanced(each.latex)
-        assert balanced(as_latex(each.numbers_tree))
 
 
 def balanced(latex):
@@ -550,24 +549,6 @@ def test_a_step_taken_is_seen():
 
 
 # ------------------------------------------------------------------------------------------ layers of one's own
-
-
-@loops
-def scale_forward(x, w, y):
-    for c in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            for n in range(x.shape[2]):
-                y[c, i, n] = w[c] * x[c, i, n]
-
-
-@loops
-def scale_backward(dy, x, w, dx, dw):
-    for c in range(x.shape[0]):
-        dw[c] = 0
-        for i in range(x.shape[1]):
-            for n in range(x.shape[2]):
-                dw[c] += dy[c, i, n] * x[c, i, n]
-                dx[c, i, n] = dy[c, i, n] * w[c]
 
 
 class Scale(pg.Layer):

@@ -535,7 +535,7 @@ def check_terms(own: Own, told: Explanation, shown: dict[str, Any], first: int =
         node = Traced(term.product, "neg", term.node) if term.is_negative else term.node
         assert row["count"] == str(place + 1)
         assert row["made"]["cells"] == own.cells(term.node)
-        assert row["made"]["text"] == as_text(tree_of(node, told.cell_tree))
+        assert row["made"]["text"] == as_text(tree_of(node, told.twin.tree))
         assert same(float(row["product"]), term.product)
         assert same(float(row["total"]), sums[place])
     if first + len(shown["rows"]) == len(terms):

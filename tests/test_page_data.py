@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
-from around import images_for, network_around, run_around, targets_for
+from around import images_for, network_around, run_around, scale_backward, scale_forward, targets_for
 from cases import CASES
 from plaingrad.examples import EXAMPLES
 from plaingrad.explaining import tracer_of
@@ -19,7 +19,7 @@ from plaingrad.explaining.page import MOST_TERMS, Page, single
 from plaingrad.explaining.recording import COPY, PRODUCT, Patterns, Record, blob
 from plaingrad.layer import Weights
 from plaingrad.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU
-from plaingrad.loops import as_written, loops
+from plaingrad.loops import as_written
 from plaingrad.loss import HalfSquaredError, SoftmaxCrossEntropy
 from plaingrad.record import json_text
 from plaingrad.trace import CELL, Traced
@@ -387,29 +387,11 @@ def test_a_page_too_large_is_refused_and_a_slice_holds_what_leads_on():
     assert values[told.cell] == told.value
 
 
-@loops
-def factor_forward(x, w, y):
-    for c in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            for n in range(x.shape[2]):
-                y[c, i, n] = w[c] * x[c, i, n]
-
-
-@loops
-def factor_backward(dy, x, w, dx, dw):
-    for c in range(x.shape[0]):
-        dw[c] = 0
-        for i in range(x.shape[1]):
-            for n in range(x.shape[2]):
-                dw[c] += dy[c, i, n] * x[c, i, n]
-                dx[c, i, n] = dy[c, i, n] * w[c]
-
-
 @pytest.mark.parametrize(
     "named", ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a&b\u2028$x_1$"]
 )
 def test_names_are_text_in_the_page(named):
-    members = {"forward": (factor_forward,), "backward": (factor_backward,), "__doc__": f"{named} and more."}
+    members = {"forward": (scale_forward,), "backward": (scale_backward,), "__doc__": f"{named} and more."}
     kind = type(named, (pg.Layer,), members | {"weights": lambda self, x: {"w": Weights((x[0],), 1, 1)}})
     net = pg.Network(kind(), Flatten(), Dense(2), input=(1, 2, 2), dtype="float64", name=named)
     page = Page(net.run(np.ones((1, 1, 2, 2)), [1]), classes=[named], title=named)

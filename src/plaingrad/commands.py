@@ -20,7 +20,7 @@ from plaingrad.models import Model, Recipe, model
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
 from plaingrad.report import wilson, write_report
-from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES, find, keep_images
+from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES, find, keep_images, saved
 from plaingrad.shards import Shards
 from plaingrad.trainer import EVALUATED_AT_ONCE, Trainer, check_fit
 
@@ -177,14 +177,16 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
     return result | {"files": files, "notes": notes}
 
 
-def opened(run: str) -> tuple[Network, dict[str, Any], Loss]:
-    """A trained network from a run folder (its best checkpoint, where there is one) or a checkpoint file."""
-    path = pathlib.Path(run)
-    if not path.is_file():
-        path = path / BEST if (path / BEST).is_file() else find(path, CHECKPOINT)
-    net, _, facts = checkpoint.load(path)
+def told_of(facts: dict[str, Any]) -> tuple[dict[str, Any], Loss]:
+    """What a checkpoint says of its data, and the loss it was trained with."""
     training = facts.get("training", {})
-    return net, facts.get("about", {}), Loss.from_json(training["loss"]) if training else SoftmaxCrossEntropy()
+    return facts.get("about", {}), Loss.from_json(training["loss"]) if training else SoftmaxCrossEntropy()
+
+
+def opened(run: str) -> tuple[Network, dict[str, Any], Loss]:
+    """A trained network, what is said of its data, and its loss."""
+    net, _, facts = saved(run)
+    return net, *told_of(facts)
 
 
 def output_names(classes: Sequence[str], net: Network) -> tuple[str, ...]:

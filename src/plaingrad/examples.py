@@ -171,8 +171,13 @@ EXAMPLES: dict[str, Example] = {
 }
 
 
-def example(name: str) -> Run:
-    """One of the library's examples, run forward and back; SettingError where there is none of that name."""
+def example_named(name: str) -> Example:
+    """One of the library's examples; SettingError where there is none of that name."""
     if name not in EXAMPLES:
         raise SettingError(f"there is no example {name!r}; {nearest(name, EXAMPLES)}")
-    return EXAMPLES[name].run()
+    return EXAMPLES[name]
+
+
+def example(name: str) -> Run:
+    """One of the library's examples, run forward and back; SettingError where there is none of that name."""
+    return example_named(name).run()

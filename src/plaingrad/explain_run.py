@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad import checkpoint
-from plaingrad.commands import chosen_optimiser, opened, output_names
+from plaingrad.commands import chosen_optimiser, output_names, told_of
 from plaingrad.data import load, read_image
 from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest
-from plaingrad.examples import EXAMPLES
+from plaingrad.examples import example_named
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.explanation import Explanation, explain_cell
 from plaingrad.explaining.facts import first_gradient
@@ -22,7 +21,7 @@ from plaingrad.loops import Array
 from plaingrad.network import LANES, Network
 from plaingrad.optimiser import Optimiser
 from plaingrad.run import Run
-from plaingrad.run_folder import BEST, CHECKPOINT, kept_images
+from plaingrad.run_folder import kept_images, saved
 from plaingrad.shards import lanes_for
 
 
@@ -132,9 +131,7 @@ def shape_text(shape: list[int]) -> str:
 
 def example(name: str) -> Explained:
     """One of the library's examples: a small network with its numbers."""
-    if name not in EXAMPLES:
-        raise SettingError(f"there is no example {name!r}; {nearest(name, EXAMPLES)}")
-    made = EXAMPLES[name]
+    made = example_named(name)
     return Explained(made.run(), None, f"{name}: {made.about}", (), made.opens)
 
 
@@ -146,7 +143,8 @@ def trained(
     The run is made by the machine code it was trained with; that for the `input_gradient`, which training does without,
     may have to be compiled first.
     """
-    net, about, loss = opened(run)
+    net, arrays, facts = saved(run)
+    about, loss = told_of(facts)
     pixels, known, told = _image(run, net, about, image, data_dir)
     names = output_names(tuple(about.get("classes", ())), net)
     target = known if label is None else _class(label, names)
@@ -155,7 +153,7 @@ def trained(
         told += f", taken for {names[target]}"
     if not 0 <= target < net.output[0]:
         raise DataError(f"{run}: the image has the label {target}, and the network {net.output[0]} outputs")
-    state, batch = _state(run, net)
+    state, batch = _state(net, arrays, facts)
     made = Run(net, lanes_for(net, batch), loss, input_gradient=input_gradient)
     made.load(pixels)
     made.forward()
@@ -207,12 +205,8 @@ def _class(label: str, names: tuple[str, ...]) -> int:
     raise SettingError(f"--label {label!r} is not a class of this network; {nearest(label, names)}")
 
 
-def _state(run: str, net: Network) -> tuple[State | None, int]:
+def _state(net: Network, arrays: dict[str, Array], facts: dict[str, Any]) -> tuple[State | None, int]:
     """What the optimiser carried when the run was saved, and how many images its batches had."""
-    path = pathlib.Path(run)
-    if path.is_dir():
-        path = path / (BEST if (path / BEST).is_file() else CHECKPOINT)
-    _, arrays, facts = checkpoint.load(path)
     if "training" not in facts:
         return None, LANES
     optimiser = Optimiser.from_json(facts["training"]["optimiser"])

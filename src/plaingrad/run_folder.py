@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad import checkpoint
 from plaingrad.checkpoint import umask, write_safely
 from plaingrad.data.dataset import Dataset
 from plaingrad.errors import CheckpointError, SettingError
 from plaingrad.loops import Array
+from plaingrad.network import Network
 from plaingrad.record import json_text
 
 CHECKPOINT, BEST, HISTORY = "checkpoint.safetensors", "best.safetensors", "history.jsonl"
@@ -27,6 +29,14 @@ def find(folder: pathlib.Path, name: str) -> pathlib.Path:
     raise CheckpointError(
         f"{folder} is not a run folder: it has no {name}; a run folder is what `plaingrad train` leaves"
     )
+
+
+def saved(run: str) -> tuple[Network, dict[str, Array], dict[str, Any]]:
+    """What a run folder (its best checkpoint, where there is one) or a checkpoint file holds."""
+    path = pathlib.Path(run)
+    if not path.is_file():
+        path = path / BEST if (path / BEST).is_file() else find(path, CHECKPOINT)
+    return checkpoint.load(path)
 
 
 def require_free(place: pathlib.Path) -> None:

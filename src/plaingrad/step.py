@@ -32,6 +32,7 @@ class Layered(Protocol):
     """What a run asks of its network."""
 
     name: str
+    layers: tuple[Layer, ...]
     input: Shape
     dtype: np.dtype[Any]
     steps: dict[str, Step]

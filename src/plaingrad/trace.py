@@ -45,22 +45,19 @@ class Traced:
         return self if type(other) is int and other == 0 else lift(other) + self
 
     def __sub__(self, other: Any) -> "Traced":
-        other = lift(other)
-        return Traced(self.value - other.value, "-", self, other)
+        return Traced(self.value - (other := lift(other)).value, "-", self, other)
 
     def __rsub__(self, other: Any) -> "Traced":
         return lift(other) - self
 
     def __mul__(self, other: Any) -> "Traced":
-        other = lift(other)
-        return Traced(self.value * other.value, "*", self, other)
+        return Traced(self.value * (other := lift(other)).value, "*", self, other)
 
     def __rmul__(self, other: Any) -> "Traced":
         return lift(other) * self
 
     def __truediv__(self, other: Any) -> "Traced":
-        other = lift(other)
-        return Traced(quotient(self.value, other.value), "/", self, other)
+        return Traced(quotient(self.value, (other := lift(other)).value), "/", self, other)
 
     def __rtruediv__(self, other: Any) -> "Traced":
         return lift(other) / self
@@ -143,6 +140,11 @@ class Comparison:
 def lift(value: Any) -> Traced:
     """A plain number as a traced one."""
     return value if type(value) is Traced else Traced(value.item() if hasattr(value, "item") else value, NUMBER)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two numbers are equal, or neither is a number."""
+    return bool(one == other or (one != one and other != other))
 
 
 def quotient(above: Any, below: Any) -> Any:
@@ -236,7 +238,7 @@ class Made:
             return Traced(math.nan, NUMBER)
         if self.known is not None:
             cell = self.known[index]
-            if cell.value == value.value or (cell.value != cell.value and value.value != value.value):
+            if same(cell.value, value.value):
                 return cell
         return value
 
@@ -281,20 +283,18 @@ class Behind:
         return np.concatenate([self.row(row) for row in np.ndindex(self.shape[:-1])]).reshape(size)
 
 
-def run_traced(
-    plain: Callable[..., None], given: dict[str, Any], constants: dict[str, Any], only: Place | None
-) -> None:
+def run_traced(plain: Callable[..., None], given: dict[str, Any], fixed: dict[str, Any], only: Place | None) -> None:
     """Run a nest as Python on traced arrays, narrowed to the place wanted in what it writes, where there is one.
 
     `firsts` are places on the first axis of that, wherever a nest takes them.
     """
-    if only and only[0] is not None and "firsts" in constants | given:
+    if only and only[0] is not None and "firsts" in fixed | given:
         cut = {"firsts": np.array([only[0]])}
-        constants, given = ({**each, **cut} if "firsts" in each else each for each in (constants, given))
+        fixed, given = ({**each, **cut} if "firsts" in each else each for each in (fixed, given))
     names = {**plain.__globals__, "range": narrow_range}
     narrowed = FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
     before, Traced.compared = Traced.compared, []
     try:
-        (narrowed if only else plain)(*given.values(), **constants)
+        (narrowed if only else plain)(*given.values(), **fixed)
     finally:
         Traced.compared = before

@@ -17,7 +17,7 @@ from plaingrad.explaining.terms import before_activation, fold, product, summand
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.explaining.words import about
-from plaingrad.trace import CELL, NAMED, NUMBER, Traced
+from plaingrad.trace import CELL, NAMED, NUMBER, Traced, same
 
 MOST_SHOWN = 12  # terms, unless all are wanted
 
@@ -86,7 +86,7 @@ class Explanation:
         """The sum that an activation asked about and did not let through as it was, and its terms."""
         if self.node is None or (asked := before_activation(self.node)) is self.node or asked.op is CELL:
             return None
-        whole = self.terms and (self.value == asked.value or asked.value != asked.value)
+        whole = self.terms and same(self.value, asked.value)
         return None if whole else (asked.value, [self._term(*each) for each in summands(asked)])
 
     def _term(self, node: Traced, negative: bool) -> Term:
@@ -96,16 +96,11 @@ class Explanation:
         return Term(tuple(factors), -node.value if negative else node.value, node, negative)
 
     def _factor(self, node: Traced, below: bool) -> Factor:
-        name = self.twin.name(node.left) if node.op is CELL else as_text(tree_of(node, self.cell_tree))
+        name = self.twin.name(node.left) if node.op is CELL else as_text(tree_of(node, self.twin.tree))
         if not below:
             return Factor(name, node.value, node.left if node.op is CELL else None)
         name = f"1 / {name}" if node.op in (CELL, NUMBER, NAMED) else f"1 / ({name})"
         return Factor(name, 1 / node.value if node.value else math.inf, node.left if node.op is CELL else None)
-
-    def cell_tree(self, cell: int) -> Tree:
-        """A cell by its name, as a formula writes it."""
-        sheet = self.twin.sheet_of(cell)
-        return ["cell", sheet.name, *(["mn", str(each)] for each in sheet.index(cell))]
 
     @cached_property
     def formula_tree(self) -> Tree | None:
@@ -117,30 +112,15 @@ class Explanation:
         """The general formula, found in the recorded terms of this number and its neighbours."""
         return as_text(self.formula_tree) if self.formula_tree is not None else f"{self.quantity} is given"
 
-    @cached_property
-    def numbers_tree(self) -> Tree | None:
-        """The formula with this number's own cells; of a long sum the first few terms."""
-        if self.node is None:
-            return None
-        parts: list[Tree] = []
-        for place, term in enumerate(self.terms):
-            if place == 4 and len(self.terms) > 5:
-                parts += [["mo", "+"], ["mo", "…"]]
-                break
-            sign = "−" if term.is_negative else "+"
-            parts += [["mo", sign]] if parts or term.is_negative else []
-            parts.append(tree_of(term.node, self.cell_tree))
-        return ["mrow", self.cell_tree(self.cell), ["mo", "="], *(parts or [["mn", "0"]])]
-
     @property
     def mathml(self) -> str:
         """The general formula as a <math> element."""
-        return as_mathml(self.formula_tree if self.formula_tree is not None else self.cell_tree(self.cell))
+        return as_mathml(self.formula_tree if self.formula_tree is not None else self.twin.tree(self.cell))
 
     @property
     def latex(self) -> str:
         """The general formula as LaTeX."""
-        return as_latex(self.formula_tree if self.formula_tree is not None else self.cell_tree(self.cell))
+        return as_latex(self.formula_tree if self.formula_tree is not None else self.twin.tree(self.cell))
 
     @cached_property
     def reasons(self) -> list[str]:

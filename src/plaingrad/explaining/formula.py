@@ -59,7 +59,7 @@ class Formula:
             return self.cell(rows, letters)
         if op is NUMBER:
             values = {node.value for node in nodes}
-            return ["mn", number_text(values.pop())] if len(values) == 1 else self.varying(rows)
+            return ["mn", number_text(values.pop())] if len(values) == 1 else self.varying()
         if op is NAMED:
             return nodes[0].left
         left = self.build([Row(row.letters, row.node.left) for row in rows], letters)
@@ -68,7 +68,7 @@ class Formula:
         right = self.build([Row(row.letters, row.node.right) for row in rows], letters)
         return joined(op, left, right, visible(nodes[0].left).op, visible(nodes[0].right).op)
 
-    def varying(self, rows: list[Row]) -> Tree:
+    def varying(self) -> Tree:
         """A plain number that is not the same everywhere, as the count of pixels under a window at the edge is not."""
         self.meanings.setdefault("N", "a number that depends on the place: how many real pixels the window holds there")
         return "N"

@@ -25,7 +25,7 @@ def described(tracer: Tracer, sheet: Sheet) -> tuple[Tree, dict[str, str]]:
     """The general formula of an array, and what its letters stand for."""
     if sheet.name not in tracer.formulas:
         tracer.formulas[sheet.name] = _described(tracer, sheet)
-    return tracer.formulas[sheet.name]  # type: ignore[no-any-return]
+    return tracer.formulas[sheet.name]
 
 
 def _described(tracer: Tracer, sheet: Sheet) -> tuple[Tree, dict[str, str]]:
@@ -134,7 +134,8 @@ def with_sum(node: Traced) -> Traced:
             return Traced(each.value, NAMED, "S")
         return Traced(each.value, each.op, replaced(each.left), replaced(each.right)) if not is_sum(each) else each
 
-    return replaced(node)  # type: ignore[no-any-return]
+    named: Traced = replaced(node)
+    return named
 
 
 def way(node: Traced) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.explaining.notation import as_text, spread, tree_of
-from plaingrad.explaining.terms import is_nothing, summands
+from plaingrad.explaining.terms import summands
 from plaingrad.loops import Array
 from plaingrad.trace import CELL, Traced
 
@@ -94,12 +94,7 @@ def blob(numbers: Any, kind: str) -> str:
 
 def add_terms(record: Record, node: Traced, patterns: Patterns) -> None:
     """The terms of one number, in the order in which they are added."""
-    found = []
-    while node.op == "+":
-        found.append((node.right, False))
-        node = node.left
-    found = [*summands(node), *((each, sign) for each, sign in reversed(found))]
-    count = 0
+    found = summands(node)
     for term, negative in found:
         left, right = term.left, term.right
         if term.op == "*" and left.op is CELL and right.op is CELL and not negative:
@@ -108,12 +103,9 @@ def add_terms(record: Record, node: Traced, patterns: Patterns) -> None:
         elif term.op is CELL and not negative:
             record.patterns.append(COPY)
             record.refs.append(left)
-        elif is_nothing(term):
-            continue
         else:
             add_other(record, term, negative, patterns)
-        count += 1
-    record.counts.append(count)
+    record.counts.append(len(found))
 
 
 def add_other(record: Record, term: Traced, negative: bool, patterns: Patterns) -> None:

@@ -149,5 +149,5 @@ class Expander:
             return self._exact(self.tracer.twin.value(cell))
         symbol = self.sympy.Symbol(self.tracer.twin.name(cell), real=True)
         self.cells[symbol] = cell
-        self.trees[symbol] = ["cell", sheet.name, *(["mn", str(each)] for each in sheet.index(cell))]
+        self.trees[symbol] = self.tracer.twin.tree(cell)
         return symbol

@@ -13,7 +13,7 @@ from plaingrad.explaining.update import Parameter, State, parameters
 from plaingrad.layer import Kept
 from plaingrad.loops import Array, written
 from plaingrad.program import Call
-from plaingrad.trace import CELL, Behind, Given, Made, Place, Span, Traced, run_traced
+from plaingrad.trace import CELL, Behind, Given, Made, Place, Span, Traced, run_traced, same
 
 MOST_READY = 200_000  # numbers
 
@@ -43,7 +43,7 @@ class Tracer:
         self.scratch = {id(array) for array in twin.twin.scratch.values()}
         self.makings: dict[int, Making] = {}
         self.held: dict[str, Array] = {}  # arrays traced whole, while all of their numbers are asked for
-        self.formulas: dict[str, Any] = {}  # found once for each array
+        self.formulas: dict[str, tuple[Any, dict[str, str]]] = {}  # found once for each array
         run = twin.twin
         for call in (*run.forward_calls, *run.loss_calls, *run.backward_calls, *run.left_out):
             names = [*inspect.signature(call.nest.plain).parameters][: len(call.given)]
@@ -88,17 +88,18 @@ class Tracer:
         sheet = self.twin.sheet_of(cell)
         place = sheet.place(cell)
         if sheet.name in self.held:
-            return self.held[sheet.name][place]  # type: ignore[no-any-return]
-        narrow = self.trace(sheet.array, place)[place]
+            held: Traced = self.held[sheet.name][place]
+            return held
+        narrow: Traced | None = self.trace(sheet.array, place)[place]
         if narrow is not None and self._is_right(narrow, sheet, place):
-            return narrow  # type: ignore[no-any-return]
-        whole = self.whole(sheet)[place]
+            return narrow
+        whole: Traced | None = self.whole(sheet)[place]
         if whole is None or not self._is_right(whole, sheet, place):
             raise LawError(
                 f"{self.twin.name(cell)}: traced, the loops give {getattr(whole, 'value', None)!r}, "
                 f"and run as Python {sheet.array[place]!r}; a nest may do nothing but what it says of its arrays"
             )
-        return whole  # type: ignore[no-any-return]
+        return whole
 
     def number_in_row(self, cell: int) -> Traced:
         """The number in a cell, traced with all of its row: nests do most of their loops for any number of it."""
@@ -123,8 +124,7 @@ class Tracer:
     def _is_right(self, number: Traced, sheet: Sheet, place: tuple[int, ...]) -> bool:
         if not sheet.is_made:
             return True
-        known = sheet.array[place].item()
-        return bool(number.value == known or (number.value != number.value and known != known))
+        return same(number.value, sheet.array[place].item())
 
     def trace(self, array: Array, only: Place) -> Array:
         """The nest that makes `array` run on traced numbers, its loops narrowed to the places of `only`."""

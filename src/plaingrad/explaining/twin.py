@@ -80,7 +80,7 @@ class Twin:
         if not count:
             raise DataError("this run holds no images to explain; make one with net.run(images, labels)")
         self.run, self.count = run, count
-        self.net = Network(*run.net.layers, input=run.net.input, dtype="float64", name=run.net.name)  # type: ignore[attr-defined]
+        self.net = Network(*run.net.layers, input=run.net.input, dtype="float64", name=run.net.name)
         self.net.parameters[:] = as_floats(run.net.parameters)
         products = count * sum(step.layer.multiplications(step.x) for step in self.net.steps.values())
         self.has_slopes = slopes or products <= FEW_PRODUCTS
@@ -175,6 +175,11 @@ class Twin:
         sheet = self.sheet_of(cell)
         index = sheet.index(cell)
         return f"{sheet.name}[{','.join(map(str, index))}]" if index else sheet.name
+
+    def tree(self, cell: int) -> list[object]:
+        """A cell as a formula writes it: see `notation`."""
+        sheet = self.sheet_of(cell)
+        return ["cell", sheet.name, *(["mn", str(each)] for each in sheet.index(cell))]
 
     def value(self, cell: int) -> float:
         """The number in a cell."""

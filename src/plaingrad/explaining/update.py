@@ -50,7 +50,8 @@ class Parameter:
         known = {**optimiser.settings(), "numbers": numbers, **rows}
         nest = optimiser.update
         nest.plain(*(known[name] for name in nest.arguments), **{name: known[name] for name in nest.constants})
-        return rows["w"][0]  # type: ignore[no-any-return]
+        after: Traced = rows["w"][0]
+        return after
 
 
 def parameters(twin: Twin, state: State) -> dict[int, Parameter]:
