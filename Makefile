@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test lint test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy docs format size clean
+.PHONY: help demo test lint test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy mistakes docs format size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -38,6 +38,9 @@ bench: .venv/bench  ## side by side with PyTorch and JAX; writes docs/benchmarks
 
 accuracy: .venv/demo  ## train every built-in model, three seeds each; writes docs/accuracy.md (MNIST=DIR for MNIST's files)
 	$(BIN)/python benchmarks/accuracy.py $(if $(MNIST),--mnist $(MNIST))
+
+mistakes: .venv/demo  ## train small networks with each known mistake; writes what `plaingrad check` tells of it (ONLY=id,id)
+	$(BIN)/python benchmarks/mistakes.py $(if $(ONLY),--only $(ONLY))
 
 docs: .venv/test  ## run every block of the docs and write down what it prints
 	$(BIN)/python scripts/run_docs.py --write

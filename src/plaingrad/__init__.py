@@ -5,9 +5,10 @@ The public names. Nothing here loads Numba: that happens when the first nest is 
 
 __version__ = "0.1.0"
 
-from plaingrad import checkpoint
+from plaingrad import checkpoint, testing
 from plaingrad.data import Dataset, Split, digits, fashion_mnist, from_arrays, image_folder, mnist
 from plaingrad.errors import (
+    AnswerError,
     CheckpointError,
     DataError,
     DivergedError,
@@ -21,7 +22,6 @@ from plaingrad.errors import (
 from plaingrad.examples import example
 from plaingrad.explaining import explain
 from plaingrad.inference import Inference, predict
-from plaingrad.laws import check
 from plaingrad.layer import Glorot, He, Layer, Ones, Uniform, Zeros
 from plaingrad.layers import (
     Conv,
@@ -41,12 +41,14 @@ from plaingrad.models import model
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
 from plaingrad.run import Run
+from plaingrad.testing import check
 from plaingrad.trainer import Event, Trainer, score, train
 
 __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AnswerError",
     "CheckpointError",
     "Constant",
     "Conv",
@@ -100,5 +102,6 @@ __all__ = [
     "model",
     "predict",
     "score",
+    "testing",
     "train",
 ]

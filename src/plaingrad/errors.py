@@ -5,6 +5,8 @@ PlaingradError
 │   └── ShapeError     a layer cannot take the shape it was given
 ├── DataError          images, labels or a file of them cannot be used
 ├── CheckpointError    a saved file or run folder cannot be used
+├── CaseError          a case to be computed cannot be used
+├── AnswerError        an answer to a case cannot be read or compared
 ├── LawError           a layer's backward is not the derivative of its forward
 ├── DivergedError      training left the finite numbers
 ├── StoppedError       training was asked to stop; it has finished its step and saved
@@ -33,6 +35,14 @@ class DataError(PlaingradError):
 
 class CheckpointError(PlaingradError):
     """A saved file or run folder cannot be used."""
+
+
+class CaseError(PlaingradError):
+    """A case to be computed cannot be used."""
+
+
+class AnswerError(PlaingradError):
+    """An answer to a case cannot be read or compared."""
 
 
 class LawError(PlaingradError):

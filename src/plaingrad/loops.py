@@ -135,8 +135,8 @@ def exp_or_infinity(value: float) -> float:
 
 
 def log_or_infinity(value: float) -> float:
-    """`math.log` that gives minus infinity at 0, as compiled code does, instead of raising."""
-    return math.log(value) if value else -math.inf
+    """`math.log` that gives minus infinity at 0 and NaN below, as compiled code does, instead of raising."""
+    return math.log(value) if value > 0 else -math.inf if value == 0 else math.nan
 
 
 exp_or_infinity.__name__, log_or_infinity.__name__ = "exp", "log"

@@ -41,6 +41,7 @@ class Run:
         self.net, self.lanes, self.loss = net, lanes, loss
         self.explained: Any = None  # kept by whoever explains it
         self.records: dict[str, dict[str, Array]] = {}
+        self.known: dict[str, dict[str, Any]] = {}  # by layer, all that its nests can ask for
         self.kinds: dict[str, dict[str, Kept]] = {}
         self.scratch: dict[tuple[str, Kept], Array] = {}
         self.forward_calls: list[Call] = []
@@ -86,7 +87,7 @@ class Run:
             way_back.append([bound(nest) for nest in nests])
             self.left_out += [bind(nest, step.layer, known, plain=True) for nest in left_out]
             self.forward_calls += [bound(nest) for nest in step.layer.forward]
-            self.records[step.name], self.kinds[step.name] = record, kinds
+            self.records[step.name], self.kinds[step.name], self.known[step.name] = record, kinds, known
             y, dy = record["y"], record.get("dy")
         self.y, self.backward_calls = y, [call for calls in reversed(way_back) for call in calls]
         self.x = next(iter(self.records.values()))["x"]
@@ -108,6 +109,7 @@ class Run:
         self.loss_calls += [bind(nest, loss, known, plain[nest]) for nest in (*loss.forward, count_hits)]
         if dy is not None:
             self.backward_calls[:0] = [bind(nest, loss, known, plain[nest]) for nest in loss.backward]
+        self.known["loss"] = known
         self.records["loss"], self.kinds["loss"] = record, kinds | {"x": Kept(shape), "dx": Kept(shape)}
 
     def _array(self, kept: Kept) -> Array:

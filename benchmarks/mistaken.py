@@ -1,0 +1,189 @@
+"""Networks that learn the bundled digits by plain steps, with a mistake of the catalogue in one pass or none.
+
+A pass is made wrong in every step, and in testing too where it is a forward one. The others are the library's loops,
+compiled, in float64.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from plaingrad.checking.alone import Alone, Changes, edited
+from plaingrad.checking.case import Batch, Case
+from plaingrad.checking.catalogue import CATALOGUE
+from plaingrad.checking.passes import Belief, Env, Key, Program
+from plaingrad.checking.scene import Scene
+from plaingrad.data import digits
+from plaingrad.layer import Layer, bind
+from plaingrad.layers import Conv, Dense, Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax, Tanh
+from plaingrad.loops import Array, Loops
+from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, SoftmaxCrossEntropy
+from plaingrad.network import Network
+from plaingrad.program import Program as Calls
+
+STEPS, IMAGES = 500, 20  # 20 images a step, and a test: the 360 test images come out even
+HELD = 3  # programs kept at a time: each holds all its batches
+UNIT = 2.0**-53
+
+Place = tuple[str, str]  # layer or "loss", quantity
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network and how it is trained."""
+
+    layers: tuple[Layer, ...]
+    loss: Loss
+    rate: float
+
+
+FIRST = Conv(6, size=3, padding=1)
+OVERLAPPING = {"size": 3, "stride": 2, "padding": 1}
+HEAD = (Flatten(), Dense(10))
+SETTINGS = {
+    "ReLU and max pool": Setting(
+        (FIRST, ReLU(), MaxPool(**OVERLAPPING), Conv(8, size=3, padding=1), ReLU(), *HEAD), SoftmaxCrossEntropy(), 0.1
+    ),
+    "leaky ReLU, max pool and dilation": Setting(
+        (
+            FIRST,
+            LeakyReLU(0.125),
+            MaxPool(**OVERLAPPING),
+            Conv(8, size=3, padding=2, dilation=2),
+            LeakyReLU(0.125),
+            *HEAD,
+        ),
+        SoftmaxCrossEntropy(),
+        0.1,
+    ),
+    "tanh, mean pool and stride": Setting(
+        (FIRST, Tanh(), MeanPool(**OVERLAPPING), Conv(8, size=3, padding=1, stride=2), Tanh(), *HEAD),
+        SoftmaxCrossEntropy(),
+        0.4,
+    ),
+    "sigmoid and squared error": Setting((FIRST, Sigmoid(), MeanPool(2), *HEAD, Sigmoid()), HalfSquaredError(), 2.0),
+    "ReLU and L2 pool": Setting(
+        (FIRST, ReLU(), L2Pool(**OVERLAPPING), FIRST, ReLU(), *HEAD), SoftmaxCrossEntropy(), 0.1
+    ),
+    "softmax and cross-entropy": Setting((FIRST, ReLU(), MaxPool(2), *HEAD, Softmax()), CrossEntropy(), 0.2),
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """One training: a network, and where a form of a mistake is made; without one, it is right."""
+
+    network: str
+    id: str = ""
+    form: int = 0
+    places: tuple[Place, ...] = ()
+
+
+class Compiled(Alone):
+    """A layer or loss by itself, its loops compiled, changed ones too."""
+
+    def __init__(self, owner: Layer | Loss, input: tuple[int, ...], count: int) -> None:
+        super().__init__(owner, input, count)
+        self.calls: dict[tuple[Loops, ...], Calls] = {}
+
+    def call(self, nests: tuple[Loops, ...], changed: dict[str, Changes] | None = None) -> None:
+        changed = changed or {}
+        chosen = tuple(edited(nest, changed[nest.__name__]) if nest.__name__ in changed else nest for nest in nests)
+        if chosen not in self.calls:
+            self.calls[chosen] = Calls([bind(nest, self.owner, self.known) for nest in chosen])
+        self.calls[chosen]()
+
+
+class Quick(Program):
+    """A program that computes its passes by compiled loops, and does not ask how far rounding may take them."""
+
+    def alone(self, name: str) -> Alone:
+        if name not in self.alones:
+            owner = self.case.loss if name == "loss" else self.steps[name].layer
+            input = self.case.net.output if name == "loss" else self.steps[name].x
+            self.alones[name] = Compiled(owner, input, self.case.images)
+        return self.alones[name]
+
+    def evaluate(self, key: Key, env: Env) -> Belief:
+        t, name, quantity = key
+        if name == "loss":
+            return known(self.loss_of(t, env[self.x_key(key)].value)[quantity])
+        if quantity in self.steps[name].weights:
+            return known(env[t - 1, name, quantity].value - self.case.rate * env[t, name, "d" + quantity].value)
+        w = {weight: env[each].value for weight, each in self.weight_keys(key).items()}
+        dy = None if quantity == "y" else env[self.dy_key(key)].value
+        return known(self.loop(name, quantity, env[self.x_key(key)].value, w, dy))
+
+
+def known(array: Array) -> Belief:
+    """An array of which nobody asks how far it is off."""
+    return Belief(array, np.zeros(()))
+
+
+@functools.lru_cache(maxsize=HELD)
+def program_of(network: str, seed: int) -> Quick:
+    """The program of one training: its first weights, and the batches of all its steps."""
+    setting, train = SETTINGS[network], digits().train
+    net = Network(*setting.layers, input=train.shape, dtype="float64", seed=seed)
+    rng, classes = np.random.default_rng(seed), np.eye(len(train.classes))
+    order = np.concatenate([rng.permutation(len(train)) for _ in range(math.ceil(STEPS * IMAGES / len(train)))])
+    every = order[: STEPS * IMAGES].reshape(STEPS, IMAGES)
+    batches = tuple(Batch(train.images[each].astype(float), classes[train.labels[each]]) for each in every)
+    return Quick(Case(net, setting.loss, batches, setting.rate), UNIT)
+
+
+def keys_of(program: Program, t: int) -> list[Key]:
+    """The passes of a step, but for the first layer's error, which nothing reads."""
+    count = len(program.keys) // len(program.case.batches)
+    return [key for key in program.keys[(t - 1) * count : t * count] if key[1:] != (program.names[0], "dx")]
+
+
+def forms_of(id: str, program: Program, key: Key, env: Env, right: Array) -> Iterator[Array]:
+    """What a pass with this mistake makes, form by form; nothing where it cannot happen, as some in a first step."""
+    for wrong in CATALOGUE[id].wrong(Scene(program, key, env, right)):
+        yield np.array(wrong, float)
+
+
+def made(program: Program, key: Key, env: Env, work: Work) -> Belief:
+    """What a pass makes: right, or as the mistake has it where it can happen."""
+    right = program.evaluate(key, env)
+    if key[1:] not in work.places:
+        return right
+    forms = forms_of(work.id, program, key, env, right.value)
+    return known(next(itertools.islice(forms, work.form, None), right.value))
+
+
+def trained(work: Work, seed: int) -> tuple[float, float]:
+    """Test accuracy before and after training; the latter minus infinity where a weight left the finite numbers."""
+    program = program_of(work.network, seed)
+    given = program.start()
+    env = given
+    with np.errstate(all="ignore"):
+        before = tested(program, env, 1, work)
+        for t in range(1, STEPS + 1):
+            env = {key: each for key, each in env.items() if key[0] >= t - 1}
+            env |= {key: each for key, each in given.items() if key[0] in (0, t)}  # the first weights, and the batch
+            for key in keys_of(program, t):
+                env[key] = made(program, key, env, work)
+            weights = [env[t, name, weight].value for name, step in program.steps.items() for weight in step.weights]
+            if not all(np.isfinite(each).all() for each in weights):
+                return before, -math.inf
+        return before, tested(program, env, STEPS + 1, work)
+
+
+def tested(program: Program, env: Env, t: int, work: Work) -> float:
+    """The share of the test images that the network as step `t` finds it names right."""
+    test, hits = digits().test, 0
+    assert len(test) % IMAGES == 0
+    for start in range(0, len(test), IMAGES):
+        here = dict(env)
+        here[t, "input", "y"] = known(test.images[start : start + IMAGES].astype(float))
+        for name in program.names:
+            here[t, name, "y"] = made(program, (t, name, "y"), here, work)
+        y = here[t, program.names[-1], "y"].value
+        hits += int((y.argmax(axis=1) == test.labels[start : start + IMAGES]).sum())
+    return hits / len(test)

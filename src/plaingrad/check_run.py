@@ -1,0 +1,82 @@
+"""What `plaingrad case` and `plaingrad check` do."""
+
+import pathlib
+from typing import Any
+
+from plaingrad.checking import Case, Verdict, check_answer, make_case, read_case
+from plaingrad.checking.case import of_words
+from plaingrad.claims import claim
+from plaingrad.commands import network_from_file
+from plaingrad.errors import SettingError, nearest
+from plaingrad.examples import example_named
+from plaingrad.loss import Loss
+from plaingrad.models import MODELS
+
+
+def written_case(
+    out: str | None, model: str | None, network: str | None, example: str | None, layers: str | None, simple: bool,
+    images: int | None, steps: int, rate: float, seed: int, loss: str | None,
+) -> tuple[str, Case]:  # fmt: skip
+    """The case that was asked for, as text, and written where told."""
+    case = chosen_case(model, network, example, layers, simple, images, steps, rate, seed, loss)
+    text = case.text()
+    if out is not None:
+        pathlib.Path(out).write_text(text, encoding="utf-8")
+    return text, case
+
+
+def chosen_case(
+    model: str | None, network: str | None, example: str | None, layers: str | None, simple: bool,
+    images: int | None, steps: int, rate: float, seed: int, loss: str | None,
+) -> Case:  # fmt: skip
+    """The case of a built-in network, a file, an example, or some layers."""
+    asked = {"--model": model, "--network": network, "--example": example, "--layers": layers, "--simple": simple}
+    named = [name for name, value in asked.items() if value]
+    if len(named) > 1:
+        raise SettingError(f"case got {' and '.join(named)}; it needs one of them at most")
+    told: dict[str, Any] = {"images": images, "steps": steps, "rate": rate, "seed": seed, "loss": chosen_loss(loss)}
+    if model:
+        if model not in MODELS:
+            raise SettingError(f"there is no model {model!r}; {nearest(model, MODELS)}")
+        net = MODELS[model].network()
+        return make_case(net.layers, net.input, **told | {"images": images or 2}, name=model)
+    if network:
+        net = network_from_file(network)
+        return make_case(net.layers, net.input, **told, name=net.name)
+    if example:
+        one = example_named(example)
+        net = one.network()
+        return make_case(net.layers, net.input, **told | {"loss": told["loss"] or one.loss}, name=example)
+    if layers:
+        return make_case(of_words(layers, (2, 11, 9)), **told, name="case")
+    return make_case(simple=simple, **told)
+
+
+def chosen_loss(name: str | None) -> Loss | None:
+    """A loss by its name."""
+    if name is None:
+        return None
+    kinds = {kind.lower(): kind for kind in Loss.kinds()}
+    if name.lower() not in kinds:
+        raise SettingError(f"there is no loss {name!r}; {nearest(name, Loss.kinds())}")
+    return Loss.from_json({"kind": kinds[name.lower()]})
+
+
+def judged(case_file: str, answer_file: str | None, command: str | None, seconds: float) -> Verdict:
+    """The verdict on an answer in a file, or on a program that is run."""
+    from plaingrad.checking.answer import read_answer
+    from plaingrad.checking.program import ask
+
+    if (answer_file is None) == (command is None):
+        raise SettingError('check needs an ANSWER, or --run "COMMAND" to make one')
+    case = read_case(case_file)
+    if command is not None:
+        answer, _ = ask(command, pathlib.Path(case_file).read_text(encoding="utf-8-sig"), seconds)
+    else:
+        answer = read_answer(str(answer_file))
+    return check_answer(case, answer)
+
+
+def claimed(example: str, formula: str) -> Any:
+    """Whether a formula for a number of an example is right."""
+    return claim(example_named(example).run(), formula)

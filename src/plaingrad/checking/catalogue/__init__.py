@@ -1,0 +1,17 @@
+"""The mistakes that people make, each as a small wrong variation of a pass, with its words. Adding one is one entry."""
+
+from plaingrad.checking.catalogue import activation, convolution, dense, factor, loss, pool, update
+from plaingrad.checking.catalogue.entry import CATALOGUE, Mistake, applicable
+
+__all__ = [
+    "CATALOGUE",
+    "Mistake",
+    "activation",
+    "applicable",
+    "convolution",
+    "dense",
+    "factor",
+    "loss",
+    "pool",
+    "update",
+]

@@ -1,0 +1,238 @@
+"""Mistakes in dense layers and in flattening, and those of batches that any trained layer can have."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from plaingrad.checking.bilinear import Terms
+from plaingrad.checking.catalogue.convolution import reshaped
+from plaingrad.checking.catalogue.entry import mistake
+from plaingrad.checking.scene import Scene
+from plaingrad.loops import Array
+
+
+@mistake(
+    "one-image",
+    "*.dw *.db *.dx loss.dx",
+    "only one image of the batch counts",
+    "The gradient of a batch is the sum (or mean) over its images: += inside the loop over images, set to zero "
+    "before it.",
+)
+def one_image(scene: Scene) -> Iterator[Array]:
+    if scene.images == 1:
+        return
+    for image in (scene.images - 1, 0):
+        if scene.quantity == "dx":
+            kept = np.zeros_like(scene.expected)
+            kept[image] = scene.expected[image]
+            yield kept
+        else:
+            yield scene.sum(scene.terms, dy=scene.only_images(image))
+
+
+@mistake(
+    "one-image-averaged",
+    "*.dw *.db",
+    "one image's gradient stands for the whole batch",
+    "The gradient of a batch is the sum (or mean) over its images: += inside the loop over images, set to zero "
+    "before it.",
+)
+def one_image_averaged(scene: Scene) -> Iterator[Array]:
+    if scene.images > 1:
+        for image in (scene.images - 1, 0):
+            yield scene.images * scene.sum(scene.terms, dy=scene.only_images(image))
+
+
+@mistake(
+    "images-mixed-up",
+    "*.dx *.y",
+    "images and their numbers are mixed up: an array is reshaped where it should be transposed",
+    "A matrix (numbers, image) becomes (image, numbers) by a transpose; a reshape deals the numbers out anew.",
+)
+def images_mixed(scene: Scene) -> Iterator[Array]:
+    if scene.images > 1 and scene.expected.ndim > 1:
+        flat = scene.expected.reshape(scene.images, -1)
+        yield flat.T.reshape(scene.expected.shape)
+        yield flat.reshape(flat.shape[::-1]).T.reshape(scene.expected.shape)
+        if scene.expected.ndim == 4:
+            yield np.swapaxes(scene.expected, 0, 1).reshape(scene.expected.shape)
+
+
+@mistake(
+    "images-averaged",
+    "*.dx",
+    "every image gets the same error, that of the whole batch",
+    "Each image has an error of its own until the weights sum them up: keep the image's index on dx.",
+)
+def images_averaged(scene: Scene) -> Iterator[Array]:
+    if scene.images > 1:
+        yield np.broadcast_to(scene.expected.mean(axis=0), scene.expected.shape)
+        yield np.broadcast_to(scene.expected.sum(axis=0), scene.expected.shape)
+
+
+@mistake(
+    "input-left-out",
+    "Dense.dw Conv.dw",
+    "the gradient of each weight is the error alone: it is not multiplied by the input",
+    "y = w · x, so dw = dy · x: each weight's gradient is the error times the number it was multiplied with.",
+)
+def input_left_out(scene: Scene) -> Iterator[Array]:
+    yield scene.sum(scene.terms, x=np.ones_like(scene.x))
+
+
+@mistake(
+    "weights-reshaped",
+    "Dense.y",
+    "the weights are reshaped where they should be transposed",
+    "w is (unit, input): y[k] = b[k] + Σ w[k][c] · x[c].",
+)
+def weights_reshaped(scene: Scene) -> Iterator[Array]:
+    yield scene.sum(scene.terms, w={**scene.weights, "w": reshaped(scene.weights["w"])})
+
+
+@mistake(
+    "gradient-reshaped",
+    "Dense.dw",
+    "the gradient is (input, unit), reshaped to (unit, input) where it should be transposed",
+    "dw[k][c] = Σ dy[k] · x[c]: the first index is the unit, as in w.",
+)
+def gradient_reshaped(scene: Scene) -> Iterator[Array]:
+    yield np.ascontiguousarray(scene.expected.T).reshape(scene.expected.shape)
+
+
+@mistake(
+    "weights-left-out",
+    "Dense.dx",
+    "the error is summed without the weights",
+    "dx[c] = Σ w[k][c] · dy[k]: the error goes back along each weight, times that weight.",
+)
+def weights_left_out(scene: Scene) -> Iterator[Array]:
+    yield scene.sum(scene.terms, w={name: np.ones_like(w) for name, w in scene.weights.items()})
+
+
+@mistake(
+    "updated-weights",
+    "Conv.dx Dense.dx",
+    "the error is sent back through weights that were already updated",
+    "Compute all gradients of a layer, dx too, from the weights that made the output, and update after that. The harm "
+    "grows with the rate.",
+)
+def updated_weights(scene: Scene) -> Iterator[Array]:
+    yield scene.sum(scene.terms, w=scene.updated())
+
+
+@mistake(
+    "maps-flattened-otherwise",
+    "Flatten.y",
+    "maps are laid out in another order: not channel, row, column",
+    "Any order will do if it is the same in all passes; the weights of the dense layer after it then belong to other "
+    "pixels than the case means.",
+    convention=True,
+)
+def flattened_otherwise(scene: Scene) -> Iterator[Terms]:
+    places = np.arange(scene.terms.out.size).reshape(1, -1)
+    for order in orders(places, (1, *scene.x.shape[1:])):
+        yield replace(scene.terms, out=order.reshape(-1)[scene.terms.inner].astype(np.int64))
+
+
+@mistake(
+    "flatten-order",
+    "Flatten.dx",
+    "the error is put back in another order than the one in which the maps were laid out",
+    "Undo the reshape exactly: the same order of channel, row and column forward and back.",
+)
+def flatten_order(scene: Scene) -> Iterator[Array]:
+    yield from orders(scene.dy.reshape(scene.images, -1), scene.expected.shape)
+
+
+def orders(rows: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """Rows of numbers put into maps in every order but the right one."""
+    inner = shape[1:]
+    for order in itertools.permutations(range(len(inner))):
+        if order != tuple(range(len(inner))):
+            laid = rows.reshape(len(rows), *(inner[axis] for axis in order))
+            yield laid.transpose(0, *(1 + np.argsort(order)))
+
+
+@mistake(
+    "image-transposed",
+    "*.dx",
+    "rows and columns of the errors are exchanged",
+    "Keep (row, column) in that order on the way back.",
+)
+def image_transposed(scene: Scene) -> Iterator[Array]:
+    if scene.expected.ndim == 4:
+        yield np.swapaxes(scene.expected, 2, 3).reshape(scene.expected.shape)
+
+
+@mistake(
+    "nothing-goes-back",
+    "*.dx",
+    "no error goes back: this layer's dx is zero, and so is every gradient before it",
+    "Every layer hands an error to the one before it, also one without weights. A backward pass written for a first "
+    "layer often leaves it out.",
+    plain=True,
+)
+def nothing_back(scene: Scene) -> Iterator[Array]:
+    yield np.zeros_like(scene.expected)
+
+
+@mistake(
+    "input-returned",
+    "*.dx",
+    "the layer's input is handed back instead of an error",
+    "dx has the shape of x and is no x: return the error.",
+)
+def input_returned(scene: Scene) -> Iterator[Array]:
+    if scene.name != "loss":
+        yield scene.x
+
+
+@mistake(
+    "layer-skipped",
+    "*.dx",
+    "the error passes the layer unchanged, as if it did nothing",
+    "Each layer multiplies the error by its own slope on the way back.",
+)
+def layer_skipped(scene: Scene) -> Iterator[Array]:
+    own_words = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")  # theirs have an entry that says more
+    if scene.name != "loss" and scene.kind not in own_words and scene.dy.shape == scene.expected.shape:
+        yield scene.dy
+
+
+@mistake(
+    "gradient-left-out",
+    "*.dw *.db",
+    "the gradient is zero: it is never computed",
+    "Every trained array has a gradient: the bias too, and the first layer's weights too.",
+    plain=True,
+)
+def gradient_left_out(scene: Scene) -> Iterator[Array]:
+    yield np.zeros_like(scene.expected)
+
+
+@mistake(
+    "never-cleared",
+    "*.dw *.db",
+    "the gradient of the step before is still in it: it is never set to zero",
+    "Set every gradient to zero at the start of a step, or assign the first product instead of adding it.",
+)
+def never_cleared(scene: Scene) -> Iterator[Array]:
+    if scene.before is not None:
+        yield scene.expected + scene.before
+
+
+@mistake(
+    "weight-decay-added",
+    "*.dw *.db",
+    "a multiple of the weight is added to its gradient, as weight decay does",
+    "The case has no penalty on the weights; leave it out to be compared. If you want it, it belongs in the loss too.",
+)
+def weight_decay(scene: Scene) -> Iterator[Array]:
+    w = scene.weights[scene.weight]
+    if scene.given is not None and (w * w).sum() > 0:
+        decay = float(((scene.given - scene.expected) * w).sum() / (w * w).sum())
+        if decay > 0:
+            yield scene.expected + decay * w

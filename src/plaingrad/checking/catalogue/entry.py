@@ -1,0 +1,52 @@
+"""What an entry of the catalogue is, and the list of all."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from plaingrad.checking.bilinear import Terms
+from plaingrad.checking.scene import Scene
+from plaingrad.loops import Array
+
+Wrong = Callable[[Scene], Iterator[Array | Terms]]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: the passes where it can happen, what such code makes of a pass, and the words for it.
+
+    `wrong` yields what the pass would have made, one array for each form of the mistake; nothing where it cannot
+    happen. Terms in place of an array are what the layer is then made of, forward and back. A `convention` is another
+    right way.
+    """
+
+    id: str
+    passes: tuple[str, ...]
+    title: str
+    advice: str
+    wrong: Wrong
+    convention: bool = False
+    plain: bool = False  # a simple one, to be named before others that give the same numbers
+
+
+CATALOGUE: dict[str, Mistake] = {}
+
+
+def mistake(
+    id: str, passes: str, title: str, advice: str, convention: bool = False, plain: bool = False
+) -> Callable[[Wrong], Wrong]:
+    """Make a function an entry. `passes` are Kind.quantity, with * for any."""
+
+    def entered(wrong: Wrong) -> Wrong:
+        assert id not in CATALOGUE, id
+        CATALOGUE[id] = Mistake(id, tuple(passes.split()), title, advice, wrong, convention, plain)
+        return wrong
+
+    return entered
+
+
+def applicable(scene: Scene) -> list[Mistake]:
+    """The entries that are about such a pass."""
+    names = {f"{kind}.{way}" for kind in (scene.kind, "*") for way in (scene.way, "*")}
+    if scene.name == "loss":
+        names |= {f"loss.{scene.way}"}
+    return sorted((each for each in CATALOGUE.values() if names & set(each.passes)), key=lambda each: not each.plain)

@@ -1,0 +1,91 @@
+"""Mistakes that are one factor: everything is right but for a number."""
+
+from collections.abc import Callable, Iterator
+from math import prod
+
+from plaingrad.checking.catalogue.entry import Wrong, mistake
+from plaingrad.checking.scene import Scene
+from plaingrad.loops import Array
+
+ERRORS = "*.dx *.dw *.db"
+
+
+def positions(scene: Scene) -> int:
+    """How many positions a window has in the output map; 1 where there is no map."""
+    y = scene.program.steps[scene.name].y if scene.name != "loss" else ()
+    return prod(y[1:]) if len(y) == 3 else 1
+
+
+def times(factors: Callable[[Scene], tuple[float, ...]]) -> Wrong:
+    """An entry's function: the right numbers times each factor that is not 1."""
+
+    def wrong(scene: Scene) -> Iterator[Array]:
+        for factor in factors(scene):
+            if factor != 1:
+                yield factor * scene.expected
+
+    return wrong
+
+
+mistake(
+    "summed-over-the-batch",
+    f"loss.dx loss.y {ERRORS}",
+    "times the number of images: a sum over the batch where a mean is meant",
+    "Divide by the number of images once, best in the loss's gradient; then every gradient is a mean by itself.",
+)(times(lambda scene: (scene.images,)))
+
+mistake(
+    "divided-by-the-batch-again",
+    f"loss.dx loss.y {ERRORS}",
+    "divided by the number of images once more",
+    "Divide by the number of images once, best in the loss's gradient, and nowhere else.",
+)(times(lambda scene: (1 / scene.images, 1 / scene.images**2)))
+
+mistake(
+    "negated",
+    f"loss.dx loss.y {ERRORS}",
+    "the sign is turned",
+    "The gradient is output minus target; and the weights go against it. Turn neither sign, or both.",
+)(times(lambda scene: (-1,)))
+
+mistake(
+    "doubled-or-halved",
+    f"loss.dx loss.y {ERRORS}",
+    "a factor of 2 too many or too few",
+    "A 2 comes from the derivative of a square; a ½ is put before the square to cancel it. Use both, or neither.",
+)(times(lambda scene: (2, 0.5)))
+
+mistake(
+    "divided-by-positions",
+    "Conv.dw Conv.db Conv.dx",
+    "divided by the number of positions of the window",
+    "A shared weight's gradient is the sum over all its uses, not their mean.",
+)(times(lambda scene: (1 / positions(scene), 1 / (positions(scene) * scene.images))))
+
+mistake(
+    "divided-by-window",
+    "Conv.dw Conv.db Conv.dx MeanPool.dx MaxPool.dx L2Pool.dx MeanPool.y L2Pool.y",
+    "divided by the number of pixels in the window, once too often",
+    "Only a mean pool divides by its window, once.",
+)(times(lambda scene: (1 / prod(scene.window.size),)))
+
+mistake(
+    "averaged-over-filters",
+    "Conv.dx Dense.dx",
+    "the mean over filters or units where the sum is meant",
+    "Every filter (unit) adds its part to the error of the input: a sum.",
+)(times(lambda scene: (1 / scene.program.steps[scene.name].y[0],)))
+
+mistake(
+    "averaged-over-outputs",
+    "loss.dx loss.y",
+    "divided or multiplied by the number of outputs",
+    "The case says whether the loss is a sum or a mean over the outputs; its gradient follows it.",
+)(times(lambda scene: (1 / scene.x.shape[1], float(scene.x.shape[1]))))
+
+mistake(
+    "scaled-by-the-rate",
+    "loss.dx *.dw *.db *.dx",
+    "multiplied by the learning rate",
+    "The rate belongs in the update, not in the gradient.",
+)(times(lambda scene: (scene.rate, -scene.rate)))

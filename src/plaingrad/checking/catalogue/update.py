@@ -1,0 +1,146 @@
+"""Mistakes in how weights are updated."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from plaingrad.checking.catalogue.entry import mistake
+from plaingrad.checking.scene import Scene
+from plaingrad.loops import Array
+
+
+@mistake(
+    "never-updated",
+    "*.update",
+    "the weights do not change",
+    "After each step w -= rate · dw, for every trained array; mind that the layer keeps the new one, not a copy.",
+)
+def never_updated(scene: Scene) -> Iterator[Array]:
+    yield scene.weights[scene.weight]
+
+
+@mistake(
+    "uphill",
+    "*.update",
+    "the weights go the wrong way: + instead of -",
+    "w -= rate · dw: against the gradient. If your gradients are already negated, add them.",
+)
+def uphill(scene: Scene) -> Iterator[Array]:
+    yield scene.weights[scene.weight] + scene.rate * scene.slope
+
+
+@mistake(
+    "rate-left-out",
+    "*.update",
+    "the gradient is taken off whole: without the rate",
+    "w -= rate · dw.",
+)
+def rate_left_out(scene: Scene) -> Iterator[Array]:
+    yield scene.weights[scene.weight] - scene.slope
+
+
+@mistake(
+    "updated-twice",
+    "*.update",
+    "the update is made twice",
+    "One update a step: in the layer or in the optimiser, not in both.",
+)
+def updated_twice(scene: Scene) -> Iterator[Array]:
+    yield scene.weights[scene.weight] - 2 * scene.rate * scene.slope
+
+
+@mistake(
+    "rate-by-batch",
+    "*.update",
+    "the rate is divided or multiplied by the number of images once more",
+    "The gradient is the mean over the batch already; divide by the number of images once.",
+)
+def rate_by_batch(scene: Scene) -> Iterator[Array]:
+    if scene.images > 1:
+        yield scene.weights[scene.weight] - scene.rate / scene.images * scene.slope
+        yield scene.weights[scene.weight] - scene.rate * scene.images * scene.slope
+
+
+@mistake(
+    "rate-squared",
+    "*.update",
+    "the rate is applied twice",
+    "Multiply by the rate once: in the gradient or in the update.",
+)
+def rate_squared(scene: Scene) -> Iterator[Array]:
+    yield scene.weights[scene.weight] - scene.rate**2 * scene.slope
+
+
+@mistake(
+    "weight-in-place-of-gradient",
+    "*.update",
+    "the weight itself is used where its gradient should be",
+    "w -= rate · dw, with dw.",
+)
+def weight_for_gradient(scene: Scene) -> Iterator[Array]:
+    yield (1 - scene.rate) * scene.weights[scene.weight]
+
+
+@mistake(
+    "weight-replaced",
+    "*.update",
+    "the new weight is the step alone: = instead of -=",
+    "w -= rate · dw changes the weight that is there.",
+)
+def weight_replaced(scene: Scene) -> Iterator[Array]:
+    yield -scene.rate * scene.slope
+    yield scene.rate * scene.slope
+
+
+@mistake(
+    "earlier-gradient",
+    "*.update",
+    "the gradient of the step before is used",
+    "Compute the gradients of this batch first, and update with them.",
+)
+def earlier_gradient(scene: Scene) -> Iterator[Array]:
+    key = (scene.step - 1, scene.name, "d" + scene.weight)
+    if key in scene.env:
+        yield scene.weights[scene.weight] - scene.rate * scene.env[key].value
+
+
+@mistake(
+    "update-from-the-first-weights",
+    "*.update",
+    "the step starts from the first weights again",
+    "Each step starts from the weights the one before has left.",
+)
+def from_first(scene: Scene) -> Iterator[Array]:
+    if scene.step > 1:
+        yield scene.env[0, scene.name, scene.weight].value - scene.rate * scene.slope
+
+
+@mistake(
+    "momentum-added",
+    "*.update",
+    "a share of the step before is added, as momentum does",
+    "The case asks for plain steps, w -= rate · dw; leave momentum out to be compared.",
+    convention=True,
+)
+def momentum(scene: Scene) -> Iterator[Array]:
+    key = (scene.step - 1, scene.name, "d" + scene.weight)
+    if key in scene.env and scene.given is not None:
+        old = scene.env[key].value
+        rest = scene.expected - scene.given
+        share = float((rest * old).sum() / max((old * old).sum(), np.finfo(float).tiny)) / scene.rate
+        if 0 < share < 1:
+            yield scene.expected - scene.rate * share * old
+
+
+@mistake(
+    "weights-shrunk",
+    "*.update",
+    "the weights shrink besides, as weight decay does",
+    "The case asks for plain steps, w -= rate · dw; leave weight decay out to be compared.",
+)
+def shrunk(scene: Scene) -> Iterator[Array]:
+    w = scene.weights[scene.weight]
+    if scene.given is not None and (w * w).sum() > 0:
+        share = float(((scene.expected - scene.given) * w).sum() / (w * w).sum())
+        if 0 < share < 1:
+            yield scene.expected - share * w

@@ -1,0 +1,134 @@
+"""Checks an answer against its case: reads it, searches it, and draws the verdict."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from plaingrad.checking.answer import Answer, answer_of
+from plaingrad.checking.case import Case
+from plaingrad.checking.layout import TURNED, Order, Reading, group_of, readings, refuse
+from plaingrad.checking.names import name_of, recognised
+from plaingrad.checking.passes import Key, Program
+from plaingrad.checking.precision import DOUBLE, SINGLE, Precision, estimated
+from plaingrad.checking.search import Search
+from plaingrad.checking.verdict import Verdict, drawn
+from plaingrad.errors import AnswerError
+from plaingrad.loops import Array
+
+
+def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset()) -> Verdict:
+    """The verdict on an answer; AnswerError where it cannot be compared. Mistakes `left_out` are not looked for."""
+    answer = answer if isinstance(answer, Answer) else answer_of(answer)
+    known, notes = recognised(list(answer.arrays), case)
+    if not known:
+        raise AnswerError(f"the answer holds no quantity of this case; {notes[0] if notes else 'it is empty'}")
+    chosen: dict[Key, str] = {}
+    for name, key in known.items():
+        if key not in chosen or not name.endswith(".dy"):
+            chosen[key] = name
+    arrays, groups, orders = _laid(case, {key: (name, answer.arrays[name]) for key, name in chosen.items()}, notes)
+    if not arrays:
+        raise AnswerError("the answer holds no quantity that can be checked: weights before the first step are given")
+    _finite(case, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
+    precision = estimated([found[0].array for key, found in arrays.items()])
+    search = _searched(case, arrays, groups, orders, precision, left_out)
+    for key, row in search.rows.items():
+        row.name = chosen[key]
+    return drawn(case, search, [*answer.notes, *notes])
+
+
+def _searched(
+    case: Case, arrays: dict[Key, list[Reading]], groups: dict[Key, str], orders: dict[str, Order],
+    precision: Precision, left_out: frozenset[str],
+) -> Search:  # fmt: skip
+    """The search in the answer's own precision; where that finds fault and float32 does not, in float32."""
+    searches = []
+    for unit in dict.fromkeys((precision.unit, max(precision.unit, SINGLE))):
+        reduced = Precision(precision.digits, precision.decimals, unit)
+        search = Search(Program(case, unit), arrays, groups, reduced, orders, left_out)
+        search.run()
+        searches.append(search)
+        if unit == DOUBLE and not search.findings:
+            break
+    first, last = searches[0], searches[-1]
+    return last if len(last.findings) < len(first.findings) else first
+
+
+def _laid(
+    case: Case, given: dict[Key, tuple[str, Array]], notes: list[str]
+) -> tuple[dict[Key, list[Reading]], dict[Key, str], dict[str, Order]]:
+    """Every way to read each array; and for weights, of which the first ones are known, the order they are in."""
+    shapes, trained = _shapes(case)
+    arrays: dict[Key, list[Reading]] = {}
+    groups: dict[Key, str] = {}
+    orders: dict[str, Order] = {}
+    for key, (name, array) in given.items():
+        shape = shapes[key]
+        group = group_of(shape, key[2].removeprefix("d") in trained.get(key[1], {}))
+        if key[1:] == ("loss", "y") and array.ndim == 1 and array.size == case.images > 1:
+            array = np.array(array.mean())
+            notes.append(f"{name}: the mean of the {case.images} numbers given")
+        if key[2] == "db" and array.ndim > 1 and array.shape[0] == shape[0] and array.size != shape[0]:
+            array = array.reshape(shape[0], -1).sum(axis=1)
+            notes.append(f"{name}: a bias for each position; their sum is compared")
+        found = readings(array, shape, group)
+        if not found:
+            raise refuse(name, array, shape)
+        if key[2] in trained.get(key[1], {}) and group in ("kernels", "dense") and group not in orders:
+            first = case.net.steps[key[1]].arrays[key[2]]
+            away = [float(np.abs(each.array - first).sum()) for each in found]
+            if 4 * min(away) < min(away[0], float(np.abs(first).sum())):  # an update moves weights by little
+                orders[group] = found[int(np.argmin(away))].order
+        if key[0] > 0:
+            arrays[key], groups[key] = found, group
+    return arrays, groups, orders
+
+
+def _shapes(case: Case) -> tuple[dict[Key, tuple[int, ...]], dict[str, dict[str, Any]]]:
+    """The shape of every array an answer may hold, and the trained arrays of each layer."""
+    shapes: dict[Key, tuple[int, ...]] = {}
+    count, trained = case.images, {name: step.weights for name, step in case.net.steps.items()}
+    for t in range(len(case.batches) + 1):
+        for name, step in case.net.steps.items():
+            shapes[t, name, "y"], shapes[t, name, "dx"] = (count, *step.y), (count, *step.x)
+            for weight, about in step.weights.items():
+                shapes[t, name, "d" + weight] = shapes[t, name, weight] = about.shape
+        shapes[t, "loss", "y"], shapes[t, "loss", "dx"] = (), (count, *case.net.output)
+    return shapes, trained
+
+
+REASONS = {
+    "L2Pool": "in L2 pooling 0/0 where a window is all zero: take 0 there",
+    "Softmax": "a softmax overflows where a score is large: take the largest score off first",
+    "SoftmaxCrossEntropy": "a softmax overflows where a score is large: take the largest score off first",
+    "CrossEntropy": "the logarithm of 0, or a division by it",
+    "MeanPool": "0/0: a window without a pixel",
+}
+
+
+def _finite(case: Case, given: dict[Key, tuple[str, Array]]) -> None:
+    """AnswerError at the first number, in the order of computing, that is not finite."""
+    for key in Program(case, DOUBLE).keys:
+        if key not in given or np.isfinite(given[key][1]).all():
+            continue
+        name, array = given[key]
+        place = tuple(int(each) for each in np.argwhere(~np.isfinite(array))[0])
+        owner = case.loss if key[1] == "loss" else case.net.steps[key[1]].layer
+        why = REASONS.get(type(owner).__name__, "")
+        before = [each for each in given if np.isfinite(given[each][1]).all()]
+        told = f"; {len(before)} other quantities are finite" if before else ""
+        raise AnswerError(
+            f"{name}{list(place) if place else ''} is {array[place]}, the first number that is not finite in the order "
+            f"of computing{told}{f'. Often it is {why}' if why else ''}"
+        )
+
+
+def is_turned(orders: dict[str, Order]) -> bool:
+    """Whether kernels are stored turned."""
+    return orders.get("kernels") == TURNED
+
+
+def named(key: Key) -> str:
+    """What a pass's array is called."""
+    return name_of(key)

@@ -1,0 +1,197 @@
+"""`plaingrad.check`: gradients of anyone's against a network, and the laws of every layer of a network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from plaingrad import laws
+from plaingrad.checking.answer import Answer, answer_of
+from plaingrad.checking.case import Batch, Case, unfused
+from plaingrad.checking.own_names import OwnVerdict, check_own, names_of
+from plaingrad.door import numbers
+from plaingrad.errors import DataError, LawError, SettingError
+from plaingrad.layer import Layer, Shape
+from plaingrad.loops import Array
+from plaingrad.loss import Loss, SoftmaxCrossEntropy
+from plaingrad.network import Network
+
+MOST_PRODUCTS = 3_000_000  # each is a Python object while the layers are taken apart: some 10 µs and 300 bytes
+RATE = 0.125  # where none is told nothing that rests on it is compared
+SEEDS = 3
+Batches = Sequence[tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one layer's laws came to: each law's name, and the breach in words, or None where it is kept."""
+
+    name: str
+    layer: Layer
+    input: Shape
+    laws: dict[str, str | None]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it keeps every law."""
+        return not any(self.laws.values())
+
+
+@dataclass(frozen=True)
+class Laws:
+    """The laws of the layers of a network, in its order. It reads as a verdict does."""
+
+    rows: list[Kept] = field(default_factory=list)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every layer keeps every law."""
+        return all(row.is_right for row in self.rows)
+
+    @property
+    def first_wrong(self) -> str | None:
+        """The first layer that breaks a law."""
+        return next((row.name for row in self.rows if not row.is_right), None)
+
+    def text(self) -> str:
+        """A line for each layer; under one that breaks a law, what it does."""
+        told = "RIGHT: every layer keeps its laws" if self.is_right else f"WRONG: {self.first_wrong} breaks a law"
+        wide = max((len(row.name) for row in self.rows), default=0)
+        lines = [told]
+        for row in self.rows:
+            state = "right" if row.is_right else "WRONG"
+            lines.append(f"  {row.name:<{wide}}  {state}  {row.layer} on {'×'.join(map(str, row.input))}")
+            lines += [f"    {law}: {breach or 'kept'}" for law, breach in row.laws.items() if not row.is_right]
+        return "\n".join([*lines, f"  the laws: {'; '.join(LAWS)}"])
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as an object."""
+        return {
+            "verdict": "right" if self.is_right else "wrong",
+            "first_wrong": self.first_wrong,
+            "layers": [
+                {"name": row.name, "layer": row.layer.to_json(), "input": list(row.input), "laws": row.laws}
+                for row in self.rows
+            ],
+        }
+
+
+def _adjoint(layer: Layer, input: Shape, seeds: int) -> None:
+    for seed in range(seeds):
+        laws.check_adjoint(layer, input, np.random.default_rng(seed))
+
+
+def _compiled(layer: Layer, input: Shape, seeds: int) -> None:
+    for dtype in ("float32", "float64"):
+        laws.check_compiled(layer, input, dtype, np.random.default_rng(seeds))
+
+
+LAWS = {
+    "backward is the exact derivative of forward": _adjoint,
+    "compiled, each number is within rounding of its exact value": _compiled,
+}
+
+
+def check_laws(net: Network, seeds: int = SEEDS) -> Laws:
+    """Every law of every layer at its shape in the network; a layer that stands there twice is tried once."""
+    known: dict[tuple[Layer, Shape], dict[str, str | None]] = {}
+    rows = []
+    for step in net.steps.values():
+        if (step.layer, step.x) not in known:
+            known[step.layer, step.x] = {law: _breach(law, step.layer, step.x, seeds) for law in LAWS}
+        rows.append(Kept(step.name, step.layer, step.x, known[step.layer, step.x]))
+    return Laws(rows)
+
+
+def _breach(law: str, layer: Layer, input: Shape, seeds: int) -> str | None:
+    try:
+        LAWS[law](layer, input, seeds)
+    except (LawError, ArithmeticError) as error:
+        return " ".join(str(error).split())
+    except IndexError as error:
+        return f"its loops leave their arrays: {error}"
+    return None
+
+
+def check_layer(layer: Layer, input: Any, seeds: int = SEEDS) -> Laws:
+    """The laws of one layer on inputs of this shape; LawError at the first it breaks."""
+    if input is None:
+        raise SettingError(f"checking {layer} needs the shape of its input: plaingrad.check(layer, input=(2, 5, 4))")
+    net = Network(layer, input=input)
+    laws.check(layer, net.input, seeds)
+    (name,) = net.steps
+    return Laws([Kept(name, layer, net.input, dict.fromkeys(LAWS))])
+
+
+def check_network(
+    net: Network, x: Any, target: Any, gradients: Mapping[str, Any], loss: Loss | None, rate: float | None = None,
+    then: Batches = (),
+) -> OwnVerdict:  # fmt: skip
+    """The verdict on quantities that another program computed from a network's weights; see `plaingrad.check`."""
+    if gradients is None or target is None:
+        raise SettingError(
+            "checking gradients needs the batch and what was computed from it: plaingrad.check(net, x, target, "
+            'gradients) with gradients such as {"conv1.dw": dw}; plaingrad.check(net) runs the laws of its layers'
+        )
+    products = sum(step.layer.multiplications(step.x) for step in net.steps.values())
+    if products > MOST_PRODUCTS:
+        raise SettingError(
+            f"{net.name} adds up {products:,} products for an image, each of which a check looks at; it takes up to "
+            f"{MOST_PRODUCTS:,}: check a smaller network of the same layers, or its layers one by one with "
+            "plaingrad.testing.assert_gradients"
+        )
+    case = case_of(net, [(x, target), *then], loss or SoftmaxCrossEntropy(), RATE if rate is None else rate)
+    answer = answer_of(gradients)
+    if rate is None:
+        _refuse_updates(answer, net)
+    return check_own(case, answer, names_of(net, case.net), frozenset({"scaled-by-the-rate"} if rate is None else ()))
+
+
+def _refuse_updates(answer: Answer, net: Network) -> None:
+    for name in answer.arrays:
+        step, _, rest = name.partition(".")
+        if step.startswith("step") and rest in net.arrays:
+            raise SettingError(f"{name} is a weight after an update, which rests on the learning rate: give rate=…")
+
+
+def case_of(net: Network, batches: Batches, loss: Loss, rate: float) -> Case:
+    """A case of a network with its weights as they are, and batches as its users give them."""
+    apart = Network(*unfused(net.layers), input=net.input, dtype="float64", name=net.name)
+    loss.check(apart.output)
+    for mine, its in zip(apart.arrays.values(), net.arrays.values(), strict=True):  # activations have none
+        mine[...] = its.astype(float)
+    made = tuple(Batch(entered(net, x), aimed(net, target, len(x))) for x, target in batches)
+    if len({len(batch.x) for batch in made}) > 1:
+        raise DataError(f"every step takes as many images, got {', '.join(str(len(batch.x)) for batch in made)}")
+    for name, array in [*apart.arrays.items(), *((f"batch {n}", each.x) for n, each in enumerate(made, 1))]:
+        if not np.isfinite(array).all():
+            raise DataError(f"{name} has numbers that are not finite; there is nothing to compare with")
+    return Case(apart, loss, made, rate)
+
+
+def entered(net: Network, images: Any) -> Array:
+    """Images (image, channel, row, column) as the first layer takes them, in float64: bytes in 255ths, normalised."""
+    images = numbers(images, net.dtype)
+    if images.shape[1:] != net.input or not len(images):
+        needs = ", ".join(map(str, net.input))
+        raise DataError(f"a check of {net.name} got x of shape {images.shape}; it needs (image, {needs})")
+    unit = 1 / 255 if images.dtype == np.uint8 else 1.0
+    channel = (slice(None), *(None,) * (len(net.input) - 1))
+    offset, factor = (array.astype(float)[channel] for array in (net.offset, net.factor))
+    return np.asarray((images.astype(float) * unit - offset) * factor)
+
+
+def aimed(net: Network, target: Any, count: int) -> Array:
+    """What the outputs should be (image, output), from class numbers (image,) or values."""
+    target, classes = np.asarray(target), net.output[0]
+    if target.shape == (count,) and target.dtype.kind in "iu":
+        if target.min() < 0 or target.max() >= classes:
+            raise DataError(f"a check of {net.name} got a label outside 0 to {classes - 1}, its outputs")
+        return np.asarray(np.eye(classes)[target])
+    if target.shape != (count, classes) or target.dtype.kind not in "biufO":
+        raise DataError(
+            f"a check of {net.name} on {count} images got targets of shape {target.shape}; it needs ({count},) class "
+            f"numbers or ({count}, {classes}) values"
+        )
+    return np.asarray(target, float)

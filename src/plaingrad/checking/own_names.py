@@ -1,0 +1,120 @@
+"""A verdict in the names of the one who asked, where the case behind it has others.
+
+A case has its activations as layers of their own, which counts its layers anew: what a fused convolution leaves is the
+`y` of a `relu1` there, and the error behind its ReLU is that layer's `dx`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from plaingrad.checking.answer import Answer
+from plaingrad.checking.case import Case
+from plaingrad.checking.check import check_answer
+from plaingrad.checking.verdict import Named, Verdict
+from plaingrad.errors import AnswerError
+from plaingrad.network import Network
+
+
+class Names:
+    """Pairs of names without their step: the asker's, and the case's."""
+
+    def __init__(self, pairs: Mapping[str, str]) -> None:
+        self.inner = dict(pairs)
+        self.own = {inner: own for own, inner in reversed(self.inner.items())}  # the first of two that mean the same
+        longest = sorted(map(re.escape, self.own), key=len, reverse=True)
+        self.pattern = re.compile(rf"(?<!\w)({'|'.join(longest)})(?!\w)") if self.own else None
+
+    def in_text(self, text: str) -> str:
+        """A text with the asker's names."""
+        return self.pattern.sub(lambda found: self.own[found[1]], text) if self.pattern else text
+
+    def everywhere(self, value: Any) -> Any:
+        """What JSON can hold, with the asker's names in every text."""
+        if isinstance(value, dict):
+            return {key: self.everywhere(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.everywhere(each) for each in value]
+        return self.in_text(value) if isinstance(value, str) else value
+
+    def translated(self, answer: Answer) -> Answer:
+        """The answer in the case's names; a note for each that is no name of the asker's."""
+        lower = {name.lower(): name for name in self.inner}
+        arrays, notes = {}, list(answer.notes)
+        for name, array in answer.arrays.items():
+            plain = re.sub(r"\s|\[\]", "", name).lower().replace("/", ".")
+            step, plain = re.fullmatch(r"(step\d+\.)?(.*)", plain, re.S).groups("")  # type: ignore[union-attr]
+            if plain in lower:
+                arrays[step + self.inner[lower[plain]]] = array
+                continue
+            near = get_close_matches(plain, lower, 1)
+            hint = f"did you mean {step}{lower[near[0]]}?" if near else f"there are {', '.join(self.inner)}"
+            notes.append(f"{name} is no quantity of this network and was left out; {hint}")
+        if not arrays:
+            raise AnswerError(f"the answer holds no quantity of this network; {notes[-1]}")
+        return Answer(arrays, tuple(notes))
+
+
+def names_of(net: Network, apart: Network) -> Names:
+    """The names of a network beside those of the same network with its activations taken apart."""
+    pairs: dict[str, str] = {}
+    inner = iter(apart.steps)
+    for name, step in net.steps.items():
+        first = last = next(inner)
+        if getattr(step.layer, "activation", None):
+            last = next(inner)
+            pairs |= {f"{name}.dz": f"{last}.dx", f"{name}.z": f"{first}.y"}
+        pairs |= {f"{name}.y": f"{last}.y", f"{name}.dx": f"{first}.dx", f"{name}.dy": f"{last}.dy"}
+        for weight in step.weights:
+            pairs |= {f"{name}.{each}": f"{first}.{each}" for each in (weight, "d" + weight)}
+    return Names(pairs | {name: name for name in ("loss", "loss.y", "loss.dx")})
+
+
+@dataclass
+class OwnNamed(Named):
+    """A mistake whose places are told in the asker's names."""
+
+    names: Names = field(default_factory=lambda: Names({}))
+
+    @property
+    def where(self) -> list[str]:
+        """The arrays it was made in."""
+        return [self.names.in_text(name) for name in super().where]
+
+
+@dataclass
+class OwnVerdict(Verdict):
+    """A verdict in the asker's names: all that it tells; its findings keep the keys of the case."""
+
+    names: Names = field(default_factory=lambda: Names({}))
+
+    @property
+    def first_wrong(self) -> str | None:
+        """The first array, in the order of computing, that is wrong by itself."""
+        first = super().first_wrong
+        return None if first is None else self.names.in_text(first)
+
+    def text(self) -> str:
+        """The verdict in words."""
+        return self.names.in_text(super().text())
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as an object."""
+        told: dict[str, Any] = self.names.everywhere(super().to_json())
+        return told
+
+
+def check_own(case: Case, answer: Answer, names: Names, left_out: frozenset[str] = frozenset()) -> OwnVerdict:
+    """The verdict on an answer in the asker's names; AnswerError, in these names too, where it cannot be compared."""
+    try:
+        verdict = check_answer(case, names.translated(answer), left_out)
+    except AnswerError as error:
+        raise AnswerError(names.in_text(str(error))) from None
+    for row in verdict.rows:
+        row.name = names.in_text(row.name)
+    parts: dict[str, Any] = dict(vars(verdict))
+    for part in ("mistakes", "conventions"):
+        parts[part] = [OwnNamed(each.id, each.title, each.advice, each.findings, names) for each in parts[part]]
+    return OwnVerdict(**parts | {"notes": [names.in_text(note) for note in verdict.notes], "names": names})

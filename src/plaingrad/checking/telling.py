@@ -1,0 +1,216 @@
+"""A verdict in words, and as JSON."""
+
+import inspect
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from plaingrad.checking.evidence import Cell, cells, nearest, patterns
+from plaingrad.checking.names import name_of
+from plaingrad.checking.passes import Key, Program
+from plaingrad.checking.search import Finding
+from plaingrad.checking.verdict import MISTAKE, UNCLEAR, Named, Verdict
+from plaingrad.layer import Layer
+from plaingrad.loops import Loops, written
+
+RULED_OUT = 3
+AGREED_LINES = 12
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """The verdict as `plaingrad check` prints it."""
+    lines = [_headline(verdict)]
+    for note in verdict.notes:
+        lines.append(f"  note: {note}")
+    for convention in verdict.conventions:
+        where = f" ({', '.join(convention.where)})" if convention.where else ""
+        lines.append(f"  convention: {convention.title}{where}")
+        if convention.advice:
+            lines.append(f"    {convention.advice}")
+    for number, each in enumerate(verdict.mistakes):
+        lines += ["", *_mistake_lines(verdict, each, number == 0)]
+    for finding in verdict.unclear:
+        lines += ["", *_unclear_lines(verdict, finding)]
+    return "\n".join([*lines, "", *_table(verdict)])
+
+
+def _headline(verdict: Verdict) -> str:
+    count = len(verdict.rows)
+    told = f"{count} quantit{'y' if count == 1 else 'ies'} compared, to {verdict.search.precision}"
+    first = verdict.first_wrong
+    if verdict.verdict == MISTAKE:
+        return f"MISTAKE: the first that is wrong is {first} ({told})"
+    if verdict.verdict == UNCLEAR:
+        return f"UNCLEAR: {first} is wrong, and no known mistake gives its numbers ({told})"
+    return f"{verdict.verdict.upper()} ({told})"
+
+
+def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]:
+    finding = named.findings[0]
+    lines = [f"{', '.join(named.where)}: {named.title}  [{named.id}]"]
+    lines += [f"  {line}" for line in proof(verdict, finding)]
+    lines.append(f"  what to do: {named.advice}")
+    told = trains(named.id)
+    if told:
+        lines.append(f"  would it train? {told}")
+    if with_loop:
+        nest = right_loop(verdict.search.program, finding.where)
+        if nest is not None:
+            lines.append(f"  the loop that does it right ({place_of(nest)}):")
+            lines += [f"    {line}" for line in source_of(nest)]
+    return lines
+
+
+def proof(verdict: Verdict, finding: Finding) -> list[str]:
+    """Numbers side by side, what else it could be, and what was ruled out."""
+    program, name, best = verdict.search.program, name_of(finding.key), finding.best
+    lines = patterns(finding, program)
+    lines += [cell_text(name, cell) for cell in cells(finding)]
+    if best and best.key != finding.key:
+        lines.append(f"{name} is as it is if {name_of(best.key)}, which was not answered, has this mistake")
+    same = [fit.mistake.title for fit in finding.fits[1:] if fit.mistake.id != (best.mistake.id if best else "")]
+    if same:
+        lines.append(f"the same numbers here: {'; or '.join(dict.fromkeys(same))}")
+    out = nearest(finding, verdict.search)[:RULED_OUT]
+    if out and best:
+        lines.append("ruled out: " + "; ".join(f"{each.id} (off by {each.distance:.2g})" for each in out[:RULED_OUT]))
+    return lines
+
+
+def _unclear_lines(verdict: Verdict, finding: Finding) -> list[str]:
+    name = name_of(finding.key)
+    lines = [f"{name} is wrong, in a way this check has no name for"]
+    lines += [f"  {line}" for line in proof(verdict, finding)]
+    if finding.suspects:
+        between = ", ".join(name_of(key) for key in finding.suspects)
+        lines.append(f"  it rests on {between}, which you did not answer: answer them to learn where it begins")
+    tried = {mistake.id for mistake, _ in finding.tried}
+    near = nearest(finding, verdict.search)
+    if near and near[0].share > 0:
+        lines.append(
+            f"  nearest: {near[0].title} [{near[0].id}]; it would account for {near[0].share:.0%} of the wrong numbers"
+        )
+    if tried:
+        lines.append(f"  ruled out: {len(tried)} known mistakes of this pass")
+    return lines
+
+
+def cell_text(name: str, cell: Cell) -> str:
+    """One number, yours and the true one."""
+    place = f"[{','.join(map(str, cell.place))}]" if cell.place else ""
+    known = "" if cell.mistaken is None else f"   with this mistake {cell.mistaken:.6g}"
+    return f"{name}{place}: yours {cell.given:.6g}   should be {cell.expected:.6g}{known}"
+
+
+def _table(verdict: Verdict) -> list[str]:
+    rows = sorted(verdict.rows, key=lambda row: verdict.search.program.place[row.key])
+    wide = max(len(row.name) for row in rows)
+    agreed = [row for row in rows if row.status == "agrees"]
+    shown = rows if len(agreed) <= AGREED_LINES else [row for row in rows if row.status != "agrees"]
+    lines = [f"  {row.name:<{wide}}  {row.status:<18}  {row.error:.1e}" for row in shown]
+    if len(shown) < len(rows):
+        worst = max(row.error for row in agreed)
+        lines.append(f"  {len(agreed)} others agree, off by {worst:.1e} at most")
+    return [f"  {'quantity':<{wide}}  {'':<18}  largest difference / largest number", *lines]
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as an object."""
+    program = verdict.search.program
+    return {
+        "verdict": verdict.verdict,
+        "first_wrong": verdict.first_wrong,
+        "precision": str(verdict.search.precision),
+        "mistakes": [_named_json(verdict, each) for each in verdict.mistakes],
+        "unclear": [_finding_json(verdict, each) for each in verdict.unclear],
+        "conventions": [
+            {"id": each.id, "title": each.title, "where": each.where, "advice": each.advice}
+            for each in verdict.conventions
+        ],
+        "quantities": [
+            {"name": row.name, "status": row.status, "error": row.error}
+            for row in sorted(verdict.rows, key=lambda row: program.place[row.key])
+        ],
+        "notes": verdict.notes,
+    }
+
+
+def _named_json(verdict: Verdict, named: Named) -> dict[str, Any]:
+    finding = named.findings[0]
+    same = dict.fromkeys(fit.mistake.id for fit in finding.fits if fit.mistake.id != named.id)
+    return {
+        "id": named.id,
+        "title": named.title,
+        "where": named.where,
+        "evidence": proof(verdict, finding),
+        "cells": [vars(cell) | {"place": list(cell.place)} for cell in cells(finding)],
+        "same_numbers": list(same),
+        "ruled_out": [vars(each) for each in nearest(finding, verdict.search)[:RULED_OUT]],
+        "advice": named.advice,
+        "trains": trains(named.id),
+    }
+
+
+def _finding_json(verdict: Verdict, finding: Finding) -> dict[str, Any]:
+    near = nearest(finding, verdict.search)[:RULED_OUT]
+    return {
+        "where": name_of(finding.key),
+        "between": [name_of(key) for key in finding.suspects],
+        "evidence": proof(verdict, finding),
+        "nearest": [vars(each) for each in near],
+        "tried": sorted({mistake.id for mistake, _ in finding.tried}),
+    }
+
+
+@cache
+def measured() -> dict[str, Any]:
+    """What training with each mistake came to, as `benchmarks/mistakes.py` measured it."""
+    file = files("plaingrad.checking") / "trains.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def trains(id: str) -> str:
+    """Whether a network with this mistake still learns, in words."""
+    told = measured()
+    row = told.get("mistakes", {}).get(id)
+    if row is None:
+        return ""
+    network = told["networks"][row["network"]]
+    more = f"; made in every update: {learns(row['everywhere'], network)}" if "everywhere" in row else ""
+    without = f"without it {row['right']:.1%}"
+    return f"{learns(row['accuracy'], network)}; {without} (made in {row['pass']}{more}; {told['about']})"
+
+
+def learns(accuracy: float | None, network: dict[str, Any]) -> str:
+    """Whether a network learned, beside what right ones reach from many seeds, and what they reach untrained."""
+    if accuracy is None:
+        return "no: its numbers leave the finite ones"
+    if accuracy > max(network["right"]):
+        return f"yes, {accuracy:.1%}, even better: do not go by the accuracy"
+    if accuracy >= min(network["right"]):
+        return f"yes, {accuracy:.1%}: accuracy does not show it"
+    return f"{'worse' if accuracy > max(network['untrained']) else 'no'}, {accuracy:.1%}"
+
+
+def right_loop(program: Program, key: Key) -> Loops | None:
+    """The loop nest of this library that makes an array."""
+    _, layer, quantity = key
+    owner = program.case.loss if layer == "loss" else program.steps[layer].layer
+    if layer != "loss" and quantity in program.steps[layer].weights:
+        from plaingrad.optimiser import sgd_update
+
+        return sgd_update
+    nests = owner.forward if quantity == "y" else owner.backward
+    making = [nest for nest in nests if {quantity, f"dp{quantity[1:]}"} & written(nest.plain)]
+    return making[0] if making else nests[0] if nests and isinstance(owner, Layer) else None
+
+
+def place_of(nest: Loops) -> str:
+    """Where a nest is to be read."""
+    return f"{nest.__name__} in {nest.__module__}"
+
+
+def source_of(nest: Loops) -> list[str]:
+    """The text of a nest."""
+    return inspect.getsource(nest.plain).rstrip().splitlines()[1:]

@@ -1,0 +1,105 @@
+"""The verdict on an answer: right, right with another convention, a mistake, or unclear; and why."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from plaingrad.checking.case import Case
+from plaingrad.checking.conventions import Shared, shared
+from plaingrad.checking.layout import told
+from plaingrad.checking.names import name_of
+from plaingrad.checking.search import Finding, Row, Search
+
+RIGHT, CONVENTION, MISTAKE, UNCLEAR = "right", "right, with another convention", "mistake", "unclear"
+
+
+@dataclass
+class Named:
+    """A mistake or a convention, and the findings that show it."""
+
+    id: str
+    title: str
+    advice: str
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def where(self) -> list[str]:
+        """The arrays it was made in."""
+        return list(dict.fromkeys(name_of(finding.where) for finding in self.findings))
+
+
+@dataclass
+class Verdict:
+    """What is right and wrong in an answer."""
+
+    verdict: str
+    mistakes: list[Named]
+    unclear: list[Finding]
+    conventions: list[Named]
+    rows: list[Row]
+    search: Search
+    notes: list[str]
+
+    @property
+    def first_wrong(self) -> str | None:
+        """The first array, in the order of computing, that is wrong by itself."""
+        place = self.search.program.place
+        wrong = [finding.where for each in self.mistakes for finding in each.findings]
+        wrong += [finding.where for finding in self.unclear]
+        return name_of(min(wrong, key=lambda key: place[key])) if wrong else None
+
+    def text(self) -> str:
+        """The verdict in words."""
+        from plaingrad.checking.telling import verdict_text
+
+        return verdict_text(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as an object."""
+        from plaingrad.checking.telling import verdict_json
+
+        return verdict_json(self)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.verdict in (RIGHT, CONVENTION)
+
+
+def drawn(case: Case, search: Search, notes: list[str]) -> Verdict:
+    """The verdict of a search."""
+    conventions = [Named(f"layout-{group}", told(group, order), "", []) for group, order in search.found_orders.items()
+                   if not usual(order)]  # fmt: skip
+    conventions += [Named(f"layout-{group}", told(group, order), "", []) for group, order in search.orders.items()
+                    if group not in search.found_orders]  # fmt: skip
+    told_most(search.findings)
+    common: Shared = shared(search)
+    mistakes: dict[str, Named] = {}
+    named: dict[str, Named] = {}
+    unclear = []
+    for finding in search.findings:
+        if finding in common.settled:
+            continue
+        best = finding.best
+        if best is None:
+            unclear.append(finding)
+            continue
+        into = named if best.mistake.convention or finding in common.conventions else mistakes
+        each = into.setdefault(best.mistake.id, Named(best.mistake.id, best.mistake.title, best.mistake.advice))
+        each.findings.append(finding)
+    conventions += [*common.named, *named.values()]
+    wrong = MISTAKE if mistakes else UNCLEAR if unclear else None
+    verdict = wrong or (CONVENTION if conventions else RIGHT)
+    return Verdict(verdict, list(mistakes.values()), unclear, conventions, list(search.rows.values()), search, notes)
+
+
+def told_most(findings: list[Finding]) -> None:
+    """Where several mistakes give the same numbers, the one that accounts for most findings is named first."""
+    counts = Counter(fit.mistake.id for finding in findings for fit in finding.fits)
+    for finding in findings:
+        finding.fits.sort(key=lambda fit: (not fit.mistake.convention, -counts[fit.mistake.id]))
+
+
+def usual(order: Any) -> bool:
+    """Whether an order is the case's own."""
+    return isinstance(order, tuple) and order == tuple(range(len(order)))

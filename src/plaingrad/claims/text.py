@@ -1,0 +1,275 @@
+"""A formula as people type it, read into a small tree: its own tokens and grammar, and nothing is ever executed.
+
+`conv1.dw[0,0] = sum(i=0..1, j=0..1, dy[i,j] * x[i,j])` and `∂C/∂w[u,v] = Σ[i=0…1] Σ[j=0…1] …` are read alike.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from plaingrad.claims.tree import (
+    Apply,
+    Name,
+    Number,
+    Over,
+    Power,
+    Product,
+    Sum,
+    Token,
+    Tree,
+    Ways,
+    cells_of,
+    is_letter,
+    nodes_of,
+    tokens,
+)
+from plaingrad.errors import SettingError, nearest
+
+LONGEST, DEEPEST = 10_000, 64  # characters; brackets, signs and sums inside each other, as deep as Python's stack bears
+FUNCTIONS = ("exp", "ln", "log", "sqrt", "tanh", "sigmoid", "relu", "max", "min", "abs", "floor")
+SMOOTH = ("exp", "ln", "log", "sqrt", "tanh", "sigmoid", "relu")  # those with a derivative to write a ′ for
+LOSSES = ("C", "L", "E", "J", "loss", "Loss", "cost", "Cost")
+SPELLINGS = {"σ": "sigmoid", "ReLU": "relu", "Relu": "relu", "log": "ln", "Sigmoid": "sigmoid"}
+RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+WINDOW = re.compile(r";\s*(\w+(?:, \w+)*): wherever the window lies on the image\s*$")
+EULER = Apply("exp", (Number("1"),))
+
+
+def parse_claim(text: Any) -> tuple[Name, Tree]:
+    """The two sides of LEFT = RIGHT. SettingError, in one line, where the text cannot be read."""
+    if not isinstance(text, str):
+        raise SettingError(f"a claim got a {type(text).__name__}; it is a text, such as 'conv1.dw[0,0,0,0] = 2 * 3'")
+    if len(text) > LONGEST:
+        raise SettingError(f"a claim got {len(text):,} characters; it takes at most {LONGEST:,}")
+    words = WINDOW.search(text)
+    left, right = Parser(text[: words.start()] if words else text).claim()
+    for letter in words[1].split(", ") if words else ():  # the edges of an array say where i + u ends, not where u does
+        indices = (each for cell in cells_of(right) for each in cell.index if not isinstance(each, Name))
+        if not any(is_letter(part, letter) for each in indices for part in nodes_of(each)):
+            raise SettingError(f"the claim says in words where {letter!r} ends; write Σ[{letter}=0..1] with numbers")
+    return left, right
+
+
+class Parser:
+    """Recursive descent over the tokens of one claim."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.tokens, self.place, self.depth = text, tokens(text), 0, 0
+
+    @property
+    def now(self) -> Token:
+        return self.tokens[self.place]
+
+    def ahead(self, steps: int = 1) -> Token:
+        return self.tokens[min(self.place + steps, len(self.tokens) - 1)]
+
+    def take(self) -> Token:
+        token = self.now
+        self.place = min(self.place + 1, len(self.tokens) - 1)
+        return token
+
+    def takes(self, *texts: str) -> bool:
+        """Whether one of these signs or words is next; if so it is taken."""
+        found = self.now.kind in ("sign", "name") and self.now.text in texts
+        if found:
+            self.take()
+        return found
+
+    def need(self, text: str, what: str) -> None:
+        if not self.takes(text):
+            raise self.error(f"needs {text!r} {what}")
+
+    def error(self, needs: str) -> SettingError:
+        got = ascii(self.now.text[:20]).replace("\\u03a3", "Σ") if self.now.kind != "end" else "its end"
+        return SettingError(f"cannot read the claim at character {self.now.start + 1}, {got}: it {needs}")
+
+    def deeper(self, read: Callable[[], Tree]) -> Tree:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise self.error(f"goes more than {DEEPEST} brackets, signs or sums deep; write it flatter")
+        tree = read()
+        self.depth -= 1
+        return tree
+
+    def claim(self) -> tuple[Name, Tree]:
+        left = self.primary() if self.now.kind == "name" else None
+        if not isinstance(left, Name) or not self.takes("="):
+            raise self.error("is written QUANTITY = FORMULA, such as conv1.dw[0,0,0,0] = 2 * input[0,1,1]")
+        right = self.ways()
+        if self.now.kind != "end":
+            raise self.error("needs a sign such as * or + here, or nothing more")
+        return left, right
+
+    def ways(self) -> Tree:
+        """One expression, or one for each way a comparison falls out: `A if y > 0; 0 if y ≤ 0; with S = B`."""
+        tree, ways, named = self.sum(), [], None
+        while self.takes("if"):
+            left = self.sum()
+            sign = self.take().text
+            if sign not in ("<", ">", "<=", ">=", "=", "==", "!="):
+                self.place -= 1
+                raise self.error("needs a comparison such as > here")
+            ways.append((tree, left, sign, self.sum()))
+            if not self.takes(";"):
+                break
+            if self.takes("with"):
+                letter = self.take().text
+                self.need("=", f"after {letter!r}")
+                named = letter, self.sum()
+                break
+            tree = self.sum()
+            if self.now.text != "if":
+                raise self.error("needs the word if")
+        return Ways(tuple(ways), named) if ways else tree
+
+    def sum(self) -> Tree:
+        return self.deeper(self._sum)
+
+    def _sum(self) -> Tree:
+        negative = self.takes("-") or (self.takes("+") and False)
+        terms = [(negative, self.term())]
+        while self.now.text in ("+", "-") and self.now.kind == "sign":
+            terms.append((self.take().text == "-", self.term()))
+        return Sum(tuple(terms)) if negative or len(terms) > 1 else terms[0][1]
+
+    def term(self) -> Tree:
+        factors = [(False, self.unary())]
+        while True:
+            if self.now.kind == "sign" and self.now.text in ("*", "/"):
+                factors.append((self.take().text == "/", self.unary()))
+            elif self.takes("//"):
+                above = Product(tuple(factors)) if len(factors) > 1 else factors[0][1]
+                factors = [(False, Apply("floor", (Product(((False, above), (True, self.unary()))),)))]
+            elif self.begins_a_factor():
+                self._refuse_ambiguous(*factors[-1])
+                factors.append((False, self.power()))
+            else:
+                return Product(tuple(factors)) if len(factors) > 1 else factors[0][1]
+
+    def begins_a_factor(self) -> bool:
+        """Whether what is next stands beside a factor without a sign between: 2 x, 2(…), (…)(…)."""
+        before, now = self.tokens[self.place - 1], self.now
+        opens = now.text in ("(", "√", "⌊", "Σ") or (now.kind == "name" and now.text not in ("if", "with"))
+        return opens and (before.kind in ("number", "raised") or before.text in (")", "]", "⌋"))
+
+    def _refuse_ambiguous(self, below: bool, factor: Tree) -> None:
+        plain_exponent = isinstance(factor, Power) and self.tokens[self.place - 1].kind == "number"
+        if below or plain_exponent:
+            raise self.error("could mean two things without a sign here: write * or brackets")
+
+    def unary(self) -> Tree:
+        if self.takes("-"):
+            return Sum(((True, self.deeper(self.unary)),))
+        return self.deeper(self.unary) if self.takes("+") else self.power()
+
+    def power(self) -> Tree:
+        base = self.primary()
+        exponent: Tree
+        if self.now.kind == "raised":
+            text = self.take().text.translate(RAISED)
+            exponent = Number(text.lstrip("+-"))
+            exponent = Sum(((True, exponent),)) if text.startswith("-") else exponent
+        elif self.takes("^"):
+            exponent = self.deeper(self.unary)
+        else:
+            return base
+        return Apply("exp", (exponent,)) if base is EULER else Power(base, exponent)
+
+    def primary(self) -> Tree:
+        token = self.now
+        if token.kind == "number":
+            return Number(self.take().text)
+        if token.kind == "name" and token.text not in ("if", "with"):
+            return self.named()
+        if self.takes("Σ"):
+            return self.deeper(lambda: self.over("Σ"))
+        if self.takes("("):
+            return self._closed(self.sum(), ")")
+        if self.takes("√"):
+            return Apply("sqrt", (self.deeper(self.primary),))
+        if self.takes("⌊"):
+            return Apply("floor", (self._closed(self.sum(), "⌋"),))
+        raise self.error("needs a number, a name or a bracket here")
+
+    def _closed(self, tree: Tree, closing: str) -> Tree:
+        self.need(closing, "to close the bracket")
+        return tree
+
+    def named(self) -> Tree:
+        """A function of something, a sum, a cell or a letter."""
+        name = self.joined()
+        if name == "e" and self.now.text not in ("[", "("):
+            return EULER
+        if name in ("sum", "max") and (self.now.text == "[" or self._binds(("=", ",") if name == "sum" else ("=",))):
+            return self.deeper(lambda: self.over("Σ" if name == "sum" else name))
+        primed = self.takes("'")
+        function = SPELLINGS.get(name, name)
+        if primed and function not in SMOOTH:
+            raise self.error(f"has a ′ behind {name!r}; it stands behind one of {', '.join(SMOOTH)}")
+        if self.now.text == "(" or primed:
+            if function not in FUNCTIONS:
+                raise SettingError(f"the claim has {name[:40]!r} before a bracket; {nearest(name[:40], FUNCTIONS)}")
+            return self.applied(function + "'" * primed)
+        return Name(name, self.index()) if self.now.text == "[" else Name(name)
+
+    def joined(self) -> str:
+        """A name; dC/dw and ∂C/∂w are dw, and ∂ may stand apart."""
+        name = self.take().text
+        if name == "d" and self.now.kind == "name":
+            name += self.take().text
+        if name[:1] == "d" and name[1:] in LOSSES and self.now.text == "/" and self.ahead().text.startswith("d"):
+            self.take()
+            name = self.take().text
+            if name == "d" and self.now.kind == "name":
+                name += self.take().text
+        return name
+
+    def index(self) -> tuple[Tree, ...]:
+        self.need("[", "before the place")
+        places = [self.sum()]
+        while self.takes(","):
+            places.append(self.sum())
+        self.need("]", "to close the place")
+        return tuple(places)
+
+    def applied(self, function: str) -> Tree:
+        self.need("(", f"after {function}")
+        given = [self.sum()]
+        while self.takes(","):
+            given.append(self.sum())
+        self.need(")", f"to close {function}(")
+        if len(given) > 1 and function not in ("max", "min"):
+            raise SettingError(f"the claim gives {function} {len(given)} numbers; it takes one")
+        return Apply(function, tuple(given))
+
+    def _binds(self, signs: tuple[str, ...]) -> bool:
+        """Whether a bracket with a letter that runs is next: `(i=` or `(i,`."""
+        return self.now.text == "(" and self.ahead().kind == "name" and self.ahead(2).text in signs
+
+    def over(self, sign: str) -> Tree:
+        """`[i=0…3] body`, `[i,j] body` or `(i=0..3, j=0..3, body)`."""
+        closing = "]" if self.takes("[") else ")"
+        if closing == ")":
+            self.need("(", f"or '[' after {sign}")
+        letters: list[tuple[str, Tree | None, Tree | None]] = []
+        while self.now.kind == "name" and self.ahead().text in ("=", ",", "]"):
+            letter, first, last = self.take().text, None, None
+            if "." in letter or letter == "e":
+                raise self.error(f"cannot let {letter!r} run; take a letter such as i")
+            if self.takes("="):
+                first = self.sum()
+                self.need("..", f"after where {letter} begins: {letter}=0..3")
+                last = self.sum()
+            letters.append((letter, first, last))
+            if not self.takes(","):
+                break
+        if not letters or len(letters) > 8:
+            raise self.error(f"needs from one to eight letters that run: {sign}[i=0..3]")
+        if closing == "]":
+            self.need("]", "after the letters that run")
+        body = self.deeper(self.term) if closing == "]" else self.sum()
+        if closing == ")":
+            self.need(")", f"to close {sign}(")
+        for letter, first, last in reversed(letters):
+            body = Over(sign, letter, first, last, body)
+        return body

@@ -1,0 +1,297 @@
+"""What a formula gives at some numbers of a run: fifty digits, with a bound on their rounding carried along."""
+
+import math
+import operator
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from plaingrad.claims.names import Names, Place
+from plaingrad.claims.tree import (
+    Apply,
+    Name,
+    Number,
+    Over,
+    Power,
+    Product,
+    Sum,
+    Tree,
+    Ways,
+    cells_of,
+    is_letter,
+)
+from plaingrad.errors import SettingError
+from plaingrad.exact import Sized
+from plaingrad.explaining.twin import Sheet
+from plaingrad.loops import Array
+
+MOST_EVALUATED, LARGEST_POWER, FARTHEST = 300_000, 1000, 1_000_000
+DIGITS = 50
+UNIT = Decimal(5).scaleb(-DIGITS)  # half a unit in the last place, as a share of the number
+SIGNS: dict[str, Callable[[Any, Any], bool]] = {
+    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
+    "=": operator.eq, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+Letters = Mapping[str, Any]  # whole numbers, and what a `with` names
+Point = Mapping[str, Array]  # of each array its numbers, by name: `Sized`, laid out as its sheet says
+
+
+class BeyondError(SettingError):
+    """A place that an array does not have."""
+
+
+class OverdrawnError(SettingError):
+    """A claim that asks for too much."""
+
+
+class UndefinedError(SettingError):
+    """A formula that has no value at these numbers."""
+
+
+@dataclass
+class Purse:
+    """How much may still be worked out for one claim."""
+
+    left: int = MOST_EVALUATED
+
+    def pay(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OverdrawnError(
+                f"the claim asks for more than {MOST_EVALUATED:,} numbers; claim one place instead of all, or a part"
+            )
+
+
+@dataclass
+class Reading:
+    """Another way to read a claim: each place moved before it is looked up, an array in place of another.
+
+    `left` moves the place that the claim is about.
+    """
+
+    words: str = ""
+    moved: Callable[[Sheet, Place], Place] | None = None
+    left: Callable[[Sheet, Place], Place] | None = None
+    replaced: Mapping[str, str] = field(default_factory=dict)
+
+
+def sized(number: Any) -> Sized:
+    """A number that is exactly so."""
+    exact = number if isinstance(number, Decimal) else Decimal(number)
+    return Sized(exact, abs(exact))
+
+
+def bound(number: Sized) -> Decimal:
+    """How far rounding may have taken a number: γ(steps) · size, see `plaingrad.exact.Sized`.
+
+    Doubled, for `size` is itself rounded.
+    """
+    share = number.steps * UNIT
+    if share > Decimal("0.5"):
+        raise UndefinedError("the claim is too long a computation to be checked; write it with the names in between")
+    return 2 * share / (1 - share) * number.size
+
+
+def agree(one: Sized, other: Sized) -> bool:
+    """Whether two numbers are no further apart than their rounding."""
+    return abs(one.value - other.value) <= bound(one) + bound(other)
+
+
+class Evaluator:
+    """Works a tree out at one point."""
+
+    def __init__(
+        self, names: Names, point: Point, purse: Purse, reading: Reading | None = None, off: Tree | None = None
+    ) -> None:
+        self.names, self.point, self.purse, self.reading, self.off = names, point, purse, reading or Reading(), off
+        self.used: set[tuple[str, Place]] = set()
+
+    def value(self, tree: Tree, letters: Letters) -> Sized:
+        """What the formula gives; UndefinedError where that is no number."""
+        try:
+            value = self._value(tree, letters)
+            if abs(value.value) > sys.float_info.max:
+                raise OverflowError
+            return value
+        except ArithmeticError:
+            raise UndefinedError(
+                "the right side has no value: it divides by 0, has a logarithm or root that is none, or is too large"
+            ) from None
+
+    def _value(self, tree: Tree, letters: Letters) -> Sized:
+        self.purse.pay()
+        match tree:
+            case Number():
+                return sized(Decimal(tree.text) + (last_digit(tree.text) / 2 if tree is self.off else 0))
+            case Name(name, ()) if name in letters:
+                known = letters[name]
+                return known if isinstance(known, Sized) else sized(known)
+            case Name():
+                return self._cell(tree, letters)
+            case Sum():
+                total = sized(0)
+                for negative, term in tree.terms:
+                    total = total - self._value(term, letters) if negative else total + self._value(term, letters)
+                return total
+            case Product():
+                made = sized(1)
+                for below, factor in tree.factors:
+                    made = made / self._value(factor, letters) if below else made * self._value(factor, letters)
+                return made
+            case Power():
+                return power(self._value(tree.base, letters), self._value(tree.exponent, letters))
+            case Apply():
+                return applied(tree.function, [self._value(each, letters) for each in tree.given])
+            case Over():
+                return self._over(tree, letters)
+            case Ways():
+                return self._way(tree, letters)
+
+    def _cell(self, tree: Name, letters: Letters) -> Sized:
+        sheet, place = self.cell(tree, letters)
+        if sheet.name == self.names.about:
+            self.used.add((sheet.name, place))
+        number: Sized = self.point[sheet.name][place]
+        return number
+
+    def cell(self, tree: Name, letters: Letters) -> tuple[Sheet, Place]:
+        """The array and the place in it that a name means, as this reading has it."""
+        index = tuple(self.index(each, letters) for each in tree.index)
+        sheet = self.names.sheet(tree.name, len(index))
+        if sheet.name in self.reading.replaced:
+            sheet = self.names.twin.sheets[self.reading.replaced[sheet.name]]
+        if self.reading.moved is not None:
+            index = self.reading.moved(sheet, index)
+        place = self.names.place(sheet, index)
+        if place is None:
+            raise BeyondError(
+                f"{tree.name}[{','.join(map(str, index))}] is out of range; {self.names.twin.described(sheet)}. Places "
+                "are counted from 0"
+            )
+        return sheet, place
+
+    def index(self, tree: Tree, letters: Letters) -> int:
+        """A whole number made of whole numbers and letters."""
+        number = self._whole(tree, letters)
+        if number.denominator != 1 or abs(number) > FARTHEST:
+            raise SettingError(f"an index of the claim is {str(number)[:40]}; it needs a whole number, ⌊…⌋ rounds down")
+        return int(number)
+
+    def _whole(self, tree: Tree, letters: Letters) -> Fraction:
+        self.purse.pay()
+        number: Any = None
+        match tree:
+            case Number(text) if text.isdigit() and len(text) < 8:
+                return Fraction(int(text))
+            case Name(name, ()) if isinstance(letters.get(name), int):
+                return Fraction(letters[name])
+            case Sum():
+                signed = [(-1 if negative else 1) * self._whole(each, letters) for negative, each in tree.terms]
+                number = sum(signed, Fraction(0))
+            case Product():
+                number = Fraction(1)
+                for below, each in tree.factors:
+                    one = self._whole(each, letters)
+                    if below and not one:
+                        raise SettingError("an index of the claim divides by 0; it needs a whole number")
+                    number = number / one if below else number * one
+            case Apply("floor", (each,)):
+                number = Fraction(math.floor(self._whole(each, letters)))
+        if number is None or max(abs(number.numerator), number.denominator) > FARTHEST**2:
+            what = repr(tree.name) if isinstance(tree, Name) else "a number with a point or a large one, or a power"
+            raise SettingError(f"an index of the claim has {what}; it is made of whole numbers and letters that run")
+        return Fraction(number)
+
+    def _over(self, tree: Over, letters: Letters) -> Sized:
+        found: Sized | None = None
+        for letter in self.run(tree, letters):
+            self.purse.pay()
+            try:
+                each = self._value(tree.body, {**letters, tree.letter: letter})
+            except BeyondError:  # no term, as in any textbook
+                if tree.first is not None and self.reading.words:
+                    raise  # what is only a guess must fit better
+                self.names.went_beyond |= tree.first is not None
+                continue
+            if tree.sign == "max":
+                found = each if found is None or each > found else found
+            else:
+                found = each if found is None else found + each
+        if found is None and tree.sign == "max":
+            raise UndefinedError("the right side has a max over nothing")
+        return sized(0) if found is None else found
+
+    def run(self, tree: Over, letters: Letters) -> range:
+        """The numbers a letter runs through; without bounds, all that can name a place."""
+        if tree.first is None or tree.last is None:
+            alone = [each for each in cells_of(tree.body) if any(is_letter(one, tree.letter) for one in each.index)]
+            if not alone:
+                raise SettingError(
+                    f"nothing says where {tree.letter} ends; write Σ[{tree.letter}=0..3], or use it alone as an index"
+                )
+            return range(max(max(self.names.sheet(each.name, len(each.index)).shape) for each in alone))
+        first, last = self.index(tree.first, letters), self.index(tree.last, letters)
+        return range(first, last + 1)
+
+    def _way(self, tree: Ways, letters: Letters) -> Sized:
+        if tree.named is not None:
+            letters = {**letters, tree.named[0]: self._value(tree.named[1], letters)}
+        for value, left, sign, right in tree.ways:
+            if SIGNS[sign](self._value(left, letters).value, self._value(right, letters).value):
+                return self._value(value, letters)
+        raise UndefinedError("the right side has no value: none of its conditions holds")
+
+
+def last_digit(text: str) -> Decimal:
+    """What one unit in the last typed digit is worth."""
+    exponent = Decimal(text).as_tuple().exponent
+    return Decimal(1).scaleb(int(exponent))
+
+
+def power(base: Sized, exponent: Sized) -> Sized:
+    """A power; whole ones by multiplication."""
+    if abs(exponent.value) > LARGEST_POWER:
+        raise SettingError(f"the claim raises to a power beyond {LARGEST_POWER:,}; none of the library's formulas does")
+    if exponent.value != exponent.value.to_integral_value():
+        return (exponent * base.log()).exp()
+    made, times = sized(1), abs(int(exponent.value))
+    while times:
+        made = made * base if times % 2 else made
+        times //= 2
+        base = base * base if times else base
+    return sized(1) / made if exponent.value < 0 else made
+
+
+def applied(function: str, given: list[Sized]) -> Sized:
+    """A function, or with a ′ its derivative."""
+    x = given[0]
+    if function in ("max", "min"):
+        return (max if function == "max" else min)(given, key=lambda each: each.value)
+    if function in ("exp", "exp'"):
+        return x.exp()
+    if function == "sqrt" and not x.value:
+        return sized(0)
+    return SIMPLE[function](x)
+
+
+def sigmoid(x: Sized) -> Sized:
+    return sized(1) / (sized(1) + (-x).exp())
+
+
+SIMPLE: dict[str, Callable[[Sized], Sized]] = {
+    "ln": lambda x: x.log(),
+    "sqrt": lambda x: x.sqrt(),
+    "tanh": lambda x: x.tanh(),
+    "sigmoid": sigmoid,
+    "relu": lambda x: x if x.value > 0 else sized(0),
+    "abs": lambda x: x if x.value > 0 else -x,
+    "floor": lambda x: sized(math.floor(x.value)),
+    "ln'": lambda x: sized(1) / x,
+    "sqrt'": lambda x: sized(1) / (2 * x.sqrt()),
+    "tanh'": lambda x: sized(1) - x.tanh() * x.tanh(),
+    "sigmoid'": lambda x: sigmoid(x) * (sized(1) - sigmoid(x)),
+    "relu'": lambda x: sized(int(x.value > 0)),
+}

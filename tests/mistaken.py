@@ -1,0 +1,157 @@
+"""Cases to hold the checker against, and answers with a mistake: a right program of which some passes are made wrong."""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import plaingrad as pg
+from plaingrad.checking.bilinear import Terms
+from plaingrad.checking.case import Batch, Case, make_case
+from plaingrad.checking.catalogue import CATALOGUE, applicable
+from plaingrad.checking.passes import Belief, Env, Key, Program
+from plaingrad.checking.scene import Scene
+from plaingrad.loops import Array
+
+UNIT = 2.0**-53
+SINGLE = 2.0**-24
+Place = tuple[str, str]  # layer or "loss", quantity
+Wrong = Callable[[Scene], "Array | Terms | None"]  # None: it cannot happen there
+
+
+@functools.cache
+def networks() -> dict[str, Case]:
+    """Networks unlike each other; between them every kind of layer, of loss, and every setting of a window."""
+    smooth = (
+        *(pg.Conv(3, size=3, padding=1), pg.Tanh(), pg.MeanPool(3, stride=2)),
+        *(pg.Conv(4, size=2), pg.LeakyReLU(0.125), pg.L2Pool(2, stride=1), pg.Flatten()),
+        *(pg.Dense(5), pg.Sigmoid(), pg.Dense(4), pg.Softmax()),
+    )
+    dense = (pg.Flatten(), pg.Dense(7), pg.Sigmoid(), pg.Dense(6), pg.Tanh(), pg.Dense(4), pg.Sigmoid())
+    grouped = (
+        *(pg.Conv(4, size=(3, 2), padding="same", groups=2, bias=False), pg.LeakyReLU(0.25)),
+        *(pg.Conv(6, size=2, stride=(2, 3), dilation=(2, 1), groups=2), pg.ReLU(), pg.Flatten(), pg.Dense(4, bias=False)),
+    )
+    norms = (
+        *(pg.Conv(3, size=2), pg.ReLU(), pg.L2Pool(3, stride=2), pg.Conv(2, size=2, dilation=(1, 2)), pg.Tanh()),
+        *(pg.MeanPool(2, padding=1), pg.Flatten(), pg.Dense(3)),
+    )
+    single = (pg.Conv(4, size=3), pg.ReLU(), pg.MaxPool(3, stride=2, padding=1), pg.Flatten(), pg.Dense(5))
+    square = (pg.Conv(3, size=3, padding=1), pg.ReLU(), pg.MaxPool(2), pg.Conv(3, size=3), pg.ReLU(), pg.Flatten(), pg.Dense(3))
+    return {
+        "telling": make_case(),
+        "smooth": make_case(smooth, seed=1),
+        "dense": make_case(dense, (1, 2, 4), loss=pg.MeanSquaredError(), images=3, seed=2),
+        "grouped": make_case(grouped, (4, 7, 8), images=3, seed=3),
+        "norms": make_case(norms, (2, 9, 8), loss=pg.HalfSquaredError(), images=3, rate=0.0625, seed=4),
+        "single": make_case(single, (2, 9, 7), images=1, seed=5),
+        "square": make_case(square, (3, 8, 8), images=3, seed=6),
+        "simple": make_case(simple=True),
+    }
+
+
+def tied(case: Case, seed: int) -> Case:
+    """The same network with patches that are all alike, pixels and whole channels that are 0, and weights that are 0.
+
+    Maxima tie, ReLUs meet exactly 0.
+    """
+    rng = np.random.default_rng(seed)
+    batches = []
+    for batch in case.batches:
+        x = batch.x.copy()
+        for image in x:
+            kind = rng.integers(5)
+            if kind == 0:
+                image[..., : max(image.shape[-1] // 2, 1)] = rng.integers(-2, 3) / 4
+            elif kind == 1:
+                image[rng.integers(len(image))] = 0
+            elif kind == 2:
+                image[...] = np.round(image)
+            elif kind == 3:
+                image[..., : max(image.shape[-2] // 2, 1), :] = 0
+        batches.append(Batch(x, batch.target))
+    net = pg.Network(*case.net.layers, input=case.net.input, dtype="float64", name=case.net.name)
+    for name, array in case.net.arrays.items():
+        kept = rng.random(array.shape) > 0.3
+        net.arrays[name][...] = np.where(kept, np.round(array * 4) / 4, 0)
+    first = next(name for name in net.arrays)
+    net.arrays[first][0] = 0
+    if first.replace(".w", ".b") in net.arrays:
+        net.arrays[first.replace(".w", ".b")][0] = 0
+    return replace(case, net=net, batches=tuple(batches))
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in a network where a form of a mistake of the catalogue can be made."""
+
+    network: str
+    place: Place
+    id: str
+    form: int
+
+
+def form_of(id: str, form: int) -> Wrong:
+    """One form of a mistake of the catalogue."""
+
+    def wrong(scene: Scene) -> "Array | Terms | None":
+        made = next((each for number, each in enumerate(CATALOGUE[id].wrong(scene)) if number == form), None)
+        return made if made is None or isinstance(made, Terms) else np.asarray(made)
+
+    return wrong
+
+
+def played(case: Case, wrongs: dict[Place, Wrong], single: bool = False) -> tuple[dict[Key, Array], set[Key]]:
+    """All arrays of a program with these passes made wrong, and the passes that came out otherwise for it.
+
+    `single`: each array is rounded to float32 before the next is made of it.
+    """
+    program = Program(case, UNIT)
+    env, changed = program.start(), set()
+    with np.errstate(all="ignore"):
+        for key in program.keys:
+            right = program.value(key, env)
+            made = right
+            if key[1:] in wrongs:
+                found = wrongs[key[1:]](Scene(program, key, env, right))
+                if isinstance(found, Terms):
+                    program.other[key[1]] = found
+                    found = Scene(program, key, env, right).sum(found)
+                made = right if found is None else np.array(found, float)
+                if differs(made, right):
+                    changed.add(key)
+            if single:
+                made = made.astype(np.float32).astype(float)
+            env[key] = Belief(made, np.zeros(()))
+    return {key: env[key].value for key in program.keys}, changed
+
+
+def differs(made: Array, right: Array) -> bool:
+    """Whether an array is another one by more than six digits, or four where few are printed, can hide."""
+    return not np.allclose(made, right, rtol=0, atol=1e-4 * max(float(np.abs(right).max(initial=0)), 1e-30))
+
+
+@functools.cache
+def sites(network: str) -> tuple[Site, ...]:
+    """Every form of every mistake of the catalogue at every place of a network where it changes the numbers."""
+    case = networks()[network]
+    program = Program(case, UNIT)
+    env: Env = program.start()
+    found: dict[Site, None] = {}
+    with np.errstate(all="ignore"):
+        for key in program.keys:
+            right = program.value(key, env)
+            scene = Scene(program, key, env, right)
+            for mistake in applicable(scene):
+                for form, made in enumerate(mistake.wrong(scene)):
+                    array = scene.sum(made) if isinstance(made, Terms) else np.asarray(made)
+                    if np.isfinite(array).all() and differs(array, right):
+                        found.setdefault(Site(network, key[1:], mistake.id, form))
+            env[key] = Belief(right, np.zeros(()))
+    return tuple(found)
+
+
+def finite(arrays: dict[Key, Array]) -> bool:
+    """Whether a program kept to the finite numbers, of a size that float32 has."""
+    return all(np.isfinite(array).all() and np.abs(array).max(initial=0) < 1e30 for array in arrays.values())

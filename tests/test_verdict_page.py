@@ -1,0 +1,413 @@
+"""The verdict as a page, in a real browser: it marks the wrong cells and no others, and says what the verdict says."""
+
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jinja2", reason="the page is made with Jinja2, which is not installed: pip install jinja2")
+pytest.importorskip("selenium", reason="the page is tested with Selenium, which is not installed: pip install selenium")
+from selenium.webdriver.common.keys import Keys
+
+import test_page
+from plaingrad.checking import Case, Verdict, check_answer, make_case
+from plaingrad.checking.bilinear import Terms
+from plaingrad.checking.catalogue import CATALOGUE
+from plaingrad.checking.evidence import cells, off, patterns
+from plaingrad.checking.names import name_of
+from plaingrad.checking.page import MOST_CELLS, page_html, save_page
+from plaingrad.checking.page_maps import MOST_MAPS
+from plaingrad.checking.passes import Belief, Program
+from plaingrad.checking.precision import DOUBLE
+from plaingrad.checking.scene import Scene
+from plaingrad.checking.search import Finding
+from plaingrad.checking.telling import right_loop, source_of
+from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
+from plaingrad.errors import MissingError, SettingError
+from plaingrad.loops import Array
+from plaingrad.models import MODELS
+from test_page import FAINT, PHONE, WICKED, Browser
+
+pytestmark, chromium, browser = test_page.pytestmark, test_page.chromium, test_page.browser
+
+WIDE = (1200, 1000)
+MOST_BYTES = 2_000_000
+Place = tuple[int, ...]
+
+
+# Answers
+
+
+def answered(case: Case, mistakes: dict[tuple[str, str], str]) -> dict[str, Array]:
+    """What a program answers that makes each of these mistakes where it is said, in every step."""
+    program = Program(case, DOUBLE)
+    env = program.start()
+    for key in program.keys:
+        right = program.evaluate(key, env)
+        made: Any = right.value
+        if key[1:] in mistakes:
+            scene = Scene(program, key, env, right.value, None)
+            made = next(iter(CATALOGUE[mistakes[key[1:]]].wrong(scene)))
+            made = scene.sum(made) if isinstance(made, Terms) else made
+        env[key] = Belief(np.array(made, float), right.slack)
+    return {name_of(key): env[key].value for key in program.keys}
+
+
+MISTAKES = {
+    ("conv2", "dx"): "kernel-turned",
+    ("maxpool1", "dx"): "winner-overwritten",
+    ("dense1", "dw"): "one-image",
+    ("conv1", "db"): "summed-over-the-batch",
+    ("conv1", "dw"): "gradient-turned",
+}
+
+
+@cache
+def mistaken() -> Verdict:
+    """Mistakes in maps, kernels, a matrix and a vector."""
+    case = make_case()
+    return check_answer(case, answered(case, MISTAKES))
+
+
+@cache
+def unnamed() -> Verdict:
+    """Numbers that no mistake of the catalogue gives, and a name that means nothing."""
+    case = make_case()
+    answer = answered(case, {})
+    rng = np.random.default_rng(11)
+    answer["conv2.dx"][0, 1, 2:5, 1:3] += rng.uniform(0.25, 0.5, (3, 2))
+    answer["dense1.dw"] += rng.uniform(0.25, 0.5, answer["dense1.dw"].shape)
+    answer[WICKED] = answer["</script><script>window.hacked=1</script>"] = np.zeros(2)
+    return check_answer(case, answer)
+
+
+@cache
+def otherwise() -> Verdict:
+    """A loss that is summed, and ties that are all paid: no mistakes."""
+    case = make_case()
+    return check_answer(
+        case, answered(case, {("loss", "dx"): "summed-over-the-batch", ("maxpool1", "dx"): "all-ties-paid"})
+    )
+
+
+@cache
+def faultless() -> Verdict:
+    case = make_case()
+    return check_answer(case, answered(case, {}))
+
+
+@cache
+def large() -> Verdict:
+    """Mistakes in arrays too large to be drawn whole."""
+    model = MODELS["lenet5"].network()
+    case = make_case(model.layers, model.input, images=2, name="lenet5")
+    return check_answer(case, answered(case, {("maxpool1", "dx"): "whole-window-paid", ("dense1", "dw"): "one-image"}))
+
+
+VERDICTS = {MISTAKE: mistaken, UNCLEAR: unnamed, CONVENTION: otherwise, RIGHT: faultless}
+
+
+def found(verdict: Verdict) -> dict[str, Finding]:
+    """Every finding that a page shows, by the name of its array."""
+    named = [finding for each in (*verdict.mistakes, *verdict.conventions) for finding in each.findings]
+    return {name_of(finding.key): finding for finding in (*named, *verdict.unclear)}
+
+
+# What a page shows
+
+READ = """
+return [...document.querySelectorAll(".map")].map((map) => ({
+  ...map.dataset,
+  outline: map.querySelector("[data-picture=yours] .outline")?.getAttribute("d") ?? "",
+  crosses: map.querySelector("[data-picture=difference] .crosses")?.getAttribute("d") ?? "",
+}));
+"""
+ROWS = """
+const rows = document.querySelectorAll(".quantities tbody tr");
+return [...rows].map((row) => [...row.cells].map((cell) => cell.innerText));
+"""
+SHOW = "document.querySelectorAll('.map')[arguments[0]].scrollIntoView({block: 'center'})"
+BOX = """
+const map = document.querySelectorAll(".map")[arguments[0]];
+const box = map.querySelectorAll("svg")[arguments[1]].getBoundingClientRect();
+return [box.left, box.top, box.width, box.height];
+"""
+CLASSES_AT = "return arguments[0].map((spot) => document.elementFromPoint(...spot)?.getAttribute('class') ?? '')"
+HINT = "return document.querySelectorAll('.map')[arguments[0]].querySelectorAll('.picture')[arguments[1]].title"
+SAID = "return document.querySelectorAll('.map')[arguments[0]].closest('.maps').querySelector('.reading').textContent"
+
+
+def opened(browser: Browser, verdict: Verdict, folder: Path, **how: Any) -> None:
+    """The page of a verdict, with everything on it unfolded."""
+    save_page(verdict, folder / "verdict.html")
+    browser.open(folder / "verdict.html", **how)
+    browser.js("for (const each of document.querySelectorAll('details')) each.open = true")
+
+
+def index(map: dict[str, str], row: int, column: int) -> Place:
+    """The place in its array of a cell of a map."""
+    leading = [int(each) for each in map["place"].split(",") if each]
+    inner = [int(map["left"]) + column] if map["flat"] == "1" else [int(map["top"]) + row, int(map["left"]) + column]
+    return (*leading, *inner)
+
+
+def marked(map: dict[str, str], path: str) -> list[Place]:
+    """The places whose cells a path of marks has."""
+    return [index(map, int(row), int(column)) for column, row in re.findall(r"M(\d+) (\d+)", path)]
+
+
+def drawn_cells(map: dict[str, str]) -> Iterator[tuple[int, int]]:
+    yield from np.ndindex(int(map["rows"]), int(map["columns"]))
+
+
+def screen(box: tuple[float, float, float, float], map: dict[str, str], row: float, column: float) -> list[float]:
+    """Where a place in a map drawn in a box lies in the window."""
+    left, top, width, height = box
+    return [left + column * width / int(map["columns"]), top + row * height / int(map["rows"])]
+
+
+def check_reading(said: str, finding: Finding, place: Place, is_off: bool) -> None:
+    """The line below the maps has the numbers of this cell."""
+    number = r"(-?[0-9.e+-]+)"
+    pattern = rf"(.+)\[([0-9,]+)\] (. [a-z]+): yours {number}, should be {number}, difference {number}"
+    read = re.match(pattern, said)
+    assert read, said
+    assert (read[1], read[2]) == (name_of(finding.key), ",".join(map(str, place)))
+    assert read[3] == ("✗ wrong" if is_off else "✓ agrees")
+    given, expected = float(finding.given[place]), float(finding.expected[place])
+    # Six digits are shown, so a number is off by half a unit of the sixth at most; of the difference, of the third.
+    assert float(read[4]) == pytest.approx(given, rel=5e-6, abs=0)
+    assert float(read[5]) == pytest.approx(expected, rel=5e-6, abs=0)
+    assert float(read[6]) == pytest.approx(given - expected, rel=5e-3, abs=0)
+    best = finding.best
+    if best and best.key == finding.key:
+        assert said.endswith(f", with this mistake {best.made[place]:.6g}")
+    else:
+        assert "with this" not in said
+
+
+# Tests
+
+
+@pytest.mark.parametrize("kind", [MISTAKE, UNCLEAR, CONVENTION])
+def test_the_marked_cells_are_the_wrong_ones(browser: Browser, tmp_path: Path, kind: str) -> None:
+    verdict = VERDICTS[kind]()
+    opened(browser, verdict, tmp_path)
+    findings = found(verdict)
+    outlined: dict[str, list[Place]] = {name: [] for name in findings}
+    for map in browser.js(READ):
+        outlined[map["name"]] += marked(map, map["outline"])
+        assert marked(map, map["outline"]) == marked(map, map["crosses"])
+    assert {len(finding.given.shape) for finding in findings.values()} >= ({1, 2, 4} if kind == MISTAKE else {2, 4})
+    for name, finding in findings.items():
+        assert outlined[name] == [tuple(place) for place in np.argwhere(off(finding)).tolist()], name
+
+
+def test_marks_and_colours_lie_where_the_cells_are(browser: Browser, tmp_path: Path) -> None:
+    verdict = mistaken()
+    opened(browser, verdict, tmp_path)
+    findings, seen = found(verdict), set()
+    for number, map in enumerate(browser.js(READ)):
+        if map["name"] in seen:
+            continue
+        seen.add(map["name"])
+        browser.js(SHOW, number)
+        boxes = [browser.js(BOX, number, picture) for picture in (0, 1, 2)]
+        finding, wrong = findings[map["name"]], set(marked(map, map["outline"]))
+        everywhere, spots = [*drawn_cells(map)], []
+        for row, column in everywhere:
+            spots += [screen(boxes[picture], map, row + 0.5, column + 0.5) for picture in (0, 1, 2)]
+            spots.append(screen(boxes[0], map, row + 0.5, column + 0.1))
+        hit = np.reshape(browser.js(CLASSES_AT, spots), (-1, 4)).tolist()
+        for (row, column), (own, true, cross, frame) in zip(everywhere, hit, strict=True):
+            place = index(map, row, column)
+            for shade, values in ((own, finding.given), (true, finding.expected)):
+                assert shade[:1] == {-1: "n", 0: "", 1: "p"}[int(np.sign(values[place]))], place
+            assert (frame == "outline", cross == "crosses") == (place in wrong, place in wrong), place
+    assert seen == findings.keys()
+
+
+def test_pointing_at_a_cell_shows_its_numbers(browser: Browser, tmp_path: Path) -> None:
+    verdict = mistaken()
+    opened(browser, verdict, tmp_path)
+    findings, seen = found(verdict), set()
+    for number, map in enumerate(browser.js(READ)):
+        if map["name"] in seen:
+            continue
+        seen.add(map["name"])
+        browser.js(SHOW, number)
+        finding, wrong = findings[map["name"]], off(findings[map["name"]])
+        chosen = [*drawn_cells(map)][:: max(1, int(map["rows"]) * int(map["columns"]) // 12)]
+        for turn, (row, column) in enumerate(chosen):
+            browser.point(*screen(browser.js(BOX, number, turn % 3), map, row + 0.5, column + 0.5))
+            said, place = browser.js(SAID, number), index(map, row, column)
+            check_reading(said, finding, place, bool(wrong[place]))
+            assert browser.js(HINT, number, turn % 3) == said
+    assert seen == findings.keys()
+
+
+def test_a_tap_shows_numbers_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, mistaken(), tmp_path, size=PHONE)
+    map, finding = browser.js(READ)[0], found(mistaken())
+    browser.js(SHOW, 0)
+    row, column = int(map["rows"]) - 1, int(map["columns"]) - 1
+    x, y = screen(browser.js(BOX, 0, 1), map, row + 0.5, column + 0.5)
+    for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
+        browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    place = index(map, row, column)
+    check_reading(browser.js(SAID, 0), finding[map["name"]], place, bool(off(finding[map["name"]])[place]))
+
+
+def test_keys_go_from_cell_to_cell_and_from_one_wrong_one_to_the_next(browser: Browser, tmp_path: Path) -> None:
+    opened(browser, mistaken(), tmp_path)
+    map = browser.js(READ)[0]
+    finding = found(mistaken())[map["name"]]
+    wrong = marked(map, map["outline"])
+    assert 1 < len(wrong) < int(map["rows"]) * int(map["columns"])
+    at = "return document.activeElement === document.querySelector('.map')"
+    browser.js(
+        "document.querySelector('.map').closest('.maps').parentElement.querySelector('.telling').parentElement.focus()"
+    )
+    for _ in range(4):  # past the counts of each map, if they are shown
+        browser.press(Keys.TAB)
+        if browser.js(at):
+            break
+    assert browser.js(at), "the map is not reached with Tab"
+    for place in (*wrong, wrong[0]):
+        check_reading(browser.js(SAID, 0), finding, place, True)
+        browser.press(Keys.ENTER)
+    browser.js("document.activeElement.blur()")
+    browser.js("document.querySelector('.map').focus()")
+    for _ in range(int(map["rows"]) + int(map["columns"])):
+        browser.press(Keys.ARROW_UP, Keys.ARROW_LEFT)
+    for row, column, key in (
+        (0, 0, Keys.ARROW_RIGHT),
+        (0, 1, Keys.ARROW_DOWN),
+        (1, 1, Keys.ARROW_LEFT),
+        (1, 0, Keys.NULL),
+    ):
+        place = index(map, row, column)
+        check_reading(browser.js(SAID, 0), finding, place, place in wrong)
+        browser.press(key)
+
+
+@pytest.mark.parametrize("kind", VERDICTS)
+def test_the_page_says_what_the_verdict_says(browser: Browser, tmp_path: Path, kind: str) -> None:
+    verdict = VERDICTS[kind]()
+    assert verdict.verdict == kind
+    opened(browser, verdict, tmp_path)
+    text, program = browser.js("return document.querySelector('main').textContent"), verdict.search.program
+    assert browser.text("h1").startswith(
+        {MISTAKE: "5 mistakes", UNCLEAR: "Unclear", RIGHT: "Right"}.get(kind, "Right, with")
+    )
+    assert f"{len(verdict.rows)} quantities compared, to {verdict.search.precision}." in text
+    assert (verdict.first_wrong or "") in browser.text("header")
+    for named in (*verdict.mistakes, *verdict.conventions):
+        assert named.title in text
+        assert named.advice in text
+    findings = [each.findings[0] for each in verdict.mistakes] + verdict.unclear
+    for finding in findings:
+        nest = right_loop(program, finding.where)
+        told = [*patterns(finding, program), *([] if nest is None else ["\n".join(source_of(nest))])]
+        for each in told:
+            assert each in text
+        for cell in cells(finding):
+            assert f"[{','.join(map(str, cell.place))}]{cell.given:.6g}{cell.expected:.6g}" in text
+    rows = browser.js(ROWS)
+    assert {name: error for name, _, error in rows} == {row.name: f"{row.error:.1e}" for row in verdict.rows}
+    differing = {name: status for name, status, _ in rows if not status.endswith("agrees")}
+    words = {MISTAKE: "✗ wrong", UNCLEAR: "✗ wrong", CONVENTION: "≈ another convention"}
+    assert differing == dict.fromkeys(found(verdict), words.get(kind))
+    lost = "return [...document.querySelectorAll('a')].filter((a) => !document.querySelector(a.hash)).length"
+    assert browser.js(lost) == 0
+
+
+def test_names_from_files_are_text(browser: Browser, tmp_path: Path) -> None:
+    verdict = unnamed()
+    assert len(verdict.notes) == 2
+    case = verdict.search.program.case
+    own, case.net.name = case.net.name, WICKED
+    try:
+        opened(browser, verdict, tmp_path)
+    finally:
+        case.net.name = own
+    text = browser.js("return document.body.textContent")
+    for hostile in (*verdict.notes, f"Gradients checked: {WICKED}"):
+        assert hostile in text
+    assert browser.js("return document.title").endswith(WICKED)
+    assert browser.js("return [document.querySelectorAll('img').length, document.scripts.length]") == [0, 1]
+    assert browser.js("return window.hacked ?? null") is None
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("kind", VERDICTS)
+def test_it_fits_and_can_be_read(
+    browser: Browser, tmp_path: Path, kind: str, size: tuple[int, int], dark: bool
+) -> None:
+    opened(browser, VERDICTS[kind](), tmp_path, size=size, dark=dark)
+    browser.picture(f"verdict-{kind.replace(', ', '-').replace(' ', '-')}-{size[0]}-{'dark' if dark else 'light'}")
+    wide = browser.js("return [document.documentElement.scrollWidth, document.body.scrollWidth, innerWidth]")
+    assert wide == [size[0]] * 3
+    assert browser.js(FAINT) == []
+    levels = browser.js(
+        "return [...document.querySelectorAll('h1, h2, h3, h4')].map((each) => Number(each.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+
+
+def test_of_large_arrays_the_worst_part_is_drawn(browser: Browser, tmp_path: Path) -> None:
+    verdict = large()
+    opened(browser, verdict, tmp_path)
+    assert (tmp_path / "verdict.html").stat().st_size < MOST_BYTES
+    maps, findings = browser.js(READ), found(verdict)
+    pool, matrix = findings["maxpool1.dx"], findings["dense1.dw"]
+
+    wrong = off(pool).sum(axis=(2, 3))
+    drawn = [each for each in maps if each["name"] == "maxpool1.dx"]
+    assert 0 < len(drawn) <= MOST_MAPS
+    assert len(drawn) < wrong.size
+    counts = sorted((int(wrong[tuple(map(int, each["place"].split(",")))]) for each in drawn), reverse=True)
+    assert counts == sorted(wrong.reshape(-1).tolist(), reverse=True)[: len(drawn)]
+    for each in drawn:
+        place = tuple(map(int, each["place"].split(",")))
+        assert marked(each, each["outline"]) == [(*place, *rest) for rest in np.argwhere(off(pool)[place]).tolist()]
+    assert f"Of {wrong.size} maps the {len(drawn)} in which most numbers differ are drawn" in browser.text("main")
+
+    (one,) = (each for each in maps if each["name"] == "dense1.dw")
+    top, left, rows, columns = (int(one[each]) for each in ("top", "left", "rows", "columns"))
+    assert rows * columns < matrix.given.size
+    windows = np.lib.stride_tricks.sliding_window_view(off(matrix), (rows, columns)).sum(axis=(2, 3))
+    assert windows[top, left] == windows.max()
+    told = f"unit {top} to {top + rows - 1} (of {matrix.given.shape[0]}), input {left} to {left + columns - 1}"
+    assert told in browser.text("main")
+    inside = [(top + row, left + column) for row, column in drawn_cells(one) if off(matrix)[top + row, left + column]]
+    assert marked(one, one["outline"]) == inside
+
+
+def test_a_page_of_nothing_but_faults_stays_small() -> None:
+    case = make_case(images=16)
+    rng = np.random.default_rng(5)
+    noise = {name: array + rng.uniform(1, 2, array.shape) for name, array in answered(case, {}).items()}
+    verdict = check_answer(case, noise)
+    assert sum(finding.given.size for finding in verdict.unclear) > MOST_CELLS
+    assert len(page_html(verdict).encode()) < MOST_BYTES
+
+
+def test_without_jinja_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingError, match=r"the verdict's page needs jinja2.*plaingrad\[report\]"):
+        save_page(faultless(), tmp_path / "verdict.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_does_not_take_the_place_of_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="which is no file"):
+        save_page(faultless(), tmp_path)
