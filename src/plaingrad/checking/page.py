@@ -41,7 +41,7 @@ def page_html(verdict: Verdict) -> str:
         raise MissingError("the verdict's page", "jinja2", "report") from None
     here = files("plaingrad.checking")
     page, style, script = ((here / name).read_text("utf-8") for name in ("page.html", "page.css", "page_reading.js"))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script = f"\n{script}"
     # The policy lets this one script run and no other, so that text from a file can never become one.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

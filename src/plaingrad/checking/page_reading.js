@@ -20,7 +20,7 @@ function reader(map, line) {
     const [row, column] = [Math.floor(cell / columns) + top, (cell % columns) + left];
     const place = [...(dataset.place ? [dataset.place] : []), ...(dataset.flat === "1" ? [] : [row]), column];
     const [yours, expected, difference] = ["yours", "expected", "difference"].map((kind) => listed(dataset[kind])[cell]);
-    const verdict = dataset.marks[cell] === "0" ? `✗ ${dataset.word}` : "✓ agrees";
+    const verdict = dataset.marks[cell] === "1" ? `✗ ${dataset.word}` : "✓ agrees";
     const mistaken = dataset.mistaken === undefined ? "" : `, with this ${dataset.word === "wrong" ? "mistake" : "convention"} ${listed(dataset.mistaken)[cell]}`;
     return `${dataset.name}[${place.join(",")}] ${verdict}: yours ${yours}, should be ${expected}, difference ${difference}${mistaken}`;
   }

@@ -15,7 +15,7 @@ import numpy as np
 from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue import Mistake, applicable
 from plaingrad.checking.layout import Order, Reading
-from plaingrad.checking.passes import Belief, Env, Key, Program
+from plaingrad.checking.passes import Belief, Env, Key, Program, exact
 from plaingrad.checking.precision import Precision
 from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
@@ -69,7 +69,7 @@ class Row:
 
     key: Key
     name: str
-    status: str  # "agrees", "another convention", "wrong", "not judged"
+    status: str  # "agrees", "follows", "another convention", "wrong", "not judged"
     error: float
     finding: Finding | None = None
 
@@ -102,6 +102,21 @@ class Search:
                 self.hidden.add(key)
                 continue
             self._judge(key, expected)
+        if self.findings:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Tell what is right from what only follows: right by itself, and wrong because of a pass before it."""
+        self.program.other = {}
+        truth = self.program.start()
+        for key in self.program.keys:
+            made = self.program.value(key, truth)
+            truth[key] = exact(made)
+            row = self.rows.get(key)
+            if row and row.status == "agrees":
+                array = self._likeliest(key).array
+                if not self.agrees(Belief(made, self.expected[key].slack), array):
+                    row.status, row.error = "follows", relative(array, made)
 
     def _slipped(self, key: Key, expected: Belief) -> Belief:
         """What a pass without an answer makes, where the same slip was named in a step before."""
