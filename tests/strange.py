@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from mistaken import Wrong
+from diseased import Wrong
 from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
@@ -256,7 +256,9 @@ def windows_shifted_by_a_pixel(scene: Scene) -> "Array | None":
 @of_windows
 def filter_index_one_off(scene: Scene) -> "Array | None":
     rolled = np.roll(scene.weights["w"], 1, 0)
-    return np.roll(scene.expected, 1, 0) if scene.way == "dw" else scene.sum(scene.terms, w={**scene.weights, "w": rolled})
+    return (
+        np.roll(scene.expected, 1, 0) if scene.way == "dw" else scene.sum(scene.terms, w={**scene.weights, "w": rolled})
+    )
 
 
 @strange

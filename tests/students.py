@@ -52,7 +52,7 @@ class Ways:
 class Student:
     """A right program. All it computes is of type `dtype`."""
 
-    def __init__(self, case: Case, dtype: Any = np.float64, ways: Ways = Ways()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, case: Case, dtype: Any = np.float64, ways: Ways = Ways()) -> None:
         self.case, self.dtype, self.ways = case, dtype, ways
 
     def arrays(self) -> Arrays:
@@ -149,7 +149,9 @@ class Student:
         p = softmax(x)
         return -(target * np.log(p)).sum() / count, (p - target) / count
 
-    def _backward(self, step: Step, x: Array, y: Array, dy: Array, w: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+    def _backward(
+        self, step: Step, x: Array, y: Array, dy: Array, w: dict[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
         layer = step.layer
         if isinstance(layer, Conv):
             return self._conv_backward(step, x, dy, w)
@@ -268,4 +270,6 @@ def in_print(how: str) -> Any:
         return lambda array: np.asarray(array, np.float32).astype(float)
     count, kind = how.split()
     form = f".{int(count) - 1}e" if kind == "digits" else f".{count}f"
-    return lambda array: np.vectorize(lambda value: float(format(value, form)), otypes=[float])(np.asarray(array, float))
+    return lambda array: np.vectorize(lambda value: float(format(value, form)), otypes=[float])(
+        np.asarray(array, float)
+    )

@@ -19,11 +19,12 @@ import numpy as np
 from plaingrad.checking.answer import answer_of
 from plaingrad.checking.case import GRAIN
 from plaingrad.checking.evidence import cells, patterns
+from plaingrad.checking.layout import shape_text
 from plaingrad.checking.lone import gradients_by_name
 from plaingrad.checking.precision import DOUBLE, SINGLE
 from plaingrad.checking.search import Finding
 from plaingrad.checking.telling import cell_text
-from plaingrad.errors import SettingError
+from plaingrad.errors import AnswerError, SettingError
 from plaingrad.loops import Array
 
 STEPS = (2.0**-8, 2.0**-12, 2.0**-16, 2.0**-20)  # of numbers near 1; the last is still 2³² roundings
@@ -49,11 +50,11 @@ class Point:
 
     def __init__(self, forward: Function, inputs: list[Array], names: list[str]) -> None:
         self.forward, self.inputs, self.names = forward, inputs, names
-        self.y = self.at(0, np.zeros_like(inputs[0]), 0.0)
-        if not np.isfinite(self.y).all():
-            raise SettingError("forward gives numbers that are not finite; take inputs where it is defined")
-        if not np.array_equal(self.y, self.at(0, np.zeros_like(inputs[0]), 0.0)):
-            raise SettingError("forward gives other numbers when it is called again; fix what is random in it")
+        self.y = self.here()
+
+    def here(self) -> Array:
+        """The output at the inputs themselves: an object that keeps its last inputs then keeps these."""
+        return self.at(0, np.zeros_like(self.inputs[0]), 0.0)
 
     def at(self, which: int, direction: Array, t: float) -> Array:
         """The output with one input moved by t along a direction."""
@@ -90,23 +91,48 @@ class Point:
 
 def assert_derivative(forward: Function, backward: Function, inputs: tuple[Any, ...], seed: int) -> None:
     """AssertionError unless backward is the derivative of forward; see `plaingrad.testing.assert_gradients`."""
+    __tracebackhide__ = True
     names, rng = _names(forward, len(inputs)), np.random.default_rng(seed)
     given = [_numbers(name, array) for name, array in zip(names, inputs, strict=True)]
-    for arrays in (given, [array + _direction(rng, array) / GRAIN for array in given]):  # off a kink, if all are at one
+    message, whole = _judged(_sound(forward, given, names), backward, rng)
+    if message is None and not whole:  # what lies on a kink here does not a little further
+        moved = [array + _direction(rng, array) / GRAIN for array in given]
         with np.errstate(all="ignore"):
-            point = Point(forward, arrays, names)
-            measured = [(i, v, point.slope(i, v)) for i in range(len(arrays)) for v in _directions(rng, arrays[i])]
-        known = _known([slope for _, _, slope in measured])
-        if known.any():
-            break
-    else:
-        raise AssertionError(
+            point = Point(forward, moved, names)
+        if np.isfinite(point.y).all():
+            message, whole = _judged(point, backward, rng)
+            message = f"at inputs moved a little, off the kinks of forward: {message}" if message else None
+    if message is None and whole is None:
+        message = (
             "no derivative of forward can be measured: each output has a kink or jumps at these inputs, or is rounded "
-            "to float32 within forward, which differences need in float64"
+            "to float16 or so within forward, and differences need float64"
         )
-    message = _compared(point, backward, measured, known, rng)
     if message:
         raise AssertionError(message)
+
+
+def _sound(forward: Function, inputs: list[Array], names: list[str]) -> Point:
+    """The function at its inputs, where differences can be taken of it at all."""
+    with np.errstate(all="ignore"):
+        point = Point(forward, inputs, names)
+    if not point.y.size:
+        raise SettingError(f"forward gives no numbers, but the shape {point.y.shape}; take inputs that are not empty")
+    if not np.isfinite(point.y).all():
+        raise SettingError("forward gives numbers that are not finite; take inputs where it is defined")
+    if not np.array_equal(point.y, point.here()):
+        raise SettingError("forward gives other numbers when it is called again; fix what is random in it")
+    return point
+
+
+def _judged(point: Point, backward: Function, rng: np.random.Generator) -> tuple[str | None, bool | None]:
+    """What is wrong, in words; and whether every output was looked at: None where not one could be."""
+    with np.errstate(all="ignore"):
+        inputs = enumerate(point.inputs)
+        measured = [(which, v, point.slope(which, v)) for which, array in inputs for v in _directions(rng, array)]
+    known = _known([slope for _, _, slope in measured])
+    if not known.any():
+        return None, None
+    return _compared(point, backward, measured, known, rng), bool(known.all())
 
 
 def _names(forward: Function, count: int) -> list[str]:
@@ -154,21 +180,26 @@ def _compared(
 ) -> str | None:
     """What is wrong, in words; None where nothing is."""
     dy = rng.choice([-1, 1], known.shape) * rng.integers(GRAIN // 4, 2 * GRAIN, known.shape) / GRAIN * known
-    made = backward(dy.reshape(point.y.shape), *(array.copy() for array in point.inputs))
+    point.here()
+    made = backward(dy.reshape(point.y.shape).copy(), *(array.copy() for array in point.inputs))
     wanted = ["d" + name for name in point.names]
-    given = answer_of(gradients_by_name(made, wanted)).arrays
+    try:
+        given = answer_of(gradients_by_name(made, wanted)).arrays
+    except AnswerError as error:
+        return str(error)
     lines, right = [], []
     for which, name in enumerate(wanted):
         if name not in given:
             continue
-        told = _unfit(given[name], point, which)
-        if told is None:
-            own = [(v, slope) for i, v, slope in measured if i == which]
-            if not any(_off(point, which, given[name], dy, v, slope) for v, slope in own):
-                right.append(name)
-                continue
-            told = _shown(point, which, given[name], dy, rng)
-        lines += [f"{name} is wrong: it is not how forward changes with {point.names[which]}", *told]
+        own = [(v, slope) for i, v, slope in measured if i == which]
+        unfit = _unfit(given[name], point, which)
+        if unfit:
+            lines.append(f"{name} is wrong: {unfit}")
+        elif any(_off(point, which, given[name], dy, v, slope) for v, slope in own):
+            lines.append(f"{name} is wrong: it is not how forward changes with {point.names[which]}")
+            lines += _shown(point, which, given[name], dy, rng)
+        else:
+            right.append(name)
     if not lines:
         return None
     if right:
@@ -178,14 +209,14 @@ def _compared(
     return "\n".join(lines)
 
 
-def _unfit(given: Array, point: Point, which: int) -> list[str] | None:
+def _unfit(given: Array, point: Point, which: int) -> str | None:
     """What keeps a gradient from being compared."""
     shape = point.inputs[which].shape
     if given.shape != shape:
-        return [f"  it has the shape {given.shape}; {point.names[which]} has {shape}"]
+        return f"it has the shape {shape_text(given.shape)}; {point.names[which]} has {shape_text(shape)}"
     if not np.isfinite(given).all():
         place = tuple(int(each) for each in np.argwhere(~np.isfinite(given))[0])
-        return [f"  {list(place)} is {given[place]}"]
+        return f"at {list(place)} it is {given[place]}" if place else f"it is {given}"
     return None
 
 

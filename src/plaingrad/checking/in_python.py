@@ -107,8 +107,10 @@ def check_laws(net: Network, seeds: int = SEEDS) -> Laws:
 def _breach(law: str, layer: Layer, input: Shape, seeds: int) -> str | None:
     try:
         LAWS[law](layer, input, seeds)
-    except (LawError, ArithmeticError) as error:
-        return " ".join(str(error).split())
+    except LawError as error:
+        return " ".join(str(error).removeprefix(f"{layer} on {input}: ").split())
+    except ArithmeticError as error:
+        return f"its loops cannot compute with these numbers: {type(error).__name__}"
     except IndexError as error:
         return f"its loops leave their arrays: {error}"
     return None

@@ -4,7 +4,7 @@ The engine wants a network with a loss. The layer, flattened, is one; with ½ Σ
 target = y - N · dy, the gradient that the loss sends back to N images is any dy one likes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,11 @@ import numpy as np
 from plaingrad.checking.answer import Answer, answer_of
 from plaingrad.checking.case import GRAIN, Batch, Case, make_case
 from plaingrad.checking.catalogue.entry import CATALOGUE
-from plaingrad.checking.layout import refuse
+from plaingrad.checking.layout import refuse, shape_text
 from plaingrad.checking.own_names import Names, OwnVerdict, check_own
 from plaingrad.checking.passes import Program
 from plaingrad.checking.precision import DOUBLE
-from plaingrad.checking.verdict import MISTAKE
+from plaingrad.checking.verdict import MISTAKE, Verdict
 from plaingrad.errors import AnswerError, SettingError
 from plaingrad.layer import Layer, Shape
 from plaingrad.layers import Flatten
@@ -31,16 +31,21 @@ def assert_layer(
     layer: Layer, forward: Function | None, backward: Function | None, input: Any, images: int, seed: int, weights: Any
 ) -> None:
     """AssertionError unless the functions do what the layer does; see `plaingrad.testing.assert_gradients`."""
+    __tracebackhide__ = True
     if input is None or (forward is None and backward is None):
         raise SettingError(
             "assert_gradients(layer, backward, input=…) needs the shape of one input, such as input=(2, 5, 6), and a "
             "function: backward, forward= or both"
         )
-    case = make_case((layer, Flatten()), tuple(input), loss=HalfSquaredError(), images=images, steps=1, seed=seed)
+    if not isinstance(images, int) or images < 1:
+        raise SettingError(f"assert_gradients got images={images!r}; it needs a whole number of at least 1")
+    shape = tuple(input) if isinstance(input, Sequence) else input
+    case = make_case((layer, Flatten()), shape, loss=HalfSquaredError(), images=images, steps=1, seed=seed)
     _put(case, layer, weights)
-    message = _judged(layer, case, forward, backward, np.random.default_rng([seed, images]))
+    message = _judged(case, forward, backward, np.random.default_rng([seed, images]))
     if message:
-        raise AssertionError(f"{layer} on {images} images of {'×'.join(map(str, input))}: {message}")
+        many = "1 image" if images == 1 else f"{images} images"
+        raise AssertionError(f"{layer} on {many} of {shape_text(case.net.input)}: {message}")
 
 
 def _put(case: Case, layer: Layer, weights: Any) -> None:
@@ -55,11 +60,11 @@ def _put(case: Case, layer: Layer, weights: Any) -> None:
         if np.shape(given[name]) != array.shape:
             raise SettingError(f"{layer} got {name} of shape {np.shape(given[name])}; it needs {array.shape}")
         array[...] = given[name]
+        if not np.isfinite(array).all():
+            raise SettingError(f"{layer} got {name} with numbers that are not finite")
 
 
-def _judged(
-    layer: Layer, case: Case, forward: Function | None, backward: Function | None, rng: np.random.Generator
-) -> str | None:
+def _judged(case: Case, forward: Function | None, backward: Function | None, rng: np.random.Generator) -> str | None:
     """What is wrong, in words; None where nothing is."""
     steps = list(case.net.steps.values())
     first, last, x = steps[0], steps[-2], case.batches[0].x
@@ -74,10 +79,10 @@ def _judged(
             made = backward(*_copies(dy, x, *first.arrays.values()))
             given |= _arrays(gradients_by_name(made, list(shapes)[1:]), shapes)
             given["dy"] = dy
-        verdict = check_own(case, Answer(given), names)
+        verdict = check_own(case, Answer(given), names, judged=strictly)
     except AnswerError as error:
         return str(error)
-    return _told(strictly(verdict))
+    return _told(verdict)
 
 
 def _names(steps: list[str], arrays: Mapping[str, Array]) -> Names:
@@ -154,7 +159,7 @@ def _arrays(given: dict[str, Any], shapes: Mapping[str, Shape]) -> dict[str, Arr
     return arrays
 
 
-def strictly(verdict: OwnVerdict) -> OwnVerdict:
+def strictly(verdict: Verdict) -> Verdict:
     """For a function that is given dy, a factor, a sign or an order of its own is no convention but a mistake.
 
     What remains is a choice that the catalogue allows: at a tie, at a kink, or in the forward pass itself.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.in_python import check_network
+from plaingrad.checking.in_python import aimed, check_network, entered
 from plaingrad.checking.own_names import OwnVerdict
 from plaingrad.errors import MissingError, PlaingradError, SettingError
 from plaingrad.layer import Layer
@@ -57,26 +57,41 @@ def verdict_on(module: Any, x: Any, target: Any, loss: Any, stands_for: Mapping[
         raise SettingError(f"check_module got a {type(module).__name__}; it needs a torch.nn.Module")
     parts = _parts(module, stands_for)
     measure, its_loss = _loss(torch, loss, stands_for)
-    x = torch.as_tensor(x)
+    dtype = _dtype(torch, parts)
+    x, target = torch.as_tensor(x).to(dtype), torch.as_tensor(target)
+    target = target.to(dtype) if target.is_floating_point() else target.long()
     net = Network(*(part.layer for part in parts), input=tuple(x.shape[1:]), dtype=np.float64, name="the module")
     _weigh(net, parts)
-    answer, notes = _asked(torch, net, parts, x, torch.as_tensor(target), measure)
-    verdict = check_network(net, _array(x), _array(torch.as_tensor(target)), answer, its_loss, None, ())
-    verdict.notes[:0] = notes
+    aimed(net, _array(target), len(entered(net, _array(x))))  # a clear word before PyTorch has one
+    with torch.enable_grad():
+        answer = _asked(torch, net, parts, x, target, measure)
+    verdict = check_network(net, _array(x), _array(target), answer, its_loss, None, ())
+    pairs = zip(net.steps, parts, strict=True)
+    verdict.notes[:0] = [f"{name} is module {part.name}, {type(part.module).__name__}" for name, part in pairs]
     return verdict
+
+
+def _dtype(torch: Any, parts: list[Part]) -> Any:
+    """What the parameters are kept in; float32 where there are none."""
+    dtypes = {parameter.dtype for part in parts for parameter in part.module.parameters()} or {torch.float32}
+    if len(dtypes) > 1 or not dtypes <= {torch.float32, torch.float64}:
+        raise SettingError(
+            f"the module's parameters are {', '.join(sorted(map(str, dtypes)))}; a check needs all of them in float32 "
+            "or in float64: module.double()"
+        )
+    return dtypes.pop()
 
 
 def _parts(module: Any, stands_for: Mapping[Any, Any]) -> list[Part]:
     found = list(_flat(module, ""))
     known = {str(each): layer for each, layer in stands_for.items() if each != "loss"}
-    names = {name for name, _ in found}
+    names = [name for name, _ in found]
     for each in known:
         if each not in names:
             raise SettingError(f"stands_for names the module {each!r}; there are {', '.join(names) or 'none'}")
     parts = []
     for name, each in found:
-        kind = type(each).__name__
-        if name not in known and (kind == "Identity" or (kind in PASSED and not each.training)):
+        if name not in known and _kind(each) in PASSED and (_kind(each) == "Identity" or not each.training):
             continue
         layer = known.get(name) or _layer(name, each)
         if not isinstance(layer, Layer):
@@ -89,23 +104,27 @@ def _parts(module: Any, stands_for: Mapping[Any, Any]) -> list[Part]:
 
 def _flat(module: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The modules that are called one after another; a module that is no sequence is one by itself."""
-    if type(module).__name__ != "Sequential":
+    if _kind(module) != "Sequential":
         yield path or "0", module
         return
-    for name, each in module.named_children():
+    for name, each in module._modules.items():  # named_children() leaves out what comes a second time
         yield from _flat(each, f"{path}.{name}" if path else name)
 
 
+def _kind(module: Any) -> str:
+    """What PyTorch calls a module of its own; nothing for anyone else's, whatever its name."""
+    return type(module).__name__ if type(module).__module__.startswith("torch.nn.") else ""
+
+
 def _layer(name: str, module: Any) -> Layer:
-    kind = type(module).__name__
-    ours = type(module).__module__.startswith("torch.nn.")
-    if not ours or kind not in LAYERS:
-        more = ", and its parts only as an nn.Sequential" if list(module.children()) else ""
-        if kind in PASSED:
-            more = " while it drops at random: call .eval() first"
+    kind = _kind(module)
+    if kind in PASSED:
+        raise SettingError(f"module {name} ({kind}) drops at random; call .eval() on it before the check")
+    if kind not in LAYERS:
+        more = "; its parts are known only in an nn.Sequential" if list(module.children()) else ""
         raise SettingError(
-            f"check_module knows no layer for module {name} ({kind}){more}; if it is one of yours, say what it stands "
-            f"for: stands_for={{{name!r}: plaingrad.Conv(3)}}"
+            f"check_module knows no layer for module {name} ({type(module).__name__}){more}; if it is one of yours, "
+            f"say what it stands for: stands_for={{{name!r}: plaingrad.Conv(3)}}"
         )
     for setting, usual in UNUSUAL.items():
         if getattr(module, setting, usual) != usual:
@@ -216,18 +235,11 @@ def _weigh(net: Network, parts: list[Part]) -> None:
 
 def _asked(
     torch: Any, net: Network, parts: list[Part], x: Any, target: Any, measure: Callable[[Any, Any], Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """Every output, the loss and every gradient that autograd gives, by its name in the network; and notes."""
-    dtype = next((each.dtype for part in parts for each in part.module.parameters()), None)
-    x = x.detach().clone()
-    x = x.to(dtype or (x.dtype if x.is_floating_point() else torch.float32)).requires_grad_()
+) -> dict[str, Any]:
+    """Every output, the loss and every gradient that autograd gives, by its name in the network."""
     answer: dict[str, Any] = {}
-    tensors = {"dx": x}
-    notes = [
-        f"{name} is module {part.name}, {type(part.module).__name__}"
-        for name, part in zip(net.steps, parts, strict=True)
-    ]
-    h = x
+    tensors: dict[str, Any] = {}
+    h = x.detach().clone().requires_grad_()
     for name, part in zip(net.steps, parts, strict=True):
         tensors[f"{name}.dx"] = h
         tensors |= {
@@ -246,11 +258,10 @@ def _asked(
             f"the loss gave the shape {tuple(loss.shape)}; it needs to be one number, a mean over the images"
         )
     answer["loss"] = _array(loss)
-    del tensors["dx"]
     slopes = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
     for (name, tensor), slope in zip(tensors.items(), slopes, strict=True):
         answer[name] = np.zeros(tuple(tensor.shape)) if slope is None else _array(slope)
-    return answer, notes
+    return answer
 
 
 def _array(tensor: Any) -> Any:

@@ -5,8 +5,8 @@ A case has its activations as layers of their own, which counts its layers anew:
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -25,11 +25,15 @@ class Names:
         self.inner = dict(pairs)
         self.own = {inner: own for own, inner in reversed(self.inner.items())}  # the first of two that mean the same
         longest = sorted(map(re.escape, self.own), key=len, reverse=True)
-        self.pattern = re.compile(rf"(?<!\w)({'|'.join(longest)})(?!\w)") if self.own else None
+        self.pattern = re.compile(rf"(?<!\w)({'|'.join(longest)})(?!\w)( {{2,}})?") if self.own else None
 
     def in_text(self, text: str) -> str:
-        """A text with the asker's names."""
-        return self.pattern.sub(lambda found: self.own[found[1]], text) if self.pattern else text
+        """A text with the asker's names; the columns of a table stay where they are."""
+        return self.pattern.sub(self._renamed, text) if self.pattern else text
+
+    def _renamed(self, found: re.Match[str]) -> str:
+        own = self.own[found[1]]
+        return f"{own:<{len(found[0]) - 2}}  " if found[2] else own
 
     def everywhere(self, value: Any) -> Any:
         """What JSON can hold, with the asker's names in every text."""
@@ -86,35 +90,50 @@ class OwnNamed(Named):
 
 @dataclass
 class OwnVerdict(Verdict):
-    """A verdict in the asker's names: all that it tells; its findings keep the keys of the case."""
+    """A verdict in the asker's names; its findings keep the keys of the case.
 
-    names: Names = field(default_factory=lambda: Names({}))
+    A name of the asker's may be another array's name in the case, so that nothing is translated twice: words are made
+    of `plain`, which is the verdict in the case's names and has no notes.
+    """
+
+    names: Names
+    plain: Verdict
 
     @property
     def first_wrong(self) -> str | None:
         """The first array, in the order of computing, that is wrong by itself."""
-        first = super().first_wrong
+        first = self.plain.first_wrong
         return None if first is None else self.names.in_text(first)
 
     def text(self) -> str:
         """The verdict in words."""
-        return self.names.in_text(super().text())
+        headline, *lines = self.names.in_text(self.plain.text()).split("\n")
+        return "\n".join([headline, *(f"  note: {note}" for note in self.notes), *lines])
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as an object."""
-        told: dict[str, Any] = self.names.everywhere(super().to_json())
-        return told
+        told: dict[str, Any] = self.names.everywhere(self.plain.to_json())
+        return told | {"notes": self.notes}
 
 
-def check_own(case: Case, answer: Answer, names: Names, left_out: frozenset[str] = frozenset()) -> OwnVerdict:
-    """The verdict on an answer in the asker's names; AnswerError, in these names too, where it cannot be compared."""
+def check_own(
+    case: Case, answer: Answer, names: Names, left_out: frozenset[str] = frozenset(),
+    judged: Callable[[Verdict], Verdict] = lambda verdict: verdict,
+) -> OwnVerdict:  # fmt: skip
+    """The verdict on an answer in the asker's names, as `judged` sees it.
+
+    AnswerError, in these names too, where it cannot be compared.
+    """
+    translated = names.translated(answer)
     try:
-        verdict = check_answer(case, names.translated(answer), left_out)
+        plain = judged(check_answer(case, Answer(translated.arrays), left_out))
     except AnswerError as error:
         raise AnswerError(names.in_text(str(error))) from None
-    for row in verdict.rows:
-        row.name = names.in_text(row.name)
-    parts: dict[str, Any] = dict(vars(verdict))
-    for part in ("mistakes", "conventions"):
-        parts[part] = [OwnNamed(each.id, each.title, each.advice, each.findings, names) for each in parts[part]]
-    return OwnVerdict(**parts | {"notes": [names.in_text(note) for note in verdict.notes], "names": names})
+    notes = [*translated.notes, *map(names.in_text, plain.notes)]
+    plain.notes = []
+    mistakes, conventions = (
+        list[Named](OwnNamed(each.id, each.title, each.advice, each.findings, names) for each in part)
+        for part in (plain.mistakes, plain.conventions)
+    )
+    rows = [replace(row, name=names.in_text(row.name)) for row in plain.rows]
+    return OwnVerdict(plain.verdict, mistakes, plain.unclear, conventions, rows, plain.search, notes, names, plain)

@@ -21,7 +21,7 @@ from plaingrad.checking.alone import Alone
 from plaingrad.checking.bilinear import Terms, terms_of
 from plaingrad.checking.case import Case
 from plaingrad.layer import Layer
-from plaingrad.layers import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from plaingrad.layers import LeakyReLU, MaxPool, ReLU, Sigmoid, Softmax, Tanh
 from plaingrad.layers.pool import Pool
 from plaingrad.loops import Array
 
@@ -233,8 +233,9 @@ class Program:
         back = quantity != "y"
         dy = env[self.dy_key(key)] if back else None
         slack = np.zeros_like(made)
-        if x.slack.any():
-            for moved in moves(layer, Belief(x.value, CHOICE * x.slack) if back else x):
+        wide = Belief(x.value, CHOICE * x.slack) if back else x
+        if x.slack.any() and not (back and settled(layer, wide)):
+            for moved in moves(layer, wide):
                 other = self.value(key, {**env, self.x_key(key): Belief(moved, x.slack)})
                 slack = np.maximum(slack, np.abs(other - made))
         own = self.unit * self.roundings(layer)
@@ -294,6 +295,8 @@ def count_of(index: Array) -> int:
 def moves(layer: Any, x: Belief) -> Iterator[Array]:
     """The input moved as far as it may be off, in the directions that could change what the layer chooses."""
     yield x.value + x.slack
+    if settled(layer, x):
+        return
     yield x.value - x.slack
     if isinstance(layer, Pool):
         rows, columns = np.indices(x.value.shape[-2:])
@@ -308,6 +311,19 @@ def moves(layer: Any, x: Belief) -> Iterator[Array]:
     elif not isinstance(layer, ReLU | LeakyReLU | Sigmoid | Tanh):
         for sign in signs(x.value.shape):
             yield x.value + sign * x.slack
+
+
+def settled(layer: Any, x: Belief) -> bool:
+    """Whether a layer that only compares would choose the same wherever its input is, within its slack."""
+    if isinstance(layer, ReLU | LeakyReLU):
+        return bool(((np.abs(x.value) > x.slack) | (x.slack == 0)).all())
+    if not isinstance(layer, MaxPool):
+        return False
+    maps = x.value.reshape(-1, x.value.shape[-2] * x.value.shape[-1])
+    order = np.argsort(maps, axis=1)
+    values, slacks = (np.take_along_axis(each.reshape(maps.shape), order, 1) for each in (x.value, x.slack))
+    near = slacks[:, 1:] + slacks[:, :-1]
+    return bool(((np.diff(values, axis=1) > near) | (near == 0)).all())
 
 
 @functools.lru_cache(maxsize=32)

@@ -109,7 +109,9 @@ def _table(verdict: Verdict) -> list[str]:
     told = {"follows": "right by itself, wrong by what it was given"}
     agreed = [row for row in rows if row.status == "agrees"]
     shown = rows if len(agreed) <= AGREED_LINES else [row for row in rows if row.status != "agrees"]
-    lines = [f"  {row.name:<{wide}}  {row.status:<18}  {row.error:.1e}  {told.get(row.status, '')}".rstrip() for row in shown]
+    lines = [
+        f"  {row.name:<{wide}}  {row.status:<18}  {row.error:.1e}  {told.get(row.status, '')}".rstrip() for row in shown
+    ]
     if len(shown) < len(rows):
         worst = max(row.error for row in agreed)
         lines.append(f"  {len(agreed)} others agree, off by {worst:.1e} at most")

@@ -1,8 +1,9 @@
 """Cases to hold the checker against, and answers with a mistake: a right program of which some passes are made wrong."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +11,14 @@ import plaingrad as pg
 from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.case import Batch, Case, make_case
 from plaingrad.checking.catalogue import CATALOGUE, applicable
-from plaingrad.checking.passes import Belief, Env, Key, Program
+from plaingrad.checking.passes import Env, Key, Program, exact
 from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
 
 UNIT = 2.0**-53
 SINGLE = 2.0**-24
 Place = tuple[str, str]  # layer or "loss", quantity
-Wrong = Callable[[Scene], "Array | Terms | None"]  # None: it cannot happen there
+Wrong = Callable[[Scene], Any]  # an array, or terms; None where it cannot happen
 
 
 @functools.cache
@@ -31,14 +32,27 @@ def networks() -> dict[str, Case]:
     dense = (pg.Flatten(), pg.Dense(7), pg.Sigmoid(), pg.Dense(6), pg.Tanh(), pg.Dense(4), pg.Sigmoid())
     grouped = (
         *(pg.Conv(4, size=(3, 2), padding="same", groups=2, bias=False), pg.LeakyReLU(0.25)),
-        *(pg.Conv(6, size=2, stride=(2, 3), dilation=(2, 1), groups=2), pg.ReLU(), pg.Flatten(), pg.Dense(4, bias=False)),
+        *(
+            pg.Conv(6, size=2, stride=(2, 3), dilation=(2, 1), groups=2),
+            pg.ReLU(),
+            pg.Flatten(),
+            pg.Dense(4, bias=False),
+        ),
     )
     norms = (
         *(pg.Conv(3, size=2), pg.ReLU(), pg.L2Pool(3, stride=2), pg.Conv(2, size=2, dilation=(1, 2)), pg.Tanh()),
         *(pg.MeanPool(2, padding=1), pg.Flatten(), pg.Dense(3)),
     )
     single = (pg.Conv(4, size=3), pg.ReLU(), pg.MaxPool(3, stride=2, padding=1), pg.Flatten(), pg.Dense(5))
-    square = (pg.Conv(3, size=3, padding=1), pg.ReLU(), pg.MaxPool(2), pg.Conv(3, size=3), pg.ReLU(), pg.Flatten(), pg.Dense(3))
+    square = (
+        pg.Conv(3, size=3, padding=1),
+        pg.ReLU(),
+        pg.MaxPool(2),
+        pg.Conv(3, size=3),
+        pg.ReLU(),
+        pg.Flatten(),
+        pg.Dense(3),
+    )
     return {
         "telling": make_case(),
         "smooth": make_case(smooth, seed=1),
@@ -92,10 +106,32 @@ class Site:
     form: int
 
 
+def told_how_much(id: str, scene: Scene) -> Scene:
+    """For a mistake that asks how much the program was off: the same pass, of a program that was off by a usual share."""
+    if id not in HOW_MUCH:
+        return scene
+    off = HOW_MUCH[id](scene)
+    return scene if off is None else replace(scene, given=scene.expected + off)
+
+
+def momentum(scene: Scene) -> "Array | None":
+    """Nine tenths of the step before."""
+    before = (scene.step - 1, scene.name, "d" + scene.weight)
+    return -0.9 * scene.rate * scene.env[before].value if before in scene.env else None
+
+
+HOW_MUCH: dict[str, Wrong] = {
+    "momentum-added": momentum,
+    "weights-shrunk": lambda scene: -0.01 * scene.weights[scene.weight],
+    "weight-decay-added": lambda scene: 0.01 * scene.weights[scene.weight],
+}
+
+
 def form_of(id: str, form: int) -> Wrong:
     """One form of a mistake of the catalogue."""
 
     def wrong(scene: Scene) -> "Array | Terms | None":
+        scene = told_how_much(id, scene)
         made = next((each for number, each in enumerate(CATALOGUE[id].wrong(scene)) if number == form), None)
         return made if made is None or isinstance(made, Terms) else np.asarray(made)
 
@@ -123,7 +159,7 @@ def played(case: Case, wrongs: dict[Place, Wrong], single: bool = False) -> tupl
                     changed.add(key)
             if single:
                 made = made.astype(np.float32).astype(float)
-            env[key] = Belief(made, np.zeros(()))
+            env[key] = exact(made)
     return {key: env[key].value for key in program.keys}, changed
 
 
@@ -144,12 +180,17 @@ def sites(network: str) -> tuple[Site, ...]:
             right = program.value(key, env)
             scene = Scene(program, key, env, right)
             for mistake in applicable(scene):
-                for form, made in enumerate(mistake.wrong(scene)):
+                for form, made in enumerate(mistake.wrong(told_how_much(mistake.id, scene))):
                     array = scene.sum(made) if isinstance(made, Terms) else np.asarray(made)
                     if np.isfinite(array).all() and differs(array, right):
                         found.setdefault(Site(network, key[1:], mistake.id, form))
-            env[key] = Belief(right, np.zeros(()))
+            env[key] = exact(right)
     return tuple(found)
+
+
+def places(network: str) -> list[Place]:
+    """Every pass of a network's step."""
+    return list(dict.fromkeys(key[1:] for key in Program(networks()[network], UNIT).keys))
 
 
 def finite(arrays: dict[Key, Array]) -> bool:
