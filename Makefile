@@ -43,6 +43,7 @@ mistakes: .venv/demo  ## train small networks with each known mistake; writes wh
 	$(BIN)/python benchmarks/mistakes.py $(if $(ONLY),--only $(ONLY))
 
 docs: .venv/test  ## run every block of the docs and write down what it prints
+	$(BIN)/python scripts/make_mistakes_page.py
 	$(BIN)/python scripts/run_docs.py --write
 
 format: .venv/test

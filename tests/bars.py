@@ -9,9 +9,9 @@ import numpy as np
 
 from diseased import Place, Wrong, finite, form_of, networks, places, played, sites
 from plaingrad.checking.check import check_answer
+from plaingrad.checking.findings import Finding
 from plaingrad.checking.names import name_of
 from plaingrad.checking.passes import Key
-from plaingrad.checking.search import Finding
 from plaingrad.checking.verdict import Verdict
 from plaingrad.loops import Array
 from strange import STRANGE

@@ -36,7 +36,8 @@ class Ways:
     """How a program does what may be done in several right ways."""
 
     scale: float = 1.0  # of the loss and its gradient
-    sum: bool = False  # the loss is a sum over the images, and the rate is divided by their number
+    sum: bool = False  # the loss is a sum over the images
+    divided: bool = True  # where it is, the rate is divided by their number
     negated: bool = False  # every gradient points downhill, and is added
     turned: bool = False  # a true convolution: kernels are turned as they are read
     stored_turned: bool = False  # kernels, and their gradients, are kept turned
@@ -47,6 +48,28 @@ class Ways:
     columns: bool = False  # maps are flattened column by column
     last: bool = False  # maps are flattened with the channels last
     count_padding: bool = False  # a mean pool counts its padding otherwise
+
+
+WAYS: dict[str, Ways] = {
+    "as the case": Ways(),
+    "a sum over the batch": Ways(sum=True),
+    "a sum over the batch, at the same rate": Ways(sum=True, divided=False),
+    "doubled": Ways(scale=2.0),
+    "halved": Ways(scale=0.5),
+    "negated": Ways(negated=True),
+    "a true convolution": Ways(turned=True),
+    "kernels stored turned": Ways(stored_turned=True),
+    "the last of equal maxima": Ways(tie="last"),
+    "all of equal maxima": Ways(tie="all"),
+    "equal maxima share": Ways(tie="shared"),
+    "slope 1 at zero": Ways(slope=1.0),
+    "slope ½ at zero": Ways(slope=0.5),
+    "softmax fused with the loss": Ways(fused=True),
+    "errors of each image": Ways(each=True),
+    "flattened by columns": Ways(columns=True),
+    "flattened with channels last": Ways(last=True),
+    "padding counted otherwise": Ways(count_padding=True),
+}
 
 
 class Student:
@@ -89,7 +112,7 @@ class Student:
             for weight, slope in slopes.items():
                 found[t, step.name, "d" + weight] = slope
             dy = dx
-        rate = self.dtype(self.case.rate / (images if ways.sum else 1) * (-1 if ways.negated else 1))
+        rate = self.dtype(self.case.rate / (images if ways.sum and ways.divided else 1) * (-1 if ways.negated else 1))
         for name, weight in w:
             w[name, weight] = found[t, name, weight] = w[name, weight] - rate * found[t, name, "d" + weight]
 

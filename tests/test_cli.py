@@ -33,7 +33,18 @@ KEYS = {
 }
 PROGRESS = ("compiling the loops", "epoch ", "no better for long enough", "that is no better than")
 LINEAR = {"input": [1, 8, 8], "layers": [{"kind": "Flatten"}, {"kind": "Dense", "units": 10}]}
-COMMANDS = [[], ["train"], ["evaluate"], ["predict"], ["explain"], ["models"], ["data"], ["data", "get"]]
+COMMANDS = [
+    [],
+    ["train"],
+    ["evaluate"],
+    ["predict"],
+    ["explain"],
+    ["models"],
+    ["data"],
+    ["data", "get"],
+    ["case"],
+    ["check"],
+]
 Image = pytest.importorskip("PIL.Image")
 
 

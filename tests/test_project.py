@@ -19,8 +19,8 @@ SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
 GROUND_UP = [
     "errors", "shelf", "machine", "calling", "loops", "program", "record", "layer", "exact", "trace", "layers", "loss",
     "optimiser", "door", "step", "run", "network", "models", "laws", "data", "checkpoint", "run_folder", "shards",
-    "inference", "explaining", "trainer", "examples", "checking", "claims", "report", "commands", "explain_run", "check_run",
-    "progress", "cli",
+    "inference", "explaining", "trainer", "examples", "checking", "testing", "claims", "report", "commands",
+    "explain_run", "check_run", "progress", "cli",
 ]  # fmt: skip
 HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
 

@@ -20,13 +20,13 @@ from plaingrad.checking import Case, Verdict, check_answer, make_case
 from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.evidence import cells, off, patterns
+from plaingrad.checking.findings import Finding
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page import MOST_CELLS, page_html, save_page
 from plaingrad.checking.page_maps import MOST_MAPS
 from plaingrad.checking.passes import Belief, Program
 from plaingrad.checking.precision import DOUBLE
 from plaingrad.checking.scene import Scene
-from plaingrad.checking.search import Finding
 from plaingrad.checking.telling import right_loop, source_of
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
 from plaingrad.errors import MissingError, SettingError

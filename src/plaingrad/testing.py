@@ -85,6 +85,10 @@ def assert_gradients(
     from how well the differences converge; outputs at a kink are left out.
     """
     __tracebackhide__ = True
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise SettingError(f"assert_gradients got seed={seed!r}; it needs a whole number of at least 0")
+    if isinstance(subject, type) and issubclass(subject, Layer):
+        raise SettingError(f"assert_gradients got {subject.__name__}, which is no layer yet; did you forget its ()?")
     if isinstance(subject, Layer):
         from plaingrad.checking.lone import assert_layer
 

@@ -7,18 +7,25 @@ import numpy as np
 
 from plaingrad.checking.answer import Answer, answer_of
 from plaingrad.checking.case import Case
-from plaingrad.checking.layout import TURNED, Order, Reading, group_of, readings, refuse
-from plaingrad.checking.names import name_of, recognised
+from plaingrad.checking.layout import Order, Reading, group_of, readings, refuse
+from plaingrad.checking.names import recognised
 from plaingrad.checking.passes import Key, Program
 from plaingrad.checking.precision import DOUBLE, SINGLE, Precision, estimated
 from plaingrad.checking.search import Search
+from plaingrad.checking.usages import Usage, usages
 from plaingrad.checking.verdict import Verdict, drawn
 from plaingrad.errors import AnswerError
 from plaingrad.loops import Array
 
 
-def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset()) -> Verdict:
-    """The verdict on an answer; AnswerError where it cannot be compared. Mistakes `left_out` are not looked for."""
+def check_answer(
+    case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset(), strict: bool = False
+) -> Verdict:
+    """The verdict on an answer; AnswerError where it cannot be compared.
+
+    Mistakes `left_out` are not looked for; to be `strict` is to take no factor, sign or order through all passes for
+    another convention.
+    """
     answer = answer if isinstance(answer, Answer) else answer_of(answer)
     known, notes = recognised(list(answer.arrays), case)
     if not known:
@@ -32,27 +39,43 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
         raise AnswerError("the answer holds no quantity that can be checked: weights before the first step are given")
     _finite(case, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
     precision = estimated([found[0].array for key, found in arrays.items()])
-    search = _searched(case, arrays, groups, orders, precision, left_out)
+    search, taken = _searched(case, arrays, groups, orders, precision, left_out, strict)
     for key, row in search.rows.items():
         row.name = chosen[key]
-    return drawn(case, search, [*answer.notes, *notes])
+    return drawn(search, taken, [*answer.notes, *notes])
 
 
 def _searched(
     case: Case, arrays: dict[Key, list[Reading]], groups: dict[Key, str], orders: dict[str, Order],
-    precision: Precision, left_out: frozenset[str],
-) -> Search:  # fmt: skip
-    """The search in the answer's own precision; where that finds fault and float32 does not, in float32."""
-    searches = []
-    for unit in dict.fromkeys((precision.unit, max(precision.unit, SINGLE))):
-        reduced = Precision(precision.digits, precision.decimals, unit)
-        search = Search(Program(case, unit), arrays, groups, reduced, orders, left_out)
-        search.run()
-        searches.append(search)
-        if unit == DOUBLE and not search.findings:
-            break
-    first, last = searches[0], searches[-1]
-    return last if len(last.findings) < len(first.findings) else first
+    precision: Precision, left_out: frozenset[str], strict: bool,
+) -> tuple[Search, list[Usage]]:  # fmt: skip
+    """The search that finds least fault: in the answer's own precision or in float32, in the ways of its program."""
+
+    def begun(taken: list[Usage], unit: float) -> Search:
+        program = first.like(unit)
+        for usage in taken:
+            usage.taken_up(program)
+        known = orders | {group: order for usage in taken for group, order in usage.orders.items()}
+        return Search(program, arrays, groups, Precision(precision.digits, precision.decimals, unit), known, left_out)
+
+    first, unit, taken = Program(case, precision.unit), precision.unit, list[Usage]()
+    found = begun([], unit).disagreeing()
+    if found and unit < SINGLE:
+        rougher = begun([], SINGLE).disagreeing(len(found))
+        if len(rougher) < len(found):
+            found, unit = rougher, SINGLE
+    better = bool(found) and not strict
+    while better:
+        best, most = None, len(found)
+        for usage in usages(begun(taken, unit).program, found, arrays, groups):
+            left = begun([*taken, usage], unit).disagreeing(most)
+            if len(left) < most:
+                best, found, most = usage, left, len(left)
+        better = best is not None and most > 0
+        taken += [best] if best else []
+    search = begun(taken, unit)
+    search.run()
+    return search, taken
 
 
 def _laid(
@@ -122,13 +145,3 @@ def _finite(case: Case, given: dict[Key, tuple[str, Array]]) -> None:
             f"{name}{list(place) if place else ''} is {array[place]}, the first number that is not finite in the order "
             f"of computing{told}{f'. Often it is {why}' if why else ''}"
         )
-
-
-def is_turned(orders: dict[str, Order]) -> bool:
-    """Whether kernels are stored turned."""
-    return orders.get("kernels") == TURNED
-
-
-def named(key: Key) -> str:
-    """What a pass's array is called."""
-    return name_of(key)

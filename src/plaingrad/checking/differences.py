@@ -6,6 +6,8 @@ s(h) = (y(h) - 2·y(0) + y(-h)) / h are h·y″ where y is smooth, so that s(h) 
 within ±h it does not, and half of s is just what the kink adds to the central difference. Both go into the error of a
 slope, and smaller steps are taken as long as it is large. An output whose slope stays unknown, as at a kink, is left
 out: its dy is 0.
+
+A forward that rounds to float32 within does not move at all with steps of 2⁻⁴⁴; it is given larger ones.
 """
 
 import inspect
@@ -19,15 +21,19 @@ import numpy as np
 from plaingrad.checking.answer import answer_of
 from plaingrad.checking.case import GRAIN
 from plaingrad.checking.evidence import cells, patterns
+from plaingrad.checking.findings import Finding
 from plaingrad.checking.layout import shape_text
 from plaingrad.checking.lone import gradients_by_name
 from plaingrad.checking.precision import DOUBLE, SINGLE
-from plaingrad.checking.search import Finding
 from plaingrad.checking.telling import cell_text
 from plaingrad.errors import AnswerError, SettingError
 from plaingrad.loops import Array
 
-STEPS = (2.0**-8, 2.0**-12, 2.0**-16, 2.0**-20)  # of numbers near 1; the last is still 2³² roundings
+STEPS = {  # of numbers near 1; the last is still 2³², or 2¹⁷, roundings
+    DOUBLE: (2.0**-8, 2.0**-12, 2.0**-16, 2.0**-20),
+    SINGLE: (2.0**-2, 2.0**-3, 2.0**-5, 2.0**-7),
+}
+TINY, SMALL, COARSE = 2.0**-44, 2.0**-20, 2.0**-8  # lost in float32; kept there and lost in float16; kept there too
 SURE = 1e-8  # a slope known so well, relative to the largest, needs no smaller steps
 UNKNOWN = 1e-4  # an output whose slope is known no better than this is left out
 SAFE = 8.0  # errors are estimates: so many of them may come together
@@ -50,7 +56,7 @@ class Point:
 
     def __init__(self, forward: Function, inputs: list[Array], names: list[str]) -> None:
         self.forward, self.inputs, self.names = forward, inputs, names
-        self.y = self.here()
+        self.y, self.unit = self.here(), DOUBLE
 
     def here(self) -> Array:
         """The output at the inputs themselves: an object that keeps its last inputs then keeps these."""
@@ -67,7 +73,7 @@ class Point:
         """The slope of each output along a direction of one input, from steps `finer` times smaller than usual."""
         y = self.y.reshape(-1)
         value, error = np.zeros_like(y), np.full_like(y, np.inf)
-        for step in STEPS:
+        for step in STEPS[self.unit]:
             made = self._slope(which, direction, step / finer)
             better = made.error < error
             value, error = np.where(better, made.value, value), np.where(better, made.error, error)
@@ -85,7 +91,7 @@ class Point:
         coarse, fine = ((4 * central[k + 1] - central[k]) / 3 for k in (0, 1))
         kinks = sum(np.abs(second[k] - 2 * second[k + 1]) for k in (0, 1))
         # Each y is rounded at least once, and differences of two are divided by the smallest step.
-        error = np.abs(fine - coarse) + kinks + 4 * DOUBLE * size / (step / 4)
+        error = np.abs(fine - coarse) + kinks + 4 * self.unit * size / (step / 4)
         return Slope((16 * fine - coarse) / 15, np.where(np.isfinite(error), error, np.inf))
 
 
@@ -103,10 +109,7 @@ def assert_derivative(forward: Function, backward: Function, inputs: tuple[Any, 
             message, whole = _judged(point, backward, rng)
             message = f"at inputs moved a little, off the kinks of forward: {message}" if message else None
     if message is None and whole is None:
-        message = (
-            "no derivative of forward can be measured: each output has a kink or jumps at these inputs, or is rounded "
-            "to float16 or so within forward, and differences need float64"
-        )
+        message = "no derivative of forward can be measured: each output has a kink or jumps at these inputs"
     if message:
         raise AssertionError(message)
 
@@ -126,9 +129,10 @@ def _sound(forward: Function, inputs: list[Array], names: list[str]) -> Point:
 
 def _judged(point: Point, backward: Function, rng: np.random.Generator) -> tuple[str | None, bool | None]:
     """What is wrong, in words; and whether every output was looked at: None where not one could be."""
+    directions = [(i, _direction(rng, array)) for i, array in enumerate(point.inputs) for _ in range(DIRECTIONS)]
     with np.errstate(all="ignore"):
-        inputs = enumerate(point.inputs)
-        measured = [(which, v, point.slope(which, v)) for which, array in inputs for v in _directions(rng, array)]
+        point.unit = max(_unit(point, which, v) for which, v in directions)
+        measured = [(which, v, point.slope(which, v)) for which, v in directions]
     known = _known([slope for _, _, slope in measured])
     if not known.any():
         return None, None
@@ -147,7 +151,10 @@ def _names(forward: Function, count: int) -> list[str]:
 
 def _numbers(name: str, array: Any) -> Array:
     """An input in float64: to a whole number no small step can be added."""
-    made = np.array(answer_of({name: array}).arrays[name], float)
+    try:
+        made = np.array(answer_of({name: array}).arrays[name], float)
+    except AnswerError as error:
+        raise SettingError(f"assert_gradients takes arrays of numbers: {str(error).removeprefix('answer: ')}") from None
     if not made.size or not np.isfinite(made).all():
         raise SettingError(f"{name} of shape {made.shape} needs to hold finite numbers")
     return made
@@ -162,8 +169,14 @@ def _direction(rng: np.random.Generator, array: Array) -> Array:
     )
 
 
-def _directions(rng: np.random.Generator, array: Array) -> list[Array]:
-    return [_direction(rng, array) for _ in range(DIRECTIONS)]
+def _unit(point: Point, which: int, direction: Array) -> float:
+    """To what forward rounds its numbers: SINGLE where most outputs that a tiny step should move stay."""
+    tiny, small, coarse = (np.abs(point.at(which, direction, t) - point.y) for t in (TINY, SMALL, COARSE))
+    moving = coarse > 0
+    if moving.mean() > 0.25 and (small[moving] > 0).mean() < 0.5:
+        raise SettingError("forward rounds its numbers to float16 or so; differences need float32, better float64")
+    due = small * (TINY / SMALL) > 16 * DOUBLE * np.abs(point.y)
+    return SINGLE if due.any() and (tiny[due] > 0).mean() < 0.5 else DOUBLE
 
 
 def _known(slopes: list[Slope]) -> Array:
@@ -186,14 +199,13 @@ def _compared(
     try:
         given = answer_of(gradients_by_name(made, wanted)).arrays
     except AnswerError as error:
-        return str(error)
+        return str(error).removeprefix("answer: ")
     lines, right = [], []
     for which, name in enumerate(wanted):
         if name not in given:
             continue
         own = [(v, slope) for i, v, slope in measured if i == which]
-        unfit = _unfit(given[name], point, which)
-        if unfit:
+        if unfit := _unfit(given[name], point, which):
             lines.append(f"{name} is wrong: {unfit}")
         elif any(_off(point, which, given[name], dy, v, slope) for v, slope in own):
             lines.append(f"{name} is wrong: it is not how forward changes with {point.names[which]}")
@@ -240,11 +252,9 @@ def _differs(given: Array, dy: Array, direction: Array, slope: Slope) -> bool:
 
 def _shown(point: Point, which: int, given: Array, dy: Array, rng: np.random.Generator) -> list[str]:
     """Where a gradient is wrong, number by number, for as many as can be measured."""
-    flat = np.arange(given.size)
-    chosen = flat if given.size <= MOST_CELLS else np.sort(rng.choice(flat, MOST_CELLS, replace=False))
+    chosen = np.sort(rng.permutation(given.size)[:MOST_CELLS])
     truth, error = np.zeros(len(chosen)), np.zeros(len(chosen))
-    kept = dy != 0
-    size = float(np.abs(_direction(rng, point.inputs[which])).max()) if given.size else 1.0
+    kept, size = dy != 0, float(np.abs(_direction(rng, point.inputs[which])).max())
     with np.errstate(all="ignore"):
         for number, place in enumerate(chosen):
             unit = np.zeros(given.size)
@@ -256,9 +266,9 @@ def _shown(point: Point, which: int, given: Array, dy: Array, rng: np.random.Gen
     mine = given if whole else given.reshape(-1)[chosen]
     slack = np.nan_to_num(error, posinf=1e300) + SINGLE * np.abs(truth)
     finding = Finding((1, "", "d" + point.names[which]), mine, truth.reshape(mine.shape), slack.reshape(mine.shape), [])
-    lines = [] if whole else [f"of {given.size} numbers {len(chosen)} were measured:"]
-    if whole:
-        lines += rearranged(mine, finding.expected)
+    away = np.abs(mine - finding.expected).max() / max(np.abs(finding.expected).max(), np.finfo(float).tiny)
+    lines = [f"largest difference / largest number: {away:.1e}"]
+    lines += rearranged(mine, finding.expected) if whole else [f"measured: {len(chosen)} of {given.size} numbers"]
     lines += [_plainly(line) for line in patterns(finding, SimpleNamespace(steps={}))]  # type: ignore[arg-type]
     for cell in cells(finding):
         place = cell.place if whole else tuple(map(int, np.unravel_index(int(chosen[cell.place[0]]), given.shape)))
@@ -270,8 +280,8 @@ def rearranged(given: Array, expected: Array) -> list[str]:
     """In which other places the right numbers stand."""
     if expected.ndim < 2:
         return []
-    forms = {"turned by 180° in its last two indices": expected[..., ::-1, ::-1]}
-    forms |= {
+    forms = {
+        "turned by 180° in its last two indices": expected[..., ::-1, ::-1],
         "turned over in its last but one index": expected[..., ::-1, :],
         "turned over in its last index": expected[..., ::-1],
     }

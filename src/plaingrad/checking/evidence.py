@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plaingrad.checking.findings import Finding
 from plaingrad.checking.passes import Key, Program
-from plaingrad.checking.search import Finding, Search
+from plaingrad.checking.search import Search
 from plaingrad.loops import Array
 
 SHOWN = 4

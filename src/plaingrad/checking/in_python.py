@@ -136,18 +136,22 @@ def check_network(
             "checking gradients needs the batch and what was computed from it: plaingrad.check(net, x, target, "
             'gradients) with gradients such as {"conv1.dw": dw}; plaingrad.check(net) runs the laws of its layers'
         )
-    products = sum(step.layer.multiplications(step.x) for step in net.steps.values())
-    if products > MOST_PRODUCTS:
-        raise SettingError(
-            f"{net.name} adds up {products:,} products for an image, each of which a check looks at; it takes up to "
-            f"{MOST_PRODUCTS:,}: check a smaller network of the same layers, or its layers one by one with "
-            "plaingrad.testing.assert_gradients"
-        )
+    require_small(net)
     case = case_of(net, [(x, target), *then], loss or SoftmaxCrossEntropy(), RATE if rate is None else rate)
     answer = answer_of(gradients)
     if rate is None:
         _refuse_updates(answer, net)
     return check_own(case, answer, names_of(net, case.net), frozenset({"scaled-by-the-rate"} if rate is None else ()))
+
+
+def require_small(net: Network) -> None:
+    """SettingError for a network whose check would take hours."""
+    products = sum(step.layer.multiplications(step.x) for step in net.steps.values())
+    if products > MOST_PRODUCTS:
+        raise SettingError(
+            f"{net.name} adds up {products:,} products for an image, each of which a check looks at; it takes up to "
+            f"{MOST_PRODUCTS:,}: check the same layers with fewer channels or on smaller images"
+        )
 
 
 def _refuse_updates(answer: Answer, net: Network) -> None:

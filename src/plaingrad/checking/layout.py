@@ -94,3 +94,8 @@ def refuse(name: str, given: Array, shape: tuple[int, ...]) -> AnswerError:
 def shape_text(shape: tuple[int, ...]) -> str:
     """A shape as one reads it."""
     return "×".join(map(str, shape)) if shape else "one number"
+
+
+def suspicious(reading: Reading, readings: list[Reading]) -> bool:
+    """Whether an order could be meant as the usual one, and only exchanges rows and columns: a mistake rather."""
+    return (readings[0].order == (0, 1, 2, 3) and reading.order == (0, 1, 3, 2)) or reading.order == TURNED

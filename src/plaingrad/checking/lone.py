@@ -13,6 +13,7 @@ import numpy as np
 from plaingrad.checking.answer import Answer, answer_of
 from plaingrad.checking.case import GRAIN, Batch, Case, make_case
 from plaingrad.checking.catalogue.entry import CATALOGUE
+from plaingrad.checking.in_python import require_small
 from plaingrad.checking.layout import refuse, shape_text
 from plaingrad.checking.own_names import Names, OwnVerdict, check_own
 from plaingrad.checking.passes import Program
@@ -37,10 +38,13 @@ def assert_layer(
             "assert_gradients(layer, backward, input=…) needs the shape of one input, such as input=(2, 5, 6), and a "
             "function: backward, forward= or both"
         )
-    if not isinstance(images, int) or images < 1:
+    if isinstance(images, bool) or not isinstance(images, int) or images < 1:
         raise SettingError(f"assert_gradients got images={images!r}; it needs a whole number of at least 1")
     shape = tuple(input) if isinstance(input, Sequence) else input
-    case = make_case((layer, Flatten()), shape, loss=HalfSquaredError(), images=images, steps=1, seed=seed)
+    case = make_case(
+        (layer, Flatten()), shape, loss=HalfSquaredError(), images=images, steps=1, seed=seed, name=str(layer)
+    )
+    require_small(case.net)
     _put(case, layer, weights)
     message = _judged(case, forward, backward, np.random.default_rng([seed, images]))
     if message:
@@ -81,7 +85,7 @@ def _judged(case: Case, forward: Function | None, backward: Function | None, rng
             given["dy"] = dy
         verdict = check_own(case, Answer(given), names, judged=strictly)
     except AnswerError as error:
-        return str(error)
+        return str(error).removeprefix("answer: ")
     return _told(verdict)
 
 
@@ -177,5 +181,5 @@ def _told(verdict: OwnVerdict) -> str | None:
     if verdict.is_right:
         return None
     if not verdict.mistakes and not verdict.unclear:  # the numbers are right, in places of their own
-        return f"MISTAKE: {'; '.join(verdict.notes)}, and not as the arrays that were given"
+        return f"MISTAKE: the right numbers in other places: {'; '.join(verdict.notes)}, unlike the arrays given to it"
     return verdict.text()

@@ -132,8 +132,9 @@ def check_own(
     notes = [*translated.notes, *map(names.in_text, plain.notes)]
     plain.notes = []
     mistakes, conventions = (
-        list[Named](OwnNamed(each.id, each.title, each.advice, each.findings, names) for each in part)
+        list[Named](OwnNamed(**vars(each), names=names) for each in part)
         for part in (plain.mistakes, plain.conventions)
     )
     rows = [replace(row, name=names.in_text(row.name)) for row in plain.rows]
-    return OwnVerdict(plain.verdict, mistakes, plain.unclear, conventions, rows, plain.search, notes, names, plain)
+    parts = {"mistakes": mistakes, "conventions": conventions, "rows": rows, "notes": notes}
+    return OwnVerdict(**vars(plain) | parts, names=names, plain=plain)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from plaingrad.checking.evidence import cells, nearest, patterns
+from plaingrad.checking.findings import Finding
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page_maps import LEVELS, in_words, pictures
-from plaingrad.checking.search import Finding
 from plaingrad.checking.telling import RULED_OUT, place_of, right_loop, source_of, trains
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
 from plaingrad.checkpoint import write_safely

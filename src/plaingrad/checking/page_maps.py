@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.evidence import axes_of, off
+from plaingrad.checking.findings import Finding
 from plaingrad.checking.names import name_of
 from plaingrad.checking.passes import Program
-from plaingrad.checking.search import Finding
 from plaingrad.loops import Array
 
 LEVELS = 10  # shades of a colour: the eye tells no more apart

@@ -11,7 +11,7 @@ comes out otherwise may be either.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ class Belief:
 
 
 Env = dict[Key, Belief]
+Way = Callable[["Program", Key, Mapping[Key, Belief], Array], Array]
+"""From the program, the pass, the arrays it may read and what it should make of them to what it makes."""
 
 
 class Program:
@@ -51,8 +53,16 @@ class Program:
         self.names = list(self.steps)
         self.alones: dict[str, Alone] = {}
         self.other: dict[str, Terms] = {}  # layers that the program makes of other terms, forward and back
+        self.factors: dict[tuple[str, str], float] = {}  # by which it makes the numbers of a pass larger, in every step
+        self.ways: dict[tuple[str, str], Way] = {}  # passes that it makes in a way of its own, in every step
         self.keys = list(self._keys())
         self.place = {key: number for number, key in enumerate(self.keys)}
+
+    def like(self, unit: float) -> "Program":
+        """The same passes, none made in a way of its own, in this arithmetic."""
+        other = Program(self.case, unit)
+        other.alones = self.alones
+        return other
 
     def _keys(self) -> Iterator[Key]:
         for t in range(1, len(self.case.batches) + 1):
@@ -131,13 +141,27 @@ class Program:
         return self.alones[name]
 
     def value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
-        """What a pass should make of the arrays in `env`."""
+        """What a pass should make of the arrays in `env`, in the ways of this program."""
+        made, way = self._value(key, env), self.ways.get(key[1:])
+        if key[1:] in self.factors and not self.is_update(key):
+            made = made * self.factors[key[1:]]
+        return made if way is None else way(self, key, env, made)
+
+    def is_update(self, key: Key) -> bool:
+        """Whether a pass makes a weight after a step."""
+        return key[1] != "loss" and key[2] in self.steps[key[1]].weights
+
+    def rate(self, key: Key) -> float:
+        """The rate of an update; the case's for any other pass."""
+        return self.case.rate * (self.factors.get(key[1:], 1.0) if self.is_update(key) else 1.0)
+
+    def _value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
         t, name, quantity = key
         if name == "loss":
             return self.loss_of(t, env[self.x_key(key)].value)[quantity]
         w = {weight: env[each].value for weight, each in self.weight_keys(key).items()}
         if quantity in w:
-            return np.asarray(w[quantity] - self.case.rate * env[t, name, "d" + quantity].value)
+            return np.asarray(w[quantity] - self.rate(key) * env[t, name, "d" + quantity].value)
         x, terms = env[self.x_key(key)].value if self._reads_x(key) else None, self.terms(name)
         if quantity == "y":
             assert x is not None
@@ -159,9 +183,10 @@ class Program:
         t, name, quantity = key
         w = {weight: env[each].value for weight, each in self.weight_keys(key).items()}
         if need == (t, name, "d" + quantity) and quantity in w:
-            return np.asarray(-self.case.rate * weighing)
-        if name == "loss" or quantity == "y" or need != self.dy_key(key):
+            return np.asarray(-self.rate(key) * weighing)
+        if name == "loss" or quantity == "y" or need != self.dy_key(key) or key[1:] in self.ways:
             return None
+        weighing = weighing * self.factors.get(key[1:], 1.0)
         terms, x = self.terms(name), env[self.x_key(key)].value
         if quantity == "dx":
             if terms:
@@ -186,7 +211,10 @@ class Program:
         """What a pass should make of the arrays in `env`, and about how far a right program's may be from it."""
         made = self.value(key, env)
         with np.errstate(all="ignore"):
-            return Belief(made, self._slack(key, env, made))
+            slack = self._slack(key, env, made)
+        if key[1:] in self.factors and not self.is_update(key):
+            slack = slack * abs(self.factors[key[1:]])
+        return Belief(made, slack)
 
     def _slack(self, key: Key, env: Mapping[Key, Belief], made: Array) -> Array:
         _, name, quantity = key
@@ -194,8 +222,8 @@ class Program:
             return self._loss_slack(key, env, made)
         if quantity in self.steps[name].weights:
             w, dw = (env[each] for each in self.needs(key))
-            own = self.unit * (np.abs(w.value) + np.abs(self.case.rate * dw.value))
-            return np.asarray(w.slack + abs(self.case.rate) * dw.slack + own)
+            own = self.unit * (np.abs(w.value) + np.abs(self.rate(key) * dw.value))
+            return np.asarray(w.slack + abs(self.rate(key)) * dw.slack + own)
         return self._summed(key, env) if self.terms(name) else self._looped(key, env, made)
 
     def _summed(self, key: Key, env: Mapping[Key, Belief]) -> Array:
@@ -242,7 +270,7 @@ class Program:
         if dy is None or quantity != "dx":
             return slack + own * np.abs(made)
         slopes = self.alone(name).slopes(x.value, w)
-        return slack + slopes.spread(dy.slack) + own * slopes.size(dy.value)
+        return slack + slopes.spread(dy.slack) + own * (slopes.size(dy.value) + cancelled(layer, dy.value))
 
     def roundings(self, layer: Layer) -> float:
         """How many roundings a number of such a layer sees."""
@@ -311,6 +339,13 @@ def moves(layer: Any, x: Belief) -> Iterator[Array]:
     elif not isinstance(layer, ReLU | LeakyReLU | Sigmoid | Tanh):
         for sign in signs(x.value.shape):
             yield x.value + sign * x.slack
+
+
+def cancelled(layer: Layer, dy: Array) -> Array:
+    """What a layer's slopes may lose where they are differences: 1 - y·y, y(1 - y) and dy - Σ y·dy, each of size 1."""
+    if isinstance(layer, Softmax):
+        return np.broadcast_to(np.abs(dy).max(axis=1, keepdims=True), dy.shape)
+    return np.abs(dy) if isinstance(layer, Sigmoid | Tanh) else np.zeros(())
 
 
 def settled(layer: Any, x: Belief) -> bool:

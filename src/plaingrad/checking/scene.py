@@ -63,7 +63,7 @@ class Scene:
     @property
     def rate(self) -> float:
         """The rate of the updates."""
-        return self.program.case.rate
+        return self.program.rate(self.key)
 
     @property
     def x(self) -> Array:
@@ -79,7 +79,7 @@ class Scene:
     def y(self) -> Array:
         """The layer's output, from its input."""
         key = (self.step, self.name, "y")
-        return self.env[key].value if key in self.env else self.program.evaluate(key, self.env).value
+        return self.env[key].value if key in self.env else self.program.value(key, self.env)
 
     @property
     def target(self) -> Array:
@@ -112,8 +112,8 @@ class Scene:
         after = {}
         for name, w in self.weights.items():
             key = (self.step, self.name, "d" + name)
-            slope = self.env[key] if key in self.env else self.program.evaluate(key, self.env)
-            after[name] = w - self.rate * slope.value
+            slope = self.env[key].value if key in self.env else self.program.value(key, self.env)
+            after[name] = w - self.program.rate((self.step, self.name, name)) * slope
         return after
 
     @property

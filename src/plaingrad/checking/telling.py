@@ -7,9 +7,9 @@ from importlib.resources import files
 from typing import Any
 
 from plaingrad.checking.evidence import Cell, cells, nearest, patterns
+from plaingrad.checking.findings import Finding
 from plaingrad.checking.names import name_of
 from plaingrad.checking.passes import Key, Program
-from plaingrad.checking.search import Finding
 from plaingrad.checking.verdict import MISTAKE, UNCLEAR, Named, Verdict
 from plaingrad.layer import Layer
 from plaingrad.loops import Loops, written

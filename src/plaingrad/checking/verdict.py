@@ -4,11 +4,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from plaingrad.checking.case import Case
-from plaingrad.checking.conventions import Shared, shared
+from plaingrad.checking.findings import Finding, Row
 from plaingrad.checking.layout import told
 from plaingrad.checking.names import name_of
-from plaingrad.checking.search import Finding, Row, Search
+from plaingrad.checking.passes import Key
+from plaingrad.checking.search import Search
+from plaingrad.checking.usages import Usage
 
 RIGHT, CONVENTION, MISTAKE, UNCLEAR = "right", "right, with another convention", "mistake", "unclear"
 
@@ -21,11 +22,12 @@ class Named:
     title: str
     advice: str
     findings: list[Finding] = field(default_factory=list)
+    passes: list[Key] = field(default_factory=list)  # those of a usage, which nothing is found against
 
     @property
     def where(self) -> list[str]:
         """The arrays it was made in."""
-        return list(dict.fromkeys(name_of(finding.where) for finding in self.findings))
+        return list(dict.fromkeys(map(name_of, [*(finding.where for finding in self.findings), *self.passes])))
 
 
 @dataclass
@@ -66,28 +68,31 @@ class Verdict:
         return self.verdict in (RIGHT, CONVENTION)
 
 
-def drawn(case: Case, search: Search, notes: list[str]) -> Verdict:
-    """The verdict of a search."""
-    conventions = [Named(f"layout-{group}", told(group, order), "", []) for group, order in search.found_orders.items()
-                   if not usual(order)]  # fmt: skip
-    conventions += [Named(f"layout-{group}", told(group, order), "", []) for group, order in search.orders.items()
-                    if group not in search.found_orders]  # fmt: skip
+def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
+    """The verdict of a search of an answer whose program has these usages."""
+    orders = search.orders | search.found_orders
+    conventions = [
+        Named(f"layout-{group}", told(group, order), "") for group, order in orders.items() if not usual(order)
+    ]
+    for usage in taken:
+        if usage.places:
+            passes = [key for key in search.program.keys if key[1:] in usage.places]
+            conventions.append(Named(usage.id, usage.title, usage.advice, passes=passes))
+            for key in search.rows.keys() & set(passes):
+                search.rows[key].status = "another convention"
     told_most(search.findings)
-    common: Shared = shared(search)
     mistakes: dict[str, Named] = {}
     named: dict[str, Named] = {}
     unclear = []
     for finding in search.findings:
-        if finding in common.settled:
-            continue
         best = finding.best
         if best is None:
             unclear.append(finding)
             continue
-        into = named if best.mistake.convention or finding in common.conventions else mistakes
+        into = named if best.mistake.convention else mistakes
         each = into.setdefault(best.mistake.id, Named(best.mistake.id, best.mistake.title, best.mistake.advice))
         each.findings.append(finding)
-    conventions += [*common.named, *named.values()]
+    conventions += named.values()
     wrong = MISTAKE if mistakes else UNCLEAR if unclear else None
     verdict = wrong or (CONVENTION if conventions else RIGHT)
     return Verdict(verdict, list(mistakes.values()), unclear, conventions, list(search.rows.values()), search, notes)

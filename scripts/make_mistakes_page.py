@@ -1,0 +1,81 @@
+"""Write docs/mistakes.md: every mistake that `plaingrad check` knows, from the catalogue and from what was measured.
+
+`python scripts/make_mistakes_page.py` writes it; `make docs` runs this.
+"""
+
+import pathlib
+import sys
+from typing import Any
+
+from plaingrad.checking.catalogue import CATALOGUE, Mistake
+from plaingrad.checking.telling import learns, measured
+
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "mistakes.md"
+HEADINGS = {
+    "factor": "Everywhere: factors and signs",
+    "loss": "In the loss",
+    "dense": "In dense layers, and in any layer",
+    "convolution": "In convolutions",
+    "pool": "In pools",
+    "activation": "In activations",
+    "update": "In the update of the weights",
+}
+HEAD = """\
+# Mistakes
+
+[`plaingrad check`](check.md) knows {mistakes} mistakes by name, and {conventions} conventions, which are
+other right ways. The name in brackets at the end of a finding is one of these. *Where* says which passes can have it:
+`Conv.dx` is the error that a convolution sends back, `dw` and `db` are the gradients of its weights, `y` is its output,
+`update` is the step of the optimiser; `*` stands for every kind of layer.
+"""
+MEASURED = """
+*Would it train?* Each mistake was made in one pass of a small network ({about}). Shown is the accuracy it came to, and
+the pass. Without a mistake these networks come to {low:.1%} to {high:.1%}: many a wrong gradient learns as well as the
+right one, and accuracy does not show it. `benchmarks/mistakes.py` measures it again.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    told = measured()
+    conventions = sum(each.convention for each in CATALOGUE.values())
+    text = HEAD.format(mistakes=len(CATALOGUE) - conventions, conventions=conventions)
+    if told:
+        every = [accuracy for network in told["networks"].values() for accuracy in network["right"]]
+        text += MEASURED.format(about=told["about"], low=min(every), high=max(every))
+    for group, heading in HEADINGS.items():
+        entries = [each for each in CATALOGUE.values() if each.wrong.__module__.endswith(f".{group}")]
+        text += f"\n## {heading}\n\n{table(entries, told)}"
+    return text
+
+
+def table(entries: list[Mistake], told: dict[str, Any]) -> str:
+    """A row for each entry."""
+    columns = ["name", "where", "what it is", "what to do", *(["would it train?"] if told else [])]
+    rows = [columns, ["---"] * len(columns)]
+    for each in entries:
+        where = "<br>".join(f"`{name}`" for name in each.passes)
+        title = f"{each.title} *(a convention)*" if each.convention else each.title
+        row = [f"<a id='{each.id}'></a>`{each.id}`", where, title, each.advice]
+        rows.append(row + ([trained(each.id, told)] if told else []))
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+
+
+def trained(id: str, told: dict[str, Any]) -> str:
+    """What training with a mistake came to."""
+    row = told["mistakes"].get(id)
+    if row is None:
+        return "not measured"
+    network = told["networks"][row["network"]]
+    one = f"{learns(row['accuracy'], network)} ({row['pass']})"
+    return f"{one}; in every update: {learns(row['everywhere'], network)}" if "everywhere" in row else one
+
+
+def main() -> int:
+    """Write it."""
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""An answer beside its case, as far as it has been judged: what is known of every array so far."""
+
+from plaingrad.checking import rounding
+from plaingrad.checking.findings import Row
+from plaingrad.checking.layout import Order, Reading, suspicious
+from plaingrad.checking.passes import Belief, Env, Key, Program
+from plaingrad.checking.precision import Precision
+from plaingrad.loops import Array
+
+
+class State:
+    """`arrays` are the readings of each answered quantity, the likeliest first; `orders` those that are known."""
+
+    def __init__(
+        self, program: Program, arrays: dict[Key, list[Reading]], groups: dict[Key, str], precision: Precision,
+        orders: dict[str, Order], left_out: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        self.program, self.arrays, self.groups, self.precision = program, arrays, groups, precision
+        self.orders, self.left_out = dict(orders), left_out
+        self.found_orders: dict[str, Order] = {}
+        self.env: Env = program.start()
+        self.expected: Env = {}
+        self.hidden: set[Key] = set()
+        self.rows: dict[Key, Row] = {}
+
+    def agrees(self, expected: Belief, array: Array) -> bool:
+        """Whether an array is what is expected, up to rounding."""
+        return rounding.agrees(expected, array, self.precision)
+
+    def own(self, array: Array) -> Belief:
+        """The program's own numbers, as exact as they were printed."""
+        return Belief(array, self.precision.grain(array) / 2)
+
+    def agreeing(self, key: Key, expected: Belief) -> Reading | None:
+        """The reading of an array that agrees with what is expected: first the order its kind was found in before."""
+        group = self.groups[key]
+        known = self._order(group)
+        readings = self.arrays[key]
+        for reading in sorted(readings, key=lambda each: each.order != known):
+            if not self.agrees(expected, reading.array):
+                continue
+            if reading.order == readings[0].order or reading.order == known or not known:
+                if known is None and self._tells(reading, readings, expected):
+                    if suspicious(reading, readings):
+                        continue
+                    self.found_orders[group] = reading.order
+                return reading
+        return None
+
+    def likeliest(self, key: Key) -> Reading:
+        """The reading to judge by where none agrees."""
+        known = self._order(self.groups[key])
+        return next((each for each in self.arrays[key] if each.order == known), self.arrays[key][0])
+
+    def _order(self, group: str) -> Order | None:
+        return self.found_orders.get(group, self.orders.get(group))
+
+    def _tells(self, reading: Reading, readings: list[Reading], expected: Belief) -> bool:
+        """Whether no other reading would have agreed as well."""
+        return not any(self.agrees(expected, other.array) for other in readings if other.order != reading.order)
