@@ -7,7 +7,7 @@ compiled, in float64.
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from plaingrad.checking.alone import Alone, Changes, edited
 from plaingrad.checking.case import Batch, Case
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.passes import Belief, Env, Key, Program
+from plaingrad.checking.passes import Belief, Env, Key, Program, exact
 from plaingrad.checking.scene import Scene
 from plaingrad.data import digits
 from plaingrad.layer import Layer, bind
@@ -25,8 +25,9 @@ from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, SoftmaxCrossEnt
 from plaingrad.network import Network
 from plaingrad.program import Program as Calls
 
-STEPS, IMAGES = 500, 20  # 20 images a step, and a test: the 360 test images come out even
-HELD = 3  # programs kept at a time: each holds all its batches
+STEPS, IMAGES = 1000, 20  # 20 images a step, and a test: the 360 test images come out even
+SEEDS = range(5)  # of weights and batches; a mistake's accuracy is the median of theirs
+HELD = len(SEEDS)  # programs kept at a time: each holds all its batches
 UNIT = 2.0**-53
 
 Place = tuple[str, str]  # layer or "loss", quantity
@@ -108,20 +109,18 @@ class Quick(Program):
             self.alones[name] = Compiled(owner, input, self.case.images)
         return self.alones[name]
 
-    def evaluate(self, key: Key, env: Env) -> Belief:
+    def value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
         t, name, quantity = key
         if name == "loss":
-            return known(self.loss_of(t, env[self.x_key(key)].value)[quantity])
-        if quantity in self.steps[name].weights:
-            return known(env[t - 1, name, quantity].value - self.case.rate * env[t, name, "d" + quantity].value)
+            return self.loss_of(t, env[self.x_key(key)].value)[quantity]
+        if self.is_update(key):
+            return env[t - 1, name, quantity].value - self.rate(key) * env[t, name, "d" + quantity].value
         w = {weight: env[each].value for weight, each in self.weight_keys(key).items()}
         dy = None if quantity == "y" else env[self.dy_key(key)].value
-        return known(self.loop(name, quantity, env[self.x_key(key)].value, w, dy))
+        return self.loop(name, quantity, env[self.x_key(key)].value, w, dy)
 
-
-def known(array: Array) -> Belief:
-    """An array of which nobody asks how far it is off."""
-    return Belief(array, np.zeros(()))
+    def evaluate(self, key: Key, env: Mapping[Key, Belief]) -> Belief:
+        return exact(self.value(key, env))
 
 
 @functools.lru_cache(maxsize=HELD)
@@ -154,25 +153,36 @@ def made(program: Program, key: Key, env: Env, work: Work) -> Belief:
     if key[1:] not in work.places:
         return right
     forms = forms_of(work.id, program, key, env, right.value)
-    return known(next(itertools.islice(forms, work.form, None), right.value))
+    return exact(next(itertools.islice(forms, work.form, None), right.value))
 
 
 def trained(work: Work, seed: int) -> tuple[float, float]:
     """Test accuracy before and after training; the latter minus infinity where a weight left the finite numbers."""
     program = program_of(work.network, seed)
-    given = program.start()
-    env = given
+    env = program.start()
     with np.errstate(all="ignore"):
         before = tested(program, env, 1, work)
-        for t in range(1, STEPS + 1):
-            env = {key: each for key, each in env.items() if key[0] >= t - 1}
-            env |= {key: each for key, each in given.items() if key[0] in (0, t)}  # the first weights, and the batch
-            for key in keys_of(program, t):
-                env[key] = made(program, key, env, work)
-            weights = [env[t, name, weight].value for name, step in program.steps.items() for weight in step.weights]
-            if not all(np.isfinite(each).all() for each in weights):
+        for t, env in enumerate(steps(program, work), 1):
+            if not all(np.isfinite(env[t, *place].value).all() for place in weights_of(program)):
                 return before, -math.inf
         return before, tested(program, env, STEPS + 1, work)
+
+
+def steps(program: Program, work: Work) -> Iterator[Env]:
+    """Step by step, all that it and the one before have made."""
+    given = program.start()
+    env = given
+    for t in range(1, len(program.case.batches) + 1):
+        env = {key: each for key, each in env.items() if key[0] >= t - 1}
+        env |= {key: each for key, each in given.items() if key[0] in (0, t)}  # the first weights, and the batch
+        for key in keys_of(program, t):
+            env[key] = made(program, key, env, work)
+        yield env
+
+
+def weights_of(program: Program) -> tuple[Place, ...]:
+    """Every trained array of a network."""
+    return tuple((name, weight) for name, step in program.steps.items() for weight in step.weights)
 
 
 def tested(program: Program, env: Env, t: int, work: Work) -> float:
@@ -181,7 +191,7 @@ def tested(program: Program, env: Env, t: int, work: Work) -> float:
     assert len(test) % IMAGES == 0
     for start in range(0, len(test), IMAGES):
         here = dict(env)
-        here[t, "input", "y"] = known(test.images[start : start + IMAGES].astype(float))
+        here[t, "input", "y"] = exact(test.images[start : start + IMAGES].astype(float))
         for name in program.names:
             here[t, name, "y"] = made(program, (t, name, "y"), here, work)
         y = here[t, program.names[-1], "y"].value

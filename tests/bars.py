@@ -1,13 +1,14 @@
 """Trials of the checker: answers of which it is known what is wrong in them, and what was said of each."""
 
+import functools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from diseased import Place, Wrong, finite, form_of, networks, places, played, sites
+from diseased import Place, Wrong, alike, finite, form_of, networks, places, played, sites
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.findings import Finding
 from plaingrad.checking.names import name_of
@@ -15,7 +16,7 @@ from plaingrad.checking.passes import Key
 from plaingrad.checking.verdict import Verdict
 from plaingrad.loops import Array
 from strange import STRANGE
-from students import in_print, told
+from students import Student, in_print, told
 
 PRINTS = ("f64", "f32", "6 digits")
 PARTS = ("gradients", "weights", "outputs and gradients", "errors", "second step", "few", "half", "most")
@@ -52,32 +53,48 @@ class Said:
     """What was said of one planted mistake.
 
     `how` is "named", "same numbers" (another name, of a mistake that gives the same), "place" (found, and not named),
-    "suspected" (among the passes without an answer that may be at fault) or "missed".
+    "suspected" (among the passes without an answer that may be at fault), "layer" (of its layer, or of another pass
+    there) or "missed". `instead` is the other name.
     """
 
     planted: Planted
     how: str
     instead: str = ""
 
+    @property
+    def is_named(self) -> bool:
+        """Whether it was named, or a mistake that gives the same numbers."""
+        return self.how in ("named", "same numbers")
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was said of an answer: of each mistake in it, whether first of all of the first, and what besides."""
+    """What was said of an answer.
+
+    `said` of each mistake, `first` by the finding that comes first in the order of computing; `besides`: what else was
+    found; `wrong_names`: names given to what they are not; `same`: mistakes that give the first finding's numbers.
+    """
 
     trial: Trial
     verdict: str
     said: tuple[Said, ...]
-    first: bool
+    first: Said
     besides: tuple[str, ...]
-    confident: tuple[str, ...]  # names given to what is not in the catalogue, or is left out of it
-    seconds: float
+    wrong_names: tuple[str, ...]
+    same: tuple[str, ...]
     findings: str
-    same: tuple[str, ...] = ()  # mistakes that give the same numbers as the first
+    seconds: float
 
     @property
     def is_right(self) -> bool:
         """Whether the answer was taken for right."""
         return self.verdict.startswith("right")
+
+    def __str__(self) -> str:
+        planted = " and ".join(f"{'.'.join(each.place)} {each.id} {each.form}" for each in self.trial.planted)
+        where = f"{self.trial.network}, {self.trial.printed}, {self.trial.part} {self.trial.seed}"
+        hows = ", ".join(f"{each.how} {each.instead}".strip() for each in self.said)
+        return f"{where}: {planted} -> {self.verdict}: {hows} [{self.findings}]"
 
 
 def chosen(arrays: dict[Key, Array], part: str, seed: int) -> dict[Key, Array]:
@@ -117,50 +134,82 @@ def tried(trial: Trial, left_out: frozenset[str] = frozenset()) -> Outcome | Non
 
 
 def shows(trial: Trial, given: dict[Key, Array]) -> bool:
-    """Whether any number of a part is another than in a right answer, by more than printing hides."""
-    right = right_arrays(trial.network)
-    return any(np.abs(array - right[key]).max() > 1e-4 * np.abs(right[key]).max() for key, array in given.items())
+    """Whether any number of a part is another than in a right answer, by more than printing and float32 hide."""
+    right, rough = right_arrays(trial.network)
+    # What float32 does to an array is about a standard deviation of its rounding; the checker allows 8, and takes each
+    # of them large.
+    return any(
+        np.abs(array - right[key]).max() > 1e-4 * np.abs(right[key]).max() + 64 * np.abs(rough[key] - right[key]).max()
+        for key, array in given.items()
+    )
 
 
-def right_arrays(network: str) -> dict[Key, Array]:
-    """All arrays of a network, in float64."""
-    if network not in RIGHT:
-        RIGHT[network] = played(networks()[network], {})[0]
-    return RIGHT[network]
-
-
-RIGHT: dict[str, dict[Key, Array]] = {}
+@functools.cache
+def right_arrays(network: str) -> tuple[dict[Key, Array], dict[Key, Array]]:
+    """All arrays of a network, in float64 and in float32."""
+    case = networks()[network]
+    return Student(case).arrays(), Student(case, np.float32).arrays()
 
 
 def outcome(trial: Trial, verdict: Verdict, seconds: float) -> Outcome:
     """What a verdict says of the mistakes that are there, and of any that are not."""
-    findings = sorted(verdict.search.findings, key=lambda each: verdict.search.program.place[each.where])
+    place = verdict.search.program.place
+    findings = sorted(verdict.search.findings, key=lambda each: place[each.where])
     there = {each.place for each in trial.planted}
     named = [(each.id, finding) for each in verdict.mistakes for finding in each.findings]
-    besides = [
-        f"{name_of(finding.where)} {id}"
-        for id, finding in named
-        if not any(of_planted(each, finding) for each in trial.planted) and finding.where[1:] not in there
-    ]
+    besides = [f"{name_of(finding.where)} {id}" for id, finding in named if not about(trial, finding)]
     besides += [
         f"{name_of(finding.where)} unclear"
         for finding in verdict.unclear
         if finding.key[1:] not in there and not any(each[1:] in there for each in finding.suspects)
     ]
-    said = tuple(said_of(each, findings) for each in trial.planted)
-    order = {key[1:]: number for key, number in reversed(verdict.search.program.place.items())}
+    wrong = [f"{name_of(finding.where)} {id}" for id, finding in named if is_wrong(trial, id, finding, findings)]
+    order = {key[1:]: number for key, number in reversed(place.items())}
     earliest = min(trial.planted, key=lambda each: order[each.place])
-    first = bool(findings) and said_of(earliest, findings[:1]).how != "missed"
-    shown = "; ".join(shown_of(finding) for finding in findings[:6])
-    same = tuple(fit.mistake.id for fit in findings[0].fits) if findings else ()
     return Outcome(
-        trial, verdict.verdict, said, first, tuple(besides), tuple(id for id, _ in named), seconds, shown, same
+        trial,
+        verdict.verdict,
+        said=tuple(taken(trial.network, each, verdict) or said_of(each, findings) for each in trial.planted),
+        first=taken(trial.network, earliest, verdict) or said_of(earliest, findings[:1]),
+        besides=tuple(besides),
+        wrong_names=tuple(wrong),
+        same=tuple(fit.mistake.id for fit in findings[0].fits) if findings else (),
+        findings="; ".join(shown_of(finding) for finding in findings[:6]),
+        seconds=seconds,
     )
+
+
+def about(trial: Trial, finding: Finding) -> bool:
+    """Whether a finding is about a mistake that is there."""
+    there = {each.place for each in trial.planted}
+    return finding.where[1:] in there or any(of_planted(each, finding) for each in trial.planted)
+
+
+def is_wrong(trial: Trial, id: str, finding: Finding, findings: list[Finding]) -> bool:
+    """Whether a name is one that the pass does not deserve: its mistake gives other numbers there, in any step."""
+    if any(of_planted(each, finding) for each in trial.planted):
+        return False
+    if not about(trial, finding):
+        return True
+    there = [each for each in findings if each.where[1:] == finding.where[1:]]
+    return not all(id in {fit.mistake.id for fit in each.fits} for each in there)
 
 
 def of_planted(planted: Planted, finding: Finding) -> bool:
     """Whether the planted mistake is among those that a finding may be."""
     return any(fit.key[1:] == planted.place and fit.mistake.id == planted.id for fit in finding.fits)
+
+
+def taken(network: str, planted: Planted, verdict: Verdict) -> Said | None:
+    """What is said of a mistake in a pass where the program is taken to have a way of its own; None where it is not."""
+    for each in verdict.conventions:
+        if planted.place in {key[1:] for key in each.passes}:
+            ids = set(each.id.split("+"))
+            if planted.id in ids:
+                return Said(planted, "named")
+            same = alike(network).get((planted.place, planted.id, planted.form or 0), frozenset())
+            return Said(planted, "same numbers" if ids & same else "missed", f"{'.'.join(planted.place)} {each.id}")
+    return None
 
 
 def said_of(planted: Planted, findings: list[Finding]) -> Said:
@@ -170,13 +219,16 @@ def said_of(planted: Planted, findings: list[Finding]) -> Said:
             best = finding.fits[0]
             if best.mistake.id == planted.id and best.key[1:] == planted.place:
                 return Said(planted, "named")
-            return Said(planted, "same numbers", f"{name_of(best.key)} {best.mistake.id}")
-    for finding in findings:
-        if planted.place == finding.where[1:]:
-            return Said(planted, "place", finding.best.mistake.id if finding.best else "")
-    for finding in findings:
-        if planted.place in {key[1:] for key in finding.suspects}:
-            return Said(planted, "suspected", finding.best.mistake.id if finding.best else "")
+            return Said(planted, "same numbers", f"{'.'.join(best.key[1:])} {best.mistake.id}")
+    ways: list[tuple[str, Callable[[Finding], bool]]] = [
+        ("place", lambda finding: planted.place == finding.where[1:]),
+        ("suspected", lambda finding: planted.place in {key[1:] for key in finding.suspects}),
+        ("layer", lambda finding: planted.place[0] in {key[1] for key in (finding.where, *finding.suspects)}),
+    ]
+    for how, is_so in ways:
+        for finding in findings:
+            if is_so(finding):
+                return Said(planted, how, finding.best.mistake.id if finding.best else "")
     return Said(planted, "missed")
 
 
@@ -193,6 +245,11 @@ def singles(prints: Iterable[str] = PRINTS) -> Iterator[Trial]:
         for site in sites(network):
             for printed in prints:
                 yield Trial(network, (Planted(site.place, site.id, site.form),), printed)
+
+
+def without(outcome: Outcome) -> Outcome | None:
+    """The same answer where its mistake, and those that give the same numbers, are in no catalogue."""
+    return tried(outcome.trial, frozenset({outcome.trial.planted[0].id, *outcome.same}))
 
 
 def pairs(count: int, seed: int = 0) -> Iterator[Trial]:

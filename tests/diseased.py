@@ -1,7 +1,7 @@
-"""Cases to hold the checker against, and answers with a mistake: a right program of which some passes are made wrong."""
+"""Cases to hold the checker against, and answers with mistakes: a right program some of whose passes are made wrong."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,26 +32,17 @@ def networks() -> dict[str, Case]:
     dense = (pg.Flatten(), pg.Dense(7), pg.Sigmoid(), pg.Dense(6), pg.Tanh(), pg.Dense(4), pg.Sigmoid())
     grouped = (
         *(pg.Conv(4, size=(3, 2), padding="same", groups=2, bias=False), pg.LeakyReLU(0.25)),
-        *(
-            pg.Conv(6, size=2, stride=(2, 3), dilation=(2, 1), groups=2),
-            pg.ReLU(),
-            pg.Flatten(),
-            pg.Dense(4, bias=False),
-        ),
+        *(pg.Conv(6, size=2, stride=(2, 3), dilation=(2, 1), groups=2), pg.ReLU()),
+        *(pg.Flatten(), pg.Dense(4, bias=False)),
     )
     norms = (
         *(pg.Conv(3, size=2), pg.ReLU(), pg.L2Pool(3, stride=2), pg.Conv(2, size=2, dilation=(1, 2)), pg.Tanh()),
         *(pg.MeanPool(2, padding=1), pg.Flatten(), pg.Dense(3)),
     )
     single = (pg.Conv(4, size=3), pg.ReLU(), pg.MaxPool(3, stride=2, padding=1), pg.Flatten(), pg.Dense(5))
-    square = (
-        pg.Conv(3, size=3, padding=1),
-        pg.ReLU(),
-        pg.MaxPool(2),
-        pg.Conv(3, size=3),
-        pg.ReLU(),
-        pg.Flatten(),
-        pg.Dense(3),
+    square = (  # a pool of numbers of either sign
+        *(pg.Conv(3, size=3, padding=1), pg.MaxPool(2), pg.ReLU()),
+        *(pg.Conv(3, size=3), pg.ReLU(), pg.Flatten(), pg.Dense(3)),
     )
     return {
         "telling": make_case(),
@@ -107,7 +98,7 @@ class Site:
 
 
 def told_how_much(id: str, scene: Scene) -> Scene:
-    """For a mistake that asks how much the program was off: the same pass, of a program that was off by a usual share."""
+    """For a mistake that asks how much the program was off: the pass of a program that was off by a usual share."""
     if id not in HOW_MUCH:
         return scene
     off = HOW_MUCH[id](scene)
@@ -168,24 +159,61 @@ def differs(made: Array, right: Array) -> bool:
     return not np.allclose(made, right, rtol=0, atol=1e-4 * max(float(np.abs(right).max(initial=0)), 1e-30))
 
 
-@functools.cache
-def sites(network: str) -> tuple[Site, ...]:
-    """Every form of every mistake of the catalogue at every place of a network where it changes the numbers."""
-    case = networks()[network]
-    program = Program(case, UNIT)
+def scenes(network: str) -> Iterator[Scene]:
+    """Every pass of a right program, in order."""
+    program = Program(networks()[network], UNIT)
     env: Env = program.start()
-    found: dict[Site, None] = {}
     with np.errstate(all="ignore"):
         for key in program.keys:
             right = program.value(key, env)
-            scene = Scene(program, key, env, right)
-            for mistake in applicable(scene):
-                for form, made in enumerate(mistake.wrong(told_how_much(mistake.id, scene))):
-                    array = scene.sum(made) if isinstance(made, Terms) else np.asarray(made)
-                    if np.isfinite(array).all() and differs(array, right):
-                        found.setdefault(Site(network, key[1:], mistake.id, form))
+            yield Scene(program, key, env, right)
             env[key] = exact(right)
+
+
+@functools.cache
+def sites(network: str) -> tuple[Site, ...]:
+    """Every form of every mistake of the catalogue at every place of a network where it changes the numbers."""
+    found: dict[Site, None] = {}
+    for scene in scenes(network):
+        for mistake in applicable(scene):
+            for form, made in enumerate(mistake.wrong(told_how_much(mistake.id, scene))):
+                array = scene.sum(made) if isinstance(made, Terms) else np.asarray(made)
+                if np.isfinite(array).all() and differs(array, scene.expected):
+                    found.setdefault(Site(network, scene.key[1:], mistake.id, form))
     return tuple(found)
+
+
+@functools.cache
+def alike(network: str) -> dict[tuple[Place, str, int], frozenset[str]]:
+    """For each form of a mistake at a place the other mistakes that give the same numbers there, in every step."""
+    made: dict[Place, list[dict[tuple[str, int], Array]]] = {}
+    for scene in scenes(network):
+        forms = {}
+        for mistake in applicable(scene):
+            for form, each in enumerate(mistake.wrong(told_how_much(mistake.id, scene))):
+                forms[mistake.id, form] = scene.sum(each) if isinstance(each, Terms) else np.asarray(each)
+        made.setdefault(scene.key[1:], []).append(forms)
+    found = {}
+    with np.errstate(all="ignore"):
+        for place, steps in made.items():
+            for one in {name for forms in steps for name in forms}:
+                others = {id for forms in steps for id, _ in forms} - {one[0]}
+                found[(place, *one)] = frozenset(
+                    id
+                    for id in others
+                    if all(
+                        any(is_same(forms, one, two) for two in forms if two[0] == id)
+                        for forms in steps
+                        if one in forms
+                    )
+                )
+    return found
+
+
+def is_same(forms: dict[tuple[str, int], Array], one: tuple[str, int], two: tuple[str, int]) -> bool:
+    """Whether two mistakes make the same array, up to what rounding in float64 can do to it."""
+    size = float(np.abs(forms[one]).max(initial=0))
+    return bool(np.abs(forms[one] - forms[two]).max(initial=0) <= 1e-12 * size)
 
 
 def places(network: str) -> list[Place]:

@@ -76,13 +76,15 @@ def assert_gradients(
 
     `assert_gradients(layer, backward, input=(2, 5, 6))` compares with a layer of plaingrad on random numbers:
     backward(dy, x, w, b) gives dx, dw and db as a tuple (None for one that is not computed) or a mapping of these
-    names; a layer without weights leaves out w and b, and may give dx alone. forward(x, w, b) is compared where given.
+    names; a layer without weights leaves out w and b, and may give dx alone. forward(x, w, b) is compared where given;
+    a usual choice of its own, such as a kernel that is turned, is right where backward makes it too.
     Arrays are float64, (image, channel, row, column), (filter, channel, row, column) and (unit, input); dy is the
     gradient of a loss with respect to y, random, for `images` images. `weights` are drawn unless given.
 
     `assert_gradients(forward, backward, x, w, …)` compares with differences of forward, any function of float64 arrays
-    with one array as its output: backward(dy, x, w, …) gives a gradient for each input. Steps and tolerances follow
-    from how well the differences converge; outputs at a kink are left out.
+    with one array as its output: backward(dy, x, w, …) gives a gradient for each input, in order or under its name in
+    forward; what is no such input is closed over. Steps and tolerances follow from how well the differences converge;
+    an output at a kink is left out there, and looked at beside it.
     """
     __tracebackhide__ = True
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:

@@ -59,20 +59,22 @@ def _searched(
         return Search(program, arrays, groups, Precision(precision.digits, precision.decimals, unit), known, left_out)
 
     first, unit, taken = Program(case, precision.unit), precision.unit, list[Usage]()
-    found = begun([], unit).disagreeing()
-    if found and unit < SINGLE:
-        rougher = begun([], SINGLE).disagreeing(len(found))
-        if len(rougher) < len(found):
-            found, unit = rougher, SINGLE
-    better = bool(found) and not strict
-    while better:
-        best, most = None, len(found)
+    found = begun([], unit).disagreeing() or []
+    rougher = begun([], SINGLE).disagreeing(len(found)) if found and unit < SINGLE else None
+    if rougher is not None:
+        found, unit = rougher, SINGLE
+    best: Usage | None = None
+    while found and not strict:
+        best, agreed = None, frozenset(arrays) - {each.key for each in found}
         for usage in usages(begun(taken, unit).program, found, arrays, groups):
-            left = begun([*taken, usage], unit).disagreeing(most)
-            if len(left) < most:
-                best, found, most = usage, left, len(left)
-        better = best is not None and most > 0
-        taken += [best] if best else []
+            if begun([*taken, usage], unit).is_far(agreed):
+                continue
+            left = begun([*taken, usage], unit).disagreeing(len(found), agreed)
+            if left is not None:
+                best, found = usage, left
+        if best is None:
+            break
+        taken.append(best)
     search = begun(taken, unit)
     search.run()
     return search, taken

@@ -172,9 +172,8 @@ def _direction(rng: np.random.Generator, array: Array) -> Array:
 def _unit(point: Point, which: int, direction: Array) -> float:
     """To what forward rounds its numbers: SINGLE where most outputs that a tiny step should move stay."""
     tiny, small, coarse = (np.abs(point.at(which, direction, t) - point.y) for t in (TINY, SMALL, COARSE))
-    moving = coarse > 0
-    if moving.mean() > 0.25 and (small[moving] > 0).mean() < 0.5:
-        raise SettingError("forward rounds its numbers to float16 or so; differences need float32, better float64")
+    if (coarse > 0).mean() > 0.25 and (small[coarse > 0] > 0).mean() < 0.5:
+        raise SettingError("forward rounds so much that small steps are lost; let it compute in float64")
     due = small * (TINY / SMALL) > 16 * DOUBLE * np.abs(point.y)
     return SINGLE if due.any() and (tiny[due] > 0).mean() < 0.5 else DOUBLE
 

@@ -6,10 +6,13 @@ import numpy as np
 
 from plaingrad.checking.findings import Finding
 from plaingrad.checking.passes import Key, Program
+from plaingrad.checking.rounding import ratio
 from plaingrad.checking.search import Search
 from plaingrad.loops import Array
 
 SHOWN = 4
+SAME = 1e-4  # of the largest number: what is read as one factor, or as the same number
+FEW = 8  # places that are told one by one
 Place = tuple[int, ...]
 
 
@@ -47,22 +50,16 @@ def cells(finding: Finding) -> list[Cell]:
     ]
 
 
-def ratio(finding: Finding) -> float | None:
-    """The one factor between the answer and the truth, if there is one."""
-    given, expected = finding.given.reshape(-1), finding.expected.reshape(-1)
-    weight = float((expected * expected).sum())
-    if weight == 0:
-        return None
-    factor = float((given * expected).sum()) / weight
-    size = np.abs(expected).max() * max(abs(factor), 1e-30)
-    return factor if np.abs(given - factor * expected).max() <= 1e-4 * size else None
-
-
 def patterns(finding: Finding, program: Program) -> list[str]:
     """Where the wrong numbers lie, in words; the most telling first."""
+    with np.errstate(all="ignore"):
+        return _patterns(finding, program)
+
+
+def _patterns(finding: Finding, program: Program) -> list[str]:
     wrong, given, expected = off(finding), finding.given, finding.expected
     told = []
-    factor = ratio(finding)
+    factor = ratio(finding.given, finding.expected, SAME)
     many = f"all {wrong.size} numbers" if wrong.size > 1 else "the one number"
     if factor is not None and wrong.any():
         told.append(f"your value = truth × {factor:.6g} in {many}")
@@ -88,7 +85,7 @@ def _places(key: Key, wrong: Array, program: Program) -> list[str]:
     for axis, name in enumerate(names):
         others = tuple(each for each in range(wrong.ndim) if each != axis)
         per = wrong.any(axis=others)
-        if 0 < per.sum() < per.size and per.size > 1:
+        if 0 < per.sum() <= min(FEW, per.size / 2):
             which = ", ".join(str(each) for each in np.flatnonzero(per))
             told.append(f"all of them have {name} {which} (of {per.size}, counted from 0)")
     if wrong.ndim == 4:
@@ -157,13 +154,15 @@ class Near:
 def nearest(finding: Finding, search: Search) -> list[Near]:
     """The mistakes that were ruled out, the nearest first."""
     wrong, named = off(finding), {fit.mistake.id for fit in finding.fits}
-    size = max(float(np.abs(finding.given).max(initial=0)), np.finfo(float).tiny)
+    largest = [float(np.abs(each).max(initial=0)) for each in (finding.given, finding.expected)]
+    size = max(*largest, np.finfo(float).tiny)
     near: dict[str, Near] = {}
     for mistake, made in finding.tried:
         if mistake.id in named or not np.isfinite(made).all():
             continue
-        away = np.abs(made - finding.given)
-        share = float((away[wrong] <= 1e-4 * size).mean()) if wrong.any() else 0.0
+        with np.errstate(over="ignore"):
+            away = np.abs(made - finding.given)
+        share = float((away[wrong] <= SAME * size).mean()) if wrong.any() else 0.0
         each = Near(mistake.id, mistake.title, share, float(away.max(initial=0)) / size)
         known = near.get(mistake.id)
         if known is None or (each.share, -each.distance) > (known.share, -known.distance):

@@ -96,6 +96,9 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) if shape else "one number"
 
 
-def suspicious(reading: Reading, readings: list[Reading]) -> bool:
-    """Whether an order could be meant as the usual one, and only exchanges rows and columns: a mistake rather."""
-    return (readings[0].order == (0, 1, 2, 3) and reading.order == (0, 1, 3, 2)) or reading.order == TURNED
+def suspicious(reading: Reading) -> bool:
+    """Whether an order only exchanges rows and columns, or turns kernels: a mistake rather, where nothing else tells."""
+    if isinstance(reading.order, str):
+        return reading.order == TURNED
+    axes = [axis for axis in reading.order if reading.array.shape[axis] > 1]  # axes of length 1 have no order
+    return len(reading.order) == 4 and axes != sorted(axes) and sorted(axes) == [{2: 3, 3: 2}.get(a, a) for a in axes]

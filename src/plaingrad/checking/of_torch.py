@@ -59,7 +59,7 @@ def verdict_on(module: Any, x: Any, target: Any, loss: Any, stands_for: Mapping[
     measure, its_loss = _loss(torch, loss, stands_for)
     dtype = _dtype(torch, parts)
     x, target = torch.as_tensor(x).to(dtype), torch.as_tensor(target)
-    target = target.to(dtype) if target.is_floating_point() else target.long()
+    target = target if target.is_floating_point() else target.long()
     net = Network(*(part.layer for part in parts), input=tuple(x.shape[1:]), dtype=np.float64, name="the module")
     _weigh(net, parts)
     aimed(net, _array(target), len(entered(net, _array(x))))  # a clear word before PyTorch has one
@@ -119,7 +119,7 @@ def _kind(module: Any) -> str:
 def _layer(name: str, module: Any) -> Layer:
     kind = _kind(module)
     if kind in PASSED:
-        raise SettingError(f"module {name} ({kind}) drops at random; call .eval() on it before the check")
+        raise SettingError(f"module {name} ({kind}) drops at random; call module.train(False) before the check")
     if kind not in LAYERS:
         more = "; its parts are known only in an nn.Sequential" if list(module.children()) else ""
         raise SettingError(

@@ -20,6 +20,7 @@ import numpy as np
 from plaingrad.checking.alone import Alone
 from plaingrad.checking.bilinear import Terms, terms_of
 from plaingrad.checking.case import Case
+from plaingrad.checking.memo import Memo
 from plaingrad.layer import Layer
 from plaingrad.layers import LeakyReLU, MaxPool, ReLU, Sigmoid, Softmax, Tanh
 from plaingrad.layers.pool import Pool
@@ -55,13 +56,14 @@ class Program:
         self.other: dict[str, Terms] = {}  # layers that the program makes of other terms, forward and back
         self.factors: dict[tuple[str, str], float] = {}  # by which it makes the numbers of a pass larger, in every step
         self.ways: dict[tuple[str, str], Way] = {}  # passes that it makes in a way of its own, in every step
+        self.memo, self.given = Memo(), self._given()
         self.keys = list(self._keys())
         self.place = {key: number for number, key in enumerate(self.keys)}
 
     def like(self, unit: float) -> "Program":
         """The same passes, none made in a way of its own, in this arithmetic."""
         other = Program(self.case, unit)
-        other.alones = self.alones
+        other.alones, other.memo, other.given = self.alones, self.memo, self.given
         return other
 
     def _keys(self) -> Iterator[Key]:
@@ -74,12 +76,15 @@ class Program:
                 for weight in reversed(self.steps[name].weights):
                     yield t, name, "d" + weight
                 yield t, name, "dx"
-            for name in self.names:
-                for weight in self.steps[name].weights:
+            for name in reversed(self.names):  # as their gradients come
+                for weight in reversed(self.steps[name].weights):
                     yield t, name, weight
 
     def start(self) -> Env:
         """What is given: the batches and the first weights, which are exact."""
+        return dict(self.given)
+
+    def _given(self) -> Env:
         env: Env = {}
         for t, batch in enumerate(self.case.batches, 1):
             env[t, "input", "y"] = exact(batch.x)
@@ -142,10 +147,16 @@ class Program:
 
     def value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
         """What a pass should make of the arrays in `env`, in the ways of this program."""
-        made, way = self._value(key, env), self.ways.get(key[1:])
+        way, factor = self.ways.get(key[1:]), self.factors.get(key[1:])
+        made_of = [*(env[need].value for need in self.needs(key)), self.other.get(key[1])]
+        made: Array = self.memo.of((key, factor), made_of, lambda: self._factored(key, env))
+        return made if way is None else way(self, key, env, made)
+
+    def _factored(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+        made = self._value(key, env)
         if key[1:] in self.factors and not self.is_update(key):
             made = made * self.factors[key[1:]]
-        return made if way is None else way(self, key, env, made)
+        return made
 
     def is_update(self, key: Key) -> bool:
         """Whether a pass makes a weight after a step."""
@@ -209,6 +220,15 @@ class Program:
 
     def evaluate(self, key: Key, env: Mapping[Key, Belief]) -> Belief:
         """What a pass should make of the arrays in `env`, and about how far a right program's may be from it."""
+        if key[1:] in self.ways:
+            return self._evaluate(key, env)
+        made_of = [*(env[need] for need in self.needs(key)), self.other.get(key[1])]
+        kept: Belief = self.memo.of(
+            (key, self.unit, self.factors.get(key[1:])), made_of, lambda: self._evaluate(key, env)
+        )
+        return kept
+
+    def _evaluate(self, key: Key, env: Mapping[Key, Belief]) -> Belief:
         made = self.value(key, env)
         with np.errstate(all="ignore"):
             slack = self._slack(key, env, made)

@@ -20,13 +20,17 @@ class Precision:
     unit: float
 
     def grain(self, values: Array) -> Array:
-        """By how much printing moved each number at most: one unit in its last place, were it cut off or rounded."""
-        if self.decimals is not None:
-            return np.full(values.shape, 10.0**-self.decimals)
+        """By how much printing moved each number at most: one unit in its last place, were it cut off or rounded.
+
+        Numbers of few digits may have few decimals as well; which of them was meant nobody knows.
+        """
+        grain = np.full(values.shape, 0.0 if self.decimals is None else 10.0**-self.decimals)
         if self.digits is None:
-            return np.zeros(values.shape)
+            return grain
         size = np.where(values == 0, 1, np.abs(values))
-        return np.where(values == 0, 0, 10.0 ** (np.floor(np.log10(size)) + 1 - self.digits))
+        return np.asarray(
+            np.maximum(grain, np.where(values == 0, 0, 10.0 ** (np.floor(np.log10(size)) + 1 - self.digits)))
+        )
 
     def __str__(self) -> str:
         arithmetic = {SINGLE: "float32", DOUBLE: "float64", HALF: "float16"}[self.unit]
@@ -47,7 +51,7 @@ def estimated(arrays: list[Array]) -> Precision:
         decimals = fewest(values, np.round, digits)
     if digits is None:
         return Precision(None, None, HALF if half else SINGLE if single else DOUBLE)
-    return Precision(None if decimals is not None else digits, decimals, SINGLE)
+    return Precision(digits, decimals, SINGLE)
 
 
 def fewest(values: Array, rounded: object, most: int) -> int | None:

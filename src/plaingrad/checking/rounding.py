@@ -33,6 +33,16 @@ def alike(expected: Belief, made: Array, unit: float) -> Belief:
     return Belief(made, np.maximum(expected.slack * scale, ALIKE * level * largest))
 
 
+def ratio(given: Array, expected: Array, near: float) -> float | None:
+    """The one factor between two arrays, if there is one, to so much of the largest number."""
+    given, expected = given.reshape(-1), expected.reshape(-1)
+    with np.errstate(all="ignore"):
+        weight = float((expected * expected).sum())
+        factor = float((given * expected).sum()) / weight if weight else 0.0
+        size = np.abs(expected).max(initial=0) * abs(factor)
+        return factor if size > 0 and np.abs(given - factor * expected).max() <= near * size else None
+
+
 def relative(array: Array, expected: Array) -> float:
     """The largest difference, relative to the largest number expected."""
     size = float(np.abs(expected).max(initial=0))

@@ -17,6 +17,11 @@ from plaingrad.checking.rounding import alike, relative
 from plaingrad.checking.state import State
 from plaingrad.loops import Array
 
+OWN = 4.0  # times the slack of what is computed: so much worse a printed number may be, and is still preferred
+
+
+FAR = 1e-3  # of an array's largest number: far more than any rounding
+
 
 class Search(State):
     """One answer against one case, with the passes that disagree and why."""
@@ -29,21 +34,44 @@ class Search(State):
         self.budget = Budget()
         self.own_terms = dict(self.program.other)
 
-    def disagreeing(self, most: float = np.inf) -> list[Finding]:
-        """The passes that disagree, and nothing about why; no more than `most`."""
+    def disagreeing(self, most: float = np.inf, agreed: frozenset[Key] = frozenset()) -> list[Finding] | None:
+        """The passes that disagree, and nothing about why; None where they are `most` or one of the `agreed` is."""
         found: list[Finding] = []
-        for key in self.program.keys:
-            expected = self.program.evaluate(key, self.env)
-            reading = self.agreeing(key, expected) if key in self.arrays else None
-            self.env[key] = expected
-            if key in self.arrays:
-                array = (reading or self.likeliest(key)).array
-                self.env[key] = self._anchored(expected, array) if reading else self.own(array)
-                if reading is None:
-                    found.append(Finding(key, array, expected.value, expected.slack, []))
-                    if len(found) >= most:
-                        break
+        for key in sorted(self.arrays, key=self.program.place.__getitem__):
+            expected = self._asked_for(key)
+            reading = self.agreeing(key, expected)
+            array = (reading or self.likeliest(key)).array
+            self.env[key] = self._anchored(expected, array) if reading else self.own(array)
+            if reading is None:
+                found.append(Finding(key, array, expected.value, expected.slack, []))
+                if len(found) >= most or key in agreed:
+                    return None
         return found
+
+    def _asked_for(self, key: Key) -> Belief:
+        """What a pass should make, and first what it needs."""
+        for need in self.program.needs(key):
+            if need not in self.env:
+                self.env[need] = self._asked_for(need)
+        return self.program.evaluate(key, self.env)
+
+    def is_far(self, agreed: frozenset[Key]) -> bool:
+        """Whether an array of the `agreed` is far from what it should be; asked for its values alone, which is quick."""
+        env = dict(self.env)
+
+        def asked_for(key: Key) -> Array:
+            for need in self.program.needs(key):
+                if need not in env:
+                    env[need] = exact(asked_for(need))
+            return self.program.value(key, env)
+
+        for key in sorted(agreed, key=self.program.place.__getitem__):
+            made, array = asked_for(key), self.likeliest(key).array
+            env[key] = self.own(array)
+            room = FAR * np.abs(array).max(initial=0) + 2 * self.precision.grain(array).max(initial=0)
+            if not np.abs(made - array).max(initial=0) <= room:
+                return True
+        return False
 
     def run(self) -> None:
         """Judge every pass in order."""
@@ -62,13 +90,10 @@ class Search(State):
         self.program.other = dict(self.own_terms)
         truth = self.program.start()
         for key in self.program.keys:
-            made = self.program.value(key, truth)
-            truth[key] = exact(made)
+            made = truth[key] = self.program.evaluate(key, truth)
             row = self.rows.get(key)
-            if row and row.status == "agrees":
-                array = self.likeliest(key).array
-                if not self.agrees(Belief(made, self.expected[key].slack), array):
-                    row.status, row.error = "follows", relative(array, made)
+            if row and row.status == "agrees" and not self.agrees(made, self.likeliest(key).array):
+                row.status, row.error = "follows", relative(self.likeliest(key).array, made.value)
 
     def _slipped(self, key: Key, expected: Belief) -> Belief:
         """What a pass without an answer makes, where the same slip was named in a step before."""
@@ -111,11 +136,20 @@ class Search(State):
             self.env[key] = self._anchored(self.program.evaluate(key, self.env), array)
 
     def _anchored(self, expected: Belief, array: Array) -> Belief:
-        """The program's own numbers where they are known better than by computing them; else the computed ones."""
-        grain = self.precision.grain(array)
-        if not grain.any() or np.median(expected.slack) > np.median(grain):
-            return Belief(array, grain / 2)
-        return expected
+        """The program's own numbers where they are known about as well as by computing them; else the computed ones.
+
+        What was printed is off by itself; what is computed is off together with all that was made of the same numbers.
+        """
+        kept: Belief = self.program.memo.of(
+            ("anchored", self.precision), [expected, array], lambda: self._better(expected, array)
+        )
+        return kept
+
+    def _better(self, expected: Belief, array: Array) -> Belief:
+        own = self.precision.grain(array) / 2
+        better = own <= OWN * expected.slack
+        better |= own == 0
+        return Belief(np.where(better, array, expected.value), np.where(better, own, expected.slack))
 
     def _explained(self, key: Key, expected: Belief, array: Array) -> Finding:
         fits, tried = self._fits_at(key, expected, array)

@@ -2,7 +2,7 @@
 
 from plaingrad.checking import rounding
 from plaingrad.checking.findings import Row
-from plaingrad.checking.layout import Order, Reading, suspicious
+from plaingrad.checking.layout import AXES, TURNED, Order, Reading, suspicious
 from plaingrad.checking.passes import Belief, Env, Key, Program
 from plaingrad.checking.precision import Precision
 from plaingrad.loops import Array
@@ -18,6 +18,7 @@ class State:
         self.program, self.arrays, self.groups, self.precision = program, arrays, groups, precision
         self.orders, self.left_out = dict(orders), left_out
         self.found_orders: dict[str, Order] = {}
+        self.odd_orders: dict[Key, Order] = {}  # of arrays laid out otherwise than others of their kind
         self.env: Env = program.start()
         self.expected: Env = {}
         self.hidden: set[Key] = set()
@@ -29,7 +30,10 @@ class State:
 
     def own(self, array: Array) -> Belief:
         """The program's own numbers, as exact as they were printed."""
-        return Belief(array, self.precision.grain(array) / 2)
+        kept: Belief = self.program.memo.of(
+            ("own", self.precision), [array], lambda: Belief(array, self.precision.grain(array) / 2)
+        )
+        return kept
 
     def agreeing(self, key: Key, expected: Belief) -> Reading | None:
         """The reading of an array that agrees with what is expected: first the order its kind was found in before."""
@@ -39,12 +43,14 @@ class State:
         for reading in sorted(readings, key=lambda each: each.order != known):
             if not self.agrees(expected, reading.array):
                 continue
-            if reading.order == readings[0].order or reading.order == known or not known:
-                if known is None and self._tells(reading, readings, expected):
-                    if suspicious(reading, readings):
-                        continue
-                    self.found_orders[group] = reading.order
-                return reading
+            tells = group in AXES and self._tells(reading, readings, expected)
+            if tells and reading.order != known and (suspicious(reading) or known == TURNED):
+                continue
+            if tells and known is None:
+                self.found_orders[group] = reading.order
+            elif tells and reading.order != known:
+                self.odd_orders[key] = reading.order
+            return reading
         return None
 
     def likeliest(self, key: Key) -> Reading:

@@ -16,6 +16,7 @@ from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.findings import Finding, Fit, form_of, forms_of
 from plaingrad.checking.layout import Order, Reading
 from plaingrad.checking.passes import Belief, Env, Key, Program, Way, exact
+from plaingrad.checking.rounding import ratio
 from plaingrad.loops import Array
 from plaingrad.loss import HalfSquaredError, MeanSquaredError
 
@@ -83,23 +84,12 @@ def _orders(program: Program, arrays: Mapping[Key, list[Reading]], groups: Mappi
             yield Usage(f"layout-{group}", "", orders={group: order})
 
 
-def ratio(given: Array, expected: Array) -> float | None:
-    """The one factor between two arrays, if there is one."""
-    given, expected = given.reshape(-1), expected.reshape(-1)
-    weight = float((expected * expected).sum())
-    if weight == 0:
-        return None
-    factor = float((given * expected).sum()) / weight
-    size = np.abs(expected).max() * max(abs(factor), 1e-30)
-    return factor if np.abs(given - factor * expected).max() <= NEAR * size else None
-
-
 def _seen(program: Program, finding: Finding) -> float | None:
     """The factor at which a gradient, or the step of an update, stands to the right one."""
     if program.is_update(finding.key):
         before = program.start()[0, finding.key[1], finding.key[2]].value if finding.key[0] == 1 else None
-        return None if before is None else ratio(finding.given - before, finding.expected - before)
-    return ratio(finding.given, finding.expected)
+        return None if before is None else ratio(finding.given - before, finding.expected - before, NEAR)
+    return ratio(finding.given, finding.expected, NEAR)
 
 
 def _factors(program: Program, found: list[Finding]) -> Iterator[Usage]:

@@ -74,6 +74,9 @@ def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
     conventions = [
         Named(f"layout-{group}", told(group, order), "") for group, order in orders.items() if not usual(order)
     ]
+    for key, order in search.odd_orders.items():
+        title = f"{told(search.groups[key], order)}, otherwise than others of their kind"
+        conventions.append(Named(f"layout-{name_of(key)}", title, "", passes=[key]))
     for usage in taken:
         if usage.places:
             passes = [key for key in search.program.keys if key[1:] in usage.places]

@@ -1,0 +1,167 @@
+"""What is said of wrong answers: of every mistake of the catalogue in every pass, of two at once, of unknown ones.
+
+Each test counts over many answers and holds the share to a floor. The whole tables are marked `exhaustive`;
+docs/confusion.md tells what was counted.
+"""
+
+import time
+
+import numpy as np
+import pytest
+
+import plaingrad as pg
+from bars import (
+    PRINTS,
+    Outcome,
+    Planted,
+    Trial,
+    chosen,
+    oddities,
+    pairs,
+    parts,
+    sampled,
+    singles,
+    tried,
+    without,
+)
+from diseased import differs, networks, played, scenes
+from plaingrad.checking.case import make_case
+from plaingrad.checking.catalogue import CATALOGUE
+from plaingrad.checking.check import check_answer
+from strange import STRANGE
+from students import Student, told
+
+NAMED, BOTH, PLACED, MISNAMED, FOUND = 0.97, 0.90, 0.95, 0.05, 0.95
+SECONDS = 5.0
+
+
+def outcomes(trials: list[Trial]) -> list[Outcome]:
+    """What was said of each answer in which its mistakes show."""
+    found = [outcome for trial in trials if (outcome := tried(trial))]
+    assert len(found) > len(trials) / 4
+    return found
+
+
+def at_least(share: float, good: list[bool], of: list[Outcome]) -> None:
+    """So large a share is good."""
+    bad = [str(outcome) for outcome, is_good in zip(of, good, strict=True) if not is_good]
+    shown = "\n".join(bad[:20])
+    assert len(bad) <= (1 - share) * len(of), f"{len(bad)} of {len(of)}\n{shown}"
+
+
+def named_first(found: list[Outcome]) -> None:
+    at_least(NAMED, [each.first.is_named for each in found], found)
+
+
+def both_named(found: list[Outcome]) -> None:
+    at_least(BOTH, [all(said.is_named for said in each.said) for each in found], found)
+
+
+def placed(found: list[Outcome]) -> None:
+    """Found in the right pass, and not called what it is not."""
+    at_least(PLACED, [each.first.how != "missed" and each.first.how != "layer" for each in found], found)
+    at_least(1 - MISNAMED, [not each.wrong_names for each in found], found)
+
+
+def left_out(trials: list[Trial]) -> list[Outcome]:
+    """Each mistake is unknown in turn."""
+    known = [each for each in outcomes(trials) if not CATALOGUE[each.trial.planted[0].id].convention]
+    return [outcome for each in known if (outcome := without(each))]
+
+
+def not_missed(found: list[Outcome]) -> None:
+    """In a part of an answer: named, or its layer is among those that may be at fault."""
+    at_least(FOUND, [each.said[0].how != "missed" for each in found], found)
+
+
+def test_mistakes_are_named():
+    named_first(outcomes(sampled(singles(), 120)))
+
+
+def test_two_mistakes_at_once_are_both_named():
+    both_named(outcomes(list(pairs(50))))
+
+
+def test_a_mistake_that_is_in_no_catalogue_is_found_in_its_pass():
+    placed(outcomes(sampled(oddities(), 80)))
+
+
+def test_without_its_entry_a_mistake_is_found_in_its_pass():
+    placed(left_out(sampled(singles(), 50, seed=1)))
+
+
+def test_in_a_part_of_an_answer_mistakes_are_found():
+    not_missed(outcomes(list(parts(40))))
+
+
+def test_there_are_enough_unknown_mistakes_and_each_shows_somewhere():
+    assert len(STRANGE) >= 30
+    assert not STRANGE.keys() & CATALOGUE.keys()
+    shown = {
+        id
+        for scene in scenes("telling")
+        for id, wrong in STRANGE.items()
+        if (made := wrong(scene)) is not None and differs(made, scene.expected)
+    }
+    assert shown == STRANGE.keys()
+
+
+def test_every_mistake_of_the_catalogue_is_tried():
+    """But the conventions that are no slip of one pass; `rights` tries those."""
+    tried_ones = {trial.planted[0].id for trial in singles(PRINTS[:1])}
+    assert {id for id, mistake in CATALOGUE.items() if not mistake.convention} <= tried_ones
+
+
+def test_the_programs_that_mistakes_are_made_in_are_right():
+    """Two programs that share no code, the checker's passes and a student's, agree before anything is made wrong."""
+    for case in networks().values():
+        arrays, changed = played(case, {})
+        other = Student(case).arrays()
+        assert not changed
+        assert arrays.keys() == other.keys()
+        for key, array in arrays.items():
+            # Sums of n products, one after another: n·u of the sizes, and what cancels makes it more.
+            assert np.allclose(array, other[key], rtol=1e-6, atol=1e-9 * max(np.abs(array).max(), 1e-3)), key
+
+
+@pytest.mark.parametrize("part", ["all", "gradients", "weights", "half"])
+@pytest.mark.parametrize("place", [None, ("conv2", "dx"), ("conv1", "dw"), ("dense2", "y")], ids=str)
+def test_a_network_of_the_size_of_lenet_is_checked_in_seconds(place, part):
+    case = make_case(pg.models.MODELS["lenet5"].network().layers, (1, 28, 28), images=2)
+    wrong = {place: Planted(place, "scaled-oddly").wrong} if place else {}
+    answer = told(chosen(played(case, wrong)[0], part, 0))
+    began = time.perf_counter()
+    verdict = check_answer(case, answer)
+    assert time.perf_counter() - began < SECONDS
+    assert verdict.is_right == (place is None)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("printed", PRINTS)
+@pytest.mark.parametrize("network", networks())
+def test_every_mistake_everywhere(network, printed):
+    named_first(outcomes([trial for trial in singles((printed,)) if trial.network == network]))
+
+
+@pytest.mark.exhaustive
+def test_many_pairs():
+    both_named(outcomes(list(pairs(2000))))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("network", networks())
+def test_every_unknown_mistake_everywhere(network):
+    placed(outcomes([trial for trial in oddities() if trial.network == network]))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("network", networks())
+def test_every_mistake_without_its_entry(network):
+    """Printed now in one way and now in another."""
+    every = [trial for trial in singles() if trial.network == network]
+    placed(left_out(every[:: len(PRINTS) + 1]))
+
+
+@pytest.mark.exhaustive
+def test_many_parts():
+    not_missed(outcomes(list(parts(1500))))

@@ -1,0 +1,78 @@
+"""No right answer is called wrong: whole or in part, by any program, in any convention, layout and arithmetic."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from bars import sampled
+from diseased import networks
+from frameworks import SOURCES, installed
+from rights import Right, every_right, of_programs, partly, wronged
+from students import WAYS, Student
+
+LIKE_THE_CASE = ("the last of equal maxima", "equal maxima share", "softmax fused with the loss")
+NETWORKS = list(networks())
+
+
+def assert_right(rights: list[Right]) -> None:
+    """Each is called right."""
+    assert rights
+    wrong = [(right, said) for right in rights if (said := wronged(right))]
+    shown = "\n".join(f"{right} -> {said}" for right, said in wrong[:20])
+    assert not wrong, f"{len(wrong)} of {len(rights)} right answers are called wrong\n{shown}"
+
+
+def test_whole_answers_in_any_convention():
+    assert_right(sampled(every_right(), 240))
+
+
+def test_parts_of_answers():
+    assert_right(sampled(partly(), 80))
+
+
+def test_what_the_library_computes():
+    assert_right([Right("telling", ties, "plaingrad", "float32", printed="f32") for ties in (None, 0)])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("network", ["telling", "smooth"])
+def test_every_convention_as_it_was_computed(network, way):
+    assert_right([Right(network, ties, "student", "float64", way) for ties in (None, 1)])
+
+
+def test_the_other_conventions_give_other_numbers():
+    """Else the tests of them would show nothing."""
+    plain = {name: Student(case).arrays() for name, case in networks().items()}
+    for way, ways in WAYS.items():
+        changed = [
+            name
+            for name, case in networks().items()
+            for key, array in Student(case, ways=ways).arrays().items()
+            if not np.allclose(array, plain[name][key], rtol=1e-6, atol=0)
+        ]
+        needs_ties = way.startswith(("as the case", "slope", "all of", "equal", "the last"))
+        assert bool(changed) != needs_ties, way
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_whole_answer(network):
+    """10,800 over all networks."""
+    assert_right([right for right in every_right() if right.network == network])
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("network", NETWORKS)
+def test_many_parts(network):
+    every = itertools.chain(partly(), *(partly(way) for way in LIKE_THE_CASE))
+    assert_right(sampled([right for right in every if right.network == network], 600))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("program", SOURCES)
+def test_what_other_programs_compute(program):
+    if program not in installed():
+        pytest.skip(f"{program} is not installed")
+    assert_right(list(of_programs([program])))
