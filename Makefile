@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test lint test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy mistakes docs format size clean
+.PHONY: help demo test lint test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy mistakes confusion docs format size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -41,6 +41,9 @@ accuracy: .venv/demo  ## train every built-in model, three seeds each; writes do
 
 mistakes: .venv/demo  ## train small networks with each known mistake; writes what `plaingrad check` tells of it (ONLY=id,id)
 	$(BIN)/python benchmarks/mistakes.py $(if $(ONLY),--only $(ONLY))
+
+confusion: .venv/demo  ## count how often `plaingrad check` is right; writes docs/confusion.md: half an hour (SHARE=0.1)
+	$(BIN)/python benchmarks/confusion.py $(if $(SHARE),--share $(SHARE))
 
 docs: .venv/test  ## run every block of the docs and write down what it prints
 	$(BIN)/python scripts/make_mistakes_page.py

@@ -100,9 +100,9 @@ def page(every: list[Done], share: float, sizes: list[tuple[str, str, float]]) -
     lines = [
         "# How often `plaingrad check` is right",
         "",
-        "Written by `make confusion` and never by hand. Answers are made by programs of which it is known what is wrong "
-        f"in them, for {len(networks())} networks; they are checked whole or in part, in float64, in float32 or as "
-        "printed with few digits." + ("" if share == 1 else f" This page tells of {share:.0%} of them."),
+        "Written by `make confusion` and never by hand. Answers are made by programs of which it is known what is "
+        f"wrong in them, for {len(networks())} networks; they are checked whole or in part, in float64, in float32 or "
+        "as printed with few digits." + ("" if share == 1 else f" This page tells of {share:.0%} of them."),
         "",
         "## Right answers that were called wrong",
         "",
@@ -137,8 +137,8 @@ def page(every: list[Done], share: float, sizes: list[tuple[str, str, float]]) -
         "",
         "## Mistakes that are the same numbers",
         "",
-        "In some pass of one of the networks, in every step, up to rounding in float64; a checker cannot tell them apart "
-        "there.",
+        "In some pass of one of the networks, in every step, up to rounding in float64; a checker cannot tell them "
+        "apart there.",
         "",
         *table(("mistake", "the same as", "networks"), twins()),
         "",

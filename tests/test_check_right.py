@@ -8,7 +8,7 @@ import pytest
 from bars import sampled
 from diseased import networks
 from frameworks import SOURCES, installed
-from rights import Right, every_right, of_programs, partly, wronged
+from rights import Right, case_of, every_right, of_programs, partly, wronged
 from students import WAYS, Student
 
 LIKE_THE_CASE = ("the last of equal maxima", "equal maxima share", "softmax fused with the loss")
@@ -24,11 +24,11 @@ def assert_right(rights: list[Right]) -> None:
 
 
 def test_whole_answers_in_any_convention():
-    assert_right(sampled(every_right(), 240))
+    assert_right(sampled(every_right(), 60))
 
 
 def test_parts_of_answers():
-    assert_right(sampled(partly(), 80))
+    assert_right(sampled(partly(), 40))
 
 
 def test_what_the_library_computes():
@@ -36,23 +36,20 @@ def test_what_the_library_computes():
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("network", ["telling", "smooth"])
-def test_every_convention_as_it_was_computed(network, way):
-    assert_right([Right(network, ties, "student", "float64", way) for ties in (None, 1)])
+def test_every_convention_as_it_was_computed(way):
+    assert_right([Right("telling", 1, "student", "float64", way)])
 
 
 def test_the_other_conventions_give_other_numbers():
     """Else the tests of them would show nothing."""
-    plain = {name: Student(case).arrays() for name, case in networks().items()}
-    for way, ways in WAYS.items():
-        changed = [
-            name
-            for name, case in networks().items()
-            for key, array in Student(case, ways=ways).arrays().items()
-            if not np.allclose(array, plain[name][key], rtol=1e-6, atol=0)
-        ]
-        needs_ties = way.startswith(("as the case", "slope", "all of", "equal", "the last"))
-        assert bool(changed) != needs_ties, way
+    changed = set()
+    for case in (case_of(network, ties) for network in NETWORKS for ties in (None, 0)):
+        plain = Student(case).arrays()
+        for way, ways in WAYS.items():
+            other = Student(case, ways=ways).arrays()
+            if not all(np.allclose(other[key], array, rtol=1e-6, atol=0) for key, array in plain.items()):
+                changed.add(way)
+    assert changed == WAYS.keys() - {"as the case"}
 
 
 @pytest.mark.exhaustive

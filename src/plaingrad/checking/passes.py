@@ -147,15 +147,17 @@ class Program:
 
     def value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
         """What a pass should make of the arrays in `env`, in the ways of this program."""
-        way, factor = self.ways.get(key[1:]), self.factors.get(key[1:])
-        made_of = [*(env[need].value for need in self.needs(key)), self.other.get(key[1])]
-        made: Array = self.memo.of((key, factor), made_of, lambda: self._factored(key, env))
+        made, way = self._plain(key, env), self.ways.get(key[1:])
+        factor = 1.0 if self.is_update(key) else self.factors.get(key[1:], 1.0)
+        if factor != 1:
+            plain = made
+            made = self.memo.of((key, "times", factor), [plain], lambda: np.asarray(plain * factor))
         return made if way is None else way(self, key, env, made)
 
-    def _factored(self, key: Key, env: Mapping[Key, Belief]) -> Array:
-        made = self._value(key, env)
-        if key[1:] in self.factors and not self.is_update(key):
-            made = made * self.factors[key[1:]]
+    def _plain(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+        """The same without a factor or a way of the program's own."""
+        made_of = [*(env[need].value for need in self.needs(key)), self.other.get(key[1])]
+        made: Array = self.memo.of((key, self.rate(key)), made_of, lambda: self._value(key, env))
         return made
 
     def is_update(self, key: Key) -> bool:
@@ -229,9 +231,9 @@ class Program:
         return kept
 
     def _evaluate(self, key: Key, env: Mapping[Key, Belief]) -> Belief:
-        made = self.value(key, env)
+        made, plain = self.value(key, env), self._plain(key, env)
         with np.errstate(all="ignore"):
-            slack = self._slack(key, env, made)
+            slack = self._slack(key, env, plain)
         if key[1:] in self.factors and not self.is_update(key):
             slack = slack * abs(self.factors[key[1:]])
         return Belief(made, slack)
@@ -284,7 +286,7 @@ class Program:
         wide = Belief(x.value, CHOICE * x.slack) if back else x
         if x.slack.any() and not (back and settled(layer, wide)):
             for moved in moves(layer, wide):
-                other = self.value(key, {**env, self.x_key(key): Belief(moved, x.slack)})
+                other = self._value(key, {**env, self.x_key(key): Belief(moved, x.slack)})
                 slack = np.maximum(slack, np.abs(other - made))
         own = self.unit * self.roundings(layer)
         if dy is None or quantity != "dx":

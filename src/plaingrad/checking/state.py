@@ -2,7 +2,7 @@
 
 from plaingrad.checking import rounding
 from plaingrad.checking.findings import Row
-from plaingrad.checking.layout import AXES, TURNED, Order, Reading, suspicious
+from plaingrad.checking.layout import AXES, Order, Reading, suspicious
 from plaingrad.checking.passes import Belief, Env, Key, Program
 from plaingrad.checking.precision import Precision
 from plaingrad.loops import Array
@@ -43,13 +43,16 @@ class State:
         for reading in sorted(readings, key=lambda each: each.order != known):
             if not self.agrees(expected, reading.array):
                 continue
-            tells = group in AXES and self._tells(reading, readings, expected)
-            if tells and reading.order != known and (suspicious(reading) or known == TURNED):
+            orders = [each.order for each in readings]
+            if reading.order != known and suspicious(reading) and not suspicious(readings[0]):
                 continue
-            if tells and known is None:
-                self.found_orders[group] = reading.order
-            elif tells and reading.order != known:
-                self.odd_orders[key] = reading.order
+            if group in AXES and self._tells(reading, readings, expected):
+                if known in orders and reading.order != known:  # it could be as the others are, and is not
+                    continue
+                if known is None:
+                    self.found_orders[group] = reading.order
+                elif reading.order != known:
+                    self.odd_orders[key] = reading.order
             return reading
         return None
 

@@ -55,7 +55,7 @@ def usages(program: Program, found: list[Finding], arrays: Mapping[Key, list[Rea
     yield from _orders(program, arrays, groups)
     yield from _factors(program, found)
     truth = _truth(program)
-    for ids in PAIRS:
+    for ids in PAIRS if any(key[1:] == ("loss", "dx") for key in arrays) else ():  # else it is the same
         yield from _pairs(program, truth, ids)
     for id, each in CATALOGUE.items():
         if each.convention and id not in dict(PAIRS):
