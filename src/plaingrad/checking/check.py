@@ -1,12 +1,14 @@
 """Checks an answer against its case: reads it, searches it, and draws the verdict."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from plaingrad.checking.answer import Answer, answer_of
 from plaingrad.checking.case import Case
+from plaingrad.checking.findings import Finding
 from plaingrad.checking.layout import Order, Reading, group_of, readings, refuse
 from plaingrad.checking.names import recognised
 from plaingrad.checking.passes import Key, Program
@@ -39,45 +41,66 @@ def check_answer(
         raise AnswerError("the answer holds no quantity that can be checked: weights before the first step are given")
     _finite(case, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
     precision = estimated([found[0].array for key, found in arrays.items()])
-    search, taken = _searched(case, arrays, groups, orders, precision, left_out, strict)
+    search, taken = Asked(case, arrays, groups, orders, precision, left_out, strict).searched()
     for key, row in search.rows.items():
         row.name = chosen[key]
     return drawn(search, taken, [*answer.notes, *notes])
 
 
-def _searched(
-    case: Case, arrays: dict[Key, list[Reading]], groups: dict[Key, str], orders: dict[str, Order],
-    precision: Precision, left_out: frozenset[str], strict: bool,
-) -> tuple[Search, list[Usage]]:  # fmt: skip
-    """The search that finds least fault: in the answer's own precision or in float32, in the ways of its program."""
+@dataclass
+class Asked:
+    """An answer and its case, to be searched in several ways."""
 
-    def begun(taken: list[Usage], unit: float) -> Search:
-        program = first.like(unit)
+    case: Case
+    arrays: dict[Key, list[Reading]]
+    groups: dict[Key, str]
+    orders: dict[str, Order]
+    precision: Precision
+    left_out: frozenset[str]
+    strict: bool
+
+    def __post_init__(self) -> None:
+        self.program = Program(self.case, self.precision.unit)
+
+    def searched(self) -> tuple[Search, list[Usage]]:
+        """The search that finds least fault: in the answer's own precision or float32, in the ways of its program."""
+        unit = self.precision.unit
+        found, taken = self._explained(unit)
+        if found and unit < SINGLE:
+            rougher, ways = self._explained(SINGLE)
+            if len(rougher) < len(found):
+                unit, taken = SINGLE, ways
+        search = self._begun(taken, unit)
+        search.run()
+        return search, taken
+
+    def _begun(self, taken: list[Usage], unit: float) -> Search:
+        program = self.program.like(unit)
         for usage in taken:
             usage.taken_up(program)
-        known = orders | {group: order for usage in taken for group, order in usage.orders.items()}
-        return Search(program, arrays, groups, Precision(precision.digits, precision.decimals, unit), known, left_out)
+        orders = self.orders | {group: order for usage in taken for group, order in usage.orders.items()}
+        precision = replace(self.precision, unit=unit)
+        return Search(program, self.arrays, self.groups, precision, orders, self.left_out)
 
-    first, unit, taken = Program(case, precision.unit), precision.unit, list[Usage]()
-    found = begun([], unit).disagreeing() or []
-    rougher = begun([], SINGLE).disagreeing(len(found)) if found and unit < SINGLE else None
-    if rougher is not None:
-        found, unit = rougher, SINGLE
-    best: Usage | None = None
-    while found and not strict:
-        best, agreed = None, frozenset(arrays) - {each.key for each in found}
-        for usage in usages(begun(taken, unit).program, found, arrays, groups):
-            if begun([*taken, usage], unit).is_far(agreed):
-                continue
-            left = begun([*taken, usage], unit).disagreeing(len(found), agreed)
-            if left is not None:
-                best, found = usage, left
-        if best is None:
-            break
-        taken.append(best)
-    search = begun(taken, unit)
-    search.run()
-    return search, taken
+    def _explained(self, unit: float) -> tuple[list[Finding], list[Usage]]:
+        """The passes that disagree, and the usages that make them fewer, the best of them first.
+
+        A usage is not taken up if a pass disagrees that agreed without it.
+        """
+        plain, taken = self._begun([], unit), list[Usage]()
+        found = plain.disagreeing() or []
+        while found and not self.strict:
+            best, agreed = None, frozenset(self.arrays) - {each.key for each in found}
+            for usage in usages(self._begun(taken, unit).program, found, self.arrays, self.groups):
+                if self._begun([*taken, usage], unit).is_far(agreed, plain):
+                    continue
+                left = self._begun([*taken, usage], unit).disagreeing(len(found), agreed)
+                if left is not None:
+                    best, found = usage, left
+            if best is None:
+                break
+            taken.append(best)
+        return found, taken
 
 
 def _laid(

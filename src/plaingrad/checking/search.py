@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.checking import rounding
 from plaingrad.checking.catalogue import Mistake
 from plaingrad.checking.findings import Finding, Fit, Row, form_of, forms_of
 from plaingrad.checking.hidden import Budget, Hidden
@@ -38,7 +39,7 @@ class Search(State):
         """The passes that disagree, and nothing about why; None where they are `most` or one of the `agreed` is."""
         found: list[Finding] = []
         for key in sorted(self.arrays, key=self.program.place.__getitem__):
-            expected = self._asked_for(key)
+            expected = self.expected[key] = self._asked_for(key)
             reading = self.agreeing(key, expected)
             array = (reading or self.likeliest(key)).array
             self.env[key] = self._anchored(expected, array) if reading else self.own(array)
@@ -55,8 +56,11 @@ class Search(State):
                 self.env[need] = self._asked_for(need)
         return self.program.evaluate(key, self.env)
 
-    def is_far(self, agreed: frozenset[Key]) -> bool:
-        """Whether an array of the `agreed` is far from what it should be; asked for its values alone, which is quick."""
+    def is_far(self, agreed: frozenset[Key], other: State) -> bool:
+        """Whether an array of the `agreed` is far from what it should be; asked for its values alone, which is quick.
+
+        By how much it may be off is told by the `other`, of another way to see the same answer.
+        """
         env = dict(self.env)
 
         def asked_for(key: Key) -> Array:
@@ -68,8 +72,8 @@ class Search(State):
         for key in sorted(agreed, key=self.program.place.__getitem__):
             made, array = asked_for(key), self.likeliest(key).array
             env[key] = self.own(array)
-            room = FAR * np.abs(array).max(initial=0) + 2 * self.precision.grain(array).max(initial=0)
-            if not np.abs(made - array).max(initial=0) <= room:
+            room = rounding.allowed(other.expected[key], array, self.precision).max(initial=0)
+            if not np.abs(made - array).max(initial=0) <= FAR * np.abs(array).max(initial=0) + 2 * room:
                 return True
         return False
 

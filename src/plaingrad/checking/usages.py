@@ -20,7 +20,7 @@ from plaingrad.checking.rounding import ratio
 from plaingrad.loops import Array
 from plaingrad.loss import HalfSquaredError, MeanSquaredError
 
-NEAR = 1e-3
+NEAR = 2e-2
 """By how much the factor seen in printed numbers may miss the one that is meant; the passes decide in the end."""
 Place = tuple[str, str]  # layer or "loss", quantity
 
