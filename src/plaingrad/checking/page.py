@@ -8,6 +8,7 @@ from typing import Any
 
 from plaingrad.checking.evidence import cells, nearest, patterns
 from plaingrad.checking.findings import Finding
+from plaingrad.checking.formulas import formula_of
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page_maps import LEVELS, in_words, pictures
 from plaingrad.checking.telling import RULED_OUT, place_of, right_loop, source_of, trains
@@ -182,8 +183,11 @@ def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
 
 
 def _loop(verdict: Verdict, finding: Finding) -> dict[str, str] | None:
-    nest = right_loop(verdict.search.program, finding.where)
-    return None if nest is None else {"place": place_of(nest), "source": "\n".join(source_of(nest))}
+    program = verdict.search.program
+    nest, formula = right_loop(program, finding.where), formula_of(program, finding.where)
+    if nest is None:
+        return None
+    return {"place": place_of(nest), "source": "\n".join(source_of(nest)), "formula": formula or ""}
 
 
 def _quantities(verdict: Verdict) -> list[dict[str, Any]]:

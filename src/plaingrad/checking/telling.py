@@ -8,6 +8,7 @@ from typing import Any
 
 from plaingrad.checking.evidence import Cell, cells, nearest, patterns
 from plaingrad.checking.findings import Finding
+from plaingrad.checking.formulas import formula_of
 from plaingrad.checking.names import name_of
 from plaingrad.checking.passes import Key, Program
 from plaingrad.checking.verdict import MISTAKE, UNCLEAR, Named, Verdict
@@ -15,7 +16,9 @@ from plaingrad.layer import Layer
 from plaingrad.loops import Loops, written
 
 RULED_OUT = 3
-AGREED_LINES = 12
+SHORT = 12  # lines of a loop that are shown whole
+FEW_ROWS = 12  # quantities that are told one by one though nothing is wrong with them
+NAMED_ROWS = 4  # of more that only follow so many are named
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -55,10 +58,19 @@ def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]
     if told:
         lines.append(f"  would it train? {told}")
     if with_loop:
-        nest = right_loop(verdict.search.program, finding.where)
-        if nest is not None:
-            lines.append(f"  the loop that does it right ({place_of(nest)}):")
-            lines += [f"    {line}" for line in source_of(nest)]
+        lines += [f"  {line}" for line in done_right(verdict.search.program, finding.where)]
+    return lines
+
+
+def done_right(program: Program, key: Key) -> list[str]:
+    """How the library makes an array: the formula, and the loop if it is short."""
+    formula, nest = formula_of(program, key), right_loop(program, key)
+    lines = [] if formula is None else [f"the formula: {formula}"]
+    if nest is not None:
+        source = source_of(nest)
+        is_short = len(source) <= SHORT
+        lines.append(f"the loop that does it right: {place_of(nest)}{':' if is_short else ''}")
+        lines += [f"  {line}" for line in source] if is_short else []
     return lines
 
 
@@ -74,7 +86,8 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
         lines.append(f"the same numbers here: {'; or '.join(dict.fromkeys(same))}")
     out = nearest(finding, verdict.search)[:RULED_OUT]
     if out and best:
-        lines.append("ruled out: " + "; ".join(f"{each.id} (off by {each.distance:.2g})" for each in out[:RULED_OUT]))
+        told = "; ".join(f"{each.id} ({each.distance:.2g})" for each in out)
+        lines.append(f"ruled out, by how far they are off of your largest number: {told}")
     return lines
 
 
@@ -105,17 +118,26 @@ def cell_text(name: str, cell: Cell) -> str:
 
 def _table(verdict: Verdict) -> list[str]:
     rows = sorted(verdict.rows, key=lambda row: verdict.search.program.place[row.key])
-    wide = max(len(row.name) for row in rows)
-    told = {"follows": "right by itself, wrong by what it was given"}
-    agreed = [row for row in rows if row.status == "agrees"]
-    shown = rows if len(agreed) <= AGREED_LINES else [row for row in rows if row.status != "agrees"]
-    lines = [
-        f"  {row.name:<{wide}}  {row.status:<18}  {row.error:.1e}  {told.get(row.status, '')}".rstrip() for row in shown
-    ]
-    if len(shown) < len(rows):
-        worst = max(row.error for row in agreed)
-        lines.append(f"  {len(agreed)} others agree, off by {worst:.1e} at most")
-    return [f"  {'quantity':<{wide}}  {'':<18}  largest difference / largest number", *lines]
+    by_status = {status: [row for row in rows if row.status == status] for status in ("agrees", "follows")}
+    summed = [status for status, each in by_status.items() if len(each) > FEW_ROWS]
+    shown = [row for row in rows if row.status not in summed]
+    wide, broad = (max(map(len, column), default=0) for column in ([r.name for r in shown], [r.status for r in shown]))
+    lines = [f"  {row.name:<{wide}}  {row.status:<{broad}}  {row.error:.1e}" for row in shown]
+    if shown:
+        lines.insert(0, f"  {'quantity':<{wide}}  {'':<{broad}}  largest difference / largest number")
+    if "follows" in summed:
+        names = [row.name for row in by_status["follows"]]
+        more = f" and {len(names) - NAMED_ROWS} more" if len(names) > NAMED_ROWS else ""
+        lines.append(
+            f"  {', '.join(names[:NAMED_ROWS])}{more} only follow: right by themselves, wrong by what they were given"
+        )
+    elif by_status["follows"]:
+        lines.append("  what follows is right by itself, and wrong by what it was given")
+    if "agrees" in summed:
+        count, worst = len(by_status["agrees"]), max(row.error for row in by_status["agrees"])
+        others = f"all {count}" if count == len(rows) else f"{count} others"
+        lines.append(f"  {others} agree, off by {worst:.1e} of their largest number at most")
+    return lines
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -140,7 +162,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def _named_json(verdict: Verdict, named: Named) -> dict[str, Any]:
-    finding = named.findings[0]
+    finding, program = named.findings[0], verdict.search.program
     same = dict.fromkeys(fit.mistake.id for fit in finding.fits if fit.mistake.id != named.id)
     return {
         "id": named.id,
@@ -151,6 +173,7 @@ def _named_json(verdict: Verdict, named: Named) -> dict[str, Any]:
         "same_numbers": list(same),
         "ruled_out": [vars(each) for each in nearest(finding, verdict.search)[:RULED_OUT]],
         "advice": named.advice,
+        "formula": formula_of(program, finding.where),
         "trains": trains(named.id),
     }
 

@@ -1,0 +1,79 @@
+"""The formula of a pass, as the library's own loops have it: each layer is traced by itself."""
+
+import re
+
+import numpy as np
+
+from plaingrad.checking.names import name_of
+from plaingrad.checking.passes import Key, Program
+from plaingrad.errors import PlaingradError
+from plaingrad.explaining import tracer_of
+from plaingrad.explaining.explanation import explain_cell
+from plaingrad.explaining.update import State
+from plaingrad.layers import Flatten
+from plaingrad.loss import HalfSquaredError
+from plaingrad.network import Network
+from plaingrad.optimiser import SGD
+from plaingrad.run import Run
+
+NEGATIVE = (0.0, 0.5)  # how many numbers are below 0: none of what a loss takes, which may be probabilities
+MOST_TERMS, MOST_NUMBERS = 40_000, 2_000
+"""How large a layer may be: its loops run as Python, and each number that is traced takes its time."""
+
+
+def formula_of(program: Program, key: Key) -> str | None:
+    """The general formula of an array, with the names of the case; None for one that has none, or takes too long."""
+    _, name, quantity = key
+    if not _is_small(program, key):
+        return None
+    place = len(program.names) if name == "loss" else program.names.index(name)
+    before = f"{program.names[place - 1]}.y" if place else "input"
+    after = "loss" if place + 1 >= len(program.names) else program.names[place + 1]
+    rng = np.random.default_rng(0)
+    if name == "loss":
+        net, loss = Network(Flatten(), input=program.case.net.output, dtype="float64"), program.case.loss
+        target = program.case.batches[0].target[:1]
+    else:
+        step = program.steps[name]
+        net, loss = Network(step.layer, Flatten(), input=step.x, dtype="float64"), HalfSquaredError()
+        target = rng.normal(size=(1, int(np.prod(step.y))))
+    x = np.abs(rng.normal(size=(1, *net.input))) * np.where(rng.random(net.input) < NEGATIVE[name != "loss"], -1, 1)
+    run = Run(net, 1, loss, input_gradient=True, as_python=lambda nest, work: True)
+    run.load(x)
+    run.aim(target)
+    run.forward()
+    run.backward()
+    first = next(iter(net.steps))
+    state = State(SGD(rate=program.case.rate, momentum=0)) if program.is_update(key) else None
+    wanted = {"loss": f"loss.{quantity}"}.get(name, f"{first}.{quantity}{'_after' if state else ''}")
+    try:
+        tracer = tracer_of(run, state)
+        sheet, _ = tracer.twin.sheet_named(wanted)
+        formula = explain_cell(tracer, sheet.start).formula
+    except PlaingradError:
+        return None
+    own = {"input": before, f"{first}.dy": f"{after}.dx", f"{first}.{quantity}_after": name_of(key)}
+    if name == "loss":
+        own |= {f"{first}.y": before, f"{first}.dy": "loss.dx", "loss.y": "loss"}
+        own["loss.weight"] = "1" if program.case.images == 1 else f"1/{program.case.images}"
+    return None if formula is None else _renamed(str(formula), first, name, own)
+
+
+def _is_small(program: Program, key: Key) -> bool:
+    """Whether all that is traced is few numbers."""
+    _, name, _ = key
+    if name == "loss":
+        return True
+    step, terms = program.steps[name], program.terms(name)
+    weights = sum(array.size for array in step.arrays.values()) if program.is_update(key) else 0
+    return (len(terms.out) if terms else 0) <= MOST_TERMS and int(np.prod(step.x)) + weights <= MOST_NUMBERS
+
+
+def _renamed(formula: str, first: str, name: str, own: dict[str, str]) -> str:
+    """The formula of a layer by itself in the names that it has in its network."""
+
+    def renamed(found: re.Match[str]) -> str:
+        word = found[0]
+        return own.get(word) or re.sub(rf"^{first}\b", name, word)
+
+    return re.sub(rf"\b(?:input|loss\.\w+|{first}\.\w+)\b", renamed, formula)
