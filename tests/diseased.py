@@ -47,7 +47,7 @@ def networks() -> dict[str, Case]:
     return {
         "telling": make_case(),
         "smooth": make_case(smooth, seed=1),
-        "dense": make_case(dense, (1, 2, 4), loss=pg.MeanSquaredError(), images=3, seed=2),
+        "dense": make_case(dense, (1, 2, 4), loss=pg.MeanSquaredError(), images=3, rate=0.1875, seed=2),
         "grouped": make_case(grouped, (4, 7, 8), images=3, seed=3),
         "norms": make_case(norms, (2, 9, 8), loss=pg.HalfSquaredError(), images=3, rate=0.0625, seed=4),
         "single": make_case(single, (2, 9, 7), images=1, seed=5),

@@ -1,5 +1,6 @@
 """What `plaingrad case` and `plaingrad check` do."""
 
+import math
 import pathlib
 from typing import Any
 
@@ -39,7 +40,7 @@ def chosen_case(
         if model not in MODELS:
             raise SettingError(f"there is no model {model!r}; {nearest(model, MODELS)}")
         net = MODELS[model].network()
-        return make_case(net.layers, net.input, **told | {"images": images or 2}, name=model)
+        return make_case(net.layers, net.input, **told | {"images": 2 if images is None else images}, name=model)
     if network:
         net = network_from_file(network)
         return make_case(net.layers, net.input, **told, name=net.name)
@@ -62,13 +63,22 @@ def chosen_loss(name: str | None) -> Loss | None:
     return Loss.from_json({"kind": kinds[name.lower()]})
 
 
+def counted(count: int, what: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def judged(case_file: str, answer_file: str | None, command: str | None, seconds: float) -> Verdict:
     """The verdict on an answer in a file, or on a program that is run."""
     from plaingrad.checking.answer import read_answer
     from plaingrad.checking.program import ask
 
-    if (answer_file is None) == (command is None):
+    if answer_file is not None and command is not None:
+        raise SettingError(f"check got an ANSWER, {answer_file}, and --run {command!r}; leave one of them out")
+    if answer_file is None and command is None:
         raise SettingError('check needs an ANSWER, or --run "COMMAND" to make one')
+    if not 0 < seconds < math.inf:
+        raise SettingError(f"--time-limit got {seconds:g} s; it needs a number above 0")
     case = read_case(case_file)
     if command is not None:
         answer, _ = ask(command, pathlib.Path(case_file).read_text(encoding="utf-8-sig"), seconds)

@@ -209,7 +209,7 @@ def case(out: str | None, as_json: bool, **told: Any) -> None:
       plaingrad case --simple -o first.json
       plaingrad case --layers conv,tanh,meanpool,flatten,dense -o mine.json
     """
-    from plaingrad.check_run import written_case
+    from plaingrad.check_run import counted, written_case
 
     text, made = written_case(out, **told)
     if out is None:
@@ -220,8 +220,8 @@ def case(out: str | None, as_json: bool, **told: Any) -> None:
     click.echo(
         json_text(shown)
         if as_json
-        else f"{out}: {' → '.join(made.net.steps)}, {made.images} images, {len(made.batches)} steps, "
-        f"{quantities} quantities to answer; then: plaingrad check {out} ANSWER"
+        else f"{out}: {' → '.join(made.net.steps)}, {counted(made.images, 'image')}, "
+        f"{counted(len(made.batches), 'step')}, {quantities} quantities to answer; then: plaingrad check {out} ANSWER"
     )
 
 
@@ -246,7 +246,7 @@ def check(
       plaingrad check case.json answer.json
       plaingrad check case.json --run "java Main"
       plaingrad check case.json answer.npz --html verdict.html
-      plaingrad check --example two-kernels --formula "dC/dw[0,0] = dy[0,0] * x[0,0]"
+      plaingrad check --example two-kernels --formula "conv1.db[0] = sum(i=0..1, j=0..1, conv1.dy[0,i,j])"
 
     ANSWER is a JSON object of names and nested lists, an NPZ file, a folder of NAME.csv files, or - for stdin. Exit
     code: 0 right (also with another convention), 1 wrong or unclear, 2 not readable.

@@ -130,6 +130,8 @@ class Case:
             array[...] = _numbers(text["weights"][name], array.shape, name)
         loss = Loss.from_json({key: value for key, value in text["loss"].items() if key != "about"})
         loss.check(net.output)
+        if not text["steps"]:
+            raise CaseError("steps is empty; a case has at least one")
         count = len(text["steps"][0]["x"])
         batches = tuple(
             Batch(
@@ -138,9 +140,9 @@ class Case:
             )
             for number, step in enumerate(text["steps"], 1)
         )
-        rate = float(text["rate"])
-        if not math.isfinite(rate):
-            raise CaseError("rate is a finite number")
+        rate = float(_numbers(text["rate"], (), "rate"))
+        if rate <= 0:
+            raise CaseError(f"rate is {rate:g}; it needs a number above 0")
         return cls(net, loss, batches, rate)
 
 
@@ -159,9 +161,12 @@ def _spread(value: Any) -> str:
 
 def _numbers(values: Any, shape: Shape, name: str) -> Array:
     try:
-        array = np.asarray(values, float)
-    except (TypeError, ValueError):
-        raise CaseError(f"{name} is not an array of numbers of the shape {shape}") from None
+        array = np.asarray(values)
+    except ValueError:
+        array = np.array(None)
+    if array.dtype.kind not in "iuf":
+        raise CaseError(f"{name} is not an array of numbers of the shape {shape}")
+    array = array.astype(float)
     if array.shape != shape or not np.isfinite(array).all() or not array.size:
         raise CaseError(f"{name} got the shape {array.shape}; it needs finite numbers of the shape {shape}")
     return array
@@ -169,6 +174,8 @@ def _numbers(values: Any, shape: Shape, name: str) -> Array:
 
 def read_case(path: str) -> Case:
     """A case from a file."""
+    if "\0" in path:
+        raise CaseError(f"there is no file {path!r}: a path has no zero byte")
     try:
         if pathlib.Path(path).stat().st_size > MOST_BYTES:
             raise CaseError(f"{path} is larger than {MOST_BYTES >> 20} MiB; is it the case?")
@@ -215,16 +222,20 @@ def make_case(
     """
     if layers is None:
         layers, input = (SIMPLE, (1, 6, 5)) if simple else (TELLING, input)
-    images = images or (1 if simple else 4)
+    images = (1 if simple else 4) if images is None else images
     if images < 1 or steps < 1 or not 0 < rate < math.inf:
         raise SettingError(
             f"a case got {images} images, {steps} steps and rate {rate}; it needs at least 1, 1 and a rate above 0"
         )
+    if seed < 0:
+        raise SettingError(f"a case got the seed {seed}; it needs a whole number from 0 on")
     layers = unfused(layers)
     net = Network(*layers, input=input, dtype="float64", name=name)
     if len(net.output) != 1:
         layers = (*layers, Flatten(), Dense(3))
         net = Network(*layers, input=input, dtype="float64", name=name)
+    if isinstance(loss, CrossEntropy) and not isinstance(layers[-1], Softmax | Sigmoid):
+        raise SettingError("CrossEntropy takes probabilities: end with softmax, or take SoftmaxCrossEntropy")
     if loss is None:
         loss = CrossEntropy() if isinstance(layers[-1], Softmax) else SoftmaxCrossEntropy()
     loss.check(net.output)

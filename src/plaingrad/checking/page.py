@@ -19,7 +19,7 @@ from plaingrad.errors import MissingError, SettingError
 MOST_CELLS = 14_000  # on the page, in all maps: some 100 bytes each keep it below 2 MB
 LARGEST, SMALLEST = 2_400, 64  # cells of one finding
 SIGNS = {RIGHT: "✓", CONVENTION: "≈", MISTAKE: "✗", UNCLEAR: "?"}
-STATUS_SIGNS = {"agrees": "✓", "another convention": "≈", "wrong": "✗", "not judged": "–"}
+STATUS_SIGNS = {"agrees": "✓", "follows": "↓", "another convention": "≈", "wrong": "✗", "not judged": "–"}
 
 
 def save_page(verdict: Verdict, path: str | Path) -> None:

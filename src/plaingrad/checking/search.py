@@ -61,6 +61,7 @@ class Search(State):
 
         By how much it may be off is told by the `other`, of another way to see the same answer.
         """
+        self.found_orders |= {group: order for group, order in other.found_orders.items() if group not in self.orders}
         env = dict(self.env)
 
         def asked_for(key: Key) -> Array:
