@@ -15,8 +15,9 @@ import numpy as np
 from plaingrad.checking.alone import Alone, Changes, edited
 from plaingrad.checking.case import Batch, Case
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.passes import Belief, Env, Key, Program, exact
+from plaingrad.checking.passes import Belief, Env, Key, exact
 from plaingrad.checking.scene import Scene
+from plaingrad.checking.slack import Program
 from plaingrad.data import digits
 from plaingrad.layer import Layer, bind
 from plaingrad.layers import Conv, Dense, Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax, Tanh

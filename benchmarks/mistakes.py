@@ -35,8 +35,9 @@ from mistaken import (
     weights_of,
 )
 from plaingrad.checking.catalogue import CATALOGUE, Mistake, applicable
-from plaingrad.checking.passes import Env, Key, Program
+from plaingrad.checking.passes import Env, Key
 from plaingrad.checking.scene import Scene
+from plaingrad.checking.slack import Program
 from plaingrad.data import digits
 from plaingrad.layers import Conv
 from plaingrad.loops import Array

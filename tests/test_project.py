@@ -20,7 +20,7 @@ GROUND_UP = [
     "errors", "shelf", "machine", "calling", "loops", "program", "record", "layer", "exact", "trace", "layers", "loss",
     "optimiser", "door", "step", "run", "network", "models", "laws", "data", "checkpoint", "run_folder", "shards",
     "inference", "explaining", "trainer", "examples", "checking", "testing", "claims", "report", "commands",
-    "explain_run", "check_run", "progress", "cli",
+    "explain_run", "check_run", "check_commands", "progress", "cli",
 ]  # fmt: skip
 HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
 

@@ -24,9 +24,10 @@ from plaingrad.checking.findings import Finding
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page import MOST_CELLS, page_html, save_page
 from plaingrad.checking.page_maps import MOST_MAPS
-from plaingrad.checking.passes import Belief, Program
+from plaingrad.checking.passes import Belief
 from plaingrad.checking.precision import DOUBLE
 from plaingrad.checking.scene import Scene
+from plaingrad.checking.slack import Program
 from plaingrad.checking.telling import right_loop, source_of
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
 from plaingrad.errors import MissingError, SettingError

@@ -11,9 +11,10 @@ from plaingrad.checking.case import Case
 from plaingrad.checking.findings import Finding
 from plaingrad.checking.layout import Order, Reading, group_of, readings, refuse
 from plaingrad.checking.names import recognised
-from plaingrad.checking.passes import Key, Program
+from plaingrad.checking.passes import Key
 from plaingrad.checking.precision import DOUBLE, SINGLE, Precision, estimated
 from plaingrad.checking.search import Search
+from plaingrad.checking.slack import Program
 from plaingrad.checking.usages import Usage, usages
 from plaingrad.checking.verdict import Verdict, drawn
 from plaingrad.errors import AnswerError

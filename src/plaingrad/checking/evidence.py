@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from plaingrad.checking.findings import Finding
-from plaingrad.checking.passes import Key, Program
+from plaingrad.checking.passes import Key
 from plaingrad.checking.rounding import ratio
 from plaingrad.checking.search import Search
+from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
 
 SHOWN = 4

@@ -7,8 +7,9 @@ import numpy as np
 
 from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue import Mistake, applicable
-from plaingrad.checking.passes import Belief, Env, Key, Program
+from plaingrad.checking.passes import Belief, Env, Key
 from plaingrad.checking.scene import Scene
+from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
 
 

@@ -5,7 +5,8 @@ import re
 import numpy as np
 
 from plaingrad.checking.names import name_of
-from plaingrad.checking.passes import Key, Program
+from plaingrad.checking.passes import Key
+from plaingrad.checking.slack import Program
 from plaingrad.errors import PlaingradError
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.explanation import explain_cell

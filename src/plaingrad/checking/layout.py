@@ -97,7 +97,7 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def suspicious(reading: Reading) -> bool:
-    """Whether an order only exchanges rows and columns, or turns kernels: a mistake rather, where nothing else tells."""
+    """Whether an order only exchanges rows and columns, or turns kernels: a mistake, where nothing else tells."""
     if isinstance(reading.order, str):
         return reading.order == TURNED
     axes = [axis for axis in reading.order if reading.array.shape[axis] > 1]  # axes of length 1 have no order

@@ -16,8 +16,8 @@ from plaingrad.checking.catalogue.entry import CATALOGUE
 from plaingrad.checking.in_python import require_small
 from plaingrad.checking.layout import refuse, shape_text
 from plaingrad.checking.own_names import Names, OwnVerdict, check_own
-from plaingrad.checking.passes import Program
 from plaingrad.checking.precision import DOUBLE
+from plaingrad.checking.slack import Program
 from plaingrad.checking.verdict import MISTAKE, Verdict
 from plaingrad.errors import AnswerError, SettingError
 from plaingrad.layer import Layer, Shape

@@ -47,7 +47,9 @@ def recognised(given: list[str], case: Case) -> tuple[dict[str, Key], list[str]]
             found[name] = names[lower[plain]]
             continue
         asked = [each for each in lower if names[lower[each]][0] > 0]
-        near = sorted(get_close_matches(plain, asked), key=lambda each: sorted(each) != sorted(plain))  # letters swapped
+        near = sorted(
+            get_close_matches(plain, asked), key=lambda each: sorted(each) != sorted(plain)
+        )  # letters swapped
         hint = f"; did you mean {lower[near[0]]}?" if near else "; the case lists the names under answer.quantities"
         notes.append(f"{name} is no quantity of this case and was left out{hint}")
     return found, notes

@@ -105,9 +105,9 @@ class OwnVerdict(Verdict):
         first = self.plain.first_wrong
         return None if first is None else self.names.in_text(first)
 
-    def text(self) -> str:
-        """The verdict in words."""
-        headline, *lines = self.names.in_text(self.plain.text()).split("\n")
+    def text(self, every: bool = False) -> str:
+        """The verdict in words; with a line for `every` quantity, or for those that are wrong and a few others."""
+        headline, *lines = self.names.in_text(self.plain.text(every)).split("\n")
         return "\n".join([headline, *(f"  note: {note}" for note in self.notes), *lines])
 
     def to_json(self) -> dict[str, Any]:

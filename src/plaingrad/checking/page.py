@@ -4,14 +4,15 @@ import base64
 import hashlib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from plaingrad.checking.evidence import cells, nearest, patterns
-from plaingrad.checking.findings import Finding
+from plaingrad.checking.findings import Finding, Row
 from plaingrad.checking.formulas import formula_of
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page_maps import LEVELS, in_words, pictures
-from plaingrad.checking.telling import RULED_OUT, place_of, right_loop, source_of, trains
+from plaingrad.checking.passes import Key
+from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, RULED_OUT, SHORT, place_of, right_loop, source_of, trains
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
 from plaingrad.checkpoint import write_safely
 from plaingrad.errors import MissingError, SettingError
@@ -20,6 +21,8 @@ MOST_CELLS = 14_000  # on the page, in all maps: some 100 bytes each keep it bel
 LARGEST, SMALLEST = 2_400, 64  # cells of one finding
 SIGNS = {RIGHT: "✓", CONVENTION: "≈", MISTAKE: "✗", UNCLEAR: "?"}
 STATUS_SIGNS = {"agrees": "✓", "follows": "↓", "another convention": "≈", "wrong": "✗", "not judged": "–"}
+FOLLOWS = "right by itself, and wrong by what it was given"
+Section = TypeVar("Section")
 
 
 def save_page(verdict: Verdict, path: str | Path) -> None:
@@ -42,7 +45,7 @@ def page_html(verdict: Verdict) -> str:
         raise MissingError("the verdict's page", "jinja2", "report") from None
     here = files("plaingrad.checking")
     page, style, script = ((here / name).read_text("utf-8") for name in ("page.html", "page.css", "page_reading.js"))
-    environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script = f"\n{script}"
     # The policy lets this one script run and no other, so that text from a file can never become one.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -71,24 +74,40 @@ def contents(verdict: Verdict) -> dict[str, Any]:
     """Everything the page shows, section by section."""
     from plaingrad import __version__
 
-    every = [finding for each in (*verdict.mistakes, *verdict.conventions) for finding in each.findings]
-    every += verdict.unclear
+    mistakes, unclear = anchored("mistake", verdict.mistakes), anchored("unclear", verdict.unclear)
+    conventions = anchored("convention", merged(verdict))
+    named = mistakes | conventions
+    every = [finding for each in named.values() for finding in each.findings] + verdict.unclear
     most = share_of([finding.given.size for finding in every])
-    mistakes = [_named(verdict, each, f"mistake-{number}", most) for number, each in enumerate(verdict.mistakes, 1)]
-    unclear = [_unclear(verdict, each, f"unclear-{number}", most) for number, each in enumerate(verdict.unclear, 1)]
-    conventions = [
-        _named(verdict, each, f"convention-{number}", most) for number, each in enumerate(verdict.conventions, 1)
-    ]
+    sections = {key: anchor for anchor, each in conventions.items() for key in each.passes}
+    sections |= {finding.key: anchor for anchor, each in named.items() for finding in each.findings}
+    sections |= {finding.key: anchor for anchor, finding in unclear.items()}
     return {
         "version": __version__,
         "case": verdict.search.program.case.net.name,
         "headline": headline(verdict),
         "notes": verdict.notes,
-        "mistakes": mistakes,
-        "unclear": unclear,
-        "conventions": conventions,
-        "quantities": _quantities(verdict),
+        "few": NAMED_ROWS,
+        "mistakes": [_named(verdict, each, anchor, most) for anchor, each in mistakes.items()],
+        "unclear": [_unclear(verdict, each, anchor, most) for anchor, each in unclear.items()],
+        "conventions": [_named(verdict, each, anchor, most) for anchor, each in conventions.items()],
+        "quantities": quantities(verdict, sections),
     }
+
+
+def anchored(kind: str, sections: list[Section]) -> dict[str, Section]:
+    """Sections by the names that links to them use."""
+    return {f"{kind}-{number}": each for number, each in enumerate(sections, 1)}
+
+
+def merged(verdict: Verdict) -> list[Named]:
+    """The conventions, those of one title as one: that of a loss and that of its gradient, say."""
+    place, kept = verdict.search.program.place, dict[tuple[str, str], Named]()
+    for each in verdict.conventions:
+        one = kept.setdefault((each.id, each.title), Named(each.id, each.title, each.advice))
+        one.findings += each.findings
+        one.passes = sorted({*one.passes, *each.passes}, key=place.__getitem__)
+    return list(kept.values())
 
 
 def share_of(sizes: list[int]) -> int:
@@ -132,6 +151,7 @@ def headline(verdict: Verdict) -> dict[str, str]:
 
 
 def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, Any]:
+    """A mistake or a convention; one that is a usage has no findings, and so no evidence."""
     same = (fit.mistake for finding in named.findings[:1] for fit in finding.fits)
     return {
         "anchor": anchor,
@@ -141,7 +161,7 @@ def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, 
         "advice": named.advice,
         "trains": trains(named.id),
         "findings": [_evidence(verdict, finding, most) for finding in named.findings],
-        "loop": _loop(verdict, named.findings[0]) if named.findings else None,
+        "right": _done_right(verdict, named.findings[0]) if named.findings else None,
         "same": list(dict.fromkeys(each.title for each in same if each.id != named.id)),
     }
 
@@ -153,7 +173,7 @@ def _unclear(verdict: Verdict, finding: Finding, anchor: str, most: int) -> dict
         "finding": _evidence(verdict, finding, most),
         "between": [name_of(key) for key in finding.suspects],
         "tried": len({mistake.id for mistake, _ in finding.tried}),
-        "loop": _loop(verdict, finding),
+        "right": _done_right(verdict, finding),
     }
 
 
@@ -182,30 +202,45 @@ def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
     }
 
 
-def _loop(verdict: Verdict, finding: Finding) -> dict[str, str] | None:
+def _done_right(verdict: Verdict, finding: Finding) -> dict[str, Any]:
+    """How the library makes the array that is blamed: the formula and the loop, as far as it has them."""
     program = verdict.search.program
-    nest, formula = right_loop(program, finding.where), formula_of(program, finding.where)
-    if nest is None:
-        return None
-    return {"place": place_of(nest), "source": "\n".join(source_of(nest)), "formula": formula or ""}
-
-
-def _quantities(verdict: Verdict) -> list[dict[str, Any]]:
-    """Every quantity that was compared, in the order of computing, and the section that is about it."""
-    sections = {
-        id(finding): f"{kind}-{number}"
-        for kind, groups in (("mistake", verdict.mistakes), ("convention", verdict.conventions))
-        for number, each in enumerate(groups, 1)
-        for finding in each.findings
+    nest = right_loop(program, finding.where)
+    source = [] if nest is None else source_of(nest)
+    return {
+        "formula": formula_of(program, finding.where),
+        "place": None if nest is None else place_of(nest),
+        "source": "\n".join(source),
+        "is_short": len(source) <= SHORT,
     }
-    sections |= {id(finding): f"unclear-{number}" for number, finding in enumerate(verdict.unclear, 1)}
+
+
+def quantities(verdict: Verdict, sections: dict[Key, str]) -> dict[str, Any]:
+    """Every quantity that was compared, in the order of computing; those that are many and no news are folded."""
     place = verdict.search.program.place
-    rows = []
-    for row in sorted(verdict.rows, key=lambda row: place[row.key]):
-        section = sections.get(id(row.finding))
-        # What is wrong alone may be part of a convention that goes through all layers.
-        is_settled = row.status == "wrong" and not (section or "").startswith(("mistake", "unclear"))
-        status = "another convention" if is_settled else row.status
-        told = {"status": status, "kind": status.replace(" ", "-"), "sign": STATUS_SIGNS[status], "section": section}
-        rows.append({"name": row.name, "error": f"{row.error:.1e}", **told})
-    return rows
+    rows = sorted(verdict.rows, key=lambda row: place[row.key])
+    told = [told_row(row, sections.get(row.key, "")) for row in rows]
+    alike = {status: [row for row in told if row["status"] == status] for status in ("follows", "agrees")}
+    folded = {status: each for status, each in alike.items() if len(each) > FEW_ROWS}
+    worst = max((row.error for row in rows if row.status == "agrees"), default=0.0)
+    who = f"{'All' if len(alike['agrees']) == len(rows) else 'The other'} {len(alike['agrees'])}"
+    titles = {
+        "follows": f"{len(alike['follows'])} only follow: each is {FOLLOWS}",
+        "agrees": f"{who} agree, off by {worst:.1e} of their largest number at most",
+    }
+    return {
+        "rows": [row for row in told if row["status"] not in folded],
+        "note": f"What follows is {FOLLOWS}." if alike["follows"] and "follows" not in folded else "",
+        "folded": [{"title": titles[status], "rows": each} for status, each in folded.items()],
+    }
+
+
+def told_row(row: Row, section: str) -> dict[str, str]:
+    """A quantity, and the section that is about it."""
+    status = row.status
+    if section.startswith(("mistake", "unclear")):
+        status = "wrong"
+    elif section and status == "wrong":  # by itself; but it is part of a convention that goes through all layers
+        status = "another convention"
+    told = {"status": status, "kind": status.replace(" ", "-"), "sign": STATUS_SIGNS[status], "section": section}
+    return {"name": row.name, "error": f"{row.error:.1e}", **told}

@@ -12,7 +12,7 @@ import numpy as np
 from plaingrad.checking.evidence import axes_of, off
 from plaingrad.checking.findings import Finding
 from plaingrad.checking.names import name_of
-from plaingrad.checking.passes import Program
+from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
 
 LEVELS = 10  # shades of a colour: the eye tells no more apart
@@ -118,9 +118,10 @@ def busiest(wrong: Array, most: int) -> Window:
 
 
 def chosen_maps(wrong: Array, most: int) -> list[tuple[int, int]]:
-    """The maps with the most wrong numbers, in reading order."""
+    """The maps with the most wrong numbers, in reading order; one that agrees only where all do."""
     counts = wrong.sum(axis=(2, 3)).reshape(-1)
-    order = np.sort(np.argsort(-counts, kind="stable")[: max(min(most, MOST_MAPS), 1)])
+    most = min(most, MOST_MAPS, int(np.count_nonzero(counts)))
+    order = np.sort(np.argsort(-counts, kind="stable")[: max(most, 1)])
     return [(int(place) // wrong.shape[1], int(place) % wrong.shape[1]) for place in order]
 
 
@@ -129,12 +130,15 @@ def left_out(
 ) -> list[str]:
     """What is not drawn, in words."""
     told = []
-    if len(chosen) < counts.size:
-        others = int((counts > 0).sum()) - sum(counts[each] > 0 for each in chosen)
-        rest = f"{others} of them differ too" if others else "they agree"
+    others, missing = int((counts > 0).sum()) - sum(counts[each] > 0 for each in chosen), counts.size - len(chosen)
+    if others:
         told.append(
             f"Of {counts.size} maps the {len(chosen)} in which most numbers differ are drawn; "
-            f"{counts.size - len(chosen)} are left out, and {rest}."
+            f"{missing} are left out, and {others} of them differ too."
+        )
+    elif missing:
+        told.append(
+            f"{missing} of the {counts.size} maps {'is' if missing == 1 else 'are'} left out: no number differs."
         )
     edges = zip(names[-2:], wrong.shape[-len(names[-2:]) :], window.edges[-len(names[-2:]) :], strict=True)
     parts = [f"{name} {first} to {last} (of {size})" for name, size, (first, last) in edges if last - first + 1 < size]

@@ -8,7 +8,8 @@ import numpy as np
 
 from plaingrad.checking.alone import Changes
 from plaingrad.checking.bilinear import Terms
-from plaingrad.checking.passes import Belief, Key, Program
+from plaingrad.checking.passes import Belief, Key
+from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
 
 Pair = tuple[int, int]

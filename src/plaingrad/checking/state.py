@@ -3,8 +3,9 @@
 from plaingrad.checking import rounding
 from plaingrad.checking.findings import Row
 from plaingrad.checking.layout import AXES, Order, Reading, suspicious
-from plaingrad.checking.passes import Belief, Env, Key, Program
+from plaingrad.checking.passes import Belief, Env, Key
 from plaingrad.checking.precision import Precision
+from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
 
 

@@ -10,7 +10,8 @@ from plaingrad.checking.evidence import Cell, cells, nearest, patterns
 from plaingrad.checking.findings import Finding
 from plaingrad.checking.formulas import formula_of
 from plaingrad.checking.names import name_of
-from plaingrad.checking.passes import Key, Program
+from plaingrad.checking.passes import Key
+from plaingrad.checking.slack import Program
 from plaingrad.checking.verdict import MISTAKE, UNCLEAR, Named, Verdict
 from plaingrad.layer import Layer
 from plaingrad.loops import Loops, written
@@ -21,8 +22,8 @@ FEW_ROWS = 12  # quantities that are told one by one though nothing is wrong wit
 NAMED_ROWS = 4  # of more that only follow so many are named
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """The verdict as `plaingrad check` prints it."""
+def verdict_text(verdict: Verdict, every: bool = False) -> str:
+    """The verdict as `plaingrad check` prints it; the table with a line for `every` quantity."""
     lines = [_headline(verdict)]
     for note in verdict.notes:
         lines.append(f"  note: {note}")
@@ -35,7 +36,7 @@ def verdict_text(verdict: Verdict) -> str:
         lines += ["", *_mistake_lines(verdict, each, number == 0)]
     for finding in verdict.unclear:
         lines += ["", *_unclear_lines(verdict, finding)]
-    return "\n".join([*lines, "", *_table(verdict)])
+    return "\n".join([*lines, "", *_table(verdict, every)])
 
 
 def _headline(verdict: Verdict) -> str:
@@ -116,10 +117,10 @@ def cell_text(name: str, cell: Cell) -> str:
     return f"{name}{place}: yours {cell.given:.6g}   should be {cell.expected:.6g}{known}"
 
 
-def _table(verdict: Verdict) -> list[str]:
+def _table(verdict: Verdict, every: bool) -> list[str]:
     rows = sorted(verdict.rows, key=lambda row: verdict.search.program.place[row.key])
     by_status = {status: [row for row in rows if row.status == status] for status in ("agrees", "follows")}
-    summed = [status for status, each in by_status.items() if len(each) > FEW_ROWS]
+    summed = [status for status, each in by_status.items() if len(each) > FEW_ROWS and not every]
     shown = [row for row in rows if row.status not in summed]
     wide, broad = (max(map(len, column), default=0) for column in ([r.name for r in shown], [r.status for r in shown]))
     lines = [f"  {row.name:<{wide}}  {row.status:<{broad}}  {row.error:.1e}" for row in shown]

@@ -1,4 +1,4 @@
-"""Other right ways of doing things, followed through a whole answer: sums for means, turned signs, a true convolution, …
+"""Other right ways, followed through a whole answer: sums for means, turned signs, a true convolution and the like.
 
 A usage is what a program does in certain passes of every step. It is taken up where fewer passes disagree with it than
 without, and the answer is then searched as that of such a program.
@@ -15,8 +15,9 @@ from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.findings import Finding, Fit, form_of, forms_of
 from plaingrad.checking.layout import Order, Reading
-from plaingrad.checking.passes import Belief, Env, Key, Program, Way, exact
+from plaingrad.checking.passes import Belief, Env, Key, Way, exact
 from plaingrad.checking.rounding import ratio
+from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
 from plaingrad.loss import HalfSquaredError, MeanSquaredError
 

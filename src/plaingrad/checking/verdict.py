@@ -50,11 +50,11 @@ class Verdict:
         wrong += [finding.where for finding in self.unclear]
         return name_of(min(wrong, key=lambda key: place[key])) if wrong else None
 
-    def text(self) -> str:
-        """The verdict in words."""
+    def text(self, every: bool = False) -> str:
+        """The verdict in words; with a line for `every` quantity, or for those that are wrong and a few others."""
         from plaingrad.checking.telling import verdict_text
 
-        return verdict_text(self)
+        return verdict_text(self, every)
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as an object."""

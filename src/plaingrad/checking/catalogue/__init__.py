@@ -1,6 +1,6 @@
 """The mistakes that people make, each as a small wrong variation of a pass, with its words. Adding one is one entry."""
 
-from plaingrad.checking.catalogue import activation, convolution, dense, factor, loss, pool, update
+from plaingrad.checking.catalogue import activation, convolution, dense, factor, kernel, loss, maxpool, pool, update
 from plaingrad.checking.catalogue.entry import CATALOGUE, Mistake, applicable
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "convolution",
     "dense",
     "factor",
+    "kernel",
     "loss",
+    "maxpool",
     "pool",
     "update",
 ]
