@@ -73,7 +73,7 @@ def check(
       plaingrad check case.json answer.json
       plaingrad check case.json --run "java Main"
       plaingrad check case.json answer.npz --html verdict.html
-      plaingrad check --example two-kernels --formula "dC/dconv1.w[0,0,0,0] = conv1.dy[0,0,0] * x[0,0,0]"
+      plaingrad check --example two-kernels --formula "conv1.dw[0,0,0,0] = 2 * x[0,0,0]"
 
     ANSWER is a JSON object of names and nested lists, an NPZ file, a folder of NAME.csv files, or - for stdin. Exit
     code: 0 right (also with another convention), 1 wrong or unclear, 2 not readable.

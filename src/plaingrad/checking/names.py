@@ -48,7 +48,7 @@ def recognised(given: list[str], case: Case) -> tuple[dict[str, Key], list[str]]
             continue
         asked = [each for each in lower if names[lower[each]][0] > 0]
         near = sorted(
-            get_close_matches(plain, asked), key=lambda each: sorted(each) != sorted(plain)
+            get_close_matches(plain, asked, 20), key=lambda each: sorted(each) != sorted(plain)
         )  # letters swapped
         hint = f"; did you mean {lower[near[0]]}?" if near else "; the case lists the names under answer.quantities"
         notes.append(f"{name} is no quantity of this case and was left out{hint}")
