@@ -123,11 +123,12 @@ def work_at(mistake: Mistake, network: str, program: Quick, env: Env, told: str)
 
 
 def depth(program: Program, key: Key) -> tuple[bool, int, int]:
-    """The order in which passes are tried: those of the last convolution, then from the loss back."""
-    _, name, _ = key
+    """The order in which passes are tried: those of the last convolution, then from the loss back; kernels first."""
+    _, name, quantity = key
     last = [each for each, step in program.steps.items() if isinstance(step.layer, Conv)][-1]
     place = len(program.names) if name == "loss" else program.names.index(name)
-    return name != last, -place, program.place[key]
+    weights = [] if name == "loss" else list(program.steps[name].weights)
+    return name != last, -place, weights.index(quantity) if quantity in weights else 0
 
 
 def changed(mistake: Mistake, program: Quick, key: Key, env: Env) -> set[int]:

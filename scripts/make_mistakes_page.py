@@ -16,7 +16,9 @@ HEADINGS = {
     "loss": "In the loss",
     "dense": "In dense layers, and in any layer",
     "convolution": "In convolutions",
-    "pool": "In pools",
+    "kernel": "In the kernels and biases of convolutions",
+    "maxpool": "In max pools",
+    "pool": "In the windows of pools, and in mean and L2 pools",
     "activation": "In activations",
     "update": "In the update of the weights",
 }
@@ -29,9 +31,10 @@ other right ways. The name in brackets at the end of a finding is one of these. 
 `update` is the step of the optimiser; `*` stands for every kind of layer.
 """
 MEASURED = """
-*Would it train?* Each mistake was made in one pass of a small network ({about}). Shown is the accuracy it came to, and
-the pass. Without a mistake these networks come to {low:.1%} to {high:.1%}: many a wrong gradient learns as well as the
-right one, and accuracy does not show it. `benchmarks/mistakes.py` measures it again.
+*Would it train?* Each mistake was made in one pass of a small network ({about}).
+Shown is the accuracy it came to, and the pass. Without a mistake these networks come to {low:.1%} to {high:.1%}: many a
+wrong gradient learns as well as the right one, and accuracy does not show it. At another learning rate it can be
+otherwise. `benchmarks/mistakes.py` measures it again.
 """
 
 

@@ -175,11 +175,11 @@ def test_what_is_the_same_is_said_by_the_right_networks_and_what_is_nothing_by_u
 
 def test_the_words_say_where_it_was_made_and_what_comes_of_it_everywhere(monkeypatch):
     row = {"accuracy": 0.9, "right": 0.92, "pass": "conv2.w", "network": "one", "everywhere": None}
-    networks = {"one": {"right": [0.9, 0.95], "untrained": [0.1]}}
+    networks = {"one": {"right": [0.9, 0.95], "untrained": [0.1], "rate": 0.25}}
     known = {"about": "some digits", "networks": networks, "mistakes": {"uphill": row}}
     monkeypatch.setattr(telling, "measured", lambda: known)
     assert trains("uphill") == (
         "yes, 90.0%: accuracy does not show it; without it 92.0% "
-        "(made in conv2.w; made in every update: no: its numbers leave the finite ones; some digits)"
+        "(made in conv2.w; made in every update: no: its numbers leave the finite ones; rate 0.25; some digits)"
     )
     assert trains("momentum-added") == ""

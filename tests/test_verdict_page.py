@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,40 +21,44 @@ from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.evidence import cells, off, patterns
 from plaingrad.checking.findings import Finding
+from plaingrad.checking.formulas import formula_of
 from plaingrad.checking.names import name_of
-from plaingrad.checking.page import MOST_CELLS, page_html, save_page
+from plaingrad.checking.page import MOST_CELLS, over_images, page_html, save_page
 from plaingrad.checking.page_maps import MOST_MAPS
 from plaingrad.checking.passes import Belief
 from plaingrad.checking.precision import DOUBLE
 from plaingrad.checking.scene import Scene
 from plaingrad.checking.slack import Program
-from plaingrad.checking.telling import right_loop, source_of
+from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, right_loop, source_of
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
 from plaingrad.errors import MissingError, SettingError
 from plaingrad.loops import Array
 from plaingrad.models import MODELS
+from students import Student, Ways
 from test_page import FAINT, PHONE, WICKED, Browser
 
 pytestmark, chromium, browser = test_page.pytestmark, test_page.chromium, test_page.browser
 
 WIDE = (1200, 1000)
 MOST_BYTES = 2_000_000
+OTHERWISE = "another convention"
 Place = tuple[int, ...]
 
 
 # Answers
 
 
-def answered(case: Case, mistakes: dict[tuple[str, str], str]) -> dict[str, Array]:
-    """What a program answers that makes each of these mistakes where it is said, in every step."""
+def answered(case: Case, mistakes: Mapping[tuple[Any, ...], str]) -> dict[str, Array]:
+    """What a program answers that makes each of these mistakes where it is said: in every step, or in one."""
     program = Program(case, DOUBLE)
     env = program.start()
     for key in program.keys:
         right = program.evaluate(key, env)
         made: Any = right.value
-        if key[1:] in mistakes:
+        mistake = mistakes.get(key, mistakes.get(key[1:]))
+        if mistake:
             scene = Scene(program, key, env, right.value, None)
-            made = next(iter(CATALOGUE[mistakes[key[1:]]].wrong(scene)))
+            made = next(iter(CATALOGUE[mistake].wrong(scene)))
             made = scene.sum(made) if isinstance(made, Terms) else made
         env[key] = Belief(np.array(made, float), right.slack)
     return {name_of(key): env[key].value for key in program.keys}
@@ -90,11 +94,23 @@ def unnamed() -> Verdict:
 
 @cache
 def otherwise() -> Verdict:
-    """A loss that is summed, and ties that are all paid: no mistakes."""
+    """A loss that is summed, and ties that are all paid, but in the first step only: a usage, and a finding."""
     case = make_case()
-    return check_answer(
-        case, answered(case, {("loss", "dx"): "summed-over-the-batch", ("maxpool1", "dx"): "all-ties-paid"})
+    verdict = check_answer(
+        case, answered(case, {("loss", "dx"): "summed-over-the-batch", (1, "maxpool1", "dx"): "all-ties-paid"})
     )
+    assert {bool(each.passes) for each in verdict.conventions} == {True, False}
+    return verdict
+
+
+@cache
+def summed() -> Verdict:
+    """A sum over the batch, in the loss and in all that is made of it: nothing is found against any number."""
+    case = make_case()
+    arrays = Student(case, ways=Ways(sum=True)).arrays()
+    verdict = check_answer(case, {name_of(key): array for key, array in arrays.items()})
+    assert not found(verdict)
+    return verdict
 
 
 @cache
@@ -111,7 +127,8 @@ def large() -> Verdict:
     return check_answer(case, answered(case, {("maxpool1", "dx"): "whole-window-paid", ("dense1", "dw"): "one-image"}))
 
 
-VERDICTS = {MISTAKE: mistaken, UNCLEAR: unnamed, CONVENTION: otherwise, RIGHT: faultless}
+VERDICTS = {MISTAKE: mistaken, UNCLEAR: unnamed, CONVENTION: otherwise, "summed": summed, RIGHT: faultless}
+KINDS = {"summed": CONVENTION}
 
 
 def found(verdict: Verdict) -> dict[str, Finding]:
@@ -130,7 +147,7 @@ return [...document.querySelectorAll(".map")].map((map) => ({
 }));
 """
 ROWS = """
-const rows = document.querySelectorAll(".quantities tbody tr");
+const rows = [...document.querySelectorAll(".quantities tbody tr")].filter((row) => row.checkVisibility());
 return [...rows].map((row) => [...row.cells].map((cell) => cell.innerText));
 """
 SHOW = "document.querySelectorAll('.map')[arguments[0]].scrollIntoView({block: 'center'})"
@@ -196,7 +213,10 @@ def check_reading(said: str, finding: Finding, place: Place, is_off: bool) -> No
 # Tests
 
 
-@pytest.mark.parametrize("kind", [MISTAKE, UNCLEAR, CONVENTION])
+SHAPES = {MISTAKE: {1, 2, 4}, UNCLEAR: {2, 4}, CONVENTION: {4}}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
 def test_the_marked_cells_are_the_wrong_ones(browser: Browser, tmp_path: Path, kind: str) -> None:
     verdict = VERDICTS[kind]()
     opened(browser, verdict, tmp_path)
@@ -205,7 +225,7 @@ def test_the_marked_cells_are_the_wrong_ones(browser: Browser, tmp_path: Path, k
     for map in browser.js(READ):
         outlined[map["name"]] += marked(map, map["outline"])
         assert marked(map, map["outline"]) == marked(map, map["crosses"])
-    assert {len(finding.given.shape) for finding in findings.values()} >= ({1, 2, 4} if kind == MISTAKE else {2, 4})
+    assert {len(finding.given.shape) for finding in findings.values()} >= SHAPES[kind]
     for name, finding in findings.items():
         assert outlined[name] == [tuple(place) for place in np.argwhere(off(finding)).tolist()], name
 
@@ -251,6 +271,24 @@ def test_pointing_at_a_cell_shows_its_numbers(browser: Browser, tmp_path: Path) 
             check_reading(said, finding, place, bool(wrong[place]))
             assert browser.js(HINT, number, turn % 3) == said
     assert seen == findings.keys()
+
+
+def test_what_a_convention_makes_different_is_not_called_wrong(browser: Browser, tmp_path: Path) -> None:
+    verdict = otherwise()
+    opened(browser, verdict, tmp_path)
+    map, (finding,) = browser.js(READ)[0], found(verdict).values()
+    place = marked(map, map["outline"])[0]
+    browser.js("document.querySelector('.map').focus()")
+    given, expected, made = (f"{array[place]:.6g}" for array in (finding.given, finding.expected, finding.fits[0].made))
+    said = browser.js(SAID, 0)
+    assert said.startswith(
+        f"maxpool1.dx[{','.join(str(each) for each in place)}] ≈ different: yours {given}, the case {expected}, "
+    )
+    assert said.endswith(f", with this convention {made}")
+    text = browser.text("main")
+    assert "the case" in text
+    assert "should be" not in text
+    assert "✗" not in text
 
 
 def test_a_tap_shows_numbers_on_a_phone(browser: Browser, tmp_path: Path) -> None:
@@ -301,7 +339,7 @@ def test_keys_go_from_cell_to_cell_and_from_one_wrong_one_to_the_next(browser: B
 @pytest.mark.parametrize("kind", VERDICTS)
 def test_the_page_says_what_the_verdict_says(browser: Browser, tmp_path: Path, kind: str) -> None:
     verdict = VERDICTS[kind]()
-    assert verdict.verdict == kind
+    assert verdict.verdict == KINDS.get(kind, kind)
     opened(browser, verdict, tmp_path)
     text, program = browser.js("return document.querySelector('main').textContent"), verdict.search.program
     assert browser.text("h1").startswith(
@@ -315,18 +353,97 @@ def test_the_page_says_what_the_verdict_says(browser: Browser, tmp_path: Path, k
     findings = [each.findings[0] for each in verdict.mistakes] + verdict.unclear
     for finding in findings:
         nest = right_loop(program, finding.where)
-        told = [*patterns(finding, program), *([] if nest is None else ["\n".join(source_of(nest))])]
-        for each in told:
+        formula = formula_of(program, finding.where)
+        assert formula
+        assert nest
+        for each in (*patterns(finding, program), formula, "\n".join(source_of(nest))):
             assert each in text
         for cell in cells(finding):
             assert f"[{','.join(map(str, cell.place))}]{cell.given:.6g}{cell.expected:.6g}" in text
-    rows = browser.js(ROWS)
-    assert {name: error for name, _, error in rows} == {row.name: f"{row.error:.1e}" for row in verdict.rows}
-    differing = {name: status for name, status, _ in rows if not status.endswith("agrees")}
-    words = {MISTAKE: "✗ wrong", UNCLEAR: "✗ wrong", CONVENTION: "≈ another convention"}
-    assert differing == dict.fromkeys(found(verdict), words.get(kind))
+    told = browser.js(ROWS)
+    assert len(told) == len(verdict.rows)
+    assert {name: error for name, _, error in told} == {row.name: f"{row.error:.1e}" for row in verdict.rows}
+    words = {"agrees": "✓ agrees", "follows": "↓ follows", "wrong": "✗ wrong", OTHERWISE: "≈ another convention"}
+    statuses = {row.name: words[row.status] for row in verdict.rows}
+    assert {name: status for name, status, _ in told} == statuses
+    differing = {name for name, status in statuses.items() if status[0] in "✗≈"}
+    assert differing == found(verdict).keys() | {name for each in verdict.conventions for name in each.where}
     lost = "return [...document.querySelectorAll('a')].filter((a) => !document.querySelector(a.hash)).length"
     assert browser.js(lost) == 0
+
+
+def test_what_is_wrong_comes_first_and_what_is_no_news_is_folded(browser: Browser, tmp_path: Path) -> None:
+    verdict = mistaken()
+    save_page(verdict, tmp_path / "verdict.html")
+    browser.open(tmp_path / "verdict.html")
+    by_status = {status: [row.name for row in verdict.rows if row.status == status] for status in ("follows", "agrees")}
+    assert min(map(len, by_status.values())) > FEW_ROWS
+    assert {name: status for name, status, _ in browser.js(ROWS)} == dict.fromkeys(found(verdict), "✗ wrong")
+    titles = browser.js(
+        "return [...document.querySelectorAll('#quantities ~ * summary')].map((each) => each.innerText)"
+    )
+    worst = max(row.error for row in verdict.rows if row.status == "agrees")
+    assert titles[0].startswith(f"{len(by_status['follows'])} only follow: ")
+    assert titles[1].startswith(f"The other {len(by_status['agrees'])} agree, off by {worst:.1e} of")
+    assert len(titles) == 2
+    headings = browser.js("return [...document.querySelectorAll('h2')].map((each) => each.innerText)")
+    assert headings == [*(each.title for each in verdict.mistakes), "All quantities"]
+    shown = browser.js("return [...document.querySelectorAll('.map')].map((each) => each.checkVisibility())")
+    names = [each["name"] for each in browser.js(READ)]
+    first = name_of(verdict.mistakes[0].findings[0].key)
+    assert [name for name, is_shown in zip(names, shown, strict=True) if is_shown] == [first]
+
+
+def test_few_quantities_are_not_folded(browser: Browser, tmp_path: Path) -> None:
+    case = make_case()
+    answer = answered(case, {("conv2", "dx"): "kernel-turned"})
+    part = {name: array for name, array in answer.items() if name in {"dense1.dx", "conv2.dx", "maxpool1.dx"}}
+    verdict = check_answer(case, part)
+    assert {row.status for row in verdict.rows} == {"agrees", "wrong", "follows"}
+    save_page(verdict, tmp_path / "verdict.html")
+    browser.open(tmp_path / "verdict.html")
+    assert [name for name, *_ in browser.js(ROWS)] == ["dense1.dx", "conv2.dx", "maxpool1.dx"]
+    assert "What follows is right by itself, and wrong by what it was given." in browser.text("main")
+
+
+def test_a_convention_without_findings_is_told_and_linked(browser: Browser, tmp_path: Path) -> None:
+    verdict = summed()
+    assert len({(each.id, each.title) for each in verdict.conventions}) == 1 < len(verdict.conventions)
+    opened(browser, verdict, tmp_path)
+    (title,) = browser.js("return [...document.querySelectorAll('section h3')].map((each) => each.innerText)")
+    assert title == f"≈ {verdict.conventions[0].title}"
+    names = {name for each in verdict.conventions for name in each.where}
+    assert len(names) > NAMED_ROWS
+    assert set(browser.text(".where").replace(",", " ").split()) >= names
+    links = "[...document.querySelectorAll('.quantities a')]"
+    linked = browser.js(f"return {links}.map((each) => [each.closest('tr').cells[0].innerText, each.hash])")
+    assert dict(linked) == dict.fromkeys(names, "#convention-1")
+    assert browser.js(READ) == []
+    assert "The formula" not in browser.text("main")
+
+
+def test_a_formula_needs_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = mistaken()
+    formula = formula_of(verdict.search.program, verdict.mistakes[0].findings[0].where)
+    assert formula
+    told = f'<h3>The formula</h3>\n<p class="formula"><code>{formula}</code></p>'
+    page = page_html(verdict)
+    assert told in page
+    assert "The loop that does it right" in page
+    monkeypatch.setattr("plaingrad.checking.page.right_loop", lambda program, key: None)
+    page = page_html(verdict)
+    assert told in page
+    assert "The loop that does it right" not in page
+
+
+def test_a_formula_of_one_image_says_so() -> None:
+    program = mistaken().search.program
+    assert over_images(program, (1, "dense1", "dw")).endswith("the sum over its images.")
+    assert over_images(program, (2, "loss", "y")).endswith("the mean over its images.")
+    for key in ((1, "loss", "dx"), (1, "conv2", "dx"), (1, "dense1", "w"), (1, "dense1", "y")):
+        assert over_images(program, key) == ""
+    one = check_answer(make_case(images=1), {"loss": np.array(0.0)}).search.program
+    assert over_images(one, (1, "dense1", "dw")) == ""
 
 
 def test_names_from_files_are_text(browser: Browser, tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def pictures(finding: Finding, program: Program, most: int) -> dict[str, Any] | 
     counts = wrong.sum(axis=(2, 3))
     chosen = chosen_maps(window.of(wrong), most // (window.height * window.width))
     scale = limits(given, finding.expected)
-    images = list(dict.fromkeys(image for image, _ in chosen))
+    rows = [[at for at in chosen if at[0] == first] for first in dict.fromkeys(image for image, _ in chosen)]
+    if max(map(len, rows)) == 1:  # one below the other they would leave most of the page empty
+        rows = [chosen]
     return {
         "name": name_of(finding.key),
         "shape": "×".join(map(str, given.shape)),
@@ -65,7 +67,7 @@ def pictures(finding: Finding, program: Program, most: int) -> dict[str, Any] | 
         "is_long": window.width > LONG and window.width > 3 * window.height,
         "is_crowded": 2 * int(window.of(wrong).sum()) > window.of(wrong).size,
         "is_flat": given.ndim == 1,
-        "rows": [[one_map(finding, at, window, scale, names) for at in chosen if at[0] == row] for row in images],
+        "rows": [[one_map(finding, at, window, scale, names) for at in row] for row in rows],
         "scales": scales(*scale),
         "left_out": left_out(wrong, window, counts, chosen, names),
         "counts": count_table(counts, wrong[0, 0].size, names) if given.ndim == 4 else None,

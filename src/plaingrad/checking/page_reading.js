@@ -20,9 +20,11 @@ function reader(map, line) {
     const [row, column] = [Math.floor(cell / columns) + top, (cell % columns) + left];
     const place = [...(dataset.place ? [dataset.place] : []), ...(dataset.flat === "1" ? [] : [row]), column];
     const [yours, expected, difference] = ["yours", "expected", "difference"].map((kind) => listed(dataset[kind])[cell]);
-    const verdict = dataset.marks[cell] === "1" ? `✗ ${dataset.word}` : "✓ agrees";
-    const mistaken = dataset.mistaken === undefined ? "" : `, with this ${dataset.word === "wrong" ? "mistake" : "convention"} ${listed(dataset.mistaken)[cell]}`;
-    return `${dataset.name}[${place.join(",")}] ${verdict}: yours ${yours}, should be ${expected}, difference ${difference}${mistaken}`;
+    const isMistake = dataset.word === "wrong";
+    const [sign, aim, cause] = isMistake ? ["✗", "should be", "mistake"] : ["≈", "the case", "convention"];
+    const verdict = dataset.marks[cell] === "1" ? `${sign} ${dataset.word}` : "✓ agrees";
+    const mistaken = dataset.mistaken === undefined ? "" : `, with this ${cause} ${listed(dataset.mistaken)[cell]}`;
+    return `${dataset.name}[${place.join(",")}] ${verdict}: yours ${yours}, ${aim} ${expected}, difference ${difference}${mistaken}`;
   }
 
   function go(cell) {

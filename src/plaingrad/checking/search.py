@@ -70,9 +70,12 @@ class Search(State):
                     env[need] = exact(asked_for(need))
             return self.program.value(key, env)
 
-        for key in sorted(agreed, key=self.program.place.__getitem__):
-            made, array = asked_for(key), self.likeliest(key).array
-            env[key] = other.env[key]
+        for key in sorted(self.arrays, key=self.program.place.__getitem__):
+            array = self.likeliest(key).array
+            if key not in agreed:
+                env[key] = self.own(array)
+                continue
+            made, env[key] = asked_for(key), other.env[key]
             room = rounding.allowed(other.expected[key], array, self.precision).max(initial=0)
             if not np.abs(made - array).max(initial=0) <= FAR * np.abs(array).max(initial=0) + 2 * room:
                 return True

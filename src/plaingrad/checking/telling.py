@@ -205,8 +205,8 @@ def trains(id: str) -> str:
         return ""
     network = told["networks"][row["network"]]
     more = f"; made in every update: {learns(row['everywhere'], network)}" if "everywhere" in row else ""
-    without = f"without it {row['right']:.1%}"
-    return f"{learns(row['accuracy'], network)}; {without} (made in {row['pass']}{more}; {told['about']})"
+    without, rate = f"without it {row['right']:.1%}", f"rate {network['rate']}"
+    return f"{learns(row['accuracy'], network)}; {without} (made in {row['pass']}{more}; {rate}; {told['about']})"
 
 
 def learns(accuracy: float | None, network: dict[str, Any]) -> str:
