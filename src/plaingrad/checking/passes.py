@@ -154,7 +154,7 @@ class Passes:
         t, name, quantity = key
         if name == "loss":
             return self.loss_of(t, env[self.x_key(key)].value)[quantity]
-        w = {weight: env[each].value for weight, each in self.weight_keys(key).items()}
+        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
         if quantity in w:
             return np.asarray(w[quantity] - self.rate(key) * env[t, name, "d" + quantity].value)
         x, terms = env[self.x_key(key)].value if self._reads_x(key) else None, self.terms(name)
@@ -176,7 +176,7 @@ class Passes:
         None where it does not follow in proportion, as from the way forward.
         """
         t, name, quantity = key
-        w = {weight: env[each].value for weight, each in self.weight_keys(key).items()}
+        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
         if need == (t, name, "d" + quantity) and quantity in w:
             return np.asarray(-self.rate(key) * weighing)
         if name == "loss" or quantity == "y" or need != self.dy_key(key) or key[1:] in self.ways:

@@ -70,7 +70,7 @@ class Program(Passes):
         _, name, quantity = key
         terms = self.terms(name)
         assert terms is not None
-        beliefs = {weight: env[each] for weight, each in self.weight_keys(key).items()}
+        beliefs = {weight: env[each] for weight, each in self.weight_keys(key).items() if each in env}
         w, wide = ({k: getattr(each, part) for k, each in beliefs.items()} for part in ("value", "slack"))
         sizes, squares, wide = ({k: f(v) for k, v in each.items()} for f, each in ((np.abs, w), (sq, w), (sq, wide)))
         sized, squared = terms.times(np.sign(terms.factor)), terms.times(terms.factor)
@@ -96,7 +96,7 @@ class Program(Passes):
         """The slack of a pass of any other layer: by its loops on inputs that are a little off."""
         _, name, quantity = key
         layer, x = self.steps[name].layer, env[self.x_key(key)]
-        w = {weight: env[each].value for weight, each in self.weight_keys(key).items()}
+        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
         back = quantity != "y"
         dy = env[self.dy_key(key)] if back else None
         slack = np.zeros_like(made)
