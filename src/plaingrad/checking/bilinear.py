@@ -28,7 +28,7 @@ class Sum:
         self.left, self.right, self.factor = left, right, factor
 
     def __add__(self, other: Any) -> "Sum":
-        if isinstance(other, Sum):
+        if other.__class__ is Sum:
             return Sum(self, other)
         return self if other == 0 else NotImplemented
 
@@ -42,13 +42,16 @@ class Sum:
         return self.__neg__().__add__(other)
 
     def __mul__(self, other: Any) -> "Sum":
-        if not isinstance(other, Sum):
+        if other.__class__ is not Sum:
             return Sum(self, None, other)
-        if isinstance(self.left, Sum) or isinstance(other.left, Sum):
-            raise NotBilinear
-        if (self.left >= 0 and other.left >= 0) or (self.right >= 0 and other.right >= 0):
-            raise NotBilinear
-        return Sum(max(self.left, other.left), max(self.right, other.right))
+        try:
+            if self.right < 0 <= self.left and other.left < 0 <= other.right:
+                return Sum(self.left, other.right)
+            if self.left < 0 <= self.right and other.right < 0 <= other.left:
+                return Sum(other.left, self.right)
+        except TypeError:  # one of them is a sum already
+            pass
+        raise NotBilinear
 
     def __truediv__(self, other: Any) -> "Sum":
         return self.__mul__(1 / other)
@@ -60,7 +63,7 @@ class Sum:
         found, left = [], [(self, 1.0)]
         while left:
             number, factor = left.pop()
-            if not isinstance(number.left, Sum):
+            if number.left.__class__ is not Sum:
                 found.append((number.left, number.right, factor * number.factor))
                 continue
             if number.right is not None:

@@ -48,6 +48,9 @@ def check_answer(
     return drawn(search, taken, [*answer.notes, *notes])
 
 
+FIRST = 4  # passes that disagree, of which a usage must mend one to be worth more work
+
+
 @dataclass
 class Asked:
     """An answer and its case, to be searched in several ways."""
@@ -93,7 +96,8 @@ class Asked:
         while found and not self.strict:
             best, agreed = None, frozenset(self.arrays) - {each.key for each in found}
             for usage in usages(self._begun(taken, unit).program, found, self.arrays, self.groups):
-                if self._begun([*taken, usage], unit).is_far(agreed, plain):
+                first = 0 if usage.orders else min(FIRST, len(found))
+                if self._begun([*taken, usage], unit).is_hopeless(agreed, plain, first):
                     continue
                 left = self._begun([*taken, usage], unit).disagreeing(len(found), agreed)
                 if left is not None:

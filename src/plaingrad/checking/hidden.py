@@ -15,8 +15,8 @@ from plaingrad.checking.state import State
 from plaingrad.loops import Array
 
 FORMS = 20  # about as many mistakes can be made in a pass
-MOST_WORK = 40_000_000
-"""How many numbers a search handles in looking for mistakes in passes without an answer: two or three seconds."""
+MOST_WORK = 25_000_000
+"""How many numbers a search handles in looking for mistakes in passes without an answer: about two seconds."""
 
 
 @dataclass

@@ -205,8 +205,7 @@ class Passes:
     def loop(self, name: str, quantity: str, x: Array, w: dict[str, Array], dy: Array | None) -> Array:
         """An array of a layer by its own loops."""
         alone = self.alone(name)
-        alone.put(x=x, **w)
-        alone.forward()
+        alone.run_on(x, w)
         if dy is not None:
             alone.put(dy=dy)
             alone.backward()

@@ -199,9 +199,12 @@ class Scene:
         alone = self.program.alone(self.name)
         if self.name == "loss":
             alone.put(x=self.x, target=self.target, weight=np.full(self.images, 1 / self.images))
-        else:
+            alone.forward(changed if self.quantity == "y" else None)
+        elif self.quantity == "y":
             alone.put(x=self.x, **self.weights)
-        alone.forward(changed if self.quantity == "y" else None)
+            alone.forward(changed)
+        else:
+            alone.run_on(self.x, self.weights)
         if self.quantity != "y":
             if self.name != "loss":
                 alone.put(dy=self.dy)

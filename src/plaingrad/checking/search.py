@@ -56,10 +56,11 @@ class Search(State):
                 self.env[need] = self._asked_for(need)
         return self.program.evaluate(key, self.env)
 
-    def is_far(self, agreed: frozenset[Key], other: State) -> bool:
-        """Whether an array of the `agreed` is far from what it should be; asked for its values alone, which is quick.
+    def is_hopeless(self, agreed: frozenset[Key], other: State, first: int) -> bool:
+        """Whether an array of the `agreed` is far from what it should be, or all of the `first` others are.
 
-        By how much it may be off is told by the `other`, of another way to see the same answer.
+        Asked for values alone, which is quick. By how much they may be off is told by the `other`, of another way to
+        see the same answer.
         """
         self.found_orders |= {group: order for group, order in other.found_orders.items() if group not in self.orders}
         env = dict(self.env)
@@ -72,12 +73,20 @@ class Search(State):
 
         for key in sorted(self.arrays, key=self.program.place.__getitem__):
             array = self.likeliest(key).array
-            if key not in agreed:
+            if key not in agreed and first <= 0:
                 env[key] = self.own(array)
                 continue
-            made, env[key] = asked_for(key), other.env[key]
-            room = rounding.allowed(other.expected[key], array, self.precision).max(initial=0)
-            if not np.abs(made - array).max(initial=0) <= FAR * np.abs(array).max(initial=0) + 2 * room:
+            room = FAR * np.abs(array).max(initial=0)
+            room += 2 * rounding.allowed(other.expected[key], array, self.precision).max(initial=0)
+            is_far = not np.abs(asked_for(key) - array).max(initial=0) <= room
+            if key in agreed:
+                env[key] = other.env[key]
+                if is_far:
+                    return True
+                continue
+            env[key] = self.own(array)
+            first = first - 1 if is_far else 0
+            if is_far and first == 0:
                 return True
         return False
 

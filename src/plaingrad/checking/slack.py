@@ -21,6 +21,7 @@ from plaingrad.loops import Array
 
 CHOICE = 4  # slacks by which an input may be off where a layer chooses
 SIGNS = 6  # random patterns of signs where a layer is unknown
+MOST_NEAR = 4  # numbers of nearly one size that are looked at one by one
 MOST_SINGLE = 12  # outputs of a softmax that are moved one by one
 
 
@@ -173,8 +174,18 @@ def settled(layer: Any, x: Belief) -> bool:
     maps = x.value.reshape(-1, x.value.shape[-2] * x.value.shape[-1])
     order = np.argsort(maps, axis=1)
     values, slacks = (np.take_along_axis(each.reshape(maps.shape), order, 1) for each in (x.value, x.slack))
-    near = slacks[:, 1:] + slacks[:, :-1]
-    return bool(((np.diff(values, axis=1) > near) | (near == 0)).all())
+    room = slacks[:, 1:] + slacks[:, :-1]
+    near = (np.diff(values, axis=1) <= room) & (room > 0)
+    rows, columns = np.divmod(order, x.value.shape[-1])
+    met = near
+    for apart in range(1, MOST_NEAR + 1):  # numbers that are near, and all those between them in size
+        if not met.any():
+            return True
+        high, wide = (np.abs(each[:, apart:] - each[:, :-apart]) for each in (rows, columns))
+        if (met & (high < layer.window.size[0]) & (wide < layer.window.size[1])).any():
+            return False
+        met = met[:, :-1] & near[:, apart:]
+    return not met.any()
 
 
 @functools.lru_cache(maxsize=32)
