@@ -60,6 +60,15 @@ def formula_of(program: Program, key: Key) -> str | None:
     return None if formula is None else _renamed(str(formula), first, name, own)
 
 
+def over_images(program: Program, key: Key) -> str:
+    """What a batch makes of an array whose formula is one image's; nothing where each image has its own."""
+    _, layer, quantity = key
+    is_gradient = layer != "loss" and quantity in {f"d{weight}" for weight in program.steps[layer].weights}
+    if program.case.images == 1 or not (is_gradient or key[1:] == ("loss", "y")):
+        return ""
+    return f"For one image; that of the batch is the {'sum' if is_gradient else 'mean'} over its images."
+
+
 def _is_small(program: Program, key: Key) -> bool:
     """Whether all that is traced is few numbers."""
     _, name, _ = key

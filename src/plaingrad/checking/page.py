@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 from plaingrad.checking.evidence import cells, nearest, patterns
 from plaingrad.checking.findings import Finding, Row
-from plaingrad.checking.formulas import formula_of
+from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page_maps import LEVELS, in_words, pictures
 from plaingrad.checking.passes import Key
-from plaingrad.checking.slack import Program
 from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, RULED_OUT, SHORT, place_of, right_loop, source_of, trains
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
 from plaingrad.checkpoint import write_safely
@@ -215,15 +214,6 @@ def _done_right(verdict: Verdict, finding: Finding) -> dict[str, Any]:
         "source": "\n".join(source),
         "is_short": len(source) <= SHORT,
     }
-
-
-def over_images(program: Program, key: Key) -> str:
-    """What a batch makes of an array whose formula is one image's; nothing where each image has its own."""
-    _, layer, quantity = key
-    is_gradient = layer != "loss" and quantity in {f"d{weight}" for weight in program.steps[layer].weights}
-    if program.case.images == 1 or not (is_gradient or key[1:] == ("loss", "y")):
-        return ""
-    return f"For one image; that of the batch is the {'sum' if is_gradient else 'mean'} over its images."
 
 
 def quantities(verdict: Verdict, sections: dict[Key, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from plaingrad.checking.evidence import Cell, cells, nearest, patterns
 from plaingrad.checking.findings import Finding
-from plaingrad.checking.formulas import formula_of
+from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
 from plaingrad.checking.passes import Key
 from plaingrad.checking.slack import Program
@@ -67,6 +67,7 @@ def done_right(program: Program, key: Key) -> list[str]:
     """How the library makes an array: the formula, and the loop if it is short."""
     formula, nest = formula_of(program, key), right_loop(program, key)
     lines = [] if formula is None else [f"the formula: {formula}"]
+    lines += [f"  {over_images(program, key)}"] if formula and over_images(program, key) else []
     if nest is not None:
         source = source_of(nest)
         is_short = len(source) <= SHORT
