@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from plaingrad.checking.findings import Finding
-from plaingrad.checking.passes import Key
-from plaingrad.checking.rounding import ratio
+from plaingrad.checking.passes import Belief, Key
+from plaingrad.checking.rounding import allowed, ratio
 from plaingrad.checking.search import Search
 from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
@@ -140,6 +140,13 @@ def axes_of(key: Key, count: int, program: Program) -> tuple[str, ...]:
         names: tuple[str, ...] = ("filter", "channel", "row", "column") if count == 4 else ("unit", "input")
         return names[:count]
     return ("image", "channel", "row", "column") if count == 4 else ("image", "output")[:count]
+
+
+def explained_by_rounding(finding: Finding, search: Search) -> float:
+    """How far a right number may be off, relative to the largest number of the answer."""
+    size = max(float(np.abs(finding.given).max(initial=0)), np.finfo(float).tiny)
+    room = allowed(Belief(finding.expected, finding.slack), finding.given, search.precision)
+    return float(room.max(initial=0)) / size
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from plaingrad.checking.evidence import Cell, cells, nearest, patterns
+from plaingrad.checking.evidence import Cell, cells, explained_by_rounding, nearest, patterns
 from plaingrad.checking.findings import Finding
 from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
@@ -89,7 +89,10 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
     out = nearest(finding, verdict.search)[:RULED_OUT]
     if out and best:
         told = "; ".join(f"{each.id} ({each.distance:.2g})" for each in out)
-        lines.append(f"ruled out, by how far they are off of your largest number: {told}")
+        room = explained_by_rounding(finding, verdict.search)
+        lines.append(
+            f"ruled out, by how far they are off of your largest number (rounding explains {room:.0e}): {told}"
+        )
     return lines
 
 

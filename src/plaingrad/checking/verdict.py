@@ -81,7 +81,7 @@ def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
         if usage.places:
             passes = [key for key in search.program.keys if key[1:] in usage.places]
             conventions.append(Named(usage.id, usage.title, usage.advice, passes=passes))
-            for key in search.rows.keys() & set(passes):
+            for key in {key for key in set(passes) & search.rows.keys() if search.rows[key].status == "agrees"}:
                 search.rows[key].status = "another convention"
     told_most(search.findings)
     mistakes: dict[str, Named] = {}

@@ -1,0 +1,151 @@
+"""The passes of a program: what they make, how they hang together, and how far rounding may take them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from diseased import networks
+from plaingrad.checking import make_case
+from plaingrad.checking.memo import Memo
+from plaingrad.checking.passes import Belief, Env, Key, exact
+from plaingrad.checking.precision import DOUBLE, SINGLE
+from plaingrad.checking.rounding import SLACKS
+from plaingrad.checking.slack import Program, settled
+from plaingrad.layers import MaxPool, ReLU
+from plaingrad.run import Run
+from students import Student
+
+NETWORKS = list(networks())
+
+
+def evaluated(program: Program) -> Env:
+    """All passes, each from what the ones before made."""
+    env = program.start()
+    for key in program.keys:
+        env[key] = program.evaluate(key, env)
+    return env
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_passes_make_what_a_run_makes(network):
+    case = networks()[network]
+    program = Program(case, DOUBLE)
+    env = evaluated(program)
+    run = Run(case.net, case.images, case.loss, input_gradient=True)
+    run.load(case.batches[0].x)
+    run.aim(case.batches[0].target)
+    run.forward()
+    run.backward()
+    for name, step in case.net.steps.items():
+        for quantity in ("y", "dx", *(f"d{weight}" for weight in step.weights)):
+            belief = env[1, name, quantity]
+            made = run.quantity(name, quantity).reshape(belief.value.shape)
+            assert (np.abs(made - belief.value) <= SLACKS * belief.slack + 4 * DOUBLE * np.abs(made)).all(), quantity
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_way_back_is_pulled_by_its_transpose(network):
+    """weighing · pass(dy) changes with dy as `pulled` says: exactly, for the way back is linear in dy."""
+    program = Program(networks()[network], DOUBLE)
+    env, rng = evaluated(program), np.random.default_rng(0)
+    asked = 0
+    for key in program.keys:
+        weighing = rng.normal(size=env[key].value.shape)
+        for need in program.needs(key):
+            pull = program.pulled(key, need, env, weighing)
+            if pull is None:
+                continue
+            asked += 1
+            change = rng.normal(size=pull.shape)
+            other = program.value(key, {**env, need: exact(env[need].value + change)})
+            gained, foretold = (weighing * (other - env[key].value)).sum(), (pull * change).sum()
+            size = (np.abs(weighing) * np.abs(other)).sum() + np.abs(pull * change).sum()
+            assert abs(gained - foretold) <= 1e4 * DOUBLE * size, (key, need)  # sums of some thousand numbers
+    assert asked >= len(program.names)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_slack_covers_float32(network):
+    """A program in float32, each pass judged by its own numbers, as a search does."""
+    case = networks()[network]
+    given = Student(case, np.float32).arrays()
+    program = Program(case, SINGLE)
+    env = program.start() | {key: exact(np.asarray(array, float)) for key, array in given.items()}
+    used = []
+    for key, array in given.items():
+        belief = program.evaluate(key, env)
+        room = belief.slack + SINGLE * np.abs(belief.value) + np.finfo(np.float32).tiny
+        used.append((np.abs(array - belief.value) / room).max())
+        assert used[-1] <= SLACKS, (key, used[-1])
+    assert max(used) > 0.1  # else the slack would be of no use
+
+
+def test_a_factor_is_of_one_pass_in_every_step():
+    case = make_case()
+    plain, doubled = Program(case, DOUBLE), Program(case, DOUBLE)
+    doubled.factors["loss", "dx"] = 2.0
+    ours, theirs = evaluated(plain), evaluated(doubled)
+    for key in plain.keys:
+        if key[0] == 1 and key[2].startswith("d"):
+            np.testing.assert_array_equal(theirs[key].value, 2 * ours[key].value)
+            np.testing.assert_allclose(theirs[key].slack, 2 * ours[key].slack, rtol=1e-12)
+    name = plain.names[-1]
+    halved = Program(case, DOUBLE)
+    halved.factors |= {("loss", "dx"): 2.0, (name, "w"): 0.5}
+    np.testing.assert_array_equal(evaluated(halved)[1, name, "w"].value, ours[1, name, "w"].value)
+    like = doubled.like(SINGLE)
+    assert (like.unit, like.factors) == (SINGLE, {})
+    assert like.memo is doubled.memo
+
+
+def test_what_is_kept_is_of_the_same_arrays_only():
+    program = Program(make_case(), DOUBLE)
+    env = evaluated(program)
+    key = (1, "conv2", "dw")
+    assert program.evaluate(key, env) is env[key]
+    dy = program.dy_key(key)
+    changed = env | {dy: replace(env[dy], value=2 * env[dy].value)}
+    np.testing.assert_array_equal(program.evaluate(key, changed).value, 2 * env[key].value)
+    memo, made = Memo(), []
+
+    def make() -> Belief:
+        made.append(exact(np.zeros(3)))
+        return made[-1]
+
+    one, other = object(), object()
+    assert memo.of("a", [one], make) is memo.of("a", [one], make)
+    memo.of("a", [other], make)
+    memo.of("b", [one], make)
+    assert len(made) == 3
+
+
+@pytest.mark.parametrize("layer", [ReLU(), MaxPool(3, stride=2)], ids=str)
+def test_a_settled_layer_chooses_the_same_wherever_its_input_is(layer):
+    """And one that is not may choose otherwise: where two of a window, or a number and 0, are nearly equal."""
+    case = make_case((layer,), (2, 9, 8), images=3)
+    program, name = Program(case, DOUBLE), next(iter(case.net.steps))
+    rng, found = np.random.default_rng(1), {True: 0, False: 0}
+    for slack in (1e-4, 1e-3, 1e-2, 0.1):
+        x = Belief(rng.normal(size=(3, 2, 9, 8)), np.full((3, 2, 9, 8), slack))
+        is_settled = settled(layer, x)
+        found[is_settled] += 1
+        dy = rng.normal(size=program.loop(name, "y", x.value, {}, None).shape)
+        plain = program.loop(name, "dx", x.value, {}, dy)
+        others = [
+            program.loop(name, "dx", x.value + slack * rng.choice([-1, 1], x.value.shape), {}, dy) for _ in range(40)
+        ]
+        if is_settled:
+            assert all(np.array_equal(plain, other) for other in others)
+        else:
+            assert slack < 0.1 or not all(np.array_equal(plain, other) for other in others)
+    assert found[True]
+    assert found[False]
+
+
+def test_keys_come_after_what_they_read():
+    program = Program(make_case(steps=3), DOUBLE)
+    known: set[Key] = set(program.start())
+    for key in program.keys:
+        assert set(program.needs(key)) <= known, key
+        known.add(key)
