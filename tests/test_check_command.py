@@ -390,7 +390,7 @@ def test_where_numbers_overflow_the_usual_reason_is_told(here: Path) -> None:
     answer["loss.dx"][0, 0] = np.nan
     message = refused("check", "case.json", write(answer))
     assert "loss.dx" in message
-    assert "take the largest score off first" in message
+    assert "unless the largest is taken off first" in message
 
 
 # Programs

@@ -178,8 +178,9 @@ def test_the_words_say_where_it_was_made_and_what_comes_of_it_everywhere(monkeyp
     networks = {"one": {"right": [0.9, 0.95], "untrained": [0.1], "rate": 0.25}}
     known = {"about": "some digits", "networks": networks, "mistakes": {"uphill": row}}
     monkeypatch.setattr(telling, "measured", lambda: known)
-    assert trains("uphill") == (
+    assert trains("uphill", (1, "dense1", "b")) == (
         "yes, 90.0%: accuracy does not show it; without it 92.0% "
         "(made in conv2.w; made in every update: no: its numbers leave the finite ones; rate 0.25; some digits)"
     )
-    assert trains("momentum-added") == ""
+    assert trains("uphill", (1, "conv1", "dw")).startswith("not measured in such a pass. Made elsewhere: yes, 90.0%")
+    assert trains("momentum-added", (1, "conv1", "w")) == ""

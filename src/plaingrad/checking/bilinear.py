@@ -193,9 +193,11 @@ def terms_of(layer: Layer, input: Shape) -> Terms | None:
         run.forward()
     except (TypeError, AttributeError):
         return None
-    if not all(isinstance(each, Sum) for each in run.y.flat):
+    if not any(isinstance(each, Sum) for each in run.y.flat):
         return None
-    sums = [each.terms() for each in run.y.flat]
+    if not all(isinstance(each, Sum) or each == 0 for each in run.y.flat):  # 0: a window that is all padding
+        return None
+    sums = [each.terms() if isinstance(each, Sum) else [] for each in run.y.flat]
     counts = [len(terms) for terms in sums]
     every = np.array([term for terms in sums for term in terms], float).reshape(-1, 3)
     shapes = {name: array.shape for name, array in step.arrays.items()}

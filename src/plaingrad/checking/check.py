@@ -40,9 +40,21 @@ def check_answer(
     arrays, groups, orders = _laid(case, {key: (name, answer.arrays[name]) for key, name in chosen.items()}, notes)
     if not arrays:
         raise AnswerError("the answer holds no quantity that can be checked: weights before the first step are given")
-    _finite(case, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
-    precision = estimated([found[0].array for key, found in arrays.items()])
+    broken = _broken(case, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
+    if broken is not None:  # what comes before may show why
+        last, words = broken
+        place = Program(case, DOUBLE).place
+        arrays = {key: found for key, found in arrays.items() if place[key] < place[last]}
+        if not arrays:
+            raise AnswerError(words)
+        notes.append(f"{words}. Only what comes before it is compared")
+    precision = estimated([each.array for each in found] for found in arrays.values())
     search, taken = Asked(case, arrays, groups, orders, precision, left_out, strict).searched()
+    if broken is not None and not search.findings:
+        count = len(search.rows)
+        raise AnswerError(
+            f"{broken[1]}. {'What was' if count == 1 else f'All {count} quantities'} answered before it agree"
+        )
     for key, row in search.rows.items():
         row.name = chosen[key]
     return drawn(search, taken, [*answer.notes, *notes])
@@ -153,15 +165,15 @@ def _shapes(case: Case) -> tuple[dict[Key, tuple[int, ...]], dict[str, dict[str,
 
 REASONS = {
     "L2Pool": "in L2 pooling 0/0 where a window is all zero: take 0 there",
-    "Softmax": "a softmax overflows where a score is large: take the largest score off first",
-    "SoftmaxCrossEntropy": "a softmax overflows where a score is large: take the largest score off first",
+    "Softmax": "a softmax overflows where a score is large, unless the largest is taken off first",
+    "SoftmaxCrossEntropy": "a softmax overflows where a score is large, unless the largest is taken off first",
     "CrossEntropy": "the logarithm of 0, or a division by it",
     "MeanPool": "0/0: a window without a pixel",
 }
 
 
-def _finite(case: Case, given: dict[Key, tuple[str, Array]]) -> None:
-    """AnswerError at the first number, in the order of computing, that is not finite."""
+def _broken(case: Case, given: dict[Key, tuple[str, Array]]) -> tuple[Key, str] | None:
+    """The first array, in the order of computing, with a number that is not finite; and a line about it."""
     for key in Program(case, DOUBLE).keys:
         if key not in given or np.isfinite(given[key][1]).all():
             continue
@@ -169,9 +181,9 @@ def _finite(case: Case, given: dict[Key, tuple[str, Array]]) -> None:
         place = tuple(int(each) for each in np.argwhere(~np.isfinite(array))[0])
         owner = case.loss if key[1] == "loss" else case.net.steps[key[1]].layer
         why = REASONS.get(type(owner).__name__, "")
-        before = [each for each in given if np.isfinite(given[each][1]).all()]
-        told = f"; {len(before)} other quantities are finite" if before else ""
-        raise AnswerError(
+        words = (
             f"{name}{list(place) if place else ''} is {array[place]}, the first number that is not finite in the order "
-            f"of computing{told}{f'. Often it is {why}' if why else ''}"
+            "of computing"
         )
+        return key, f"{words}; mostly it comes from this: {why}" if why else words
+    return None

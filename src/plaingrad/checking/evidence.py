@@ -89,7 +89,7 @@ def _places(key: Key, wrong: Array, program: Program) -> list[str]:
         if 0 < per.sum() <= min(FEW, per.size / 2):
             which = ", ".join(str(each) for each in np.flatnonzero(per))
             told.append(f"all of them have {name} {which} (of {per.size}, counted from 0)")
-    if wrong.ndim == 4:
+    if wrong.ndim == 4 and min(wrong.shape[2:]) > 2:
         inner = np.zeros(wrong.shape[2:], bool)
         inner[1:-1, 1:-1] = True
         if not wrong[..., inner].any():

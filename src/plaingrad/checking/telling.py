@@ -17,6 +17,7 @@ from plaingrad.layer import Layer
 from plaingrad.loops import Loops, written
 
 RULED_OUT = 3
+NEAR = 0.5  # of the wrong numbers a mistake must account for to be told as the nearest
 SHORT = 12  # lines of a loop that are shown whole
 FEW_ROWS = 12  # quantities that are told one by one though nothing is wrong with them
 NAMED_ROWS = 4  # of more that only follow so many are named
@@ -27,15 +28,11 @@ def verdict_text(verdict: Verdict, every: bool = False) -> str:
     lines = [_headline(verdict)]
     for note in verdict.notes:
         lines.append(f"  note: {note}")
-    for convention in verdict.conventions:
-        where = f" ({', '.join(convention.where)})" if convention.where else ""
-        lines.append(f"  convention: {convention.title}{where}")
-        if convention.advice:
-            lines.append(f"    {convention.advice}")
     for number, each in enumerate(verdict.mistakes):
         lines += ["", *_mistake_lines(verdict, each, number == 0)]
     for finding in verdict.unclear:
         lines += ["", *_unclear_lines(verdict, finding)]
+    lines += ["", *_convention_lines(verdict)] if verdict.conventions else []
     return "\n".join([*lines, "", *_table(verdict, every)])
 
 
@@ -50,12 +47,22 @@ def _headline(verdict: Verdict) -> str:
     return f"{verdict.verdict.upper()} ({told})"
 
 
+def _convention_lines(verdict: Verdict) -> list[str]:
+    lines = []
+    for each in verdict.conventions:
+        more = f" and {len(each.where) - NAMED_ROWS} more" if len(each.where) > NAMED_ROWS else ""
+        where = f" ({', '.join(each.where[:NAMED_ROWS])}{more})" if each.where else ""
+        lines.append(f"  convention: {each.title}{where}")
+        lines += [f"    {each.advice}"] if each.advice else []
+    return lines
+
+
 def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]:
     finding = named.findings[0]
     lines = [f"{', '.join(named.where)}: {named.title}  [{named.id}]"]
     lines += [f"  {line}" for line in proof(verdict, finding)]
     lines.append(f"  what to do: {named.advice}")
-    told = trains(named.id)
+    told = trains(named.id, finding.where)
     if told:
         lines.append(f"  would it train? {told}")
     if with_loop:
@@ -105,9 +112,10 @@ def _unclear_lines(verdict: Verdict, finding: Finding) -> list[str]:
         lines.append(f"  it rests on {between}, which you did not answer: answer them to learn where it begins")
     tried = {mistake.id for mistake, _ in finding.tried}
     near = nearest(finding, verdict.search)
-    if near and near[0].share > 0:
+    if near and near[0].share >= NEAR:
         lines.append(
-            f"  nearest: {near[0].title} [{near[0].id}]; it would account for {near[0].share:.0%} of the wrong numbers"
+            f"  nearest: {near[0].title} [{near[0].id}]; it would give {near[0].share:.0%} of the wrong numbers, "
+            "but not all of the others"
         )
     if tried:
         lines.append(f"  ruled out: {len(tried)} known mistakes of this pass")
@@ -179,7 +187,7 @@ def _named_json(verdict: Verdict, named: Named) -> dict[str, Any]:
         "ruled_out": [vars(each) for each in nearest(finding, verdict.search)[:RULED_OUT]],
         "advice": named.advice,
         "formula": formula_of(program, finding.where),
-        "trains": trains(named.id),
+        "trains": trains(named.id, finding.where),
     }
 
 
@@ -201,16 +209,25 @@ def measured() -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def trains(id: str) -> str:
-    """Whether a network with this mistake still learns, in words."""
+def trains(id: str, where: Key) -> str:
+    """Whether a network with this mistake still learns, in words; it was measured in one pass, if of another kind."""
     told = measured()
     row = told.get("mistakes", {}).get(id)
     if row is None:
         return ""
     network = told["networks"][row["network"]]
     more = f"; made in every update: {learns(row['everywhere'], network)}" if "everywhere" in row else ""
-    without, rate = f"without it {row['right']:.1%}", f"rate {network['rate']}"
-    return f"{learns(row['accuracy'], network)}; {without} (made in {row['pass']}{more}; {rate}; {told['about']})"
+    learned = f"{learns(row['accuracy'], network)}; without it {row['right']:.1%}"
+    made = f"made in {row['pass']}{more}; rate {network['rate']}; {told['about']}"
+    if kind_of(row["pass"]) == kind_of(".".join(where[1:])):
+        return f"{learned} ({made})"
+    return f"not measured in such a pass. Made elsewhere: {learned} ({made})"
+
+
+def kind_of(name: str) -> str:
+    """The kind of a pass by its name: conv.dx; or update, whichever the weight is."""
+    layer, _, quantity = name.partition(".")
+    return f"{layer.rstrip('0123456789')}.{quantity}" if quantity in ("y", "dx") or quantity[0] == "d" else "update"
 
 
 def learns(accuracy: float | None, network: dict[str, Any]) -> str:

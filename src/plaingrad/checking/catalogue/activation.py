@@ -43,6 +43,17 @@ def error_left_out(scene: Scene) -> Iterator[Array]:
 
 
 @mistake(
+    "error-times-the-value",
+    "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
+    "the error is multiplied by the activation's output or input, not by its derivative",
+    "dx = dy · f': for a ReLU 1 where its output is above zero, else 0; not the output itself.",
+)
+def times_the_value(scene: Scene) -> Iterator[Array]:
+    yield scene.dy * scene.y
+    yield scene.dy * scene.x
+
+
+@mistake(
     "masked-by-the-error",
     "ReLU.dx LeakyReLU.dx",
     "the errors below zero are removed, in place of those where the input was below zero",

@@ -27,6 +27,11 @@ class Mistake:
     convention: bool = False
     plain: bool = False  # a simple one, to be named before others that give the same numbers
 
+    @property
+    def is_general(self) -> bool:
+        """Whether it can happen in layers of any kind."""
+        return any(each.startswith("*.") for each in self.passes)
+
 
 CATALOGUE: dict[str, Mistake] = {}
 

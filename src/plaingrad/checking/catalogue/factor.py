@@ -52,7 +52,8 @@ mistake(
     "doubled-or-halved",
     f"loss.dx loss.y {ERRORS}",
     "a factor of 2 too many or too few",
-    "A 2 comes from the derivative of a square; a ½ is put before the square to cancel it. Use both, or neither.",
+    "In a loss a 2 comes from the derivative of a square, and a ½ before the square cancels it: use both, or neither. "
+    "Elsewhere look for a number that happens to be 2 here, such as one side of a window.",
 )(times(lambda scene: (2, 0.5)))
 
 mistake(

@@ -79,6 +79,16 @@ def target_left_out(scene: Scene) -> Iterator[Array]:
 
 
 @mistake(
+    "one-taken-off-everywhere",
+    "SoftmaxCrossEntropy.dx",
+    "1 is taken off every class, not the true one alone",
+    "The gradient is p - 1 for the true class and p for every other: p[range(images), labels] -= 1.",
+)
+def one_everywhere(scene: Scene) -> Iterator[Array]:
+    yield (probability(scene) - 1) / scene.images
+
+
+@mistake(
     "scores-not-probabilities",
     "SoftmaxCrossEntropy.dx",
     "scores stand where probabilities should: the softmax is left out of the gradient, or it is a sigmoid",
@@ -91,14 +101,17 @@ def scores(scene: Scene) -> Iterator[Array]:
 
 @mistake(
     "softmax-of-the-batch",
-    "SoftmaxCrossEntropy.dx",
+    "SoftmaxCrossEntropy.dx SoftmaxCrossEntropy.y",
     "the softmax is taken over the whole batch, or over the images",
     "Each image's probabilities sum to 1: take maximum and sum along the axis of the scores.",
 )
 def softmax_of_batch(scene: Scene) -> Iterator[Array]:
     grown = np.exp(scene.x - scene.x.max())
-    yield (grown / grown.sum() - scene.target) / scene.images
-    yield (grown / grown.sum(axis=0, keepdims=True) - scene.target) / scene.images
+    for p in (grown / grown.sum(), grown / grown.sum(axis=0, keepdims=True)):
+        if scene.quantity == "y":
+            yield np.array(-(scene.target * np.log(p)).sum(axis=1).mean())
+        else:
+            yield (p - scene.target) / scene.images
 
 
 @mistake(

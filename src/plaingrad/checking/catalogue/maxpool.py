@@ -134,7 +134,8 @@ def shared_as_mean(scene: Scene) -> Iterator[Array]:
     "fixed-pixel-paid",
     "MaxPool.dx MeanPool.dx",
     "the error always goes to the same pixel of the window",
-    "Remember on the way forward which pixel won (its row and column), and send the error there.",
+    "In a max pool remember on the way forward which pixel won (its row and column), and send the error there; in a "
+    "mean pool every pixel of the window gets its share.",
 )
 def fixed_pixel(scene: Scene) -> Iterator[Array]:
     window, dy = scene.window, scene.dy
@@ -193,6 +194,16 @@ def moved_winners(scene: Scene, x: Array) -> Array:
     alone.put(dy=scene.dy)
     alone.backward()
     return alone.get("dx")
+
+
+@mistake(
+    "winner-times-its-value",
+    "MaxPool.dx",
+    "the error is multiplied by the pixel that won: window times mask times error",
+    "The derivative of a maximum is 1 for the winner: dx += mask · dy, without the window's own numbers.",
+)
+def times_its_value(scene: Scene) -> Iterator[Array]:
+    yield scene.expected * scene.x
 
 
 @mistake(
