@@ -1,5 +1,6 @@
 """Checks an answer against its case: reads it, searches it, and draws the verdict."""
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,15 +11,17 @@ from plaingrad.checking.answer import Answer, answer_of
 from plaingrad.checking.case import Case
 from plaingrad.checking.findings import Finding
 from plaingrad.checking.layout import Order, Reading, group_of, readings, refuse
-from plaingrad.checking.names import recognised
-from plaingrad.checking.passes import Key
+from plaingrad.checking.names import name_of, recognised
+from plaingrad.checking.passes import Belief, Key
 from plaingrad.checking.precision import DOUBLE, SINGLE, Precision, estimated
 from plaingrad.checking.search import Search
 from plaingrad.checking.slack import Program
 from plaingrad.checking.usages import Usage, usages
 from plaingrad.checking.verdict import Verdict, drawn
 from plaingrad.errors import AnswerError
+from plaingrad.layers import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from plaingrad.loops import Array
+from plaingrad.loss import SoftmaxCrossEntropy
 
 
 def check_answer(
@@ -49,14 +52,16 @@ def check_answer(
             raise AnswerError(words)
         notes.append(f"{words}. Only what comes before it is compared")
     precision = estimated([each.array for each in found] for found in arrays.values())
-    search, taken = Asked(case, arrays, groups, orders, precision, left_out, strict).searched()
+    asked = Asked(case, arrays, groups, orders, precision, left_out, strict)
+    notes += asked.moved()
+    search, taken = asked.searched()
     if broken is not None and not search.findings:
         count = len(search.rows)
         raise AnswerError(
             f"{broken[1]}. {'What was' if count == 1 else f'All {count} quantities'} answered before it agree"
         )
     for key, row in search.rows.items():
-        row.name = chosen[key]
+        row.name = chosen.get(key, name_of(key))
     return drawn(search, taken, [*answer.notes, *notes])
 
 
@@ -77,6 +82,44 @@ class Asked:
 
     def __post_init__(self) -> None:
         self.program = Program(self.case, self.precision.unit)
+
+    def moved(self) -> list[str]:
+        """Take the output of a layer that was answered behind its activation for the activation's; a line for each."""
+        plain, notes = self._begun([], self.precision.unit), []
+        for finding in plain.disagreeing() or []:
+            t, name, quantity = finding.key
+            place = self.program.names.index(name) + 1 if name != "loss" else 0
+            if quantity != "y" or not place or len(self.arrays) == 1:
+                continue
+            if place == len(self.program.names):
+                if self._is_probability(plain, finding):
+                    del self.arrays[finding.key]
+                    notes.append(f"{name_of(finding.key)} was answered behind the softmax, and is left out")
+                continue
+            after = t, self.program.names[place], "y"
+            layer = self.program.steps[after[1]].layer
+            if not isinstance(layer, ReLU | LeakyReLU | Sigmoid | Tanh | Softmax):
+                continue
+            env = ChainMap({finding.key: Belief(finding.expected, finding.slack)}, plain.env)
+            if plain.agrees(self.program.evaluate(after, env), finding.given):
+                notes.append(
+                    f"{name_of(finding.key)} was answered behind the activation: it is taken for {name_of(after)}"
+                )
+                readings = self.arrays.pop(finding.key)
+                self.arrays.setdefault(after, readings)
+                self.groups.setdefault(after, self.groups[finding.key])
+        return notes
+
+    def _is_probability(self, plain: Search, finding: Finding) -> bool:
+        """Whether the outputs were answered behind the softmax that is in the loss."""
+        if not isinstance(self.case.loss, SoftmaxCrossEntropy):
+            return False
+        self.program.loss_of(finding.key[0], finding.expected)
+        p = self.program.alone("loss").get("probability").reshape(finding.expected.shape)
+        slack = (
+            2 * finding.slack.max() + 4 * self.program.unit
+        )  # what the scores are off, the probabilities are at most
+        return plain.agrees(Belief(p, np.full_like(p, slack)), finding.given)
 
     def searched(self) -> tuple[Search, list[Usage]]:
         """The search that finds least fault: in the answer's own precision or float32, in the ways of its program."""

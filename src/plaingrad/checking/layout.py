@@ -22,7 +22,6 @@ USUAL: dict[str, tuple[tuple[int, ...], ...]] = {  # orders in use, the commones
     "rows": ((0, 1), (1, 0)),
 }
 TURNED = "turned"
-COLUMNS_FIRST = "columns first"
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,7 @@ def readings(given: Array, shape: tuple[int, ...], group: str) -> list[Reading]:
     if not shape:
         return [Reading(given.reshape(()), ())] if given.size == 1 else []
     if given.ndim == len(shape) > 1:
-        usual = USUAL.get(group, ())
-        for order in sorted(itertools.permutations(range(len(shape))), key=lambda o: (o not in usual, usual.index(o) if o in usual else 0)):  # fmt: skip  # noqa: E501
+        for order in _orders(shape, group):
             if order != tuple(range(len(shape))) and tuple(shape[axis] for axis in order) == given.shape:
                 found.append(Reading(given.transpose(np.argsort(order)), order))
     elif given.ndim == len(shape) - 1 and shape[0] == 1:
@@ -57,19 +55,25 @@ def readings(given: Array, shape: tuple[int, ...], group: str) -> list[Reading]:
         if squeezed.shape == wanted:
             found.append(Reading(squeezed.reshape(shape), tuple(range(len(shape)))))
         elif given.ndim <= 2 or squeezed.ndim <= 1:
-            found.append(Reading(given.reshape(shape), tuple(range(len(shape)))))
-            found.append(Reading(given.reshape(-1).reshape(shape, order="F"), COLUMNS_FIRST))
+            for order in _orders(shape, group):
+                flat = given.reshape([shape[axis] for axis in order])
+                found.append(Reading(flat.transpose(np.argsort(order)), order))
     if group == "kernels":
         found += [Reading(each.array[:, :, ::-1, ::-1], TURNED) for each in found[:1]]
     return found
+
+
+def _orders(shape: tuple[int, ...], group: str) -> list[tuple[int, ...]]:
+    """All orders of the axes, those in use first, the case's own before all."""
+    usual = USUAL.get(group, ())
+    every = itertools.permutations(range(len(shape)))
+    return sorted(every, key=lambda order: usual.index(order) if order in usual else len(usual))
 
 
 def told(group: str, order: Order) -> str:
     """An order in words."""
     if order == TURNED:
         return "kernels are stored turned by 180°"
-    if order == COLUMNS_FIRST:
-        return "arrays are laid out with the first index running fastest"
     assert not isinstance(order, str)
     names = AXES[group]
     return (

@@ -13,6 +13,7 @@ OF_SINGLE = 6  # digits that any float32 keeps: fewer were printed, or rounded t
 CHANCE = 6  # digits that are 0 by chance in no more than one answer of a million
 SINGLE, DOUBLE, HALF, BRAIN = 2.0**-24, 2.0**-53, 2.0**-11, 2.0**-8  # half the distance of two numbers at 1
 NAMES = {SINGLE: "float32", DOUBLE: "float64", HALF: "float16", BRAIN: "bfloat16"}
+COARSEST = 0.02  # of the largest number: what is printed more coarsely is taken as it stands
 LEAST_HALF = 2.0**-24  # the distance of the smallest float16 numbers
 
 
@@ -49,6 +50,10 @@ class Precision:
         """Digits or decimals, whichever are fewer."""
         return min(FULL if each is None else each for each in (self.digits, self.decimals))
 
+    def is_fine(self, values: Array) -> bool:
+        """Whether numbers of this precision still say something."""
+        return float(self.grain(values).max()) <= COARSEST * float(np.abs(values).max())
+
     def __str__(self) -> str:
         if self.decimals is not None:
             return f"{self.decimals} decimals"
@@ -67,7 +72,7 @@ def estimated(arrays: Iterable[list[Array]]) -> Precision:
     each = {
         id(reading): one
         for readings, values, one in ones
-        if (whole.fewest - one.fewest) * len(values) >= CHANCE and not is_binary(values)
+        if (whole.fewest - one.fewest) * len(values) >= CHANCE and not is_binary(values) and one.is_fine(values)
         for reading in readings
     }
     return Precision(digits, decimals, whole.unit, each)

@@ -108,8 +108,12 @@ def _unclear_lines(verdict: Verdict, finding: Finding) -> list[str]:
     lines = [f"{name} is wrong, in a way this check has no name for"]
     lines += [f"  {line}" for line in proof(verdict, finding)]
     if finding.suspects:
-        between = ", ".join(name_of(key) for key in finding.suspects)
-        lines.append(f"  it rests on {between}, which you did not answer: answer them to learn where it begins")
+        names = [name_of(key) for key in finding.suspects]
+        more = f" and {len(names) - NAMED_ROWS} more" if len(names) > NAMED_ROWS else ""
+        lines.append(
+            f"  it rests on {', '.join(names[:NAMED_ROWS])}{more}, which you did not answer: answer the first of them "
+            "to learn where it begins"
+        )
     tried = {mistake.id for mistake, _ in finding.tried}
     near = nearest(finding, verdict.search)
     if near and near[0].share >= NEAR:

@@ -104,11 +104,11 @@ def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
 def told_most(findings: list[Finding]) -> None:
     """Where several mistakes give the same numbers, the one that accounts for most findings is named first.
 
-    Of those that account for as many it is one that is about such a layer, before one of any.
+    A number that happens to be that of the images comes last: a window of 4 pixels is not a batch of 4.
     """
     counts = Counter(fit.mistake.id for finding in findings for fit in finding.fits)
     for finding in findings:
-        finding.fits.sort(key=lambda fit: (not fit.mistake.convention, -counts[fit.mistake.id], fit.mistake.is_general))
+        finding.fits.sort(key=lambda fit: (not fit.mistake.convention, -counts[fit.mistake.id], fit.mistake.late))
 
 
 def usual(order: Any) -> bool:

@@ -26,24 +26,26 @@ class Mistake:
     wrong: Wrong
     convention: bool = False
     plain: bool = False  # a simple one, to be named before others that give the same numbers
-
-    @property
-    def is_general(self) -> bool:
-        """Whether it can happen in layers of any kind."""
-        return any(each.startswith("*.") for each in self.passes)
+    late: bool = False  # to be named after all others that give the same numbers
 
 
 CATALOGUE: dict[str, Mistake] = {}
 
 
 def mistake(
-    id: str, passes: str, title: str, advice: str, convention: bool = False, plain: bool = False
+    id: str,
+    passes: str,
+    title: str,
+    advice: str,
+    convention: bool = False,
+    plain: bool = False,
+    late: bool = False,
 ) -> Callable[[Wrong], Wrong]:
     """Make a function an entry. `passes` are Kind.quantity, with * for any."""
 
     def entered(wrong: Wrong) -> Wrong:
         assert id not in CATALOGUE, id
-        CATALOGUE[id] = Mistake(id, tuple(passes.split()), title, advice, wrong, convention, plain)
+        CATALOGUE[id] = Mistake(id, tuple(passes.split()), title, advice, wrong, convention, plain, late)
         return wrong
 
     return entered

@@ -32,6 +32,7 @@ mistake(
     f"loss.dx loss.y {ERRORS}",
     "times the number of images: a sum over the batch where a mean is meant",
     "Divide by the number of images once, best in the loss's gradient; then every gradient is a mean by itself.",
+    late=True,
 )(times(lambda scene: (scene.images,)))
 
 mistake(
@@ -39,6 +40,7 @@ mistake(
     f"loss.dx loss.y {ERRORS}",
     "divided by the number of images once more",
     "Divide by the number of images once, best in the loss's gradient, and nowhere else.",
+    late=True,
 )(times(lambda scene: (1 / scene.images, 1 / scene.images**2)))
 
 mistake(

@@ -57,8 +57,18 @@ def true_class_only(scene: Scene) -> Iterator[Array]:
     if scene.kind == "SoftmaxCrossEntropy":
         yield scene.expected * scene.target
         yield -scene.target * probability(scene) / scene.images
-        yield -scene.target / probability(scene) / scene.images
         yield -scene.target / scene.images
+
+
+@mistake(
+    "softmax-not-passed",
+    "SoftmaxCrossEntropy.dx",
+    "the loss is differentiated by the probabilities, -target / p: the way back through the softmax is left out",
+    "What is wanted is the gradient with respect to the scores: sent through the softmax, -target / p becomes p - "
+    "target.",
+)
+def softmax_not_passed(scene: Scene) -> Iterator[Array]:
+    yield -scene.target / probability(scene) / scene.images
 
 
 @mistake(
