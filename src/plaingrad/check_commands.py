@@ -19,7 +19,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object as 
 @click.option("--loss", metavar="NAME", help="SoftmaxCrossEntropy, MeanSquaredError, …")
 @click.option("--images", type=int, metavar="N", help="Images in each batch.  [4; 1 where simple, 2 of a model]")
 @click.option("--steps", type=int, default=2, metavar="N", help="Steps of training.  [2]")
-@click.option("--rate", type=float, default=0.125, metavar="R", help="The rate of the steps.  [0.125]")
+@click.option("--rate", type=float, metavar="R", help="The rate of the steps.  [0.125; 1/256 of a model]")
 @click.option("--seed", type=int, default=0, metavar="S", help="Another seed draws other numbers.  [0]")
 @JSON
 def case(out: str | None, as_json: bool, **told: Any) -> None:

@@ -13,10 +13,12 @@ from plaingrad.examples import example_named
 from plaingrad.loss import Loss
 from plaingrad.models import MODELS
 
+RATE, MODEL_RATE = 1 / 8, 1 / 256  # a large network takes smaller steps, or its scores overflow after the first
+
 
 def written_case(
     out: str | None, model: str | None, network: str | None, example: str | None, layers: str | None, simple: bool,
-    images: int | None, steps: int, rate: float, seed: int, loss: str | None,
+    images: int | None, steps: int, rate: float | None, seed: int, loss: str | None,
 ) -> tuple[str, Case]:  # fmt: skip
     """The case that was asked for, as text, and written where told."""
     case = chosen_case(model, network, example, layers, simple, images, steps, rate, seed, loss)
@@ -28,14 +30,15 @@ def written_case(
 
 def chosen_case(
     model: str | None, network: str | None, example: str | None, layers: str | None, simple: bool,
-    images: int | None, steps: int, rate: float, seed: int, loss: str | None,
+    images: int | None, steps: int, rate: float | None, seed: int, loss: str | None,
 ) -> Case:  # fmt: skip
     """The case of a built-in network, a file, an example, or some layers."""
     asked = {"--model": model, "--network": network, "--example": example, "--layers": layers, "--simple": simple}
     named = [name for name, value in asked.items() if value]
     if len(named) > 1:
         raise SettingError(f"case got {' and '.join(named)}; it needs one of them at most")
-    told: dict[str, Any] = {"images": images, "steps": steps, "rate": rate, "seed": seed, "loss": chosen_loss(loss)}
+    told: dict[str, Any] = {"images": images, "steps": steps, "seed": seed, "loss": chosen_loss(loss)}
+    told["rate"] = (MODEL_RATE if model else RATE) if rate is None else rate
     if model:
         if model not in MODELS:
             raise SettingError(f"there is no model {model!r}; {nearest(model, MODELS)}")

@@ -14,6 +14,9 @@ from plaingrad.checking.usages import Usage
 RIGHT, CONVENTION, MISTAKE, UNCLEAR = "right", "right, with another convention", "mistake", "unclear"
 
 
+ORDER = "Places are told in the order of the case."
+
+
 @dataclass
 class Named:
     """A mistake or a convention, and the findings that show it."""
@@ -72,7 +75,7 @@ def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
     """The verdict of a search of an answer whose program has these usages."""
     orders = search.orders | search.found_orders
     conventions = [
-        Named(f"layout-{group}", told(group, order), "") for group, order in orders.items() if not usual(order)
+        Named(f"layout-{group}", told(group, order), ORDER) for group, order in orders.items() if not usual(order)
     ]
     for key, order in search.odd_orders.items():
         title = f"{told(search.groups[key], order)}, otherwise than others of their kind"

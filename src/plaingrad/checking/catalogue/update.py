@@ -115,6 +115,9 @@ def from_first(scene: Scene) -> Iterator[Array]:
         yield scene.env[0, scene.name, scene.weight].value - scene.rate * scene.slope
 
 
+WHOLE = 0.999  # a share of 1 is no momentum: the gradients were never cleared
+
+
 @mistake(
     "momentum-added",
     "*.update",
@@ -128,7 +131,7 @@ def momentum(scene: Scene) -> Iterator[Array]:
         old = scene.env[key].value
         rest = scene.expected - scene.given
         share = float((rest * old).sum() / max((old * old).sum(), np.finfo(float).tiny)) / scene.rate
-        if 0 < share < 1:
+        if 0 < share < WHOLE:
             yield scene.expected - scene.rate * share * old
 
 
