@@ -148,7 +148,7 @@ class Search(State):
             self.program.other[best.key[1]] = best.terms
         self.env.update(best.overlay)
         if best.key == key:
-            self.env[key] = self._anchored(alike(expected, best.made, self.program.unit), array)
+            self.env[key] = self.own(array)
         else:
             self.env[key] = self._anchored(self.program.evaluate(key, self.env), array)
 

@@ -54,6 +54,8 @@ class Program(Passes):
             slack = self._slack(key, env, plain)
         if key[1:] in self.factors and not self.is_update(key):
             slack = slack * abs(self.factors[key[1:]])
+        if key[1:] in self.ways:  # what is made otherwise may be off as far as any other number of the array
+            slack = np.where(made != plain, slack.max(initial=0), slack)
         return Belief(made, slack)
 
     def _slack(self, key: Key, env: Mapping[Key, Belief], made: Array) -> Array:
