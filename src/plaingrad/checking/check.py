@@ -197,7 +197,9 @@ def _laid(
         if key[2] in trained.get(key[1], {}) and group in ("kernels", "dense") and group not in orders:
             first = case.net.steps[key[1]].arrays[key[2]]
             away = [float(np.abs(each.array - first).sum()) for each in found]
-            if 4 * min(away) < min(away[0], float(np.abs(first).sum())):  # an update moves weights by little
+            if 4 * min(away) < min([*away[1:], float(np.abs(first).sum())]) and not np.argmin(away):
+                orders[group] = found[0].order
+            elif 4 * min(away) < min(away[0], float(np.abs(first).sum())):  # an update moves weights by little
                 orders[group] = found[int(np.argmin(away))].order
         if key[0] > 0:
             arrays[key], groups[key] = found, group

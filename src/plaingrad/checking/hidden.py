@@ -193,8 +193,7 @@ class Hidden:
                     overlay[each] = made
                 elif each in judged:
                     agrees = self.state.agrees(made, self.state.likeliest(each).array)
-                    row = self.state.rows.get(each)
-                    if row and row.status == "agrees" and not agrees:
+                    if not agrees and self.state.agrees(self.state.expected[each], self.state.likeliest(each).array):
                         return -1
                     count += agrees
         fit.overlay = {key: belief for key, belief in overlay.items() if key in self.state.hidden}

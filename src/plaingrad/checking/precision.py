@@ -1,7 +1,7 @@
 """With what precision an answer was computed and printed: found in its numbers alone, array by array."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -69,13 +69,15 @@ def estimated(arrays: Iterable[list[Array]]) -> Precision:
     digits, decimals = (most([getattr(one, name) for _, _, one in ones]) for name in ("digits", "decimals"))
     full = [one.unit for _, _, one in ones if one.fewest == FULL]
     whole = Precision(digits, decimals, min(full) if full else SINGLE)
+    if not whole.is_fine(np.concatenate([values for _, values, _ in ones])):
+        whole = Precision(None, None, SINGLE)
     each = {
         id(reading): one
         for readings, values, one in ones
         if (whole.fewest - one.fewest) * len(values) >= CHANCE and not is_binary(values) and one.is_fine(values)
         for reading in readings
     }
-    return Precision(digits, decimals, whole.unit, each)
+    return replace(whole, each=each)
 
 
 def most(counts: list[int | None]) -> int | None:

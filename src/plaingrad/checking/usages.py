@@ -54,7 +54,7 @@ class Usage:
 def usages(program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]], groups: Mapping[Key, str]) -> Iterator[Usage]:  # fmt: skip  # noqa: E501
     """The usages that may be worth a try, where these passes disagree."""
     yield from _orders(program, arrays, groups)
-    yield from _factors(program, found)
+    yield from _factors(program, found, arrays)
     truth = _truth(program)
     for ids in PAIRS if any(key[1:] == ("loss", "dx") for key in arrays) else ():  # else it is the same
         yield from _pairs(program, truth, ids)
@@ -63,6 +63,7 @@ def usages(program: Program, found: list[Finding], arrays: Mapping[Key, list[Rea
             yield from _throughout(program, truth, id)
 
 
+SUMMED = "summed-over-the-batch"
 PAIRS = (("fused-with-softmax", "softmax-skipped"), ("two-classes", "softmax-diagonal"))
 """Softmax and loss differentiated as one; or two wrongs that give the right error together."""
 
@@ -93,7 +94,7 @@ def _seen(program: Program, finding: Finding) -> float | None:
     return ratio(finding.given, finding.expected, NEAR)
 
 
-def _factors(program: Program, found: list[Finding]) -> Iterator[Usage]:
+def _factors(program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]]) -> Iterator[Usage]:
     """A sum for a mean, ½ left out, signs turned: a factor of the loss, or of its gradient and so of all others."""
     known = dict(_known(program))
     seen = {key: each for key, each in ((each.key, _seen(program, each)) for each in found) if each is not None}
@@ -104,7 +105,8 @@ def _factors(program: Program, found: list[Finding]) -> Iterator[Usage]:
         yield Usage(*_words(name), factors={("loss", "y"): known[name]})
     backward = [each for key, each in seen.items() if key[2] != "y"]
     for name in dict.fromkeys(name for each in backward for name in _named(each, known)):
-        if squared or "doubled" not in name or name in also:  # a loss that is no square has no 2 to leave out
+        # Factors other than that of the batch are the loss's own, if it is told; only a square has a 2 to leave out.
+        if name in also or name == SUMMED or (squared and not any(key[1:] == ("loss", "y") for key in arrays)):
             yield from _backward(program, name, known[name])
     for name in dict.fromkeys(name for each in backward for name in _named(-each, known | {"": 1.0})):
         yield from _backward(program, name, -known.get(name, 1.0))
@@ -114,7 +116,7 @@ def _known(program: Program) -> Iterator[tuple[str, float]]:
     """The factors in use, by what makes them."""
     images, outputs = program.case.images, prod(program.case.net.output)
     parts: tuple[dict[str, float], ...] = (
-        {"": 1.0, "summed-over-the-batch": float(images)},
+        {"": 1.0, SUMMED: float(images)},
         {"": 1.0, "averaged-over-outputs": 1 / outputs, "averaged-over-outputs ": float(outputs)},
         {"": 1.0, "doubled-or-halved": 2.0, "doubled-or-halved ": 0.5},
     )

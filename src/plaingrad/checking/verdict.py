@@ -86,6 +86,15 @@ def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
             conventions.append(Named(usage.id, usage.title, usage.advice, passes=passes))
             for key in {key for key in set(passes) & search.rows.keys() if search.rows[key].status == "agrees"}:
                 search.rows[key].status = "another convention"
+    empty = [
+        row.name for row in search.rows.values() if row.status == "agrees" and not search.expected[row.key].value.any()
+    ]
+    if empty:
+        more = f" and {len(empty) - 3} more" if len(empty) > 3 else ""
+        notes = [
+            *notes,
+            f"{', '.join(empty[:3])}{more}: all 0 in this case, which tells little; another --seed may tell more",
+        ]
     told_most(search.findings)
     mistakes: dict[str, Named] = {}
     named: dict[str, Named] = {}
@@ -107,11 +116,16 @@ def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
 def told_most(findings: list[Finding]) -> None:
     """Where several mistakes give the same numbers, the one that accounts for most findings is named first.
 
+    Of those that account for as many it is one made in the pass itself, before one in a pass that was not answered.
     A number that happens to be that of the images comes last: a window of 4 pixels is not a batch of 4.
     """
     counts = Counter(fit.mistake.id for finding in findings for fit in finding.fits)
     for finding in findings:
-        finding.fits.sort(key=lambda fit: (not fit.mistake.convention, -counts[fit.mistake.id], fit.mistake.late))
+        finding.fits.sort(
+            key=lambda fit, key=finding.key: (  # type: ignore[misc]
+                not fit.mistake.convention, -counts[fit.mistake.id], fit.key != key, fit.mistake.late,
+            )
+        )  # fmt: skip
 
 
 def usual(order: Any) -> bool:

@@ -75,6 +75,9 @@ def windows_overwrite(scene: Scene) -> Iterator[Array]:
     order = at["i"] * (at["j"].max() + 1) + at["j"]
     yield scene.sum(terms.last("inner", order))
     yield scene.sum(terms.last("inner", -order))
+    yield scene.sum(
+        terms.last("inner", at["u"] * (at["v"].max() + 1) + at["v"])
+    )  # columns written back window by pixel
 
 
 @mistake(

@@ -232,7 +232,7 @@ def never_cleared(scene: Scene) -> Iterator[Array]:
 )
 def weight_decay(scene: Scene) -> Iterator[Array]:
     w = scene.weights[scene.weight]
-    if scene.given is not None and (w * w).sum() > 0:
+    if scene.given is not None and w.size > 2 and w.any():  # of a number or two anything is a multiple
         decay = float(((scene.given - scene.expected) * w).sum() / (w * w).sum())
         if decay > 0:
             yield scene.expected + decay * w

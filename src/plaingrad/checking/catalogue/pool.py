@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 
+from plaingrad.checking.bilinear import Terms, terms_of
 from plaingrad.checking.catalogue.entry import mistake
 from plaingrad.checking.scene import Pair, Scene
 from plaingrad.loops import Array
@@ -164,20 +165,33 @@ def mean_over_channels(scene: Scene) -> Iterator[Array]:
 
 @mistake(
     "padding-counted",
-    "MeanPool.y MeanPool.dx",
+    "MeanPool.y",
     "the zeros of the padding are counted, or not counted, otherwise than the case says",
     "Both ways are in use: the case's count_padding says which one it means, forward and back.",
     convention=True,
 )
-def padding_counted(scene: Scene) -> Iterator[Array]:
-    layer = scene.owner
-    if not any(layer.padding):
-        return
-    from plaingrad.checking.bilinear import terms_of
+def padding_counted(scene: Scene) -> Iterator[Terms]:
+    yield from counted_otherwise(scene)
 
-    terms = terms_of(layer.replace(count_padding=not layer.count_padding), scene.program.steps[scene.name].x)
-    assert terms is not None
-    yield scene.sum(terms)
+
+@mistake(
+    "padding-counted-going-back",
+    "MeanPool.dx",
+    "going back the padding is counted, or not counted, otherwise than on the way forward",
+    "Each pixel's share is 1 / (the number its window was divided by on the way forward).",
+)
+def padding_counted_back(scene: Scene) -> Iterator[Array]:
+    for terms in counted_otherwise(scene):
+        yield scene.sum(terms)
+
+
+def counted_otherwise(scene: Scene) -> Iterator[Terms]:
+    """The terms of a mean pool that takes the zeros of its padding the other way."""
+    layer = scene.owner
+    if any(layer.padding):
+        terms = terms_of(layer.replace(count_padding=not layer.count_padding), scene.program.steps[scene.name].x)
+        assert terms is not None
+        yield terms
 
 
 @mistake(

@@ -127,7 +127,7 @@ WHOLE = 0.999  # a share of 1 is no momentum: the gradients were never cleared
 )
 def momentum(scene: Scene) -> Iterator[Array]:
     key = (scene.step - 1, scene.name, "d" + scene.weight)
-    if key in scene.env and scene.given is not None:
+    if key in scene.env and scene.given is not None and scene.given.size > 2:
         old = scene.env[key].value
         rest = scene.expected - scene.given
         share = float((rest * old).sum() / max((old * old).sum(), np.finfo(float).tiny)) / scene.rate
@@ -143,7 +143,7 @@ def momentum(scene: Scene) -> Iterator[Array]:
 )
 def shrunk(scene: Scene) -> Iterator[Array]:
     w = scene.weights[scene.weight]
-    if scene.given is not None and (w * w).sum() > 0:
+    if scene.given is not None and w.size > 2 and w.any():
         share = float(((scene.expected - scene.given) * w).sum() / (w * w).sum())
         if 0 < share < 1:
             yield scene.expected - share * w
