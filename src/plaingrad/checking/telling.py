@@ -62,7 +62,7 @@ def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]
     lines = [f"{', '.join(named.where)}: {named.title}  [{named.id}]"]
     lines += [f"  {line}" for line in proof(verdict, finding)]
     lines.append(f"  what to do: {named.advice}")
-    told = trains(named.id, finding.where)
+    told = trains(named.id, *(each.where for each in named.findings))
     if told:
         lines.append(f"  would it train? {told}")
     if with_loop:
@@ -191,7 +191,7 @@ def _named_json(verdict: Verdict, named: Named) -> dict[str, Any]:
         "ruled_out": [vars(each) for each in nearest(finding, verdict.search)[:RULED_OUT]],
         "advice": named.advice,
         "formula": formula_of(program, finding.where),
-        "trains": trains(named.id, finding.where),
+        "trains": trains(named.id, *(each.where for each in named.findings)),
     }
 
 
@@ -213,7 +213,7 @@ def measured() -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def trains(id: str, where: Key) -> str:
+def trains(id: str, *where: Key) -> str:
     """Whether a network with this mistake still learns, in words; it was measured in one pass, if of another kind."""
     told = measured()
     row = told.get("mistakes", {}).get(id)
@@ -223,7 +223,7 @@ def trains(id: str, where: Key) -> str:
     more = f"; made in every update: {learns(row['everywhere'], network)}" if "everywhere" in row else ""
     learned = f"{learns(row['accuracy'], network)}; without it {row['right']:.1%}"
     made = f"made in {row['pass']}{more}; rate {network['rate']}; {told['about']}"
-    if kind_of(row["pass"]) == kind_of(".".join(where[1:])):
+    if kind_of(row["pass"]) in [kind_of(".".join(key[1:])) for key in where]:
         return f"{learned} ({made})"
     return f"not measured in such a pass. Made elsewhere: {learned} ({made})"
 
