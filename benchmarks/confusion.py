@@ -28,6 +28,7 @@ from rights import Right, every_right, of_programs, partly, wronged  # noqa: E40
 from strange import STRANGE  # noqa: E402
 from students import WAYS, told  # noqa: E402
 
+RIGHT = 5  # times the share of right answers are tried: none may be called wrong
 PAGE = ROOT / "docs" / "confusion.md"
 PROCESSES = 2
 PAIRS, PARTS, RIGHT_PARTS, WAY_PARTS, WHOLE, ODD, LEFT_OUT = 1600, 1200, 1200, 600, 5600, 3000, 2500
@@ -46,7 +47,7 @@ class Done:
 
 
 def tasks(share: float) -> Iterator[Task]:
-    """All right answers, and a share of the wrong ones. Right answers first: computing them is what takes memory."""
+    """All that is tried, or a share of it. Right answers first: computing them is what takes memory."""
     # Kernels that are kept turned are told by the weights alone, and a factor of a cross-entropy by the loss alone.
     usual = set(WAYS) - {"as the case", "kernels stored turned", "halved", "doubled"}
     whole: dict[str, Callable[[], Iterable[Trial | Right]]] = {
@@ -64,8 +65,8 @@ def tasks(share: float) -> Iterator[Task]:
     }
     for bar, made in whole.items():
         every = list(made())
-        count = len(every) if bar.startswith("right") else max(round(share * len(every)), 1)
-        yield from ((bar, each) for each in sampled(every, count, seed=2))
+        part = min(RIGHT * share, 1) if bar.startswith("right") else share
+        yield from ((bar, each) for each in sampled(every, max(round(part * len(every)), 1), seed=2))
 
 
 def is_convention(trial: Trial) -> bool:
@@ -104,7 +105,7 @@ def page(every: list[Done], share: float, sizes: list[tuple[str, str, float]]) -
         "",
         "Written by `make confusion` and never by hand. Answers are made by programs of which it is known what is "
         f"wrong in them, for {len(networks())} networks; they are checked whole or in part, in float64, in float32 or "
-        "as printed with few digits." + ("" if share == 1 else f" Of the wrong ones this page tells of {share:.0%}."),
+        "as printed with few digits." + ("" if share == 1 else f" This page tells of {share:.0%} of the wrong ones."),
         "",
         "## Right answers that were called wrong",
         "",
@@ -245,7 +246,12 @@ def seconds() -> Iterator[tuple[str, str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--share", type=float, default=1.0, help="of the wrong answers; fewer are faster to try")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        help="of the wrong answers, and more of the right ones; fewer are faster to try",
+    )
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--page", type=pathlib.Path, default=PAGE)
     settings = parser.parse_args()

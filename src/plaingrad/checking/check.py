@@ -142,6 +142,11 @@ class Asked:
                 unit, taken = SINGLE, ways
         search = self._begun(taken, unit)
         search.run()
+        if taken and search.unnamed:  # what looked like another way may be a mistake that accounts for all
+            other = self._begun([], unit)
+            other.run()
+            if not other.unnamed:
+                return other, []
         return search, taken
 
     def _begun(self, taken: list[Usage], unit: float) -> Search:

@@ -10,7 +10,7 @@ import numpy as np
 from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.findings import Fit, form_of, forms_of
 from plaingrad.checking.passes import Belief, Env, Key
-from plaingrad.checking.rounding import alike, allowed
+from plaingrad.checking.rounding import alike, allowed, explains
 from plaingrad.checking.state import State
 from plaingrad.loops import Array
 
@@ -117,7 +117,8 @@ class Hidden:
                 elif not self.budget.spend(path):
                     break
                 overlay = self._sent_on(fit)
-                if self.key in overlay and self.state.agrees(overlay[self.key], self.array):
+                made = overlay.get(self.key)
+                if made and self.state.agrees(made, self.array) and explains(made.value, expected.value, self.array):
                     fit.overlay = {each: belief for each, belief in overlay.items() if each in self.state.hidden}
                     found[known] = fit
         return list(found.values())

@@ -8,6 +8,7 @@ from plaingrad.loops import Array
 
 SLACKS = 8.0
 """How many standard deviations a right number may be off: with a million numbers one of 8 is chance of 1 in 10⁹."""
+LEFT = 0.5  # of what is off without a mistake may be left with it: roundings, in numbers that it hardly moves
 ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so much
 
 
@@ -31,6 +32,13 @@ def alike(expected: Belief, made: Array, unit: float) -> Belief:
     largest = np.abs(made).max(initial=0)
     scale = max(largest / size, 1.0) if size > 0 else 1.0
     return Belief(made, np.maximum(expected.slack * scale, ALIKE * level * largest))
+
+
+def explains(made: Array, expected: Array, given: Array) -> bool:
+    """Whether a mistake leaves little of what was off without it: one that changes next to nothing explains nothing."""
+    with np.errstate(all="ignore"):
+        left, without = (float(np.linalg.norm(given - each)) for each in (made, expected))
+        return left <= LEFT * without
 
 
 def ratio(given: Array, expected: Array, near: float) -> float | None:

@@ -102,6 +102,11 @@ class Search(State):
         if self.findings:
             self._follow()
 
+    @property
+    def unnamed(self) -> list[Finding]:
+        """The findings without a name."""
+        return [finding for finding in self.findings if not finding.fits]
+
     def _follow(self) -> None:
         """Tell what is right from what only follows: right by itself, and wrong because of a pass before it."""
         self.program.other = dict(self.own_terms)
@@ -183,6 +188,8 @@ class Search(State):
         tried = []
         for fit in forms_of(self.program, key, self.env, expected.value, array, self.left_out):
             tried.append((fit.mistake, fit.made))
-            if fit.mistake.id not in fits and self.agrees(alike(expected, fit.made, self.program.unit), array):
+            made = alike(expected, fit.made, self.program.unit)
+            is_new = fit.mistake.id not in fits
+            if is_new and self.agrees(made, array) and rounding.explains(fit.made, expected.value, array):
                 fits[fit.mistake.id] = fit
         return list(fits.values()), tried
