@@ -177,11 +177,15 @@ def read_case(path: str) -> Case:
     if "\0" in path:
         raise CaseError(f"there is no file {path!r}: a path has no zero byte")
     try:
-        if pathlib.Path(path).stat().st_size > MOST_BYTES:
+        with pathlib.Path(path).open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)  # a device has no size, and no end
+        if len(content) > MOST_BYTES:
             raise CaseError(f"{path} is larger than {MOST_BYTES >> 20} MiB; is it the case?")
-        text = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
+        text = json.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise CaseError(f"cannot read the case {path}: {error.strerror or error}") from None
+    except CaseError:
+        raise
     except (ValueError, RecursionError) as error:
         raise CaseError(f"the case {path} is not JSON: {error}") from None
     try:

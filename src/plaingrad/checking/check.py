@@ -38,6 +38,8 @@ def check_answer(
         raise AnswerError(f"the answer holds no quantity of this case; {notes[0] if notes else 'it is empty'}")
     chosen: dict[Key, str] = {}
     for name, key in known.items():
+        if key in chosen and not np.array_equal(answer.arrays[chosen[key]], answer.arrays[name], equal_nan=True):
+            raise AnswerError(f"{chosen[key]} and {name} are one quantity, and differ; leave one of them out")
         if key not in chosen or not name.endswith(".dy"):
             chosen[key] = name
     arrays, groups, orders = _laid(case, {key: (name, answer.arrays[name]) for key, name in chosen.items()}, notes)

@@ -88,7 +88,7 @@ class OwnNamed(Named):
         return [self.names.in_text(name) for name in super().where]
 
 
-@dataclass
+@dataclass(repr=False)
 class OwnVerdict(Verdict):
     """A verdict in the asker's names; its findings keep the keys of the case.
 

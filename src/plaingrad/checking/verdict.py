@@ -33,7 +33,7 @@ class Named:
         return list(dict.fromkeys(map(name_of, [*(finding.where for finding in self.findings), *self.passes])))
 
 
-@dataclass
+@dataclass(repr=False)
 class Verdict:
     """What is right and wrong in an answer."""
 
@@ -44,6 +44,9 @@ class Verdict:
     rows: list[Row]
     search: Search
     notes: list[str]
+
+    def __repr__(self) -> str:
+        return self.text()
 
     @property
     def first_wrong(self) -> str | None:
