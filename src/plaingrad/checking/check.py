@@ -164,17 +164,18 @@ class Asked:
 
         A usage is not taken up if a pass disagrees that agreed without it.
         """
-        plain, taken = self._begun([], unit), list[Usage]()
-        found = plain.disagreeing() or []
+        held, taken = self._begun([], unit), list[Usage]()
+        found = held.disagreeing() or []
         while found and not self.strict:
-            best, agreed = None, frozenset(self.arrays) - {each.key for each in found}
+            best, agreed, before = None, frozenset(self.arrays) - {each.key for each in found}, held
             for usage in usages(self._begun(taken, unit).program, found, self.arrays, self.groups):
                 first = 0 if usage.orders else min(FIRST, len(found))
-                if self._begun([*taken, usage], unit).is_hopeless(agreed, plain, first):
+                if self._begun([*taken, usage], unit).is_hopeless(agreed, before, first):
                     continue
-                left = self._begun([*taken, usage], unit).disagreeing(len(found), agreed)
+                search = self._begun([*taken, usage], unit)
+                left = search.disagreeing(len(found), agreed)
                 if left is not None:
-                    best, found = usage, left
+                    best, found, held = usage, left, search
             if best is None:
                 break
             taken.append(best)
