@@ -102,8 +102,8 @@ class Asked:
         for finding in plain.disagreeing() or []:
             t, name, quantity = finding.key
             place = self.program.names.index(name) + 1 if name != "loss" else 0
-            if quantity != "y" or not place or len(self.arrays) == 1:
-                continue
+            if quantity != "y" or not place or len(self.arrays) == 1 or not self.program.steps[name].weights:
+                continue  # an activation is part of a layer with weights; a pool that makes such numbers has a mistake
             if place == len(self.program.names):
                 if self._is_probability(plain, finding):
                     del self.arrays[finding.key]
