@@ -13,7 +13,8 @@ OF_SINGLE = 6  # digits that any float32 keeps: fewer were printed, or rounded t
 CHANCE = 6  # digits that are 0 by chance in no more than one answer of a million
 SINGLE, DOUBLE, HALF, BRAIN = 2.0**-24, 2.0**-53, 2.0**-11, 2.0**-8  # half the distance of two numbers at 1
 NAMES = {SINGLE: "float32", DOUBLE: "float64", HALF: "float16", BRAIN: "bfloat16"}
-COARSEST = 0.02  # of the largest number: what is printed more coarsely is taken as it stands
+ENOUGH = 6  # different numbers
+COARSEST = 1 / 16  # of the largest number: what is printed more coarsely is taken as it stands
 LEAST_HALF = 2.0**-24  # the distance of the smallest float16 numbers
 
 
@@ -51,8 +52,8 @@ class Precision:
         return min(FULL if each is None else each for each in (self.digits, self.decimals))
 
     def is_fine(self, values: Array) -> bool:
-        """Whether numbers of this precision still say something."""
-        return float(self.grain(values).max()) <= COARSEST * float(np.abs(values).max())
+        """Whether numbers of this precision still say something, or are so many that it can be no chance."""
+        return len(values) >= ENOUGH or float(self.grain(values).max()) <= COARSEST * float(np.abs(values).max())
 
     def __str__(self) -> str:
         if self.decimals is not None:
