@@ -43,7 +43,7 @@ mistakes: .venv/demo  ## train small networks with each known mistake; writes wh
 	$(BIN)/python benchmarks/mistakes.py $(if $(ONLY),--only $(ONLY))
 
 confusion: .venv/demo  ## count how often `plaingrad check` is right; writes docs/confusion.md: half an hour (SHARE=0.1)
-	$(BIN)/python benchmarks/confusion.py $(if $(SHARE),--share $(SHARE))
+	PYTHONPATH=tests $(BIN)/python benchmarks/confusion.py $(if $(SHARE),--share $(SHARE))
 
 docs: .venv/test  ## run every block of the docs and write down what it prints
 	$(BIN)/python scripts/make_mistakes_page.py

@@ -33,13 +33,13 @@ def main() -> None:
         mnist = load("mnist", told.mnist)
         works += [(name, mnist, "MNIST") for name in ("mlp", "lenet5", "lenet5-sigmoid", "mnist-cnn")]
     except PlaingradError as error:
-        print(f"without MNIST: {error}")  # noqa: T201
+        print(f"without MNIST: {error}")
     rows = []
     for name, split, data in works:
         shares, seconds = np.transpose([accuracy(name, split, seed) for seed in SEEDS])
         each = ", ".join(f"{share:.4f}" for share in shares)
         rows.append(f"| {data} | {name} | {model(name).recipe.epochs} | {each} | {statistics.median(seconds):.1f} s |")
-        print(rows[-1], flush=True)  # noqa: T201
+        print(rows[-1], flush=True)
     text = (
         "# Accuracy\n\nTest accuracy of each built-in model with its own recipe, for the seeds "
         f"{', '.join(map(str, SEEDS))}; the time is one training's on this machine. Written by `make accuracy`.\n\n"

@@ -1,12 +1,12 @@
 """How often `plaingrad check` is right; writes docs/confusion.md. Run by `make confusion`.
 
 Each kind of answer is counted: right ones, in every convention; one mistake of the catalogue, in every pass of every
-network; two at once; mistakes that are in no catalogue; each entry left out; and parts of all of these.
+network; two at once; mistakes that are in no catalogue; each entry left out; and parts of all of these. The programs
+that answer are those of the tests, so it runs with PYTHONPATH=tests.
 """
 
 import argparse
 import pathlib
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -14,22 +14,19 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-
-import plaingrad as pg  # noqa: E402
-from bars import PRINTS, Outcome, Trial, chosen, oddities, pairs, parts, sampled, singles, tried, without  # noqa: E402
-from diseased import alike, networks, played  # noqa: E402
-from frameworks import installed  # noqa: E402
-from plaingrad.checking.case import make_case  # noqa: E402
-from plaingrad.checking.catalogue import CATALOGUE  # noqa: E402
-from plaingrad.checking.check import check_answer  # noqa: E402
-from rights import Right, every_right, of_programs, partly, wronged  # noqa: E402
-from strange import STRANGE  # noqa: E402
-from students import WAYS, told  # noqa: E402
+import plaingrad as pg
+from bars import PRINTS, Outcome, Trial, chosen, oddities, pairs, parts, sampled, singles, tried, without
+from diseased import alike, networks, played
+from frameworks import installed
+from plaingrad.checking.case import make_case
+from plaingrad.checking.catalogue import CATALOGUE
+from plaingrad.checking.check import check_answer
+from rights import Right, every_right, of_programs, partly, wronged
+from strange import STRANGE
+from students import WAYS, told
 
 RIGHT = 5  # times the share of right answers are tried: none may be called wrong
-PAGE = ROOT / "docs" / "confusion.md"
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "confusion.md"
 PROCESSES = 2
 PAIRS, PARTS, RIGHT_PARTS, WAY_PARTS, WHOLE, ODD, LEFT_OUT = 1600, 1200, 1200, 600, 5600, 3000, 2500
 WAYS_HOW = ("named", "same numbers", "place", "suspected", "layer", "missed")
@@ -262,7 +259,7 @@ def main() -> None:
             every.append(each)
             failed = each.against or (each.outcome and fails(each.bar, each.outcome) and str(each.outcome))
             if failed:
-                print(f"{each.bar}: {failed if each.outcome else f'{each.task} -> {failed}'}", flush=True)  # noqa: T201
+                print(f"{each.bar}: {failed if each.outcome else f'{each.task} -> {failed}'}", flush=True)
     settings.page.write_text(page(every, settings.share, sizes), encoding="utf-8")
 
 

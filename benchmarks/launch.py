@@ -14,5 +14,5 @@ child = subprocess.Popen(sys.argv[1:])
 _, status, used = os.wait4(child.pid, 0)
 seconds = time.perf_counter() - began
 unit = 1 if sys.platform == "darwin" else 1024
-print(json.dumps({"seconds": seconds, "bytes": used.ru_maxrss * unit}), flush=True)  # noqa: T201
+print(json.dumps({"seconds": seconds, "bytes": used.ru_maxrss * unit}), flush=True)
 sys.exit(os.waitstatus_to_exitcode(status))

@@ -1,6 +1,6 @@
 """Networks that learn the bundled digits by plain steps, with a mistake of the catalogue in one pass or none.
 
-A pass is made wrong in every step, and in testing too where it is a forward one. The others are the library's loops,
+A pass is made wrong in every step, and in testing too where it is a forward one. The others are the library's texts,
 compiled, in float64.
 """
 
@@ -12,19 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plaingrad.checking.alone import Alone, Changes, edited
+from plaingrad.checking.alone import Alone, Changes
 from plaingrad.checking.case import Batch, Case
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.passes import Belief, Env, Key, exact
 from plaingrad.checking.scene import Scene
 from plaingrad.checking.slack import Program
 from plaingrad.data import digits
-from plaingrad.layer import Layer, bind
+from plaingrad.layer import Layer
 from plaingrad.layers import Conv, Dense, Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax, Tanh
-from plaingrad.loops import Array, Loops
+from plaingrad.loops import Array
 from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.program import Program as Calls
+from plaingrad.schedule.calls import compiled, shares
 
 STEPS, IMAGES = 1000, 20  # 20 images a step, and a test: the 360 test images come out even
 SEEDS = range(5)  # of weights and batches; a mistake's accuracy is the median of theirs
@@ -86,18 +87,18 @@ class Work:
 
 
 class Compiled(Alone):
-    """A layer or loss by itself, its loops compiled, changed ones too."""
+    """A layer or loss by itself, its texts compiled, changed ones too."""
 
     def __init__(self, owner: Layer | Loss, input: tuple[int, ...], count: int) -> None:
         super().__init__(owner, input, count)
-        self.calls: dict[tuple[Loops, ...], Calls] = {}
+        self.calls: dict[tuple[str, Changes], Calls] = {}
 
-    def call(self, nests: tuple[Loops, ...], changed: dict[str, Changes] | None = None) -> None:
-        changed = changed or {}
-        chosen = tuple(edited(nest, changed[nest.__name__]) if nest.__name__ in changed else nest for nest in nests)
-        if chosen not in self.calls:
-            self.calls[chosen] = Calls([bind(nest, self.owner, self.known) for nest in chosen])
-        self.calls[chosen]()
+    def call(self, way: str, others: dict[str, Array], changes: Changes = ()) -> None:
+        assert not others, "a call is bound to its arrays"
+        if (way, changes) not in self.calls:
+            every = [each for task in self.tasks(way, others, changes) for each in shares(task, self.groups)]
+            self.calls[way, changes] = Calls([compiled(each) for each in every])
+        self.calls[way, changes]()
 
 
 class Quick(Program):

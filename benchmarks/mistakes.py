@@ -166,7 +166,7 @@ def main() -> None:
         for work, figures in zip(works, results(pool, works, SEEDS), strict=True):
             add(told, work, [after for _, after in figures])
     FILE.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"{len(works)} trainings with mistakes in {time.perf_counter() - began:.0f} s")  # noqa: T201
+    print(f"{len(works)} trainings with mistakes in {time.perf_counter() - began:.0f} s")
 
 
 def add(told: dict[str, Any], work: Work, figures: list[float]) -> None:
@@ -180,7 +180,7 @@ def add(told: dict[str, Any], work: Work, figures: list[float]) -> None:
         row = {"accuracy": accuracy, "right": right, "pass": ".".join(work.places[0]), "network": work.network}
         told["mistakes"][work.id] = row
     where = "all weights" if len(work.places) > 1 else f"{'.'.join(work.places[0])}, {work.network}"
-    print(f"{work.id} ({where}): {accuracy} against {right}", flush=True)  # noqa: T201
+    print(f"{work.id} ({where}): {accuracy} against {right}", flush=True)
 
 
 def results(pool: ProcessPoolExecutor, works: list[Work], seeds: range) -> Iterator[list[tuple[float, float]]]:
@@ -202,7 +202,7 @@ def settings_told(pool: ProcessPoolExecutor) -> dict[str, Any]:
             "right": after,
             "untrained": before,
         }
-        print(f"{work.network}: {min(after):.1%} to {max(after):.1%}", flush=True)  # noqa: T201
+        print(f"{work.network}: {min(after):.1%} to {max(after):.1%}", flush=True)
     largest = np.bincount(digits().test.labels).max() / len(digits().test)
     about = f"8×8 digits, {STEPS} steps of {IMAGES} images, the median of {len(SEEDS)} seeds"
     return {"about": about, "chance": round(float(largest), DIGITS), "networks": networks, "mistakes": {}}

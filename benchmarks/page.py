@@ -166,7 +166,7 @@ def main() -> None:
             "click_to_explained_milliseconds": {which: summary(found, which, "told") for which in WAYS},
             "click_to_painted_milliseconds": {which: summary(found, which, "painted") for which in WAYS},
         }
-    print(json.dumps(told, indent=1))  # noqa: T201
+    print(json.dumps(told, indent=1))
 
 
 if __name__ == "__main__":

@@ -69,4 +69,4 @@ for epoch in range(told.epochs):
 tested, truth = load("t10k")
 with torch.inference_mode():
     named = torch.cat([net((part - mean) / spread).argmax(1) for part in tested.split(1000)])
-print(json.dumps({"test_accuracy": (named == truth).double().mean().item(), "images": len(images)}))  # noqa: T201
+print(json.dumps({"test_accuracy": (named == truth).double().mean().item(), "images": len(images)}))

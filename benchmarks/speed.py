@@ -88,7 +88,7 @@ def main() -> None:
         rows, others, began = [], seconds_of_others(), time.monotonic()
         for row in PARTS[name](Plan(peak, told.mnist, told.quick)):
             rows.append({"part": name, **row})
-            print(said(row), flush=True)  # noqa: T201
+            print(said(row), flush=True)
         busy = (seconds_of_others() - others) / (time.monotonic() - began)
         part = {**facts, "peak": peak, "quick": told.quick, "processors_busy_elsewhere": round(max(busy, 0), 3)}
         parts = record["parts"] | {name: part}

@@ -9,6 +9,7 @@ number masked, for a machine's last bits and seconds are its own.
 import argparse
 import contextlib
 import io
+import linecache
 import os
 import pathlib
 import re
@@ -31,9 +32,10 @@ def pages() -> list[pathlib.Path]:
 
 def run_python(code: str, names: dict[str, object]) -> str:
     """What a block prints."""
-    printed = io.StringIO()
+    printed, file = io.StringIO(), f"<docs {len(linecache.cache)}>"
+    linecache.cache[file] = (len(code), None, code.splitlines(True), file)  # a text is read as it is written
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "<docs>", "exec"), names)  # the project's own pages, not input
+        exec(compile(code, file, "exec"), names)  # the project's own pages, not input
     return printed.getvalue()
 
 

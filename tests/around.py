@@ -4,10 +4,11 @@ import numpy as np
 
 from plaingrad.layer import Layer
 from plaingrad.layers import Dense, Flatten, Softmax
-from plaingrad.loops import as_written, loops
+from plaingrad.loops import as_written
 from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.run import Run
+from plaingrad.text import places
 
 CLASSES = 3
 LOSSES = (SoftmaxCrossEntropy(), HalfSquaredError(), MeanSquaredError(), CrossEntropy())
@@ -50,19 +51,13 @@ def run_around(layer, shape, count=1, *, dtype="float64", loss=None, behind=(), 
         return net.run(*given)
 
 
-@loops
 def scale_forward(x, w, y):
-    for c in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            for n in range(x.shape[2]):
-                y[c, i, n] = w[c] * x[c, i, n]
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = w[c] * x[n, c, i, j]
 
 
-@loops
 def scale_backward(dy, x, w, dx, dw):
-    for c in range(x.shape[0]):
-        dw[c] = 0
-        for i in range(x.shape[1]):
-            for n in range(x.shape[2]):
-                dw[c] += dy[c, i, n] * x[c, i, n]
-                dx[c, i, n] = dy[c, i, n] * w[c]
+    dw[:] = 0
+    for n, c, i, j in places(dy):
+        dw[c] += dy[n, c, i, j] * x[n, c, i, j]
+        dx[n, c, i, j] = dy[n, c, i, j] * w[c]

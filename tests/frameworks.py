@@ -103,7 +103,7 @@ def in_torch(torch: Any, step: Step, x: Any, w: Any = None, b: Any = None) -> An
         case ReLU():
             return f.relu(x)
         case LeakyReLU():
-            return f.leaky_relu(x, layer.leak)
+            return f.leaky_relu(x, getattr(layer, "slope", 0))
         case Sigmoid():
             return torch.sigmoid(x)
         case Softmax():
@@ -165,7 +165,7 @@ def in_jax(jax: Any, step: Step, x: Any, w: Any = None, b: Any = None) -> Any:
         case ReLU():
             return jax.nn.relu(x)
         case LeakyReLU():
-            return jax.nn.leaky_relu(x, layer.leak)
+            return jax.nn.leaky_relu(x, getattr(layer, "slope", 0))
         case Sigmoid():
             return jax.nn.sigmoid(x)
         case Softmax():

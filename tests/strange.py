@@ -286,7 +286,7 @@ def slope_of_half(scene: Scene) -> "Array | None":
 @strange
 def threshold_moved(scene: Scene) -> "Array | None":
     if scene.kind in ("ReLU", "LeakyReLU") and scene.way == "dx":
-        return np.where(scene.x > 0.3, scene.dy, scene.owner.leak * scene.dy)
+        return np.where(scene.x > 0.3, scene.dy, scene.leak * scene.dy)
     return None
 
 

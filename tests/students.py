@@ -142,7 +142,7 @@ class Student:
         if isinstance(layer, Dense):
             return x @ w["w"].T + w["b"] if "b" in w else x @ w["w"].T
         if isinstance(layer, ReLU | LeakyReLU):
-            return np.where(x > 0, x, x * self.dtype(layer.leak))
+            return np.where(x > 0, x, x * self.dtype(getattr(layer, "slope", 0)))
         if isinstance(layer, Sigmoid):
             return 1 / (1 + np.exp(-x))
         if isinstance(layer, Softmax):
@@ -188,7 +188,7 @@ class Student:
             slopes = {"w": dy.T @ x, "b": dy.sum(axis=0)}
             return dy @ w["w"], {name: slopes[name] for name in w}
         if isinstance(layer, ReLU | LeakyReLU):
-            low = self.dtype(layer.leak)
+            low = self.dtype(getattr(layer, "slope", 0))
             at_zero = self.dtype(self.ways.slope) if isinstance(layer, ReLU) else low
             return dy * np.where(x > 0, self.dtype(1), np.where(x < 0, low, at_zero)), {}
         if isinstance(layer, Sigmoid):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -165,6 +166,32 @@ def test_symbols(explain: Any) -> None:
     assert one["quantity"] == "conv2.y[0,0,0]"
     assert set(one["symbols"]) == {"text", "latex", "mathml", "is_simplified"}
     assert one["symbols"]["text"] in said.out
+
+
+def test_long_symbols_are_told_in_parts(explain: Any) -> None:
+    sympy = pytest.importorskip("sympy")
+    said = explain("--example", "first-cnn", "conv1.dw[0,0,0,0]", "--symbols")
+    one = told(explain("--example", "first-cnn", "conv1.dw[0,0,0,0]", "--symbols", "--json"))["symbols"]
+    assert said.out.startswith("conv1.dw[0,0,0,0] = ")
+    assert len(said.out) < 3_000 < len(one["text"])
+    assert f"it is {len(one['latex']):,} letters long: --json writes it out." in said.out
+    plain = str.maketrans("[],.", "____")  # names that SymPy reads
+    first, *rest = said.out.partition("\n\n")[0].translate(plain).splitlines()
+    whole = sympy.sympify(first.partition(" = ")[2])
+    for line in reversed(rest):
+        name, part = line.strip().split(" = ")
+        whole = whole.subs(sympy.Symbol(name), sympy.sympify(part))
+    meant = sympy.sympify(one["text"].translate(plain))
+    numbers = {each: place / 10 for place, each in enumerate(sorted(meant.free_symbols, key=str), 1)}
+    assert abs(whole.subs(numbers).evalf(20) - meant.subs(numbers).evalf(20)) < 1e-12
+
+
+def test_the_example_of_the_help_fits_on_a_screen(explain: Any) -> None:
+    pytest.importorskip("sympy")
+    (line,) = (each for each in explain("--help").out.splitlines() if "--symbols" in each and "plaingrad" in each)
+    said = explain(*shlex.split(line)[2:])
+    assert said.code == 0
+    assert len(said.out) < 8_000
 
 
 def test_symbols_of_nothing_named(explain: Any) -> None:

@@ -6,61 +6,58 @@ import pytest
 import plaingrad as pg
 from plaingrad.layer import Weights
 from plaingrad.loops import loops
+from plaingrad.text import places
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*compiled as it stands")
 
 
-@loops
 def factor_forward(x, w, y):
-    for c in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            for n in range(x.shape[2]):
-                y[c, i, n] = w[c] * x[c, i, n]
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = w[c] * x[n, c, i, j]
 
 
-def backward_of(share_of_w, share_of_x):
-    """A backward whose two gradients are each multiplied by a whole number: 1 is right."""
-
-    @loops
-    def factor_backward(dy, x, w, dx, dw):
-        for c in range(x.shape[0]):
-            dw[c] = 0
-            for i in range(x.shape[1]):
-                for n in range(x.shape[2]):
-                    dw[c] += share_of_w * dy[c, i, n] * x[c, i, n]
-                    dx[c, i, n] = share_of_x * dy[c, i, n] * w[c]
-
-    return factor_backward
+def factor_backward(dy, x, w, dx, dw, share_of_w, share_of_x):
+    dw[:] = 0
+    for n, c, i, j in places(dy):
+        dw[c] += share_of_w * dy[n, c, i, j] * x[n, c, i, j]
+        dx[n, c, i, j] = share_of_x * dy[n, c, i, j] * w[c]
 
 
-@loops
 def beyond_forward(x, w, y):
-    for c in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            for n in range(x.shape[2]):
-                y[c, i, n] = w[c] * x[c, i + 1, n]
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = w[c] * x[n, c, i + 1, j]
 
 
-def layer(forward, backward):
-    class Factor(pg.Layer):
-        def weights(self, x):
-            return {"w": Weights((x[0],), 1, 1)}
+class Factor(pg.Layer):
+    """A layer of one's own; its backward is right where both shares are 1."""
 
-    Factor.forward, Factor.backward = (forward,), (backward,)
-    return Factor()
+    share_of_w: int = 1
+    share_of_x: int = 1
+    forward, backward = factor_forward, factor_backward
+
+    def weights(self, x):
+        return {"w": Weights((x[0],), 1, 1)}
+
+
+class Beyond(Factor):
+    """One that reads what is not there."""
+
+    forward = beyond_forward
 
 
 def test_a_right_layer_passes():
-    pg.check(layer(factor_forward, backward_of(1, 1)), (2, 3, 4))
+    pg.check(Factor(), (2, 3, 4))
 
 
 @pytest.mark.parametrize(("shares", "name"), [((2, 1), "dw"), ((1, 2), "dx"), ((0, 1), "dw"), ((1, -1), "dx")])
 def test_a_wrong_gradient_is_named(shares, name):
     with pytest.raises(pg.LawError, match=f"{name} says"):
-        pg.check(layer(factor_forward, backward_of(*shares)), (2, 3, 4))
+        pg.check(Factor(*shares), (2, 3, 4))
 
 
 def test_loops_that_leave_their_arrays_are_found():
     with pytest.raises(IndexError):
-        pg.check(layer(beyond_forward, backward_of(1, 1)), (2, 3, 4))
+        pg.check(Beyond(), (2, 3, 4))
 
 
 def test_layers_with_exponentials_are_checked_to_many_digits():
@@ -118,7 +115,11 @@ def test_the_network_ends_as_it_was_at_its_best_epoch():
     assert pg.score(net, held) == max(entry["validation_accuracy"] for entry in history)
 
 
-@pytest.mark.parametrize("nests", [lambda x, y: None, ["x"], (len,)])
-def test_a_layer_of_undecorated_functions_is_told(nests):
-    with pytest.raises(TypeError, match="each decorated with @loops"):
-        type("Own", (pg.Layer,), {"forward": nests})
+@pytest.mark.parametrize("nests", [(loops(factor_forward),), loops(factor_forward), ["x"], (len,)])
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_a_layer_of_nests_on_lanes_is_told_what_a_text_is(way, nests):
+    told = (
+        f"Own.{way} is a {type(nests).__name__}; it is one plain function on arrays \\(image, channel, row, column\\)"
+    )
+    with pytest.raises(TypeError, match=told):
+        type("Own", (pg.Layer,), {way: nests})

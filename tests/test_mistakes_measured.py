@@ -120,7 +120,7 @@ def test_the_script_sees_a_compiled_pass_that_is_not_the_librarys(scripts, netwo
 def test_the_script_sees_a_compiled_mistake_that_is_not_the_catalogues(scripts, monkeypatch):
     work = next(work for work in scripts.mistakes.planned() if work.id == "half-a-slope")
     scripts.mistakes.prove_wrong(work)
-    monkeypatch.setattr(scripts.mistaken.Compiled, "call", lambda self, nests, changed=None: None)
+    monkeypatch.setattr(scripts.mistaken.Compiled, "call", lambda self, way, others, changes=(): None)
     with pytest.raises(AssertionError, match="half-a-slope"):
         scripts.mistakes.prove_wrong(work)
 

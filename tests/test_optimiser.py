@@ -9,8 +9,8 @@ import pytest
 
 from plaingrad.errors import SettingError
 from plaingrad.exact import decimals, fractions
-from plaingrad.layer import bind
 from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+from plaingrad.schedule.calls import update_call
 
 SIZE, STEPS, DIGITS = 6, 5, 50
 
@@ -31,11 +31,9 @@ class Bench:
     def step(self, slope, factor=1.0):
         """One step down `slope`; the parameters after it."""
         self.arrays["dw"][:] = slope
-        numbers = np.array(
-            [self.number(each) for each in self.optimiser.numbers(self.done, factor)], self.arrays["w"].dtype
-        )
-        known = self.optimiser.settings() | {"numbers": numbers} | self.arrays
-        bind(self.optimiser.update, self.optimiser, known)()
+        values = self.optimiser.numbers(self.done, factor).values()
+        numbers = np.array([self.number(each) for each in values], self.arrays["w"].dtype)
+        update_call(self.optimiser, self.arrays, numbers, self.number)()
         self.done += 1
         return self.arrays["w"].copy()
 
@@ -83,10 +81,10 @@ def test_a_schedule_scales_the_rate(rng):
 def test_adam_is_the_textbook_s(kind, decay, rng):
     """Algorithm 1 of Kingma and Ba, and algorithm 2 of Loshchilov and Hutter, to 50 digits.
 
-    All settings are dyadic, so that 1 - fading^t is no rounded number.
+    All settings are dyadic, so that 1 - beta1^t is no rounded number.
     """
-    settings = {"rate": 0.125, "fading": 0.5, "fading_square": 0.75, "epsilon": 2.0**-10, "decay": decay}
-    rate, fading, fading_square, epsilon, decay = map(Decimal, settings.values())
+    settings = {"rate": 0.125, "beta1": 0.5, "beta2": 0.75, "epsilon": 2.0**-10, "decay": decay}
+    rate, beta1, beta2, epsilon, decay = map(Decimal, settings.values())
     mean = square = np.zeros(SIZE, object)
     with decimal.localcontext(prec=DIGITS):
         bench = Bench(kind(**settings), w := decimals(rng, (SIZE,)), Decimal)
@@ -94,11 +92,11 @@ def test_adam_is_the_textbook_s(kind, decay, rng):
             slope = decimals(rng, (SIZE,))
             found = bench.step(slope, 0.5)
             whole = slope + decay * w if kind is Adam else slope
-            mean = fading * mean + (1 - fading) * whole
-            square = fading_square * square + (1 - fading_square) * whole * whole
-            root = np.frompyfunc(Decimal.sqrt, 1, 1)(square / (1 - fading_square**step))
+            mean = beta1 * mean + (1 - beta1) * whole
+            square = beta2 * square + (1 - beta2) * whole * whole
+            root = np.frompyfunc(Decimal.sqrt, 1, 1)(square / (1 - beta2**step))
             shrunk = rate / 2 * decay * w if kind is AdamW else 0
-            w = w - shrunk - rate / 2 * (mean / (1 - fading**step)) / (root + epsilon)
+            w = w - shrunk - rate / 2 * (mean / (1 - beta1**step)) / (root + epsilon)
             # a hundred operations, each right to the last of 50 digits; a root of nearly 0 loses half of them at most,
             # and does not here: slopes are tenths, so their squares are 0 or at least 1/100
             assert max(abs(found - w)) < Decimal(10) ** (10 - DIGITS)
@@ -216,7 +214,7 @@ WRONG = [
     *(
         (kind, name, value)
         for kind in (Adam, AdamW)
-        for name in ("fading", "fading_square")
+        for name in ("beta1", "beta2")
         for value in (1, -0.1, NAN)
     ),
     *((kind, "epsilon", value) for kind in (Adam, AdamW) for value in (0, -1e-8, NAN, INFINITY)),

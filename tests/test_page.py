@@ -38,10 +38,11 @@ from plaingrad.layers import (
     Softmax,
     Tanh,
 )
-from plaingrad.loops import Array, loops
+from plaingrad.loops import Array
 from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.run import Run
+from plaingrad.text import places
 from plaingrad.trace import Traced
 
 pytest.importorskip("selenium", reason="the page is tested with Selenium, which is not installed: pip install selenium")
@@ -177,18 +178,6 @@ RUNS: dict[str, Callable[[], Run]] = {
 }
 
 
-def apart(run: Run) -> Own:
-    """The same numbers where each activation is a layer of its own: there one can ask what a fused one was given."""
-    layers: list[Layer] = []
-    for step in run.net.steps.values():
-        activation = step.layer.settings().get("activation")
-        layers += [step.layer.replace(activation=None), activation] if activation else [step.layer]
-    net = Network(*layers, input=run.net.input, name=run.net.name)
-    for name, array in net.arrays.items():
-        array[...] = run.net.arrays[name]
-    return Own(net.run(image_for(net)))
-
-
 Pages = Callable[[str], tuple[Own, Path]]
 
 
@@ -240,7 +229,6 @@ return {
   rest: root.querySelector("[data-rest]")?.dataset.rest ?? null,
   pager: root.querySelector(".pager")?.textContent ?? null,
   order: root.querySelector("[name=order]:checked")?.value ?? null,
-  isCut: Boolean(root.querySelector(".origin[data-cut]")),
   reasons: [...root.querySelectorAll(".reasons li")].map((each) => sentence(each).text),
   trail: [...root.querySelectorAll(".trail li")].map((each) => each.textContent),
   text: root.textContent,
@@ -550,7 +538,7 @@ def check_sum(own: Own, told: Explanation, shown: dict[str, Any]) -> None:
     """The formula with numbers: every term of a short sum, the three largest of a long one, then the number itself."""
     terms = sorted(told.terms, key=lambda term: -size(term.product))[:3] if len(told.terms) > 4 else told.terms
     cells = [cell for term in terms for cell in own.cells(term.node)]
-    assert shown["sum"] == cells + ([] if shown["isCut"] else [told.quantity])
+    assert shown["sum"] == [*cells, told.quantity]
     assert (f"{len(told.terms) - 3:,} more term" in shown["text"]) == (len(told.terms) > 4)
 
 
@@ -566,7 +554,7 @@ def check_reasons(own: Own, told: Explanation, shown: dict[str, Any]) -> None:
     assert shown["reasons"] or not compared
 
 
-def check(own: Own, unfused: Own | None, shown: dict[str, Any], name: str) -> None:
+def check(own: Own, shown: dict[str, Any], name: str) -> None:
     """Everything that an explanation shows, against what the run says when it is asked in Python."""
     told = own.ask(name)
     assert shown["quantity"] == told.quantity == name
@@ -581,14 +569,7 @@ def check(own: Own, unfused: Own | None, shown: dict[str, Any], name: str) -> No
         assert shown["rows"] == []
         return
     check_reasons(own, told, shown)
-    if shown["isCut"]:
-        assert unfused
-        assert (told.value, told.terms) == (0, [])
-        given = unfused.ask(name)
-        assert given.value <= 0
-        check_terms(unfused, given, shown)
-        check_sum(unfused, given, shown)
-    elif told.terms:
+    if told.terms:
         check_terms(own, told, shown)
         check_sum(own, told, shown)
     else:
@@ -619,21 +600,20 @@ def test_these_networks_have_every_layer_and_every_loss() -> None:
 @pytest.mark.parametrize("name", RUNS)
 def test_every_number_shown_is_the_run_s(browser: Browser, pages: Pages, name: str) -> None:
     own, path = pages(name)
-    unfused = apart(own.run)
     browser.open(path)
     shown = browser.read()
-    check(own, unfused, shown, shown["quantity"])
-    cut = 0
+    check(own, shown, shown["quantity"])
     for array in own.sheets:
         for cell in one_of_each(own, array):
             browser.click_cell(cell)
             shown = browser.read()
-            check(own, unfused, shown, cell)
-            cut += shown["isCut"]
+            check(own, shown, cell)
             if own.role(array) == "gradient":
                 assert "bound" in {each["kind"] for each in shown["numbers"]}, "a sum of products has a bound"
-    fused = [step for step in own.run.net.steps.values() if isinstance(step.layer.settings().get("activation"), ReLU)]
-    assert cut == len(fused), "each fused ReLU has cut something off"
+            if array.endswith(".y") and array.replace(".y", ".z") in own.sheets:
+                summed = cell.replace(".y", ".z")
+                assert summed in shown["reasons"][0]
+                assert (" was off, because " in shown["reasons"][0]) == (own.value(summed) <= 0)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -707,7 +687,7 @@ def test_long_sums_are_shown_in_parts_and_in_either_order(browser: Browser, page
     told, shown = own.ask("conv1.db[1]"), browser.read()
     assert len(told.terms) == 144
     assert (shown["order"], len(shown["rows"])) == ("size", FEW)
-    check(own, None, shown, "conv1.db[1]")
+    check(own, shown, "conv1.db[1]")
     browser.click("#explanation .pager button")
     check_terms(own, told, shown := browser.read())
     assert len(shown["rows"]) == MANY
@@ -723,7 +703,7 @@ def test_long_sums_are_shown_in_parts_and_in_either_order(browser: Browser, page
     browser.click("#explanation .pager button")
     assert browser.read()["rows"][0]["count"] == "1"
     browser.click("#explanation .pager button", 2)
-    check(own, None, browser.read(), "conv1.db[1]")
+    check(own, browser.read(), "conv1.db[1]")
     browser.click_cell("conv1.db[0]")
     assert browser.read()["order"] == "loops", "the order one chose is kept"
 
@@ -754,7 +734,6 @@ def test_what_a_number_goes_into(browser: Browser, pages: Pages) -> None:
 
 def test_a_chain_from_the_first_weight_to_the_loss_and_back(browser: Browser, pages: Pages) -> None:
     own, path = pages("every_layer")
-    unfused = apart(own.run)
     start = max(own.names("conv1.dw"), key=lambda name: abs(own.value(name)))
     browser.open(path)
     first = browser.read()["quantity"]
@@ -763,7 +742,7 @@ def test_a_chain_from_the_first_weight_to_the_loss_and_back(browser: Browser, pa
         browser.click_cell(start)
     while True:
         shown = browser.read()
-        check(own, unfused, shown, way[-1])
+        check(own, shown, way[-1])
         assert shown["trail"][-min(7, len(way)) :] == way[-7:]
         factors = [cell for row in shown["rows"] for cell in row["made"]["cells"]]
         errors = [each for each in factors if own.role(each.partition("[")[0]) == "error" and own.value(each)]
@@ -781,7 +760,7 @@ def test_a_chain_from_the_first_weight_to_the_loss_and_back(browser: Browser, pa
         browser.driver.back()
         browser.explains(name)
         shown = browser.read()
-        check(own, unfused, shown, name)
+        check(own, shown, name)
         assert shown["trail"][-1] == name
     browser.driver.forward()
     browser.explains(way[1])
@@ -803,7 +782,7 @@ def test_a_chain_from_the_first_weight_to_the_loss_and_back(browser: Browser, pa
 def test_an_address_is_a_link(browser: Browser, pages: Pages, address: str, name: str) -> None:
     own, path = pages("every_layer")
     browser.open(path, address)
-    check(own, apart(own.run), browser.read(), name)
+    check(own, browser.read(), name)
 
 
 @pytest.mark.parametrize(
@@ -857,26 +836,26 @@ def test_by_keyboard_alone(browser: Browser, pages: Pages) -> None:
     browser.press(Keys.ARROW_RIGHT)
     assert browser.js(focused, "[value=errors]:checked")
     browser.press(Keys.ARROW_LEFT)
-    tab_to("#layers canvas[data-array='conv1.y']")
-    assert live() == f"conv1.y[0,0,0] is {rounded(own.value('conv1.y[0,0,0]'))}"
+    tab_to("#layers canvas[data-array='conv1.z']")
+    assert live() == f"conv1.z[0,0,0] is {rounded(own.value('conv1.z[0,0,0]'))}"
     moves = {
-        Keys.ARROW_RIGHT: "conv1.y[0,0,1]",
-        Keys.ARROW_DOWN: "conv1.y[0,1,1]",
-        Keys.ARROW_UP: "conv1.y[0,0,1]",
-        Keys.ARROW_LEFT: "conv1.y[0,0,0]",
+        Keys.ARROW_RIGHT: "conv1.z[0,0,1]",
+        Keys.ARROW_DOWN: "conv1.z[0,1,1]",
+        Keys.ARROW_UP: "conv1.z[0,0,1]",
+        Keys.ARROW_LEFT: "conv1.z[0,0,0]",
     }
     for key, name in moves.items():
         browser.press(key)
         assert live() == f"{name} is {rounded(own.value(name))}"
     browser.press(Keys.ARROW_LEFT)
-    assert live().startswith("conv1.y[2,0,3] is "), "off the edge of the first map lies the last"
+    assert live().startswith("conv1.z[2,0,3] is "), "off the edge of the first map lies the last"
     browser.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
-    name = "conv1.y[0,2,0]"
+    name = "conv1.z[0,2,0]"
     assert live() == f"{name} is {rounded(own.value(name))}"
     browser.press(Keys.ENTER)
     browser.explains(name)
     assert live() == f"Explained: {name} is {rounded(own.value(name))}"
-    check(own, apart(own.run), browser.read(), name)
+    check(own, browser.read(), name)
     tab_to("#explanation .origin tbody .factor")
     factor = browser.js("return document.activeElement.querySelector('[data-cell]').dataset.cell")
     browser.press(Keys.ENTER)
@@ -953,7 +932,7 @@ def check_step(told: dict[str, Any], unit: str, place: int, count: int) -> None:
 
 def test_a_convolution_played_forward(browser: Browser, pages: Pages) -> None:
     own, path = pages("every_layer")
-    unfused, names = apart(own.run), own.names("conv1.y")
+    names = own.names("conv1.z")
     browser.open(path)
     player = Player(browser, "conv1", "forward")
     places = [0, 1, 2, 3, 2, 1]
@@ -961,12 +940,10 @@ def test_a_convolution_played_forward(browser: Browser, pages: Pages) -> None:
     for place, button in zip(places, buttons, strict=True):
         told = player.step(button)
         check_step(told, "output", place, len(names))
-        given = unfused.ask(names[place])
-        is_cut = given.value <= 0
+        made = own.ask(names[place])
         assert told["cells"][0] == names[place]
-        assert ("is cut off" in told["text"]) == is_cut
-        assert f"{len(given.terms)} terms" in told["text"]
-        assert float(told["total"]) == given.value == (own.value(names[place]) or given.value)
+        assert f"{len(made.terms)} terms" in told["text"]
+        assert float(told["total"]) == made.value == own.value(names[place])
     browser.picture("player-forward")
     browser.js("const s = document.querySelector('#player [type=range]'); s.focus(); s.scrollIntoView()")
     browser.press(Keys.END)
@@ -1051,23 +1028,22 @@ def test_a_weight_s_gradient_collects_a_term_from_every_place(browser: Browser, 
     assert total == own.value(name)
     browser.picture("player-weight")
     browser.click("#tabs [data-tab=explanation]")
-    check(own, None, browser.read(), name)
+    check(own, browser.read(), name)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "meanpool1"])
 def test_a_layer_drawn_as_a_dense_one(browser: Browser, pages: Pages, layer: str) -> None:
     own, path = pages("every_layer")
-    x, y = {"conv1": ("input", "conv1.y"), "meanpool1": ("sigmoid1.y", "meanpool1.y")}[layer]
+    x, y = {"conv1": ("input", "conv1.z"), "meanpool1": ("sigmoid1.y", "meanpool1.y")}[layer]
     browser.open(path)
     browser.click(f"[data-layer={layer}] .tools button", 1)
     browser.until("return document.querySelector('canvas.matrix')", "the matrix is not there")
     inputs, outputs = own.names(x), own.names(y)
     said = browser.text("#matrix")
     assert f"{len(outputs)} rows, one for each number of {y}; {len(inputs)} columns" in said
-    asked = apart(own.run) if layer == "conv1" else own
     joins: dict[tuple[int, int], str] = {}
     for row, name in enumerate(outputs):
-        for cells, _ in asked.made_of(name):
+        for cells, _ in own.made_of(name):
             joins |= {
                 (row, inputs.index(cell)): " ".join(each for each in cells if each != cell)
                 for cell in cells
@@ -1124,24 +1100,20 @@ def test_a_layer_drawn_as_a_dense_one(browser: Browser, pages: Pages, layer: str
 # Names, sizes, odd numbers
 
 
-@loops
 def odd_forward(x, y):
-    for k in range(x.shape[0]):
-        for n in range(x.shape[1]):
-            y[k, n] = 3 * x[k, n]
+    for place in places(y):
+        y[place] = 3 * x[place]
 
 
-@loops
 def odd_backward(dy, dx):
-    for k in range(dx.shape[0]):
-        for n in range(dx.shape[1]):
-            dx[k, n] = 3 * dy[k, n]
+    for place in places(dx):
+        dx[place] = 3 * dy[place]
 
 
 class Odd(Layer):
     """Three times the input <img src=x onerror=window.hacked=1>."""
 
-    forward, backward = (odd_forward,), (odd_backward,)
+    forward, backward = odd_forward, odd_backward
 
 
 def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> None:
@@ -1157,7 +1129,7 @@ def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> 
     hacked = "return [window.hacked ?? null, document.querySelectorAll('img, script:not(:nth-of-type(-n + 2))').length]"
     for name in ("odd1.y[1]", "conv1.dy[0,0,1]", "dense1.dy[1]"):
         browser.click_cell(name)
-        check(own, None, browser.read(), name)
+        check(own, browser.read(), name)
     assert WICKED in browser.text("h1")
     assert browser.js("return document.title").endswith(f"{WICKED} on one image")
     bars = browser.js(
@@ -1232,11 +1204,11 @@ def test_a_page_of_a_part_says_what_it_holds(browser: Browser, tmp_path: Path, m
     browser.open(tmp_path / "part.html")
     assert name in browser.text("#partial.warning")
     shown = browser.read()
-    check(own, None, shown, name)
+    check(own, shown, name)
     factor = shown["rows"][2]["made"]["cells"][0]
     browser.click("#explanation .origin tbody .factor", 4)
     browser.explains(factor)
-    check(own, None, browser.read(), factor)
+    check(own, browser.read(), factor)
     left_out = "conv1.dw[1,1,1,1]"
     browser.click_cell(left_out)
     shown = browser.read()
@@ -1256,10 +1228,10 @@ def test_it_is_shown_within_a_notebook(browser: Browser, tmp_path: Path) -> None
     browser.driver.switch_to.frame(0)
     try:
         browser.until("return document.documentElement.dataset.ready === '1'", "the page is not ready")
-        check(own, apart(own.run), browser.read(), browser.read()["quantity"])
+        check(own, browser.read(), browser.read()["quantity"])
         factor = browser.read()["rows"][0]["made"]["cells"][0]
         browser.js("document.querySelector('#explanation .origin .factor').click()")
         browser.explains(factor)
-        check(own, apart(own.run), browser.read(), factor)
+        check(own, browser.read(), factor)
     finally:
         browser.driver.switch_to.default_content()

@@ -8,12 +8,14 @@ import pytest
 from diseased import networks
 from plaingrad.checking import make_case
 from plaingrad.checking.memo import Memo
-from plaingrad.checking.passes import Belief, Env, Key, exact
+from plaingrad.checking.passes import Belief, Env, Key, exact, stepped
 from plaingrad.checking.precision import DOUBLE, SINGLE
 from plaingrad.checking.rounding import SLACKS
 from plaingrad.checking.slack import Program, settled
 from plaingrad.layers import MaxPool, ReLU
+from plaingrad.optimiser import SGD
 from plaingrad.run import Run
+from plaingrad.schedule.calls import update_call
 from students import Student
 
 NETWORKS = list(networks())
@@ -149,3 +151,14 @@ def test_keys_come_after_what_they_read():
     for key in program.keys:
         assert set(program.needs(key)) <= known, key
         known.add(key)
+
+
+def test_a_step_is_that_of_the_optimiser():
+    """Compiled, on every number of an array; the arrays that were handed in stay as they are."""
+    rng = np.random.default_rng(2)
+    w, dw = rng.normal(size=(2, 3, 2, 5, 4))
+    before, optimiser = w.copy(), SGD(rate=0.125, momentum=0)
+    arrays = {"w": w.reshape(-1).copy(), "dw": dw.reshape(-1), "velocity": np.zeros(w.size)}
+    update_call(optimiser, arrays, np.array(list(optimiser.numbers(0, 1.0).values())))()
+    np.testing.assert_allclose(stepped(w, dw, 0.125).reshape(-1), arrays["w"], rtol=4 * DOUBLE, atol=4 * DOUBLE)
+    np.testing.assert_array_equal(w, before)

@@ -57,7 +57,7 @@ def test_a_program_gives_the_bits_of_its_calls_made_one_by_one(backward):
     images, labels = RNG.normal(size=(9, 2, 5, 6)), RNG.integers(0, 4, 9)
     one, two = (Run(net, 8, pg.SoftmaxCrossEntropy(), backward=backward) for _ in range(2))
     for run in (one, two):
-        run.index[:], run.share[0] = [3, 8, 0, 3, 5, 7, -1, -1], 1 / 6
+        run.index[:], run.batch_share[0] = [3, 8, 0, 3, 5, 7, -1, -1], 1 / 6
     program = one.program(images, labels, backward)
     assert program.is_compiled
     program()

@@ -11,9 +11,9 @@ import plaingrad as pg
 from cases import CASES
 from plaingrad.checking.alone import Alone
 from plaingrad.layer import Weights
-from plaingrad.loops import flat, loops
 from plaingrad.network import Network
 from plaingrad.testing import assert_gradients, check_module
+from plaingrad.text import places
 
 
 def own_passes(layer, shape, backward_of=lambda made: made):
@@ -584,7 +584,7 @@ def test_another_loss():
 @pytest.mark.parametrize(
     ("x", "target", "words"),
     [
-        (batch()[:, :1], LABELS, r"got x of shape \(4, 1, 6, 7\)"),
+        (batch()[:, :1], LABELS, r"got images of shape \(4, 1, 6, 7\)"),
         (batch(), LABELS + 1, "a label outside 0 to 2"),
         (batch(), LABELS[:2], r"targets of shape \(2,\)"),
         (batch() * np.nan, LABELS, "not finite"),
@@ -598,40 +598,54 @@ def test_batches_that_cannot_be(x, target, words):
 # The laws of layers of one's own.
 
 
-@loops
 def cube_forward(x, w, y):
-    x, y = flat(x), flat(y)
-    for n in range(x.size):
-        y[n] = w[0] * x[n] * x[n] * x[n]
+    for place in places(y):
+        y[place] = w[0] * x[place] * x[place] * x[place]
 
 
-def cube(share, beyond=0):
-    """A layer of one's own; its backward is right where `share` is 3 and nothing is read `beyond` the arrays."""
-
-    @loops
-    def cube_backward(dy, x, w, dx, dw):
-        dy, x, dx = flat(dy), flat(x), flat(dx)
-        dw[0] = 0
-        for n in range(x.size):
-            dw[0] += dy[n] * x[n] * x[n] * x[n]
-            dx[n] = share * dy[n + beyond] * w[0] * x[n] * x[n]
-
-    body = {"forward": (cube_forward,), "backward": (cube_backward,), "weights": lambda self, x: {"w": Weights((1,))}}
-    return type("Cube", (pg.Layer,), body)()
+def cube_backward(dy, x, w, dx, dw, share):
+    dw[0] = 0
+    for place in places(dx):
+        dw[0] += dy[place] * x[place] * x[place] * x[place]
+        dx[place] = share * dy[place] * w[0] * x[place] * x[place]
 
 
+def beyond_backward(dy, x, w, dx, dw):
+    dw[0] = 0
+    for n, k in places(dx):
+        dw[0] += dy[n, k] * x[n, k] * x[n, k] * x[n, k]
+        dx[n, k] = 3 * dy[n, k + 1] * w[0] * x[n, k] * x[n, k]
+
+
+class Cube(pg.Layer):
+    """A layer of one's own; its backward is right where `share` is 3."""
+
+    share: int = 3
+    forward, backward = cube_forward, cube_backward
+
+    def weights(self, x):
+        return {"w": Weights((1,))}
+
+
+class Beyond(Cube):
+    """One that reads what is not there."""
+
+    backward = beyond_backward
+
+
+@pytest.mark.filterwarnings("ignore:.*compiled as it stands")
 def test_the_laws_of_every_layer_of_a_network():
-    right = pg.check(Network(pg.Flatten(), cube(3), pg.Dense(2, bias=False), input=(1, 2, 3)), seeds=1)
+    right = pg.check(Network(pg.Flatten(), Cube(), pg.Dense(2, bias=False), input=(1, 2, 3)), seeds=1)
     assert right.is_right
     assert right.first_wrong is None
     assert [row.name for row in right.rows] == ["flatten1", "cube1", "dense1"]
-    wrong = pg.check(Network(pg.Flatten(), cube(2), cube(3, beyond=1), input=(1, 2, 3)), seeds=1)
+    wrong = pg.check(Network(pg.Flatten(), Cube(share=2), Beyond(), input=(1, 2, 3)), seeds=1)
     assert not wrong.is_right
     assert wrong.first_wrong == "cube1"
     first, derivative, *_ = [
         line for line in wrong.text().splitlines() if "WRONG" in line or "not the derivative" in line
     ][1:]
-    assert first.split() == ["cube1", "WRONG", "Cube()", "on", "6"]
+    assert first.split() == ["cube1", "WRONG", "Cube(share=2)", "on", "6"]
     assert "Along one direction of x" in derivative
     assert "its loops leave their arrays" in wrong.text()
     told = wrong.to_json()
@@ -639,11 +653,25 @@ def test_the_laws_of_every_layer_of_a_network():
     assert [any(each["laws"].values()) for each in told["layers"]] == [False, True, True]
 
 
+@pytest.mark.filterwarnings("ignore:.*compiled as it stands")
+def test_what_makes_a_layer_slow_is_told_and_no_breach():
+    told = pg.check(Cube(), input=(2, 2, 3))
+    assert told.is_right
+    forward, backward = told.to_json()["layers"][0]["notes"]
+    assert forward.startswith("compiled as it stands, which is slow: line 3 of cube_forward does `y[place] = w[0] *")
+    assert "cube_backward" in backward
+    assert f"note: {forward}\n    note: {backward}\n" in told.text()
+    library = pg.check(Network(pg.Conv(2, activation=pg.ReLU()), pg.L2Pool(2), pg.Flatten(), input=(1, 4, 4)), seeds=1)
+    assert not any(row.notes for row in library.rows)
+    assert "note" not in library.text()
+
+
+@pytest.mark.filterwarnings("ignore:.*compiled as it stands")
 def test_the_laws_of_one_layer():
-    assert pg.check(cube(3), input=(2, 2, 3)).is_right
-    assert pg.check(cube(3), (2, 2, 3), seeds=1).is_right
+    assert pg.check(Cube(), input=(2, 2, 3)).is_right
+    assert pg.check(Cube(), (2, 2, 3), seeds=1).is_right
     with pytest.raises(pg.LawError, match="not the derivative"):
-        pg.check(cube(2), input=(2, 2, 3))
+        pg.check(Cube(share=2), input=(2, 2, 3))
 
 
 def test_importing_plaingrad_loads_no_checker():

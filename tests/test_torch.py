@@ -13,7 +13,6 @@ import pytest
 from cases import CASES, SMOOTH, exhaustive
 from plaingrad.exact import Sized
 from plaingrad.laws import DIGITS, alone, points, run_through
-from plaingrad.layer import bind
 from plaingrad.layers import (
     Conv,
     Dense,
@@ -30,6 +29,7 @@ from plaingrad.layers import (
 from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.network import Network
 from plaingrad.optimiser import SGD, Adam, AdamW
+from plaingrad.schedule.calls import update_call
 from test_layers import quarters
 
 torch = pytest.importorskip("torch")
@@ -218,7 +218,7 @@ OPTIMISERS = [
     ),
     (Adam(rate=0.1), torch.optim.Adam, {"lr": 0.1}),
     (
-        Adam(rate=0.1, fading=0.8, fading_square=0.9, epsilon=0.5, decay=0.2),
+        Adam(rate=0.1, beta1=0.8, beta2=0.9, epsilon=0.5, decay=0.2),
         torch.optim.Adam,
         {"lr": 0.1, "betas": (0.8, 0.9), "eps": 0.5, "weight_decay": 0.2},
     ),
@@ -242,8 +242,8 @@ def test_optimisers(optimiser, kind, settings):
             slope = rng.normal(size=size)
             ours["dw"][:], exact["dw"][:], parameter.grad = slope, sized(slope), torch.tensor(slope)
             for arrays, number in ((ours, float), (exact, Sized.of)):
-                numbers = np.array([number(each) for each in optimiser.numbers(step, 1.0)], arrays["w"].dtype)
-                bind(optimiser.update, optimiser, {**optimiser.settings(), "numbers": numbers, **arrays})()
+                numbers = np.array([number(each) for each in optimiser.numbers(step, 1.0).values()], arrays["w"].dtype)
+                update_call(optimiser, arrays, numbers, number)()
             theirs.step()
             assert_both_within_the_bound(ours["w"], parameter.detach().numpy(), exact["w"], f"step {step}")
 

@@ -29,7 +29,7 @@ from plaingrad.checking.passes import Belief
 from plaingrad.checking.precision import DOUBLE
 from plaingrad.checking.scene import Scene
 from plaingrad.checking.slack import Program
-from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, right_loop, source_of
+from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, right_text, source_of
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
 from plaingrad.errors import MissingError, SettingError
 from plaingrad.loops import Array
@@ -352,11 +352,9 @@ def test_the_page_says_what_the_verdict_says(browser: Browser, tmp_path: Path, k
         assert named.advice in text
     findings = [each.findings[0] for each in verdict.mistakes] + verdict.unclear
     for finding in findings:
-        nest = right_loop(program, finding.where)
-        formula = formula_of(program, finding.where)
+        formula, text_of_it = formula_of(program, finding.where), right_text(program, finding.where)
         assert formula
-        assert nest
-        for each in (*patterns(finding, program), formula, "\n".join(source_of(nest))):
+        for each in (*patterns(finding, program.steps), formula, "\n".join(source_of(text_of_it))):
             assert each in text
         for cell in cells(finding):
             assert f"[{','.join(map(str, cell.place))}]{cell.given:.6g}{cell.expected:.6g}" in text
@@ -422,18 +420,20 @@ def test_a_convention_without_findings_is_told_and_linked(browser: Browser, tmp_
     assert "The formula" not in browser.text("main")
 
 
-def test_a_formula_needs_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_text_that_does_it_right_needs_no_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = mistaken()
-    formula = formula_of(verdict.search.program, verdict.mistakes[0].findings[0].where)
+    program, where = verdict.search.program, verdict.mistakes[0].findings[0].where
+    formula, text = formula_of(program, where), right_text(program, where)
     assert formula
     told = f'<h3>The formula</h3>\n<p class="formula"><code>{formula}</code></p>'
     page = page_html(verdict)
     assert told in page
     assert "The loop that does it right" in page
-    monkeypatch.setattr("plaingrad.checking.page.right_loop", lambda program, key: None)
+    assert f"{text.__name__} in {text.__module__}" in page
+    monkeypatch.setattr("plaingrad.checking.page.formula_of", lambda program, key: None)
     page = page_html(verdict)
-    assert told in page
-    assert "The loop that does it right" not in page
+    assert "The formula" not in page
+    assert f"{text.__name__} in {text.__module__}" in page
 
 
 def test_a_formula_of_one_image_says_so() -> None:

@@ -38,14 +38,14 @@ def pixel_sums(images, mean, total, square):
 
 
 @loops
-def load_targets(labels, index, share, target, weight):
+def load_targets(labels, index, batch_share, target, share):
     for n in range(target.shape[1]):
         for k in range(target.shape[0]):
             target[k, n] = 0
-        weight[n] = 0
+        share[n] = 0
         if not index[n] < 0:
             target[labels[index[n]], n] = 1
-            weight[n] = share[0]
+            share[n] = batch_share[0]
 
 
 @loops

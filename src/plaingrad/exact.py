@@ -134,6 +134,13 @@ class Sized:
     def __le__(self, other: Any) -> bool:
         return not self > other
 
+    def __pow__(self, power: "Sized | int") -> "Sized":
+        """A whole power, by so many products."""
+        whole = self._lift(1)
+        for _ in range(int(self._lift(power).value)):
+            whole = whole * self
+        return whole
+
     def _function(self, value: Decimal, slope: Decimal) -> "Sized":
         return Sized(value, abs(value) + 2 * abs(slope) * self.size, self.steps + 4)
 

@@ -119,7 +119,10 @@ def answer(
         found = explained.symbols(quantity)
         if as_json:
             return {"quantity": found.quantity, "symbols": found.to_json()}
-        return f"{found.quantity} = {found.text}\n\nLaTeX:\n{found.latex}\n\nMathML:\n{found.mathml}"
+        written = f"{found.quantity} = {found.in_parts}\n\n"
+        if found.in_parts != found.text:
+            return f"{written}As LaTeX and as MathML it is {len(found.latex):,} letters long: --json writes it out."
+        return f"{written}LaTeX:\n{found.latex}\n\nMathML:\n{found.mathml}"
     explanation = explained.explanation(quantity)
     return explanation.to_json() if as_json else explanation.text(all_terms)
 

@@ -1,6 +1,5 @@
 """A trained network at work: what it says of images, without labels and without gradients."""
 
-import functools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -9,13 +8,14 @@ import numpy as np
 
 from plaingrad.door import numbers
 from plaingrad.errors import DataError, ShapeError
-from plaingrad.layers.activation import softmax_forward
-from plaingrad.loops import Array, Bound
+from plaingrad.layers import Softmax
+from plaingrad.loops import Array
 from plaingrad.loss import CrossEntropy, Loss
 from plaingrad.machine import processors
 from plaingrad.network import Network
 from plaingrad.program import Crew, Program
 from plaingrad.run import Run
+from plaingrad.schedule.calls import Task, compiled
 from plaingrad.shards import crew_size, lanes_for
 
 # Programs to run at once; for each, its index of images, what to write there, and which outputs it makes, and where.
@@ -100,13 +100,9 @@ def probabilities(outputs: Array, loss: Loss) -> Array:
 
 
 def softmax(scores: Array) -> Array:
-    """Probabilities (image, class) from scores, by the loops of the layer, in float64."""
-    x = np.ascontiguousarray(scores.T, np.float64)
+    """Probabilities (image, class) from scores, by the text of the layer, in float64."""
+    x = np.ascontiguousarray(scores, np.float64)
     y = np.empty_like(x)
-    _softmax()(x, y)
-    return y.T
-
-
-@functools.cache
-def _softmax() -> Bound:
-    return softmax_forward.bound([np.zeros((1, 1)), np.zeros((1, 1))])
+    text: Any = Softmax.forward
+    compiled(Task(text, None, {}, {"x": x, "y": y}, frozenset()))()
+    return y

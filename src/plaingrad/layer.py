@@ -1,15 +1,16 @@
-"""What a layer is: a few settings, the shapes they imply, and its loop nests, wired by the names of their arguments."""
+"""What a layer is: a few settings, the shapes they imply, and its texts, wired by the names of their arguments."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from plaingrad.loops import Array, Bound, Loops
 from plaingrad.program import Call
 from plaingrad.record import Record
+from plaingrad.text import Text, as_text
 
 Shape = tuple[int, ...]
 
@@ -70,47 +71,27 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An array that a layer's nests leave for each other: its shape for one image, and where the lanes join it.
-
-    `scratch` is room for a nest's own sums: it means nothing once the nest is done, and every layer takes the same.
-    `inner` is a copy on its way from one nest to the next: an explanation looks through it.
-    """
+class Saved:
+    """An array for each image that forward leaves for backward: its shape for one image."""
 
     shape: Shape
     dtype: Any = None
-    lanes: Literal["last", "first", "none"] = "last"
-    scratch: bool = False
-    inner: bool = False
 
 
 class Layer(Record, abstract=True):
-    """Base of every layer. A subclass states its fields, its `output` shape, and its `forward` and `backward`.
+    """Base of every layer. A subclass states its fields, its `output` shape, and its `forward` and `backward` texts.
 
-    The nests are wired by name: `x`, `y`, `dx` and `dy` are the activations and their gradients; a name from `weights`
-    or `kept` is that array, and `d` + name its gradient; any other name is a field or comes from `constants`.
-    A nest fills all it writes: nothing of a former pass remains.
+    A text is one plain function on arrays (image, channel, row, column), wired by name: `x`, `y`, `dx` and `dy` are the
+    activations and their gradients; a name from `weights` or `saved` is that array, and `d` + name its gradient; any
+    other name is a field or comes from `constants`. A text fills all it writes: nothing of a former pass remains.
     """
+
+    forward: ClassVar[Any]  # a function in the class, which becomes a Text
+    backward: ClassVar[Any]
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__(abstract)
-        for way in ("forward", "backward"):
-            nests = vars(cls).get(way)
-            if isinstance(nests, Loops):
-                nests = (nests,)
-                setattr(cls, way, nests)
-            if nests is not None and not isinstance(nests, property) and not _are_loops(nests):
-                raise TypeError(f"{cls.__name__}.{way} is a tuple of loop nests, each decorated with @loops")
-
-    @property
-    def forward(self) -> tuple[Loops, ...]:
-        """The nests that make `y`, in order."""
-        raise NotImplementedError(f"{type(self).__name__} states no `forward`: a tuple of loop nests")
-
-    @property
-    def backward(self) -> tuple[Loops, ...]:
-        """The nests that make the gradients, in order. One that makes only `dx` is left out where none is wanted."""
-        raise NotImplementedError(f"{type(self).__name__} states no `backward`: a tuple of loop nests")
+        as_text(cls)
 
     def output(self, x: Shape) -> Shape:
         """The shape of one output, given the shape of one input; ShapeError says why it cannot be."""
@@ -120,24 +101,49 @@ class Layer(Record, abstract=True):
         """Each trained array by name."""
         return {}
 
-    def kept(self, x: Shape) -> dict[str, Kept | str]:
-        """Each array the nests leave for each other, by name; a string is another name for one there is already."""
+    def saved(self, x: Shape) -> dict[str, Saved]:
+        """Each array that forward leaves for backward, by name."""
         return {}
 
-    def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        """What the nests ask for besides fields: numbers that follow from the settings and the shape.
-
-        Under the name of a nest: a dict of what only that nest is told.
-        """
+    def constants(self, x: Shape) -> dict[str, Any]:
+        """What the texts ask for besides fields: what follows from the settings and the shape. A list is an array."""
         return {}
+
+    def seen(self, name: str, array: Array) -> Array:
+        """An array (image, …) as this layer's texts see it."""
+        return array
 
     def multiplications(self, x: Shape) -> int:
         """How many products one image's forward pass adds up."""
         return 0
 
 
-def _are_loops(nests: Any) -> bool:
-    return isinstance(nests, tuple) and all(isinstance(nest, Loops) for nest in nests)
+@dataclass(frozen=True)
+class Pass:
+    """A text at work in a layer: whose it is, and which quantity stands for an argument of another name."""
+
+    text: Text
+    owner: Record
+    names: tuple[tuple[str, str], ...] = ()
+
+    def quantity(self, argument: str) -> str:
+        """What the layer calls this argument."""
+        return dict(self.names).get(argument, argument)
+
+
+def passes(owner: Any) -> dict[str, list[Pass]]:
+    """What a layer or a loss does on the way forward and back. An activation of its own makes y of its sums z."""
+    own = {way: Pass(getattr(owner, way), owner) for way in ("forward", "backward")}
+    activation = getattr(owner, "activation", None)
+    if activation is None:
+        return {way: [each] for way, each in own.items()}
+    return {
+        "forward": [replace(own["forward"], names=(("y", "z"),)), Pass(activation.forward, activation, (("x", "z"),))],
+        "backward": [
+            Pass(activation.backward, activation, (("dx", "dz"),)),
+            replace(own["backward"], names=(("dy", "dz"),)),
+        ],
+    }
 
 
 def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:
@@ -151,9 +157,8 @@ def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:
 def bind(nest: Loops, owner: Any, known: dict[str, Any], plain: bool = False) -> Call:
     """A call of `nest` ready to repeat: arrays and settings found by name, constants made part of the code.
 
-    What `known` holds under the nest's own name is for it alone. A `plain` one is never compiled.
+    A `plain` one is never compiled.
     """
-    known = known | known.get(nest.__name__, {})
     for name in (*nest.arguments, *nest.constants):
         if name not in known:
             near = get_close_matches(name, known, 1)

@@ -12,15 +12,17 @@ import pathlib
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from plaingrad.shelf import Code, freedoms, host, is_fraction, place, read, write
+from plaingrad.shelf import Code, freedoms, has_vectors, host, is_fraction, place, read, write
 
 Array = np.ndarray[Any, Any]
 SHARED_SINCE: list[Callable[..., Any]] = []
+TAUGHT: set[Callable[..., Any]] = set()  # steps that Numba knows of, or will
 MEANT_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
 WRITTEN_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
 
@@ -28,6 +30,7 @@ WRITTEN_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a step on single numbers that nests share. Compiled, it is laid into the nest that calls it."""
     SHARED_SINCE.append(function)
+    TAUGHT.add(function)
     return function
 
 
@@ -87,6 +90,18 @@ def teach() -> None:
         result, code = make()
         type_callable(function)(lambda context, result=result: result)
         lower_builtin(function, *[types.Any] * function.__code__.co_argcount)(code)
+
+
+def teach_steps(function: Any) -> None:
+    """Tell Numba of the plain functions that a text calls, such as what makes one value larger than another."""
+    from numba.extending import register_jitable
+
+    for name in function.__code__.co_names:
+        step = function.__globals__.get(name)
+        if isinstance(step, FunctionType) and step not in TAUGHT and not hasattr(step, "meaning"):
+            TAUGHT.add(step)
+            register_jitable(step)
+            teach_steps(step)
 
 
 def machine_code(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...] = ()) -> int:
@@ -227,11 +242,43 @@ def compiler(freedoms: frozenset[str]) -> Callable[[Callable[..., Any]], Any]:
     return made
 
 
+@functools.cache
+def codegen_of_vectors() -> Any:
+    """Numba's code generator without LLVM's unroller and vectorisers: where vectors are named these only spill."""
+    from llvmlite import binding
+    from numba.core import config
+    from numba.core.codegen import JITCPUCodegen
+
+    class Codegen(JITCPUCodegen):  # type: ignore[misc]
+        def _pass_builder(self, **told: Any) -> Any:
+            options = binding.create_pipeline_tuning_options(told.pop("opt", config.OPT))
+            options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+            return binding.create_pass_builder(self._tm, options)
+
+    return Codegen("plaingrad.exec")
+
+
+@contextlib.contextmanager
+def vectors_left_alone() -> Iterator[None]:
+    """Within it Numba compiles with that generator; other users of Numba in this process keep their own."""
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.registry import cpu_target
+
+    with global_compiler_lock:
+        context = cpu_target.target_context
+        before, context._internal_codegen = context._internal_codegen, codegen_of_vectors()
+        try:
+            yield
+        finally:
+            context._internal_codegen = before
+
+
 def compiled(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
     """A function compiled by Numba."""
     from numba import typeof, types
 
     teach()
+    teach_steps(function)
     omitted = types.Omitted
 
     def known(value: Any) -> Any:
@@ -241,7 +288,8 @@ def compiled(function: Callable[..., Any], given: list[Any], constants: tuple[An
 
     kinds = (*map(known, given), *map(omitted, constants))
     dispatcher = compiler(freedoms())(function)
-    dispatcher.compile(kinds)
+    with vectors_left_alone() if has_vectors(function) else contextlib.nullcontext():
+        dispatcher.compile(kinds)
     made = dispatcher.overloads[kinds]
     if made.signature.return_type not in (types.none, types.int64):  # there is room for a word
         raise TypeError(f"{function.__name__} returns {made.signature.return_type}; a nest returns nothing")

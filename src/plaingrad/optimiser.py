@@ -1,30 +1,44 @@
 """Optimisers: one nest over all parameters laid end to end, and how the rate changes as training goes on."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from plaingrad.loops import Loops, loops, sqrt
+from plaingrad.loops import sqrt
 from plaingrad.record import Record
+from plaingrad.text import Text, as_text, places
 
 
-@loops
-def sgd_update(w, dw, velocity, numbers, *, nesterov):
-    rate, momentum, decay = numbers[0], numbers[1], numbers[2]
-    for n in range(w.size):
-        slope = dw[n] + decay * w[n]
-        velocity[n] = momentum * velocity[n] + slope
-        w[n] -= rate * (slope + momentum * velocity[n] if nesterov else velocity[n])
+def sgd_update(w, dw, velocity, rate, momentum, decay):
+    for n in places(w):
+        velocity[n] = momentum * velocity[n] + dw[n] + decay * w[n]
+        w[n] -= rate * velocity[n]
 
 
-@loops
-def adam_update(w, dw, mean, square, numbers):
-    rate, shrink, decay, epsilon = numbers[0], numbers[1], numbers[2], numbers[3]
-    fresh, fresh_square, grown, grown_square = numbers[4], numbers[5], numbers[6], numbers[7]
-    for n in range(w.size):
-        slope = dw[n] + decay * w[n]
-        mean[n] += fresh * (slope - mean[n])
-        square[n] += fresh_square * (slope * slope - square[n])
-        w[n] -= shrink * w[n] + rate * (mean[n] / grown) / (sqrt(square[n] / grown_square) + epsilon)
+def nesterov_update(w, dw, velocity, rate, momentum, decay):
+    for n in places(w):
+        gradient = dw[n] + decay * w[n]
+        velocity[n] = momentum * velocity[n] + gradient
+        w[n] -= rate * (gradient + momentum * velocity[n])
+
+
+def adam_update(w, dw, m, v, rate, t, adam):
+    for n in places(w):
+        gradient = dw[n] + adam.decay * w[n]
+        m[n] = adam.beta1 * m[n] + (1 - adam.beta1) * gradient
+        v[n] = adam.beta2 * v[n] + (1 - adam.beta2) * gradient * gradient
+        m_hat = m[n] / (1 - adam.beta1**t)
+        v_hat = v[n] / (1 - adam.beta2**t)
+        w[n] -= rate * m_hat / (sqrt(v_hat) + adam.epsilon)
+
+
+def adamw_update(w, dw, m, v, rate, t, adam):
+    for n in places(w):
+        w[n] -= rate * adam.decay * w[n]
+        m[n] = adam.beta1 * m[n] + (1 - adam.beta1) * dw[n]
+        v[n] = adam.beta2 * v[n] + (1 - adam.beta2) * dw[n] * dw[n]
+        m_hat = m[n] / (1 - adam.beta1**t)
+        v_hat = v[n] / (1 - adam.beta2**t)
+        w[n] -= rate * m_hat / (sqrt(v_hat) + adam.epsilon)
 
 
 class Schedule(Record, abstract=True):
@@ -95,15 +109,21 @@ def _fall(progress: float) -> float:
 
 
 class Optimiser(Record, abstract=True):
-    """Base of every optimiser: `slots` are arrays as long as the parameters that it carries from step to step."""
+    """Base of every optimiser: `update` is its text, and `slots` are arrays as long as the parameters that it carries
+
+    from step to step. A text asks by name for those, for the `numbers` of a step, or for the optimiser itself.
+    """
 
     rate: float
-    update: ClassVar[Loops]
+    update: ClassVar[Any]  # a function in the class, which becomes a Text
     slots: ClassVar[tuple[str, ...]]
-    named: ClassVar[tuple[str, ...]]  # what `numbers` are called
 
-    def numbers(self, step: int, factor: float) -> list[float]:
-        """The `numbers` of `update` at this step, counted from 0, with the schedule's factor on the rate."""
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        super().__init_subclass__(abstract)
+        as_text(cls, "update")
+
+    def numbers(self, step: int, factor: float) -> dict[str, float]:
+        """What changes from step to step, by name, at this one, from 0 on; the schedule's factor is on the rate."""
         raise NotImplementedError
 
     def _check(self, **shares: float) -> None:
@@ -119,52 +139,48 @@ class SGD(Optimiser):
     momentum: float = 0.9
     nesterov: bool = False
     decay: float = 0.0
-    update: ClassVar[Loops] = sgd_update
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
-    named: ClassVar[tuple[str, ...]] = ("rate", "momentum", "decay")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(momentum=self.momentum, decay=self.decay)
 
-    def numbers(self, step: int, factor: float) -> list[float]:
-        return [self.rate * factor, self.momentum, self.decay]
+    @property
+    def update(self) -> Text:
+        return NESTEROV if self.nesterov else PLAIN
+
+    def numbers(self, step: int, factor: float) -> dict[str, float]:
+        return {"rate": self.rate * factor, "momentum": self.momentum, "decay": self.decay}
+
+
+PLAIN, NESTEROV = Text(sgd_update), Text(nesterov_update)
 
 
 class Adam(Optimiser):
-    """Each parameter's step is its mean slope over the root of its mean square slope (Kingma and Ba, 2015).
+    """Each parameter's step is its mean gradient over the root of its mean square (Kingma and Ba, 2015, algorithm 1).
 
-    `decay` is added to the slope, as an L2 penalty would.
+    `decay` is added to the gradient, as an L2 penalty would.
     """
 
     rate: float = 0.001
-    fading: float = 0.9
-    fading_square: float = 0.999
+    beta1: float = 0.9
+    beta2: float = 0.999
     epsilon: float = 1e-8
     decay: float = 0.0
-    update: ClassVar[Loops] = adam_update
-    slots: ClassVar[tuple[str, ...]] = ("mean", "square")
-    named: ClassVar[tuple[str, ...]] = (
-        *("rate", "shrink", "decay", "epsilon"),
-        *("fresh", "fresh_square", "grown", "grown_square"),
-    )
+    update = adam_update
+    slots: ClassVar[tuple[str, ...]] = ("m", "v")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(fading=self.fading, fading_square=self.fading_square, decay=self.decay)
+        self._check(beta1=self.beta1, beta2=self.beta2, decay=self.decay)
         self.require(self.epsilon > 0, f"epsilon={self.epsilon!r}", "epsilon is above 0")
 
-    def numbers(self, step: int, factor: float) -> list[float]:
-        fadings = self.fading, self.fading_square
-        fresh, grown = [1 - fading for fading in fadings], [1 - fading ** (step + 1) for fading in fadings]
-        return [self.rate * factor, 0.0, self.decay, self.epsilon, *fresh, *grown]
+    def numbers(self, step: int, factor: float) -> dict[str, float]:
+        return {"rate": self.rate * factor, "t": step + 1}
 
 
 class AdamW(Adam):
-    """Adam whose decay shrinks the parameters themselves, apart from the slopes (Loshchilov and Hutter, 2019)."""
+    """Adam whose decay shrinks the parameters themselves, apart from the gradients (Loshchilov and Hutter, 2019)."""
 
     decay: float = 0.01
-
-    def numbers(self, step: int, factor: float) -> list[float]:
-        rate, _, _, *others = super().numbers(step, factor)
-        return [rate, rate * self.decay, 0.0, *others]
+    update = adamw_update

@@ -1,7 +1,8 @@
-"""A run: every array that one shard of a batch leaves behind, wired to the loop nests by name."""
+"""A run: every array that one shard of a batch leaves behind, wired to the texts by name."""
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from typing import Any, ClassVar
@@ -10,20 +11,35 @@ import numpy as np
 
 from plaingrad.door import count_hits, exactly, load_images, load_targets, numbers
 from plaingrad.errors import DataError, SettingError, nearest
-from plaingrad.layer import Kept, bind
-from plaingrad.loops import Array, Loops, zeros
+from plaingrad.layer import Layer, Shape, bind, passes
+from plaingrad.loops import Array, has_numba, zeros
 from plaingrad.loss import Loss
 from plaingrad.program import Call, Program
-from plaingrad.step import Layered, Step, makes_only_dx, makes_only_slopes
+from plaingrad.schedule.calls import Task, fast_calls, fuses, text_calls
+from plaingrad.step import Layered
+
+
+@dataclass(frozen=True)
+class Laid:
+    """How an array lies in a run: its shape for one image, or whole where it `has_images` not.
+
+    One that `is_inner` is not there to be read: the zeros of a layer without bias, the sums z that no fast nest keeps.
+    """
+
+    shape: Shape
+    dtype: Any = None
+    has_images: bool = True
+    is_inner: bool = False
 
 
 class Run:
-    """Every array one shard of a batch leaves behind: each layer's input, output, kept arrays and gradients.
+    """Every array one shard of a batch leaves behind: each layer's input, output, saved arrays and gradients.
 
     `run["conv1"].dw` or `run["conv1.dw"]` reads one. Activations are shown as (image, channel, row, column), the lanes
     without an image left out; inside they are (channel, row, column × lane). The last entry is `run["loss"]`.
-    Nests of which `as_python` says so, told how many products or numbers one image asks of them, are run as Python.
-    With `errors_only` the errors go back, and the calls that make the weights' gradients are `left_out`.
+    float32 and float64 go through fast nests, other numbers through the texts, which see (image, channel, row, column).
+    `as_written`, asked with how many products or numbers a text makes of one image, has the texts run instead: as
+    Python where it says so, else compiled as they stand.
     """
 
     explain: ClassVar[Callable[..., Any]]  # `plaingrad.explain`, which knows runs, adds itself
@@ -35,95 +51,133 @@ class Run:
         loss: Loss | None = None,
         input_gradient: bool = False,
         backward: bool = True,
-        errors_only: bool = False,
-        as_python: Callable[[Loops, int], bool] = lambda nest, work: False,
+        as_written: Callable[[int], bool] | None = None,
     ) -> None:
-        self.net, self.lanes, self.loss = net, lanes, loss
+        self.net, self.lanes, self.loss, self.as_written = net, lanes, loss, as_written
         self.explained: Any = None  # kept by whoever explains it
         self.records: dict[str, dict[str, Array]] = {}
-        self.known: dict[str, dict[str, Any]] = {}  # by layer, all that its nests can ask for
-        self.kinds: dict[str, dict[str, Kept]] = {}
-        self.scratch: dict[tuple[str, Kept], Array] = {}
-        self.forward_calls: list[Call] = []
-        self.left_out: list[Call] = []
+        self.kinds: dict[str, dict[str, Laid]] = {}
+        self.known: dict[str, dict[str, Any]] = {}  # by layer, what its texts can ask for besides arrays
+        self.scratch = zeros((0,), net.dtype)
+        self.is_fast = as_written is None and not net.dtype.hasobject and has_numba()
         self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
-        self.index, self.share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
-        way_back: list[list[Call]] = []
-        y: Array = self._array(Kept(net.input))
-        dy: Array | None = None
-        slopes_of = net.views(self.gradient) if backward else iter(lambda: dict[str, Array](), None)
-        for step, slopes in zip(net.steps.values(), slopes_of, strict=backward):
-            both = (nest.arguments for nest in step.layer.backward if not makes_only_dx(nest.arguments, step))
-            wants_dx = input_gradient or dy is not None or any("dx" in arguments for arguments in both)
-            kinds = {"x": Kept(step.x), "y": Kept(step.y), "dx": Kept(step.x), "dy": Kept(step.y)}
+        self.index, self.batch_share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
+        y = self._array(Laid(net.input))
+        dy = self._array(Laid(net.input)) if backward and (input_gradient or not self._leaves_dx_out(net)) else None
+        gradients_of = net.views(self.gradient) if backward else iter(lambda: dict[str, Array](), None)
+        for step, gradients in zip(net.steps.values(), gradients_of, strict=backward):
+            kinds = {name: Laid(step.x) for name in ("x", "dx")} | {name: Laid(step.y) for name in ("y", "dy")}
             record = {"x": y, "y": self._array(kinds["y"]), **step.arrays}
-            nests: list[Loops] = []
             if backward:
-                record["dy"] = self._array(kinds["dy"])
-                if wants_dx:
-                    record["dx"] = dy if dy is not None else self._array(kinds["dx"])
-                nests = [nest for nest in step.layer.backward if wants_dx or not makes_only_dx(nest.arguments, step)]
-            record |= {"d" + name: array for name, array in slopes.items()}
-            left_out = [nest for nest in nests if errors_only and makes_only_slopes(nest, step)]
-            nests = [nest for nest in nests if nest not in left_out]
-            asked = {name for nest in (*step.layer.forward, *nests, *left_out) for name in nest.arguments}
-            scratch: dict[str, Array] = {}
-            for name, kept in step.layer.kept(step.x).items():
-                if name not in asked:
-                    continue
-                if isinstance(kept, Kept) and kept.scratch:
-                    scratch[name] = self.scratch.setdefault((name, kept), self._array(kept))
-                elif isinstance(kept, Kept):
-                    record[name], kinds[name] = self._array(kept), kept
-                elif kept in record:
-                    record[name], kinds[name] = record[kept], kinds[kept]
-            settings = {**step.layer.settings(), **step.layer.constants(step.x, lanes)}
-            known = {**self._settings(settings), **record, **scratch}
-
-            def bound(nest: Loops, step: Step = step, known: dict[str, Any] = known) -> Call:
-                plain = as_python(nest, step.layer.multiplications(step.x) if "w" in nest.arguments else prod(step.x))
-                return bind(nest, step.layer, known, plain)
-
-            way_back.append([bound(nest) for nest in nests])
-            self.left_out += [bind(nest, step.layer, known, plain=True) for nest in left_out]
-            self.forward_calls += [bound(nest) for nest in step.layer.forward]
-            self.records[step.name], self.kinds[step.name], self.known[step.name] = record, kinds, known
+                record |= {"dx": dy} if dy is not None else {}
+                record |= {"dy": self._array(kinds["dy"])} | {"d" + name: each for name, each in gradients.items()}
             y, dy = record["y"], record.get("dy")
-        self.y, self.backward_calls = y, [call for calls in reversed(way_back) for call in calls]
-        self.x = next(iter(self.records.values()))["x"]
+            self._add(step.name, step.layer, step.x, record, kinds)
+        self.y, self.x = y, next(iter(self.records.values()))["x"]
+        self.forward_calls = [call for step in net.steps for call in self._calls(step, "forward")]
         self.loss_calls: list[Call] = []
         if loss is not None:
-            self._add_loss(loss, y, dy, as_python)
+            self._add_loss(loss, net.output, y, dy)
+            hits = bind(count_hits, loss, self.records["loss"], not self.is_fast)
+            self.loss_calls = [*self._calls("loss", "forward"), hits]
+        ways = [*(["loss"] if loss is not None else []), *reversed(net.steps)] if backward else []
+        self.backward_calls = [call for step in ways for call in self._calls(step, "backward")]
 
-    def _add_loss(self, loss: Loss, y: Array, dy: Array | None, as_python: Callable[[Loops, int], bool]) -> None:
+    def _leaves_dx_out(self, net: Layered) -> bool:
+        """Whether the first layer can go back without the gradient of its input, which nobody asked for."""
+        return self.is_fast and fuses(next(iter(net.steps.values())).layer.backward)
+
+    def _add(self, name: str, owner: Any, x: Shape, record: dict[str, Array], kinds: dict[str, Laid]) -> None:
+        """A layer's arrays by name, and what else its texts can ask for."""
+        for each, saved in owner.saved(x).items():
+            kinds[each] = Laid(saved.shape, saved.dtype)
+            record[each] = self._array(kinds[each])
+        more: dict[str, Laid] = {}
+        if getattr(owner, "bias", True) is False:  # the text adds zeros that nothing trains
+            zeros_of_bias = Laid(record["w"].shape[:1], has_images=False, is_inner=True)
+            more |= dict.fromkeys(("b", "db"), zeros_of_bias)
+        if getattr(owner, "activation", None) is not None:
+            if not (self.is_fast and fuses(owner.forward)):
+                more["z"] = replace(kinds["y"], is_inner=True)
+            more |= {"dz": kinds["y"]} if "dy" in record else {}
+        for each, kind in more.items():
+            kinds[each], record[each] = kind, self._array(kind)
+        self.records[name], self.kinds[name] = record, kinds
+        self.known[name] = self._settings(owner.settings() | owner.constants(x))
+
+    def _add_loss(self, loss: Loss, x: Shape, y: Array, dy: Array | None) -> None:
         """The last entry: the loss reads the output as its `x` and leaves the output's gradient in its `dx`."""
-        shape = self.net.output
-        loss.check(shape)
-        kinds = {"target": Kept(shape), **loss.kept(shape), "hit": Kept((), "int64", lanes="first")}
-        kinds |= {name: Kept((), lanes="first") for name in ("y", "weight")}
-        record = {"x": y} | {name: self._array(kept) for name, kept in kinds.items()}
-        if dy is not None:
-            record["dx"] = dy
-        known = {**self._settings(loss.constants(shape)), **record}
-        plain = {nest: as_python(nest, prod(shape)) for nest in (*loss.forward, count_hits, *loss.backward)}
-        self.loss_calls += [bind(nest, loss, known, plain[nest]) for nest in (*loss.forward, count_hits)]
-        if dy is not None:
-            self.backward_calls[:0] = [bind(nest, loss, known, plain[nest]) for nest in loss.backward]
-        self.known["loss"] = known
-        self.records["loss"], self.kinds["loss"] = record, kinds | {"x": Kept(shape), "dx": Kept(shape)}
+        loss.check(x)
+        kinds = {"target": Laid(x), "hit": Laid((), "int64"), "y": Laid(()), "share": Laid(())}
+        record = {"x": y} | {name: self._array(kind) for name, kind in kinds.items()}
+        record |= {"dx": dy} if dy is not None else {}
+        self._add("loss", loss, x, record, kinds | {"x": Laid(x), "dx": Laid(x)})
 
-    def _array(self, kept: Kept) -> Array:
-        dtype = kept.dtype or self.net.dtype
-        if kept.lanes == "last" and kept.shape:
-            *most, columns = kept.shape
-            return zeros((*most, columns * self.lanes) if most else (columns, self.lanes), dtype)
-        return zeros((self.lanes, *kept.shape) if kept.lanes == "first" else kept.shape, dtype)
+    def _calls(self, name: str, way: str) -> list[Call]:
+        """What a layer does on its way forward or back."""
+        owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
+        tasks, groups = self.tasks(name, way), getattr(owner, "groups", 1)
+        if not self.is_fast:
+            work = max(
+                prod(self.kinds[name]["x"].shape),
+                0 if name == "loss" else owner.multiplications(self.net.steps[name].x),
+            )
+            python = self.as_written is None or self.as_written(work)
+            return [call for task in tasks for call in text_calls(task, groups, python)]
+        if way == "forward" and len(tasks) == 2 and "z" not in self.records[name]:
+            own, then = tasks
+            own = replace(own, laid={**own.laid, "y": then.laid["y"]}, images=own.images | {"y"})
+            return list(fast_calls([own], self.lanes, groups, self._scratch, then))
+        return list(fast_calls(tasks, self.lanes, groups, self._scratch))
+
+    def tasks(self, name: str, way: str) -> list[Task]:
+        """The texts of a layer on its way forward or back, with all they take."""
+        owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
+        record, found = self.records[name], list[Task]()
+        for each in passes(owner)[way]:
+            own = {argument: each.quantity(argument) for argument in each.text.arguments}
+            arrays = {argument: quantity for argument, quantity in own.items() if quantity in record}
+            images = frozenset(argument for argument, quantity in arrays.items() if self.has_images(name, quantity))
+            known = self.known[name] | self._settings(each.owner.settings())
+            laid = {argument: record[quantity] for argument, quantity in arrays.items()}
+            seen = {argument: self.seen(name, quantity) for argument, quantity in arrays.items()}
+            if isinstance(each.owner, Layer):
+                seen = {argument: each.owner.seen(argument, array) for argument, array in seen.items()}
+            rest = {argument: known[argument] for argument in own if argument not in arrays and argument in known}
+            found.append(Task(each.text, each.owner, laid | rest, seen | rest, images))
+        return found
+
+    def has_images(self, name: str, quantity: str) -> bool:
+        """Whether an array of a layer has a part for each image."""
+        return quantity in self.kinds[name] and self.kinds[name][quantity].has_images
+
+    def _scratch(self, size: int) -> Array:
+        """Room for the sums of a nest: it means nothing once the nest is done, and every layer takes the same."""
+        if self.scratch.size < size:
+            self.scratch = zeros((size,), self.net.dtype)
+        return self.scratch
+
+    def _array(self, kind: Laid) -> Array:
+        dtype = kind.dtype or self.net.dtype
+        if not kind.has_images:
+            return zeros(kind.shape, dtype)
+        *most, last = kind.shape or (1,)
+        return zeros((*most, last * self.lanes) if most else (last, self.lanes) if kind.shape else (self.lanes,), dtype)
+
+    def seen(self, layer: str, name: str) -> Array:
+        """An array as the texts see it: (image, channel, row, column), every lane an image; the same memory."""
+        array, kind = self.records[layer][name], self.kinds[layer].get(name)
+        if kind is None or not kind.has_images:
+            return array
+        return np.moveaxis(array.reshape(*kind.shape, self.lanes), -1, 0)
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Settings as the nests take them: fractions of the network's own number type, and the number of lanes."""
+        """Settings as the texts take them: fractions and lists in the network's own numbers."""
         number: Any = Fraction if self.net.dtype == object else self.net.dtype.type
         known = {name: number(value) if isinstance(value, float) else value for name, value in settings.items()}
-        return known | {"lanes": self.lanes}
+        return known | {
+            name: np.array(value, self.net.dtype) for name, value in settings.items() if isinstance(value, list)
+        }
 
     def load(self, images: Any) -> None:
         """Lay images (image, channel, row, column) into the lanes, as many as there are, and zeros into the others."""
@@ -148,11 +202,12 @@ class Run:
         unit = number(1 / 255 if images.dtype == np.uint8 else 1)
         x = self.x if self.x.ndim == 3 else self.x.reshape(*self.net.input, 1, self.lanes)
         known = {"images": images, "index": self.index, "unit": unit, "lanes": self.lanes, "x": x}
-        return bind(load_images, self.net, known | {"offset": self.net.offset, "factor": self.net.factor})
+        known |= {"offset": self.net.offset, "factor": self.net.factor}
+        return bind(load_images, self.net, known, not self.is_fast)
 
     def _targets(self, labels: Array) -> Call:
-        known = {"labels": labels, "index": self.index, "share": self.share}
-        return bind(load_targets, self.net, known | self.records["loss"])
+        known = {"labels": labels, "index": self.index, "batch_share": self.batch_share}
+        return bind(load_targets, self.net, known | self.records["loss"], not self.is_fast)
 
     def program(self, images: Array, labels: Array | None = None, backward: bool = False) -> Program:
         """All this run does for the images whose numbers are put into `index`: forward; the loss where there are labels
@@ -179,13 +234,15 @@ class Run:
                 f"a run of {count} images got targets of shape {targets.shape}; it needs ({count},) class numbers "
                 f"or ({count}, {classes}) values"
             )
-        record["target"][...], record["weight"][...] = 0, 0
+        assert self.loss is not None
+        self.loss.check_target(targets)
+        record["target"][...], record["share"][...] = 0, 0
         record["target"][:, self.index >= 0] = targets.T if self.net.dtype != object else exactly(targets.T)
-        record["weight"][self.index >= 0] = Fraction(1, count) if self.net.dtype == object else 1 / count
+        record["share"][self.index >= 0] = Fraction(1, count) if self.net.dtype == object else 1 / count
 
     def point(self, labels: Array, share: Any) -> None:
         """Say which class each image is meant to be, and its share of the batch. For images that `fill` laid."""
-        self.share[0] = share
+        self.batch_share[0] = share
         self._targets(labels)()
 
     def measure(self) -> None:
@@ -221,10 +278,19 @@ class Run:
     @property
     def names(self) -> list[str]:
         """Every quantity there is to read; gradients only where the run had targets."""
-        return [f"{layer}.{name}" for layer, record in self.records.items() for name in record if self._is_made(name)]
+        return [
+            f"{layer}.{name}"
+            for layer, record in self.records.items()
+            for name in record
+            if self._is_made(name) and not self.is_inner(layer, name)
+        ]
 
     def _is_made(self, name: str) -> bool:
         return self.has_gradients or not name.startswith("d")
+
+    def is_inner(self, layer: str, name: str) -> bool:
+        """Whether an array is not there to be read."""
+        return name in self.kinds[layer] and self.kinds[layer][name].is_inner
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.records)
@@ -255,17 +321,13 @@ class Run:
 
     def quantity(self, layer: str, name: str) -> Array:
         """An array of a layer as users see it: (image, channel, row, column), without the empty lanes."""
-        record, kept = self.records[layer], self.kinds[layer].get(name)
+        record = self.records[layer]
         if name not in record:
             raise SettingError(f"{layer} has no quantity {name!r}; {nearest(name, record)}")
         if not self._is_made(name):
             raise SettingError(f"{layer}.{name} is a gradient, and this run had no labels: net.run(images, labels)")
-        array = record[name]
-        if kept is None or kept.lanes == "none":
-            return array
-        if kept.lanes == "last" and kept.shape:
-            array = np.moveaxis(array.reshape(*kept.shape, self.lanes), -1, 0)
-        return array[self.index >= 0] if self.index.min() < 0 else array
+        array = self.seen(layer, name)
+        return array[self.index >= 0] if self.has_images(layer, name) and self.index.min() < 0 else array
 
 
 class Quantities:
@@ -275,7 +337,7 @@ class Quantities:
         self._run, self._layer = run, layer
 
     def __dir__(self) -> list[str]:
-        return [name for name in self._run.records[self._layer] if self._run._is_made(name)]
+        return [name.partition(".")[2] for name in self._run.names if name.startswith(f"{self._layer}.")]
 
     def __repr__(self) -> str:
         shapes = (f"{name} {getattr(self, name).shape}" for name in dir(self))

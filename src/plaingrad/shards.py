@@ -20,6 +20,7 @@ from plaingrad.network import LANES, NUMBERS_IN_LINE, Network
 from plaingrad.optimiser import Optimiser
 from plaingrad.program import Crew, Program
 from plaingrad.run import Run
+from plaingrad.schedule.calls import update_call
 
 FEWEST_LANES = 4  # with fewer, dense layers and pools fill no register
 CACHED = 5 << 17  # numbers: 2.5 MiB of float32
@@ -104,7 +105,7 @@ class Shards:
     def step(self, images: Array, labels: Array, index: Array) -> tuple[float, int]:
         """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right."""
         for run in self.runs:
-            run.share[0] = 1 / len(index)
+            run.batch_share[0] = 1 / len(index)
         loss, hits, first = 0.0, 0, True
         for runs in self._rounds(images, labels, index, backward=True):
             self._add(len(runs), first)
@@ -140,9 +141,8 @@ class Shards:
     def updates(self, optimiser: Optimiser, slots: dict[str, Array], numbers: Array) -> list[Program]:
         """Programs for the crew that change the parameters by the gradient, as the optimiser says."""
         arrays = {"w": self.net.parameters, "dw": self.gradient, **slots}
-        known = {**optimiser.settings(), "numbers": numbers}
         parts = [{name: array[part] for name, array in arrays.items()} for part in self._parts()]
-        return [Program([bind(optimiser.update, optimiser, known | part)]) for part in parts]
+        return [Program([update_call(optimiser, part, numbers)]) for part in parts]
 
     def evaluate(self, images: Array, labels: Array) -> tuple[float, float, Array]:
         """Mean loss, share of images named right, and the outputs (image, class) in the network's own numbers."""

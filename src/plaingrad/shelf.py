@@ -57,9 +57,14 @@ class Code:
 def place(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> pathlib.Path:
     """The file of a function's code for arguments of the types of `given`, then `constants`."""
     known = tuple((type(each).__name__, each) for each in constants)
-    said = identity(function), tuple(map(kind, given)), known, sorted(freedoms())
+    said = identity(function), tuple(map(kind, given)), known, sorted(freedoms()), has_vectors(function)
     name = f"{function.__name__}-{hashlib.sha256(repr((said, versions())).encode()).hexdigest()[:32]}"
     return cache_folder() / f"{name}.code"
+
+
+def has_vectors(function: Callable[..., Any]) -> bool:
+    """Whether a nest names its vectors, which LLVM is then told to leave as they are."""
+    return bool(getattr(function, "__globals__", {}).get("HAS_VECTORS"))
 
 
 def identity(function: Any, seen: tuple[Any, ...] = ()) -> tuple[Any, ...]:
@@ -70,6 +75,8 @@ def identity(function: Any, seen: tuple[Any, ...] = ()) -> tuple[Any, ...]:
     """
     if not isinstance(function, FunctionType):
         function = getattr(function, "__wrapped__", function)  # of a nest, or of what is called once
+    if said := getattr(function, "said", None):
+        return (*said,)  # an instruction that names all it depends on
     if not isinstance(function, FunctionType) or function in seen:
         return (type(function).__name__, getattr(function, "__qualname__", ""))
     cells = [cell.cell_contents for cell in function.__closure__ or ()]

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from plaingrad.layer import Layer, Shape, Weights
-from plaingrad.loops import Array, Loops, written
+from plaingrad.loops import Array
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,3 @@ class Layered(Protocol):
     def output(self) -> Shape: ...
 
     def views(self, flat: Array) -> Iterator[dict[str, Array]]: ...
-
-
-def makes_only_dx(arguments: tuple[str, ...], step: Step) -> bool:
-    """Whether a nest makes the gradient of the layer's input and none of its weights'."""
-    return bool({"dx", "dpx"} & set(arguments)) and not {"d" + name for name in step.weights} & set(arguments)
-
-
-def makes_only_slopes(nest: Loops, step: Step) -> bool:
-    """Whether a nest makes gradients of the layer's weights and nothing else that is kept."""
-    kept = step.layer.kept(step.x)
-    lasting = {name for name in written(nest.plain) if not getattr(kept.get(name), "scratch", False)}
-    return lasting <= {"d" + name for name in step.weights}

@@ -1,20 +1,16 @@
-"""Traced numbers: a value, the expression it came from, and the comparisons that chose it, through unchanged loops.
-
-A nest runs as Python on arrays whose numbers remember where they come from. To explain one number, only the loops over
-what the nest writes are narrowed: `range` over the shape of a written array yields the place asked for, and no other.
-"""
+"""Traced numbers: a value, the expression it came from, and the comparisons that chose it, through unchanged texts."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from plaingrad.loops import Array, exp, log, sqrt, tanh
+from plaingrad.schedule.open import Only
 
-Place = tuple[int | None, ...]
+Place = tuple[int, ...]
 CELL, NUMBER, NAMED = "cell", "number", "named"  # what a traced number is that was not computed
 SIGNS = {">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 
@@ -29,6 +25,7 @@ class Traced:
     __hash__ = object.__hash__
     __slots__ = ("left", "op", "reasons", "right", "value")
     compared: "list[Comparison]" = []  # noqa: RUF012 (one list for all, taken up by the arrays)
+    lasting: "list[Comparison]" = []  # noqa: RUF012 (those that found a largest: taken up by all that rests on it)
 
     def __init__(self, value: Any, op: str, left: Any = None, right: Any = None, reasons: Any = ()) -> None:
         self.value, self.op, self.left, self.right, self.reasons = value, op, left, right, reasons
@@ -62,11 +59,18 @@ class Traced:
     def __rtruediv__(self, other: Any) -> "Traced":
         return lift(other) / self
 
+    def __pow__(self, power: Any) -> "Traced":
+        return Traced(self.value ** (power := lift(power)).value, "**", self, power)
+
     def __neg__(self) -> "Traced":
         return Traced(-self.value, "neg", self)
 
     def _compare(self, sign: str, other: Any, outcome: bool) -> bool:
-        Traced.compared.append(Comparison(self, sign, lift(other), outcome))
+        other = lift(other)
+        if (
+            self.op is not NUMBER or other.op is not NUMBER
+        ):  # two plain numbers say nothing of where a number comes from
+            Traced.compared.append(Comparison(self, sign, other, outcome))
         return outcome
 
     def __gt__(self, other: Any) -> bool:
@@ -124,7 +128,7 @@ class Traced:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A comparison that a nest made, and how it fell out."""
+    """A comparison that a text made, and how it fell out."""
 
     left: Traced
     sign: str
@@ -154,34 +158,11 @@ def quotient(above: Any, below: Any) -> Any:
     return math.nan if not above or above != above else math.copysign(math.inf, above) * math.copysign(1, below)
 
 
-class Span(int):
-    """The length of an axis of which only one place is wanted."""
-
-    only: int | None
-
-    def __new__(cls, length: int, only: int | None = None) -> "Span":
-        span = super().__new__(cls, length)
-        span.only = only
-        return span
-
-    def __floordiv__(self, other: int) -> "Span":
-        return Span(int(self) // int(other), None if self.only is None else self.only // int(other))
-
-
-def narrow_range(*bounds: int) -> Iterable[int]:
-    """`range`, which over a Span yields only the part that holds the place wanted."""
-    numbers = range(*map(int, bounds))
-    only = getattr(bounds[-1 if len(bounds) < 3 else 1], "only", None)
-    if only is None:
-        return numbers
-    return [each for each in numbers if each <= only < each + numbers.step]
-
-
 class Given:
     """An array whose numbers are known: each read is the cell it is, or a plain number where it has none."""
 
     def __init__(self, values: Array, cells: Array | None) -> None:
-        self.values, self.cells, self.shape, self.size = values, cells, values.shape, values.size
+        self.values, self.cells, self.shape, self.ndim = values, cells, values.shape, values.ndim
 
     def __getitem__(self, index: Any) -> Any:
         value = self.values[index]
@@ -191,110 +172,55 @@ class Given:
             return Traced(value.item(), NUMBER)
         return Traced(value.item(), CELL, int(self.cells[index]))
 
-    def reshape(self, size: int) -> "Given":
-        return Given(self.values.reshape(size), None if self.cells is None else self.cells.reshape(size))
-
 
 class Made:
-    """An array that a nest fills. `only` narrows the loops over its shape to one place along some axes.
+    """An array that a text fills; of a narrowed text only one `place` of it is.
 
-    What is compared is kept with the numbers written next, until something else is compared. A number that is read
-    back is shown as the cell it is where it is final (`values` says), and as its expression in the array asked for.
+    What is compared is kept with the number written next. A number that is read back is shown as the cell it is where
+    it is final (`known` says) and was computed, else as its expression.
     """
 
-    def __init__(self, shape: tuple[int, ...], only: Place, known: Given | None, made: Array | None = None) -> None:
-        self.made = np.empty(shape, object) if made is None else made
-        self.shape = tuple(Span(length, place) for length, place in zip(shape, only, strict=True))
-        self.known = known
-
-    @property
-    def size(self) -> Span:
-        places = [each.only for each in self.shape]
-        whole = math.prod(self.shape)
-        if any(place is None for place in places):
-            return Span(whole)
-        return Span(whole, int(np.ravel_multi_index(places, self.made.shape)))  # type: ignore[arg-type]
-
-    def reshape(self, size: int) -> "Made":
-        known = self.known.reshape(size) if self.known else None
-        return Made((int(self.size),), (self.size.only,), known, self.made.reshape(size))
+    def __init__(self, shape: tuple[int, ...], place: Place | None = None, known: Given | None = None) -> None:
+        self.made, self.shape, self.ndim = np.empty(shape, object), shape, len(shape)
+        self.place, self.known = place, known
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        compared, value = Traced.compared, lift(value)
-        if isinstance(compared, Sealed):
-            same = compared.kept_in is self.made
-            stale = value.op is NUMBER if same else index != compared.kept_at  # it begins the next sum, or is one
-        if compared and not (isinstance(compared, Sealed) and stale):
+        if isinstance(index, slice):  # as `dx[:] = 0` fills it
+            for each in np.ndindex(self.shape) if self.place is None else [self.place]:
+                self.made[each] = lift(value)
+            return
+        compared, value = [*Traced.lasting, *Traced.compared], lift(value)
+        if compared:
             value = value.because(tuple(compared))
-            Traced.compared = Sealed(compared)
-            Traced.compared.kept_in, Traced.compared.kept_at = self.made, index
+            Traced.compared = []
         self.made[index] = value
 
     def __getitem__(self, index: Any) -> Any:
         value = self.made[index]
         if isinstance(value, np.ndarray):
-            raise TypeError("a traced nest reads what it writes number by number")
+            part = Made(value.shape, None, None if self.known is None else self.known[index])
+            part.made = value
+            return part
         if value is None:  # narrowed loops left it out, so it leads nowhere
             return Traced(math.nan, NUMBER)
-        if self.known is not None:
+        if self.known is not None and value.op not in (CELL, NUMBER):
             cell = self.known[index]
             if same(cell.value, value.value):
                 return cell
         return value
 
 
-class Sealed(list[Comparison]):
-    """Comparisons that were kept with a number: the next comparison begins a new list."""
-
-    kept_in: Array
-    kept_at: Any
-
-    def append(self, comparison: Comparison) -> None:
-        Traced.compared = [comparison]
-
-
-class Behind:
-    """An array that an earlier nest of the layer made: each row is traced when it is first read.
-
-    A nest that makes other rows with the one asked for is run once, for all.
-    """
-
-    def __init__(self, shape: tuple[int, ...], trace: Callable[[Place], Array]) -> None:
-        self.shape, self.size, self.trace = shape, math.prod(shape), trace
-        self.rows: dict[tuple[int, ...], Array] = {}
-
-    def row(self, index: tuple[int, ...]) -> Array:
-        """The traced numbers along the last axis at `index` of the others."""
-        if index not in self.rows:
-            made = self.trace((*index, None))
-            others = (each for each in np.ndindex(self.shape[:-1]) if each != index)
-            if (other := next(others, None)) is not None and made[other][0] is not None:
-                made = self.trace((None,) * len(self.shape))
-                self.rows |= {each: made[each] for each in np.ndindex(self.shape[:-1])}
-            self.rows[index] = made[index].copy()
-        return self.rows[index]
-
-    def __getitem__(self, index: Any) -> Any:
-        *most, last = index if isinstance(index, tuple) else (index,)
-        return self.row(tuple(map(int, most)))[last]
-
-    def reshape(self, size: int) -> Array:
-        """All rows end to end."""
-        return np.concatenate([self.row(row) for row in np.ndindex(self.shape[:-1])]).reshape(size)
-
-
-def run_traced(plain: Callable[..., None], given: dict[str, Any], fixed: dict[str, Any], only: Place | None) -> None:
-    """Run a nest as Python on traced arrays, narrowed to the place wanted in what it writes, where there is one.
-
-    `firsts` are places on the first axis of that, wherever a nest takes them.
-    """
-    if only and only[0] is not None and "firsts" in fixed | given:
-        cut = {"firsts": np.array([only[0]])}
-        fixed, given = ({**each, **cut} if "firsts" in each else each for each in (fixed, given))
-    names = {**plain.__globals__, "range": narrow_range}
-    narrowed = FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
-    before, Traced.compared = Traced.compared, []
+def run_traced(function: Callable[..., None], given: dict[str, Any]) -> None:
+    """Run a text as Python on traced arrays."""
+    before, Traced.compared, Traced.lasting = (Traced.compared, Traced.lasting), [], []
     try:
-        (narrowed if only else plain)(*given.values(), **fixed)
+        function(**given)
     finally:
-        Traced.compared = before
+        Traced.compared, Traced.lasting = before
+
+
+class Choices(Only):
+    """Keeps the comparisons that found a largest with every number that rests on it."""
+
+    def chosen(self) -> None:
+        Traced.compared, Traced.lasting = [], Traced.compared

@@ -235,7 +235,8 @@ class Trainer:
 
         def update(step: int) -> None:
             with np.errstate(over="ignore"):  # a rate beyond the number type is infinite, and the run diverges
-                numbers[:] = self.optimiser.numbers(step, self.schedule(step, self.steps, self.per_epoch))
+                factor = self.schedule(step, self.steps, self.per_epoch)
+                numbers[:] = list(self.optimiser.numbers(step, factor).values())
             shards.crew.run(programs)
 
         return update

@@ -1,25 +1,20 @@
-"""One layer or loss by itself, its own loops run as Python on any numbers; and loops with a line changed."""
+"""One layer or loss by itself, its texts run as Python, also with a piece of them changed."""
 
-import functools
-import inspect
-import itertools
-import linecache
-import textwrap
-from dataclasses import dataclass
-from types import CodeType, FunctionType
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from plaingrad.checking.bilinear import NONE, Sum, laid
-from plaingrad.layer import Layer, Shape, bind
+from plaingrad.layer import Layer, Shape
 from plaingrad.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
-from plaingrad.loops import Array, Loops
+from plaingrad.loops import Array
 from plaingrad.loss import Loss
 from plaingrad.network import Network
 from plaingrad.run import Run
+from plaingrad.schedule.calls import Task, text_calls
 
 Changes = tuple[tuple[str, str], ...]
-numbered = itertools.count()
 MOST_SLOPES = 16
 
 
@@ -54,20 +49,17 @@ class Slopes:
 
 
 class Alone:
-    """A layer, or a loss, for `count` images. Arrays go in and out as (image, …)."""
+    """A layer, or a loss, for `count` images: its arrays (image, …) by name, and its texts run on them as Python."""
 
     def __init__(self, owner: Layer | Loss, input: Shape, count: int) -> None:
-        self.owner, self.count = owner, count
-        layer = owner if isinstance(owner, Layer) else Flatten()
+        self.owner, self.groups = owner, getattr(owner, "groups", 1)
+        layer, loss = (owner, None) if isinstance(owner, Layer) else (Flatten(), owner)
         net = Network(layer, input=input, dtype="float64")
-        loss = None if isinstance(owner, Layer) else owner
-        self.run = Run(net, count, loss, input_gradient=True, as_python=lambda nest, work: True)
-        self.run.has_gradients = True
+        self.run = Run(net, count, loss, input_gradient=True, as_written=lambda work: True)
         self.name = next(iter(net.steps)) if loss is None else "loss"
-        self.twin: Run | None = None
+        self.arrays = {name: self.run.seen(self.name, name) for name in self.run.records[self.name]}
         self.ran_on: tuple[bytes, ...] = ()  # the input and the weights of which y is there
         self.known_slopes: dict[tuple[bytes, ...], Slopes] = {}
-        self.record, self.known = self.run.records[self.name], self.run.known[self.name]
 
     def run_on(self, x: Array, w: dict[str, Array]) -> None:
         """From this input and these weights to y; nothing is done where that was the last thing done."""
@@ -82,30 +74,35 @@ class Alone:
         if arrays.keys() - {"dy"}:
             self.ran_on = ()
         for name, array in arrays.items():
-            mine = self.record[name]
-            mine[...] = self._inside(name, array).reshape(mine.shape)
+            self.arrays[name][...] = np.reshape(array, self.arrays[name].shape)
 
     def get(self, name: str) -> Array:
-        """A copy of one array, images first."""
-        return np.array(self.run.quantity(self.name, name))
+        """A copy of one array."""
+        return np.array(self.arrays[name])
 
-    def call(self, nests: tuple[Loops, ...], changed: dict[str, Changes] | None = None) -> None:
-        """Run nests in order; one that is named in `changed` with these changes to its text."""
-        for nest in nests:
-            chosen = edited(nest, changed[nest.__name__]) if changed and nest.__name__ in changed else nest
-            bind(chosen, self.owner, self.known, plain=True)()
-
-    def forward(self, changed: dict[str, Changes] | None = None) -> None:
+    def forward(self) -> None:
         """From x and the weights to y."""
         self.ran_on = ()
-        self.call(self.owner.forward, changed)
+        self.call("forward", {})
 
-    def backward(self, changed: dict[str, Changes] | None = None) -> None:
-        """From dy to dx and the gradients."""
-        self.call(self.owner.backward, changed)
+    def backward(self, *changes: tuple[str, str]) -> None:
+        """From dy to dx and the gradients, with pieces of the text replaced."""
+        self.call("backward", {}, changes)
+
+    def call(self, way: str, others: dict[str, Array], changes: Changes = ()) -> None:
+        """Run the texts of one way, on the `others` among its arrays."""
+        for task in self.tasks(way, others, changes):
+            for call in text_calls(task, self.groups, as_python=True):
+                call()
+
+    def tasks(self, way: str, others: dict[str, Array], changes: Changes) -> Iterator[Task]:
+        """The texts of one way with all they take; a changed one may take any array."""
+        for task in self.run.tasks(self.name, way):
+            text, more = (task.text.edited(*changes), self.arrays) if changes else (task.text, {})
+            yield replace(task, text=text, seen={**task.seen, **more, **others})
 
     def slopes(self, x: Array, w: dict[str, Array]) -> Slopes:
-        """The backward loops run on errors that remember their place: what each number of dx is made of."""
+        """The backward text run on errors that remember their place: what each number of dx is made of."""
         key = (x.tobytes(), *(array.tobytes() for array in w.values()))
         if key not in self.known_slopes:
             if len(self.known_slopes) >= MOST_SLOPES:
@@ -120,63 +117,10 @@ class Alone:
             self.put(dy=np.ones(x.shape))
             self.backward()
             return Slopes(own, own, self.get("dx").reshape(-1), x.shape)
-        if self.twin is None:
-            net = Network(*self.run.net.layers, input=self.run.net.input, dtype=object)
-            self.twin = Run(net, self.count, input_gradient=True)
-        twin = self.twin.records[self.name]
-        for name, array in self.record.items():
-            twin[name][...] = array.astype(object) if twin[name].dtype == object else array
-        shape = self.get("dx").shape
-        moved = np.moveaxis(np.arange(twin["dy"].size).reshape(self.get("dy").shape), 0, -1)
-        places = moved.reshape(-1).tolist()  # where each number of dy stands with the images first
-        laid(twin["dy"], lambda place: Sum(NONE, places[place]))
-        for nest in self.owner.backward:
-            bind(nest, self.owner, self.twin.known[self.name], plain=True)()
-        dx = np.moveaxis(twin["dx"].reshape(*shape[1:], self.count), -1, 0).reshape(-1)
-        terms = [each.terms() if isinstance(each, Sum) else [] for each in dx]
+        twin = {name: array.astype(object) if array.dtype == float else array for name, array in self.arrays.items()}
+        laid(twin["dy"], lambda place: Sum(NONE, place))
+        self.call("backward", twin)
+        terms = [each.terms() if isinstance(each, Sum) else [] for each in twin["dx"].reshape(-1)]
         every = np.array([term[1:] for each in terms for term in each], float).reshape(-1, 2)
         out = np.repeat(np.arange(len(terms)), [len(each) for each in terms])
-        return Slopes(out, every[:, 0].astype(np.int64), every[:, 1], shape)
-
-    def _inside(self, name: str, array: Array) -> Array:
-        kept = self.run.kinds[self.name].get(name)
-        moves = kept is not None and kept.lanes == "last" and kept.shape
-        return np.moveaxis(array, 0, -1) if moves else array
-
-
-@functools.cache
-def edited(nest: Loops, changes: Changes) -> Loops:
-    """The same loops with pieces of their text replaced: each must be there. What they newly name is found by name."""
-    source = textwrap.dedent(inspect.getsource(nest.plain))
-    source = source[source.index("def ") :]
-    for old, new in changes:
-        if old not in source:
-            raise ValueError(f"{nest.__name__} has no text {old!r} to change")
-        source = source.replace(old, new)
-    file = f"<{nest.__name__} {next(numbered)}>"
-    whole = compile(source, file, "exec")
-    code = next(each for each in whole.co_consts if isinstance(each, CodeType))
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)  # so that its text can be shown
-    changed = FunctionType(code, nest.plain.__globals__, nest.__name__)
-    names = inspect.signature(nest.plain).parameters
-    keywords = [name for name, each in names.items() if each.kind is each.KEYWORD_ONLY]
-    assert set(keywords) <= set(code.co_varnames)
-    return Loops(changed)
-
-
-def asks(nest: Loops, *names: str) -> tuple[str, str]:
-    """A change that lets a nest ask for more arrays."""
-    return f"def {nest.__name__}(", f"def {nest.__name__}({', '.join(names)}, "
-
-
-def changed_lines(nest: Loops, changes: Changes) -> list[tuple[str, str]]:
-    """Each line of a nest that changes, and what it becomes."""
-    before = textwrap.dedent(inspect.getsource(nest.plain)).splitlines()
-    pairs = []
-    for line in before:
-        after = line
-        for old, new in changes:
-            after = after.replace(old, new)
-        if after != line and not line.lstrip().startswith("def "):
-            pairs.append((line.strip(), after.strip()))
-    return pairs
+        return Slopes(out, every[:, 0].astype(np.int64), every[:, 1], self.arrays["dx"].shape)

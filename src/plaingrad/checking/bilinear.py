@@ -1,4 +1,4 @@
-"""The terms of a layer, found by running its forward loops on numbers that remember what was multiplied.
+"""The terms of a layer, found by running its forward text on numbers that remember what was multiplied.
 
 Where every output is a sum of products of a weight and an input, as in convolutions, dense layers and mean pools, the
 list of these products is the whole layer: y = Σ w·x, and turned round dx = Σ w·dy and dw = Σ dy·x. A mistake is then a
@@ -132,7 +132,7 @@ class Terms:
     def last(self, of: str, key: Array) -> "Terms":
         """For each place of `of` only the terms whose key is the largest there."""
         place = getattr(self, of)
-        largest = np.full(int(place.max()) + 1, key.min())
+        largest = np.full(int(place.max()) + 2, key.min())  # the last is that of terms without a place, -1
         np.maximum.at(largest, place, key)
         return self.only(key == largest[place])
 

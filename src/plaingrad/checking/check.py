@@ -129,9 +129,8 @@ class Asked:
             return False
         self.program.loss_of(finding.key[0], finding.expected)
         p = self.program.alone("loss").get("probability").reshape(finding.expected.shape)
-        slack = (
-            2 * finding.slack.max() + 4 * self.program.unit
-        )  # what the scores are off, the probabilities are at most
+        # A probability is off by no more than the scores are, each way.
+        slack = 2 * finding.slack.max() + 4 * self.program.unit
         return plain.agrees(Belief(p, np.full_like(p, slack)), finding.given)
 
     def searched(self) -> tuple[Search, list[Usage]]:

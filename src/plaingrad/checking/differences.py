@@ -13,7 +13,6 @@ A forward that rounds to float32 within does not move at all with steps of 2‚Åª‚
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -268,7 +267,7 @@ def _shown(point: Point, which: int, given: Array, dy: Array, rng: np.random.Gen
     away = np.abs(mine - finding.expected).max() / max(np.abs(finding.expected).max(), np.finfo(float).tiny)
     lines = [f"largest difference / largest number: {away:.1e}"]
     lines += rearranged(mine, finding.expected) if whole else [f"measured: {len(chosen)} of {given.size} numbers"]
-    lines += [_plainly(line) for line in patterns(finding, SimpleNamespace(steps={}))]  # type: ignore[arg-type]
+    lines += [_plainly(line) for line in patterns(finding, {})]
     for cell in cells(finding):
         place = cell.place if whole else tuple(map(int, np.unravel_index(int(chosen[cell.place[0]]), given.shape)))
         lines.append(cell_text("d" + point.names[which], type(cell)(place, cell.given, cell.expected, None)))

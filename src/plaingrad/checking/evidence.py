@@ -1,5 +1,6 @@
 """The evidence for a finding: which numbers are off, by what factor, where; what fits nearly, what was ruled out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +9,14 @@ from plaingrad.checking.findings import Finding
 from plaingrad.checking.passes import Belief, Key
 from plaingrad.checking.rounding import allowed, ratio
 from plaingrad.checking.search import Search
-from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
+from plaingrad.step import Step
 
 SHOWN = 4
 SAME = 1e-4  # of the largest number: what is read as one factor, or as the same number
 FEW = 8  # places that are told one by one
 Place = tuple[int, ...]
+Steps = Mapping[str, Step]  # the layers of a network, by name
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ def cells(finding: Finding) -> list[Cell]:
     ]
 
 
-def patterns(finding: Finding, program: Program) -> list[str]:
+def patterns(finding: Finding, steps: Steps) -> list[str]:
     """Where the wrong numbers lie, in words; the most telling first."""
     with np.errstate(all="ignore"):
-        return _patterns(finding, program)
+        return _patterns(finding, steps)
 
 
-def _patterns(finding: Finding, program: Program) -> list[str]:
+def _patterns(finding: Finding, steps: Steps) -> list[str]:
     wrong, given, expected = off(finding), finding.given, finding.expected
     told = []
     factor = ratio(finding.given, finding.expected, SAME)
@@ -70,18 +72,18 @@ def _patterns(finding: Finding, program: Program) -> list[str]:
         told.append(f"{many} are wrong" if wrong.size > 1 else "the number is wrong")
     else:
         told.append(f"{int(wrong.sum())} of {wrong.size} numbers are wrong")
-        told += _places(finding.key, wrong, program)
+        told += _places(finding.key, wrong, steps)
     if factor is None and np.allclose(np.sort(given, axis=None), np.sort(expected, axis=None), rtol=1e-4, atol=1e-9):
         told.append("the right numbers are all there, in other places")
     elif factor is None and wrong.any():
         told += _parts(given, expected)
-    told += _special(finding, wrong, program)
+    told += _special(finding, wrong)
     return told
 
 
-def _places(key: Key, wrong: Array, program: Program) -> list[str]:
+def _places(key: Key, wrong: Array, steps: Steps) -> list[str]:
     """Along which axis the wrong numbers lie together."""
-    names = axes_of(key, wrong.ndim, program)
+    names = axes_of(key, wrong.ndim, steps)
     told = []
     for axis, name in enumerate(names):
         others = tuple(each for each in range(wrong.ndim) if each != axis)
@@ -118,7 +120,7 @@ def _parts(given: Array, expected: Array) -> list[str]:
     return told
 
 
-def _special(finding: Finding, wrong: Array, program: Program) -> list[str]:
+def _special(finding: Finding, wrong: Array) -> list[str]:
     """Ties, zeros, and what a stride leaves out."""
     told = []
     zero = finding.expected == 0
@@ -132,10 +134,10 @@ def _special(finding: Finding, wrong: Array, program: Program) -> list[str]:
     return told
 
 
-def axes_of(key: Key, count: int, program: Program) -> tuple[str, ...]:
+def axes_of(key: Key, count: int, steps: Steps) -> tuple[str, ...]:
     """What the axes of an array are called."""
     _, layer, quantity = key
-    step = program.steps.get(layer)
+    step = steps.get(layer)
     if step is not None and quantity.removeprefix("d") in step.weights:
         names: tuple[str, ...] = ("filter", "channel", "row", "column") if count == 4 else ("unit", "input")
         return names[:count]

@@ -44,6 +44,10 @@ class Finding:
         """The mistake that is named, if any is."""
         return self.fits[0] if self.fits else None
 
+    def rests_on_another(self, fit: Fit) -> bool:
+        """Whether a mistake would have been made in a pass before this one."""
+        return fit.key != self.key
+
     @property
     def where(self) -> Key:
         """The pass that is blamed."""

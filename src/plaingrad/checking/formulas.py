@@ -1,4 +1,4 @@
-"""The formula of a pass, as the library's own loops have it: each layer is traced by itself."""
+"""The formula of a pass, as the library's own text has it: each layer is traced by itself."""
 
 import re
 
@@ -11,6 +11,7 @@ from plaingrad.errors import PlaingradError
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.explanation import explain_cell
 from plaingrad.explaining.update import State
+from plaingrad.layer import Layer, Shape
 from plaingrad.layers import Flatten
 from plaingrad.loss import HalfSquaredError
 from plaingrad.network import Network
@@ -19,7 +20,7 @@ from plaingrad.run import Run
 
 NEGATIVE = (0.0, 0.5)  # how many numbers are below 0: none of what a loss takes, which may be probabilities
 MOST_TERMS, MOST_NUMBERS = 40_000, 2_000
-"""How large a layer may be: its loops run as Python, and each number that is traced takes its time."""
+"""How large a layer may be: its texts run as Python, and each number that is traced takes its time."""
 
 
 def formula_of(program: Program, key: Key) -> str | None:
@@ -32,16 +33,18 @@ def formula_of(program: Program, key: Key) -> str | None:
     after = "loss" if place + 1 >= len(program.names) else program.names[place + 1]
     rng = np.random.default_rng(0)
     if name == "loss":
-        net, loss = Network(Flatten(), input=program.case.net.output, dtype="float64"), program.case.loss
+        net, loss = Network(Flatten(), input=(*program.case.net.output, 1, 1), dtype="float64"), program.case.loss
         target = program.case.batches[0].target[:1]
     else:
         step = program.steps[name]
-        net, loss = Network(step.layer, Flatten(), input=step.x, dtype="float64"), HalfSquaredError()
+        net, loss = Network(*flat(step.layer, step.x), input=step.x, dtype="float64"), HalfSquaredError()
         target = rng.normal(size=(1, int(np.prod(step.y))))
     x = np.abs(rng.normal(size=(1, *net.input))) * np.where(rng.random(net.input) < NEGATIVE[name != "loss"], -1, 1)
-    run = Run(net, 1, loss, input_gradient=True, as_python=lambda nest, work: True)
+    run = Run(net, 1, loss, input_gradient=True, as_written=lambda work: True)
     run.load(x)
     run.aim(target)
+    if name == "loss":
+        run.records["loss"]["share"][...] = 1 / program.case.images
     run.forward()
     run.backward()
     first = next(iter(net.steps))
@@ -56,8 +59,13 @@ def formula_of(program: Program, key: Key) -> str | None:
     own = {"input": before, f"{first}.dy": f"{after}.dx", f"{first}.{quantity}_after": name_of(key)}
     if name == "loss":
         own |= {f"{first}.y": before, f"{first}.dy": "loss.dx", "loss.y": "loss"}
-        own["loss.weight"] = "1" if program.case.images == 1 else f"1/{program.case.images}"
+        own["loss.share"] = f"1/{program.case.images}"
     return None if formula is None else _renamed(str(formula), first, name, own)
+
+
+def flat(layer: Layer, input: Shape) -> tuple[Layer, ...]:
+    """A layer, and Flatten after it where a loss could not take its output."""
+    return (layer,) if len(layer.output(input)) == 1 else (layer, Flatten())
 
 
 def over_images(program: Program, key: Key) -> str:

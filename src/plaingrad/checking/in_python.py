@@ -12,10 +12,11 @@ from plaingrad.checking.case import Batch, Case, unfused
 from plaingrad.checking.own_names import OwnVerdict, check_own, names_of
 from plaingrad.door import numbers
 from plaingrad.errors import DataError, LawError, SettingError
-from plaingrad.layer import Layer, Shape
-from plaingrad.loops import Array
+from plaingrad.layer import Layer, Shape, passes
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.network import Network
+from plaingrad.run import Run
+from plaingrad.schedule.calls import slow_because
 
 MOST_PRODUCTS = 3_000_000  # each is a Python object while the layers are taken apart: some 10 µs and 300 bytes
 RATE = 0.125  # where none is told nothing that rests on it is compared
@@ -37,6 +38,12 @@ class Kept:
         """Whether it keeps every law."""
         return not any(self.laws.values())
 
+    @property
+    def notes(self) -> list[str]:
+        """What is no breach: its texts that are compiled as they stand."""
+        texts = [each.text for way in passes(self.layer).values() for each in way]
+        return [f"compiled as it stands, which is slow: {why}" for text in texts if (why := slow_because(text))]
+
 
 @dataclass(frozen=True)
 class Laws:
@@ -55,7 +62,7 @@ class Laws:
         return next((row.name for row in self.rows if not row.is_right), None)
 
     def text(self) -> str:
-        """A line for each layer; under one that breaks a law, what it does."""
+        """A line for each layer; under it the law it breaks, and what makes it slow."""
         told = "RIGHT: every layer keeps its laws" if self.is_right else f"WRONG: {self.first_wrong} breaks a law"
         wide = max((len(row.name) for row in self.rows), default=0)
         lines = [told]
@@ -63,6 +70,7 @@ class Laws:
             state = "right" if row.is_right else "WRONG"
             lines.append(f"  {row.name:<{wide}}  {state}  {row.layer} on {'×'.join(map(str, row.input))}")
             lines += [f"    {law}: {breach or 'kept'}" for law, breach in row.laws.items() if not row.is_right]
+            lines += [f"    note: {note}" for note in row.notes]
         return "\n".join([*lines, f"  the laws: {'; '.join(LAWS)}"])
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +79,13 @@ class Laws:
             "verdict": "right" if self.is_right else "wrong",
             "first_wrong": self.first_wrong,
             "layers": [
-                {"name": row.name, "layer": row.layer.to_json(), "input": list(row.input), "laws": row.laws}
+                {
+                    "name": row.name,
+                    "layer": row.layer.to_json(),
+                    "input": list(row.input),
+                    "laws": row.laws,
+                    "notes": row.notes,
+                }
                 for row in self.rows
             ],
         }
@@ -167,7 +181,7 @@ def case_of(net: Network, batches: Batches, loss: Loss, rate: float) -> Case:
     loss.check(apart.output)
     for mine, its in zip(apart.arrays.values(), net.arrays.values(), strict=True):  # activations have none
         mine[...] = its.astype(float)
-    made = tuple(Batch(entered(net, x), aimed(net, target, len(x))) for x, target in batches)
+    made = tuple(batch_of(net, loss, x, target) for x, target in batches)
     if len({len(batch.x) for batch in made}) > 1:
         raise DataError(f"every step takes as many images, got {', '.join(str(len(batch.x)) for batch in made)}")
     for name, array in [*apart.arrays.items(), *((f"batch {n}", each.x) for n, each in enumerate(made, 1))]:
@@ -176,28 +190,12 @@ def case_of(net: Network, batches: Batches, loss: Loss, rate: float) -> Case:
     return Case(apart, loss, made, rate)
 
 
-def entered(net: Network, images: Any) -> Array:
-    """Images (image, channel, row, column) as the first layer takes them, in float64: bytes in 255ths, normalised."""
+def batch_of(net: Network, loss: Loss, images: Any, target: Any) -> Batch:
+    """A batch as a run in float64 takes it in: pixels normalised, class numbers (image,) as rows of 0 and 1."""
     images = numbers(images, net.dtype)
-    if images.shape[1:] != net.input or not len(images):
-        needs = ", ".join(map(str, net.input))
-        raise DataError(f"a check of {net.name} got x of shape {images.shape}; it needs (image, {needs})")
-    unit = 1 / 255 if images.dtype == np.uint8 else 1.0
-    channel = (slice(None), *(None,) * (len(net.input) - 1))
-    offset, factor = (array.astype(float)[channel] for array in (net.offset, net.factor))
-    return np.asarray((images.astype(float) * unit - offset) * factor)
-
-
-def aimed(net: Network, target: Any, count: int) -> Array:
-    """What the outputs should be (image, output), from class numbers (image,) or values."""
-    target, classes = np.asarray(target), net.output[0]
-    if target.shape == (count,) and target.dtype.kind in "iu":
-        if target.min() < 0 or target.max() >= classes:
-            raise DataError(f"a check of {net.name} got a label outside 0 to {classes - 1}, its outputs")
-        return np.asarray(np.eye(classes)[target])
-    if target.shape != (count, classes) or target.dtype.kind not in "biufO":
-        raise DataError(
-            f"a check of {net.name} on {count} images got targets of shape {target.shape}; it needs ({count},) class "
-            f"numbers or ({count}, {classes}) values"
-        )
-    return np.asarray(target, float)
+    wide = Network(*net.layers, input=net.input, dtype="float64", name=net.name)
+    wide.offset[...], wide.factor[...] = net.offset, net.factor
+    run = Run(wide, max(len(images), 1), loss, backward=False, as_written=lambda work: True)
+    run.load(images)
+    run.aim(target)
+    return Batch(run.quantity(next(iter(net.steps)), "x"), run.quantity("loss", "target"))

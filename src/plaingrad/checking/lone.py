@@ -1,6 +1,6 @@
 """Functions that stand for one layer, compared with it on random numbers.
 
-The engine wants a network with a loss. The layer, flattened, is one; with ½ Σ (y - target)² as its loss and
+The engine wants a network with a loss. The layer, its output laid flat, is one; with ½ Σ (y - target)² as its loss and
 target = y - N · dy, the gradient that the loss sends back to N images is any dy one likes.
 """
 
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.answer import Answer, answer_of
-from plaingrad.checking.case import GRAIN, Batch, Case, make_case
+from plaingrad.checking.case import GRAIN, Batch, Case, make_case, unfused
 from plaingrad.checking.catalogue.entry import CATALOGUE
+from plaingrad.checking.formulas import flat
 from plaingrad.checking.in_python import require_small
 from plaingrad.checking.layout import refuse, shape_text
 from plaingrad.checking.own_names import Names, OwnVerdict, check_own
@@ -21,9 +22,9 @@ from plaingrad.checking.slack import Program
 from plaingrad.checking.verdict import MISTAKE, Verdict
 from plaingrad.errors import AnswerError, SettingError
 from plaingrad.layer import Layer, Shape
-from plaingrad.layers import Flatten
 from plaingrad.loops import Array
 from plaingrad.loss import HalfSquaredError
+from plaingrad.network import Network
 
 Function = Callable[..., Any]
 
@@ -41,12 +42,11 @@ def assert_layer(
     if isinstance(images, bool) or not isinstance(images, int) or images < 1:
         raise SettingError(f"assert_gradients got images={images!r}; it needs a whole number of at least 1")
     shape = tuple(input) if isinstance(input, Sequence) else input
-    case = make_case(
-        (layer, Flatten()), shape, loss=HalfSquaredError(), images=images, steps=1, seed=seed, name=str(layer)
-    )
+    layers = flat(layer, Network(layer, input=shape).input)
+    case = make_case(layers, shape, loss=HalfSquaredError(), images=images, steps=1, seed=seed, name=str(layer))
     require_small(case.net)
     _put(case, layer, weights)
-    message = _judged(case, forward, backward, np.random.default_rng([seed, images]))
+    message = _judged(case, len(unfused((layer,))), forward, backward, np.random.default_rng([seed, images]))
     if message:
         many = "1 image" if images == 1 else f"{images} images"
         raise AssertionError(f"{layer} on {many} of {shape_text(case.net.input)}: {message}")
@@ -68,11 +68,13 @@ def _put(case: Case, layer: Layer, weights: Any) -> None:
             raise SettingError(f"{layer} got {name} with numbers that are not finite")
 
 
-def _judged(case: Case, forward: Function | None, backward: Function | None, rng: np.random.Generator) -> str | None:
-    """What is wrong, in words; None where nothing is."""
+def _judged(
+    case: Case, count: int, forward: Function | None, backward: Function | None, rng: np.random.Generator
+) -> str | None:
+    """What is wrong, in words; None where nothing is. The first `count` steps are the layer."""
     steps = list(case.net.steps.values())
-    first, last, x = steps[0], steps[-2], case.batches[0].x
-    names = _names([step.name for step in steps], first.arrays)
+    first, last, x = steps[0], steps[count - 1], case.batches[0].x
+    names = _names([*case.net.steps, "loss"], count, first.arrays)
     shapes = {"y": (len(x), *last.y), "dx": x.shape} | {"d" + name: array.shape for name, array in first.arrays.items()}
     given: dict[str, Array] = {}
     try:
@@ -89,10 +91,10 @@ def _judged(case: Case, forward: Function | None, backward: Function | None, rng
     return _told(verdict)
 
 
-def _names(steps: list[str], arrays: Mapping[str, Array]) -> Names:
+def _names(steps: list[str], count: int, arrays: Mapping[str, Array]) -> Names:
     """y, dx, dw and so on for the one layer; dz and z around a fused activation."""
-    first, last, flat = steps[0], steps[-2], steps[-1]
-    pairs = {"y": f"{last}.y", "dx": f"{first}.dx", "dy": f"{flat}.dx"}
+    first, last, after = steps[0], steps[count - 1], steps[count]
+    pairs = {"y": f"{last}.y", "dx": f"{first}.dx", "dy": f"{after}.dx"}
     if first != last:
         pairs |= {"z": f"{first}.y", "dz": f"{last}.dx"}
     for name in arrays:

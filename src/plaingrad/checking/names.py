@@ -35,6 +35,11 @@ def name_of(key: Key) -> str:
     return f"step{t}.{name}"
 
 
+def plainly(name: str) -> str:
+    """A name as it is looked up: in whatever case, with blanks, brackets and slashes as people write them."""
+    return re.sub(r"\s|\[\]", "", name).lower().replace("/", ".")
+
+
 def recognised(given: list[str], case: Case) -> tuple[dict[str, Key], list[str]]:
     """The given names that are known, in whatever case, and a note for each that is not."""
     names = known_names(case)
@@ -42,14 +47,13 @@ def recognised(given: list[str], case: Case) -> tuple[dict[str, Key], list[str]]
     found: dict[str, Key] = {}
     notes = []
     for name in given:
-        plain = re.sub(r"\s|\[\]", "", name).lower().replace("/", ".")
+        plain = plainly(name)
         if plain in lower:
             found[name] = names[lower[plain]]
             continue
         asked = [each for each in lower if names[lower[each]][0] > 0]
-        near = sorted(
-            get_close_matches(plain, asked, 20), key=lambda each: sorted(each) != sorted(plain)
-        )  # letters swapped
+        near = get_close_matches(plain, asked, len(asked))
+        near.sort(key=lambda each: sorted(each) != sorted(plain))  # swapped letters before others
         hint = f"; did you mean {lower[near[0]]}?" if near else "; the case lists the names under answer.quantities"
         notes.append(f"{name} is no quantity of this case and was left out{hint}")
     return found, notes

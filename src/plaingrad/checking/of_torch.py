@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.in_python import aimed, check_network, entered
+from plaingrad.checking.in_python import batch_of, check_network
 from plaingrad.checking.own_names import OwnVerdict
 from plaingrad.errors import MissingError, PlaingradError, SettingError
 from plaingrad.layer import Layer
@@ -62,7 +62,7 @@ def verdict_on(module: Any, x: Any, target: Any, loss: Any, stands_for: Mapping[
     target = target if target.is_floating_point() else target.long()
     net = Network(*(part.layer for part in parts), input=tuple(x.shape[1:]), dtype=np.float64, name="the module")
     _weigh(net, parts)
-    aimed(net, _array(target), len(entered(net, _array(x))))  # a clear word before PyTorch has one
+    batch_of(net, its_loss, _array(x), _array(target))  # a clear word before PyTorch has one
     with torch.enable_grad():
         answer = _asked(torch, net, parts, x, target, measure)
     verdict = check_network(net, _array(x), _array(target), answer, its_loss, None, ())

@@ -13,6 +13,7 @@ from typing import Any
 from plaingrad.checking.answer import Answer
 from plaingrad.checking.case import Case
 from plaingrad.checking.check import check_answer
+from plaingrad.checking.names import plainly
 from plaingrad.checking.verdict import Named, Verdict
 from plaingrad.errors import AnswerError
 from plaingrad.network import Network
@@ -48,8 +49,10 @@ class Names:
         lower = {name.lower(): name for name in self.inner}
         arrays, notes = {}, list(answer.notes)
         for name, array in answer.arrays.items():
-            plain = re.sub(r"\s|\[\]", "", name).lower().replace("/", ".")
-            step, plain = re.fullmatch(r"(step\d+\.)?(.*)", plain, re.S).groups("")  # type: ignore[union-attr]
+            plain = plainly(name)
+            begin = re.match(r"step\d+\.", plain)
+            step = begin[0] if begin else ""
+            plain = plain.removeprefix(step)
             if plain in lower:
                 arrays[step + self.inner[lower[plain]]] = array
                 continue

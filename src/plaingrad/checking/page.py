@@ -12,7 +12,7 @@ from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page_maps import LEVELS, in_words, pictures
 from plaingrad.checking.passes import Key
-from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, RULED_OUT, SHORT, place_of, right_loop, source_of, trains
+from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, RULED_OUT, SHORT, place_of, right_text, source_of, trains
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
 from plaingrad.checkpoint import write_safely
 from plaingrad.errors import MissingError, SettingError
@@ -183,7 +183,7 @@ def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
     shown = cells(finding)
     return {
         "name": name,
-        "sentences": patterns(finding, program),
+        "sentences": patterns(finding, program.steps),
         "source": name_of(best.key) if best and best.key != finding.key else None,
         "cells": [
             {
@@ -203,14 +203,14 @@ def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
 
 
 def _done_right(verdict: Verdict, finding: Finding) -> dict[str, Any]:
-    """How the library makes the array that is blamed: the formula and the loop, as far as it has them."""
+    """How the library makes the array that is blamed: the formula, if it has one, and the text."""
     program = verdict.search.program
-    nest = right_loop(program, finding.where)
-    source = [] if nest is None else source_of(nest)
+    text = right_text(program, finding.where)
+    source = source_of(text)
     return {
         "formula": formula_of(program, finding.where),
         "batch": over_images(program, finding.where),
-        "place": None if nest is None else place_of(nest),
+        "place": place_of(text),
         "source": "\n".join(source),
         "is_short": len(source) <= SHORT,
     }

@@ -49,7 +49,7 @@ def pictures(finding: Finding, program: Program, most: int) -> dict[str, Any] | 
     given = finding.given
     if given.size < 2:
         return None
-    names = axes_of(finding.key, given.ndim, program)
+    names = axes_of(finding.key, given.ndim, program.steps)
     wrong = as_maps(off(finding))
     window = busiest(wrong, most)
     counts = wrong.sum(axis=(2, 3))

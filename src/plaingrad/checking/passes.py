@@ -16,7 +16,9 @@ from plaingrad.checking.bilinear import Terms, terms_of
 from plaingrad.checking.case import Case
 from plaingrad.checking.memo import Memo
 from plaingrad.loops import Array
+from plaingrad.optimiser import SGD
 
+UPDATE = SGD().update
 Key = tuple[int, str, str]  # step from 1, layer or "loss" or "input", quantity
 
 
@@ -156,7 +158,7 @@ class Passes:
             return self.loss_of(t, env[self.x_key(key)].value)[quantity]
         w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
         if quantity in w:
-            return np.asarray(w[quantity] - self.rate(key) * env[t, name, "d" + quantity].value)
+            return stepped(w[quantity], env[t, name, "d" + quantity].value, self.rate(key))
         x, terms = env[self.x_key(key)].value if self._reads_x(key) else None, self.terms(name)
         if quantity == "y":
             assert x is not None
@@ -196,14 +198,16 @@ class Passes:
     def work(self, key: Key) -> int:
         """About how many numbers a pass handles."""
         name = key[1]
-        terms = self.terms(name)
-        return self.case.images * (len(terms.out) if terms else 100 if name == "loss" else 4 * int(np.prod(self.steps[name].x)))  # fmt: skip  # noqa: E501
+        if name == "loss":
+            return 100 * self.case.images
+        terms, numbers = self.terms(name), int(np.prod(self.steps[name].x))
+        return self.case.images * (len(terms.out) if terms else 4 * numbers)
 
     def _reads_x(self, key: Key) -> bool:
         return self.x_key(key) in self.needs(key)
 
     def loop(self, name: str, quantity: str, x: Array, w: dict[str, Array], dy: Array | None) -> Array:
-        """An array of a layer by its own loops."""
+        """An array of a layer by its own texts."""
         alone = self.alone(name)
         alone.run_on(x, w)
         if dy is not None:
@@ -214,10 +218,19 @@ class Passes:
     def loss_of(self, t: int, x: Array) -> dict[str, Array]:
         """The mean loss and its gradient for these outputs."""
         alone, count = self.alone("loss"), len(x)
-        alone.put(x=x, target=self.case.batches[t - 1].target, weight=np.full(count, 1 / count))
+        alone.put(x=x, target=self.case.batches[t - 1].target, share=np.full(count, 1 / count))
         alone.forward()
         alone.backward()
         return {"y": np.array(alone.get("y").mean()), "dx": alone.get("dx")}
+
+
+def stepped(w: Array, dw: Array, rate: float) -> Array:
+    """A weight after a plain step, by the library's own text, which runs for one place, a whole array."""
+    weights, slopes, velocities = np.empty((3, 1), object)
+    weights[0], slopes[0], velocities[0] = w.copy(), dw, 0.0
+    UPDATE(weights, slopes, velocities, rate, 0.0, 0.0)
+    made: Array = weights[0]
+    return made
 
 
 def exact(array: Array) -> Belief:

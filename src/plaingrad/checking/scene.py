@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.alone import Changes
 from plaingrad.checking.bilinear import Terms
-from plaingrad.checking.passes import Belief, Key
+from plaingrad.checking.passes import Belief, Key, stepped
 from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
 
@@ -114,7 +113,7 @@ class Scene:
         for name, w in self.weights.items():
             key = (self.step, self.name, "d" + name)
             slope = self.env[key].value if key in self.env else self.program.value(key, self.env)
-            after[name] = w - self.program.rate((self.step, self.name, name)) * slope
+            after[name] = stepped(w, slope, self.program.rate((self.step, self.name, name)))
         return after
 
     @property
@@ -123,6 +122,11 @@ class Scene:
         terms = self.program.terms(self.name)
         assert terms is not None
         return terms.of(self.weight) if self.way in ("dw", "db") else terms
+
+    @property
+    def leak(self) -> Any:
+        """How much a rectifier lets pass below zero."""
+        return getattr(self.owner, "slope", 0)
 
     @property
     def window(self) -> Any:
@@ -189,27 +193,13 @@ class Scene:
             return terms.error(dy, w or self.weights)
         return terms.slope(self.weight, dy, self.x if x is None else x)
 
-    def loops(self, *changes: tuple[str, str], nest: str = "") -> Array:
-        """What this pass makes with pieces of its loops' text replaced."""
-        nests = self.owner.forward if self.quantity == "y" else self.owner.backward
-        name = nest or nests[-1].__name__
-        return self._run({name: changes})
-
-    def _run(self, changed: dict[str, Changes]) -> Array:
+    def edited(self, *changes: tuple[str, str]) -> Array:
+        """dx with pieces of the layer's backward text replaced."""
         alone = self.program.alone(self.name)
-        if self.name == "loss":
-            alone.put(x=self.x, target=self.target, weight=np.full(self.images, 1 / self.images))
-            alone.forward(changed if self.quantity == "y" else None)
-        elif self.quantity == "y":
-            alone.put(x=self.x, **self.weights)
-            alone.forward(changed)
-        else:
-            alone.run_on(self.x, self.weights)
-        if self.quantity != "y":
-            if self.name != "loss":
-                alone.put(dy=self.dy)
-            alone.backward(changed)
-        return alone.get(self.quantity)
+        alone.run_on(self.x, self.weights)
+        alone.put(dy=self.dy)
+        alone.backward(*changes)
+        return alone.get("dx")
 
     def only_images(self, images: Any) -> Array:
         """dy with the errors of all other images gone."""

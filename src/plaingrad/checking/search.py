@@ -5,7 +5,7 @@ pass disagrees, each mistake of the catalogue is tried there, and at every pass 
 the one that gives the answer's numbers is the one.
 """
 
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,20 +19,20 @@ from plaingrad.checking.state import State
 from plaingrad.loops import Array
 
 OWN = 4.0  # times the slack of what is computed: so much worse a printed number may be, and is still preferred
-
-
 FAR = 1e-3  # of an array's largest number: far more than any rounding
 
 
+@dataclass(repr=False, eq=False)
 class Search(State):
     """One answer against one case, with the passes that disagree and why."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self.findings: list[Finding] = []
-        self.slips: dict[tuple[str, str], Fit] = {}
-        self.unsure: set[str] = set()  # layers whose forward pass is wrong in a way without a name
-        self.budget = Budget()
+    findings: list[Finding] = field(default_factory=list)
+    slips: dict[tuple[str, str], Fit] = field(default_factory=dict)
+    unsure: set[str] = field(default_factory=set)  # layers whose forward pass is wrong in a way without a name
+    budget: Budget = field(default_factory=Budget)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.own_terms = dict(self.program.other)
 
     def disagreeing(self, most: float = np.inf, agreed: frozenset[Key] = frozenset()) -> list[Finding] | None:

@@ -2,7 +2,7 @@
 
 `slack` is a standard deviation. Roundings are taken as independent (Higham and Mary, A New Approach to Probabilistic
 Rounding Error Analysis, 2019): a sum of n products is off by about u·√n·Σ|products|, and what its factors are off adds
-up in squares. Where a layer compares, its loops run again on inputs moved as far as they may be off: a number that then
+up in squares. Where a layer compares, its texts run again on inputs moved as far as they may be off: a number that then
 comes out otherwise may be either.
 """
 
@@ -66,7 +66,7 @@ class Program(Passes):
             w, dw = (env[each] for each in self.needs(key))
             own = self.unit * (np.abs(w.value) + np.abs(self.rate(key) * dw.value))
             return np.asarray(w.slack + abs(self.rate(key)) * dw.slack + own)
-        return self._summed(key, env) if self.terms(name) else self._looped(key, env, made)
+        return self._summed(key, env) if self.terms(name) else self._other(key, env, made)
 
     def _summed(self, key: Key, env: Mapping[Key, Belief]) -> Array:
         """The slack of a pass of a layer whose outputs are sums of products."""
@@ -95,8 +95,8 @@ class Program(Passes):
     def _sum(self, size: Array, moved: Array, count: int) -> Array:
         return np.asarray(np.sqrt(moved + sq(self.unit * (count + 2) ** 0.5 * size)))
 
-    def _looped(self, key: Key, env: Mapping[Key, Belief], made: Array) -> Array:
-        """The slack of a pass of any other layer: by its loops on inputs that are a little off."""
+    def _other(self, key: Key, env: Mapping[Key, Belief], made: Array) -> Array:
+        """The slack of a pass of any other layer: by its texts on inputs that are a little off."""
         _, name, quantity = key
         layer, x = self.steps[name].layer, env[self.x_key(key)]
         w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}

@@ -1,5 +1,7 @@
 """An answer beside its case, as far as it has been judged: what is known of every array so far."""
 
+from dataclasses import dataclass, field
+
 from plaingrad.checking import rounding
 from plaingrad.checking.findings import Row
 from plaingrad.checking.layout import AXES, Order, Reading, suspicious
@@ -9,21 +11,24 @@ from plaingrad.checking.slack import Program
 from plaingrad.loops import Array
 
 
+@dataclass(repr=False, eq=False)
 class State:
     """`arrays` are the readings of each answered quantity, the likeliest first; `orders` those that are known."""
 
-    def __init__(
-        self, program: Program, arrays: dict[Key, list[Reading]], groups: dict[Key, str], precision: Precision,
-        orders: dict[str, Order], left_out: frozenset[str] = frozenset(),
-    ) -> None:  # fmt: skip
-        self.program, self.arrays, self.groups, self.precision = program, arrays, groups, precision
-        self.orders, self.left_out = dict(orders), left_out
-        self.found_orders: dict[str, Order] = {}
-        self.odd_orders: dict[Key, Order] = {}  # of arrays laid out otherwise than others of their kind
-        self.env: Env = program.start()
-        self.expected: Env = {}
-        self.hidden: set[Key] = set()
-        self.rows: dict[Key, Row] = {}
+    program: Program
+    arrays: dict[Key, list[Reading]]
+    groups: dict[Key, str]
+    precision: Precision
+    orders: dict[str, Order]
+    left_out: frozenset[str] = frozenset()
+    found_orders: dict[str, Order] = field(default_factory=dict)
+    odd_orders: dict[Key, Order] = field(default_factory=dict)  # of arrays laid out otherwise than others of their kind
+    expected: Env = field(default_factory=dict)
+    hidden: set[Key] = field(default_factory=set)
+    rows: dict[Key, Row] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.env: Env = self.program.start()
 
     def agrees(self, expected: Belief, array: Array) -> bool:
         """Whether an array is what is expected, up to rounding."""

@@ -1,6 +1,5 @@
 """A verdict in words, and as JSON."""
 
-import inspect
 import json
 from functools import cache
 from importlib.resources import files
@@ -10,15 +9,14 @@ from plaingrad.checking.evidence import Cell, cells, explained_by_rounding, near
 from plaingrad.checking.findings import Finding
 from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
-from plaingrad.checking.passes import Key
+from plaingrad.checking.passes import UPDATE, Key
 from plaingrad.checking.slack import Program
 from plaingrad.checking.verdict import MISTAKE, UNCLEAR, Named, Verdict
-from plaingrad.layer import Layer
-from plaingrad.loops import Loops, written
+from plaingrad.text import Text
 
 RULED_OUT = 3
 NEAR = 0.5  # of the wrong numbers a mistake must account for to be told as the nearest
-SHORT = 12  # lines of a loop that are shown whole
+SHORT = 12  # lines of a text that are shown whole
 FEW_ROWS = 12  # quantities that are told one by one though nothing is wrong with them
 NAMED_ROWS = 4  # of more that only follow so many are named
 
@@ -71,22 +69,20 @@ def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]
 
 
 def done_right(program: Program, key: Key) -> list[str]:
-    """How the library makes an array: the formula, and the loop if it is short."""
-    formula, nest = formula_of(program, key), right_loop(program, key)
+    """How the library makes an array: the formula, and the text if it is short."""
+    formula, text = formula_of(program, key), right_text(program, key)
     lines = [] if formula is None else [f"the formula: {formula}"]
     lines += [f"  {over_images(program, key)}"] if formula and over_images(program, key) else []
-    if nest is not None:
-        source = source_of(nest)
-        is_short = len(source) <= SHORT
-        lines.append(f"the loop that does it right: {place_of(nest)}{':' if is_short else ''}")
-        lines += [f"  {line}" for line in source] if is_short else []
-    return lines
+    source = source_of(text)
+    is_short = len(source) <= SHORT
+    lines.append(f"the loop that does it right: {place_of(text)}{':' if is_short else ''}")
+    return [*lines, *(f"  {line}" for line in source if is_short)]
 
 
 def proof(verdict: Verdict, finding: Finding) -> list[str]:
     """Numbers side by side, what else it could be, and what was ruled out."""
     program, name, best = verdict.search.program, name_of(finding.key), finding.best
-    lines = patterns(finding, program)
+    lines = patterns(finding, program.steps)
     lines += [cell_text(name, cell) for cell in cells(finding)]
     if best and best.key != finding.key:
         lines.append(f"{name} is as it is if {name_of(best.key)}, which was not answered, has this mistake")
@@ -245,24 +241,21 @@ def learns(accuracy: float | None, network: dict[str, Any]) -> str:
     return f"{'worse' if accuracy > max(network['untrained']) else 'no'}, {accuracy:.1%}"
 
 
-def right_loop(program: Program, key: Key) -> Loops | None:
-    """The loop nest of this library that makes an array."""
+def right_text(program: Program, key: Key) -> Text:
+    """The text of this library that makes an array."""
     _, layer, quantity = key
+    if program.is_update(key):
+        return UPDATE
     owner = program.case.loss if layer == "loss" else program.steps[layer].layer
-    if layer != "loss" and quantity in program.steps[layer].weights:
-        from plaingrad.optimiser import sgd_update
-
-        return sgd_update
-    nests = owner.forward if quantity == "y" else owner.backward
-    making = [nest for nest in nests if {quantity, f"dp{quantity[1:]}"} & written(nest.plain)]
-    return making[0] if making else nests[0] if nests and isinstance(owner, Layer) else None
+    text: Text = owner.forward if quantity == "y" else owner.backward
+    return text
 
 
-def place_of(nest: Loops) -> str:
-    """Where a nest is to be read."""
-    return f"{nest.__name__} in {nest.__module__}"
+def place_of(text: Text) -> str:
+    """Where a text is to be read."""
+    return f"{text.__name__} in {text.__module__}"
 
 
-def source_of(nest: Loops) -> list[str]:
-    """The text of a nest."""
-    return inspect.getsource(nest.plain).rstrip().splitlines()[1:]
+def source_of(text: Text) -> list[str]:
+    """The lines of a text."""
+    return text.source.rstrip().splitlines()

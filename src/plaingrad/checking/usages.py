@@ -24,6 +24,7 @@ from plaingrad.loss import HalfSquaredError, MeanSquaredError
 NEAR = 2e-2
 """By how much the factor seen in printed numbers may miss the one that is meant; the passes decide in the end."""
 Place = tuple[str, str]  # layer or "loss", quantity
+LOSS: Place = ("loss", "y")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Usage:
         program.other |= self.terms
 
 
-def usages(program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]], groups: Mapping[Key, str]) -> Iterator[Usage]:  # fmt: skip  # noqa: E501
+def usages(
+    program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]], groups: Mapping[Key, str]
+) -> Iterator[Usage]:
     """The usages that may be worth a try, where these passes disagree."""
     yield from _orders(program, arrays, groups)
     yield from _factors(program, found, arrays)
@@ -96,67 +99,69 @@ def _seen(program: Program, finding: Finding) -> float | None:
 
 def _factors(program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]]) -> Iterator[Usage]:
     """A sum for a mean, ½ left out, signs turned: a factor of the loss, or of its gradient and so of all others."""
-    known = dict(_known(program))
+    known = list(_known(program))
     seen = {key: each for key, each in ((each.key, _seen(program, each)) for each in found) if each is not None}
-    at_loss = [name for key, each in seen.items() if key[1:] == ("loss", "y") for name in _named(each, known)]
-    also = [*at_loss, *_named(program.factors.get(("loss", "y"), 1.0), known)]
+    of_loss = [factor for key, each in seen.items() if key[1:] == LOSS for factor in _meant(each, known)]
+    for factor in dict.fromkeys(of_loss):
+        yield Usage(*factor.words(), factors={LOSS: factor.value})
+    of_loss += _meant(program.factors.get(LOSS, 1.0), known)
+    backward = dict.fromkeys(each for key, each in seen.items() if key[2] != "y")
     squared = isinstance(program.case.loss, HalfSquaredError | MeanSquaredError)
-    for name in dict.fromkeys(at_loss):
-        yield Usage(*_words(name), factors={("loss", "y"): known[name]})
-    backward = [each for key, each in seen.items() if key[2] != "y"]
-    for name in dict.fromkeys(name for each in backward for name in _named(each, known)):
+    told = any(key[1:] == LOSS for key in arrays)
+    for factor in dict.fromkeys(factor for each in backward for factor in _meant(each, known)):
         # Factors other than that of the batch are the loss's own, if it is told; only a square has a 2 to leave out.
-        if name in also or name == SUMMED or (squared and not any(key[1:] == ("loss", "y") for key in arrays)):
-            yield from _backward(program, name, known[name])
-    for name in dict.fromkeys(name for each in backward for name in _named(-each, known | {"": 1.0})):
-        yield from _backward(program, name, -known.get(name, 1.0))
+        if factor in of_loss or factor.ids == (SUMMED,) or (squared and not told):
+            yield from _backward(program, factor, 1.0)
+    for factor in dict.fromkeys(factor for each in backward for factor in _meant(-each, [Factor((), 1.0), *known])):
+        yield from _backward(program, factor, -1.0)
 
 
-def _known(program: Program) -> Iterator[tuple[str, float]]:
-    """The factors in use, by what makes them."""
-    images, outputs = program.case.images, prod(program.case.net.output)
-    parts: tuple[dict[str, float], ...] = (
-        {"": 1.0, SUMMED: float(images)},
-        {"": 1.0, "averaged-over-outputs": 1 / outputs, "averaged-over-outputs ": float(outputs)},
-        {"": 1.0, "doubled-or-halved": 2.0, "doubled-or-halved ": 0.5},
-    )
-    for names in itertools.product(*parts):
-        factor = prod(part[name] for part, name in zip(parts, names, strict=True))
-        if factor != 1:
-            yield "+".join(name for name in names if name), factor
+@dataclass(frozen=True)
+class Factor:
+    """A factor in use, and the entries of the catalogue that make it up."""
+
+    ids: tuple[str, ...]
+    value: float
+
+    def words(self) -> tuple[str, str, str]:
+        """Identity, title and advice."""
+        told = [CATALOGUE[each] for each in self.ids]
+        return "+".join(self.ids), "; ".join(each.title for each in told), " ".join(each.advice for each in told)
 
 
-def _named(factor: float, known: Mapping[str, float]) -> list[str]:
-    names = [name for name, each in known.items() if abs(factor - each) <= NEAR * abs(each)]
-    return sorted(names, key=lambda name: name.count("+"))
+def _known(program: Program) -> Iterator[Factor]:
+    """The factors in use, those made up of few first."""
+    images, outputs = float(program.case.images), float(prod(program.case.net.output))
+    parts = ((SUMMED, (images,)), ("averaged-over-outputs", (1 / outputs, outputs)), ("doubled-or-halved", (2.0, 0.5)))
+    for count in range(1, len(parts) + 1):
+        for chosen in itertools.combinations(parts, count):
+            for values in itertools.product(*(values for _, values in chosen)):
+                if prod(values) != 1:
+                    yield Factor(tuple(id for id, _ in chosen), prod(values))
 
 
-def _words(name: str) -> tuple[str, str, str]:
-    """Identity, title and advice of a factor, or of several."""
-    ids = [each.strip() for each in name.split("+") if each]
-    told = [CATALOGUE[each] for each in ids]
-    return "+".join(ids), "; ".join(each.title for each in told), " ".join(each.advice for each in told)
+def _meant(seen: float, known: list[Factor]) -> list[Factor]:
+    return [factor for factor in known if abs(seen - factor.value) <= NEAR * factor.value]
 
 
 NEGATED = ("negated", "gradients point downhill", "Gradients with their sign turned belong with += in the update.")
 
 
-def _backward(program: Program, name: str, factor: float) -> Iterator[Usage]:
+def _backward(program: Program, factor: Factor, sign: float) -> Iterator[Usage]:
     """The gradient of the loss times a factor; the rate, or the weights' gradients, may make up for its size."""
-    id, title, advice = _words(name)
-    sign = -1.0 if factor < 0 else 1.0
+    words = factor.words()
     if sign < 0:
-        id, title, advice = ("; ".join(filter(None, pair)) for pair in zip((id, title, advice), NEGATED, strict=True))
-    slopes = [(step, "d" + weight) for step, each in program.steps.items() for weight in each.weights]
-    updates = [(step, weight) for step, each in program.steps.items() for weight in each.weights]
-    for averaged, rate in ((1.0, 1.0), (1.0, abs(factor)), (abs(factor), 1.0)):
-        factors = {("loss", "dx"): factor} | {place: sign / rate for place in updates if sign / rate != 1}
-        if averaged != 1:
-            if "summed" not in name:
-                continue
-            factors |= dict.fromkeys(slopes, 1 / averaged)
-            id, title, advice = EACH
-        yield Usage(id, title, advice, factors)
+        id, title, advice = ("; ".join(filter(None, pair)) for pair in zip(words, NEGATED, strict=True))
+        words = id, title, advice
+    layers = program.steps.items()
+    slopes = [(name, "d" + weight) for name, step in layers for weight in step.weights]
+    updates = [(name, weight) for name, step in layers for weight in step.weights]
+    at_loss = {("loss", "dx"): sign * factor.value}
+    for rate in dict.fromkeys((1.0, factor.value)):
+        yield Usage(*words, factors=at_loss | {place: sign / rate for place in updates if sign / rate != 1})
+    if factor.ids == (SUMMED,):
+        turned = {place: sign for place in updates if sign != 1}
+        yield Usage(*EACH, factors=at_loss | turned | dict.fromkeys(slopes, 1 / factor.value))
 
 
 EACH = (

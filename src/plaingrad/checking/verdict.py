@@ -12,8 +12,6 @@ from plaingrad.checking.search import Search
 from plaingrad.checking.usages import Usage
 
 RIGHT, CONVENTION, MISTAKE, UNCLEAR = "right", "right, with another convention", "mistake", "unclear"
-
-
 ORDER = "Places are told in the order of the case."
 
 
@@ -124,11 +122,9 @@ def told_most(findings: list[Finding]) -> None:
     """
     counts = Counter(fit.mistake.id for finding in findings for fit in finding.fits)
     for finding in findings:
-        finding.fits.sort(
-            key=lambda fit, key=finding.key: (  # type: ignore[misc]
-                not fit.mistake.convention, -counts[fit.mistake.id], fit.key != key, fit.mistake.late,
-            )
-        )  # fmt: skip
+        finding.fits.sort(key=lambda fit: fit.mistake.late)  # each sort keeps the order of what it finds equal
+        finding.fits.sort(key=finding.rests_on_another)
+        finding.fits.sort(key=lambda fit: (not fit.mistake.convention, -counts[fit.mistake.id]))
 
 
 def usual(order: Any) -> bool:

@@ -85,8 +85,7 @@ class Names:
         return len(sheet.shape) - ones <= count <= len(sheet.shape) + self._may_name_image(sheet)
 
     def _may_name_image(self, sheet: Sheet) -> bool:
-        kept = self.twin.twin.kinds[sheet.layer].get(sheet.quantity)
-        return self.twin.count == 1 and kept is not None and kept.lanes != "none"
+        return self.twin.count == 1 and self.twin.twin.has_images(sheet.layer, sheet.quantity)
 
     def place(self, sheet: Sheet, index: Place) -> Place | None:
         """The whole place that an index means; None where the array has none such. SettingError for a wrong count."""

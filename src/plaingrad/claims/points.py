@@ -83,7 +83,7 @@ class Rerun:
 
     def _share(self) -> Array:
         """The share of each image in the loss: exactly one of so many where all have the same."""
-        share = self._shortest(self.twin.twin.records["loss"]["weight"])
+        share = self._shortest(self.twin.twin.records["loss"]["share"])
         equal = self._shortest(np.full(share.shape, 1 / self.twin.count))
         return np.full(share.shape, sized(1) / sized(self.twin.count)) if all(map(agree, share, equal)) else share
 
@@ -91,7 +91,7 @@ class Rerun:
         """Every layer's output, and how the comparisons fell out."""
         self.net.parameters[:], self.run.x[...] = givens.parameters, givens.x
         self.run.records["loss"]["target"][...] = givens.target
-        self.run.records["loss"]["weight"][...] = self.share
+        self.run.records["loss"]["share"][...] = self.share
         for call in self.run.forward_calls:
             call()
             for record in self.run.records.values():
@@ -107,9 +107,7 @@ class Rerun:
         return sheet.quantity in self.run.records[sheet.layer]
 
     def _values(self, sheet: Sheet) -> Array:
-        array = as_sized(self.run.records[sheet.layer][sheet.quantity])
-        values = np.array(replace(sheet, array=np.asarray(array, object)).values(), object).reshape(sheet.shape)
-        return values
+        return np.array(as_sized(self.run.seen(sheet.layer, sheet.quantity)), object).reshape(sheet.shape)
 
     def elsewhere(self, rng: np.random.Generator, count: int, with_targets: bool) -> list[Point]:
         """Some points near the run, with the same winners: everything is moved, and if ties forbid it, in a tie."""

@@ -3,7 +3,6 @@
 `conv1.dw[0,0] = sum(i=0..1, j=0..1, dy[i,j] * x[i,j])` and `∂C/∂w[u,v] = Σ[i=0…1] Σ[j=0…1] …` are read alike.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +17,7 @@ from plaingrad.claims.tree import (
     Token,
     Tree,
     Ways,
-    cells_of,
-    is_letter,
-    nodes_of,
+    put,
     tokens,
 )
 from plaingrad.errors import SettingError, nearest
@@ -31,7 +28,8 @@ SMOOTH = ("exp", "ln", "log", "sqrt", "tanh", "sigmoid", "relu")  # those with a
 LOSSES = ("C", "L", "E", "J", "loss", "Loss", "cost", "Cost")
 SPELLINGS = {"σ": "sigmoid", "ReLU": "relu", "Relu": "relu", "log": "ln", "Sigmoid": "sigmoid"}
 RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
-WINDOW = re.compile(r";\s*(\w+(?:, \w+)*): wherever the window lies on the image\s*$")
+RESERVED = ("if", "with", "and", "else", "mod")
+OTHERWISE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "==": "!=", "!=": "="}
 EULER = Apply("exp", (Number("1"),))
 
 
@@ -41,13 +39,7 @@ def parse_claim(text: Any) -> tuple[Name, Tree]:
         raise SettingError(f"a claim got a {type(text).__name__}; it is a text, such as 'conv1.dw[0,0,0,0] = 2 * 3'")
     if len(text) > LONGEST:
         raise SettingError(f"a claim got {len(text):,} characters; it takes at most {LONGEST:,}")
-    words = WINDOW.search(text)
-    left, right = Parser(text[: words.start()] if words else text).claim()
-    for letter in words[1].split(", ") if words else ():  # the edges of an array say where i + u ends, not where u does
-        indices = (each for cell in cells_of(right) for each in cell.index if not isinstance(each, Name))
-        if not any(is_letter(part, letter) for each in indices for part in nodes_of(each)):
-            raise SettingError(f"the claim says in words where {letter!r} ends; write Σ[{letter}=0..1] with numbers")
-    return left, right
+    return Parser(text).claim()
 
 
 class Parser:
@@ -95,21 +87,47 @@ class Parser:
         left = self.primary() if self.now.kind == "name" else None
         if not isinstance(left, Name) or not self.takes("="):
             raise self.error("is written QUANTITY = FORMULA, such as conv1.dw[0,0,0,0] = 2 * input[0,1,1]")
-        right = self.ways()
+        right = self.named_in(self.ways())
         if self.now.kind != "end":
             raise self.error("needs a sign such as * or + here, or nothing more")
         return left, right
 
+    def named_in(self, tree: Tree) -> Tree:
+        """What stands behind `with a = …; b = …`, laid in where the names stand: each may name those behind it."""
+        named: list[tuple[str, Tree]] = []
+        while self.takes(";"):
+            if not named:
+                self.need("with", "before a name and what it stands for")
+            letter = self.take().text
+            self.need("=", f"after {letter!r}")
+            named.append((letter, self.sum()))
+        for letter, value in named:
+            tree = put(tree, {letter: value})
+        return tree
+
+    def comparison(self) -> tuple[Tree, str, Tree]:
+        left, sign = self.sum(), self.take().text
+        if sign not in OTHERWISE:
+            self.place -= 1
+            raise self.error("needs a comparison such as > here")
+        return left, sign, self.sum()
+
     def ways(self) -> Tree:
-        """One expression, or one for each way a comparison falls out: `A if y > 0; 0 if y ≤ 0; with S = B`."""
+        """One expression, or one for each way a comparison falls out: `A if y > 0; 0 if y ≤ 0`, `A if …, else B`."""
         tree, ways, named = self.sum(), [], None
         while self.takes("if"):
-            left = self.sum()
-            sign = self.take().text
-            if sign not in ("<", ">", "<=", ">=", "=", "==", "!="):
-                self.place -= 1
-                raise self.error("needs a comparison such as > here")
-            ways.append((tree, left, sign, self.sum()))
+            asked = [self.comparison()]
+            while self.takes("and"):
+                asked.append(self.comparison())
+            if self.takes(","):
+                self.need("else", "before what holds otherwise")
+                other = self.deeper(self.ways)
+                ways += [(other, left, OTHERWISE[sign], right) for left, sign, right in asked]
+                ways.append((tree, Number("0"), "=", Number("0")))
+                break
+            if len(asked) > 1:
+                raise self.error("needs `, else` after several conditions")
+            ways.append((tree, *asked[0]))
             if not self.takes(";"):
                 break
             if self.takes("with"):
@@ -140,6 +158,10 @@ class Parser:
             elif self.takes("//"):
                 above = Product(tuple(factors)) if len(factors) > 1 else factors[0][1]
                 factors = [(False, Apply("floor", (Product(((False, above), (True, self.unary()))),)))]
+            elif self.takes("mod"):
+                above, by = Product(tuple(factors)) if len(factors) > 1 else factors[0][1], self.unary()
+                whole = Apply("floor", (Product(((False, above), (True, by))),))
+                factors = [(False, Sum(((False, above), (True, Product(((False, by), (False, whole)))))))]
             elif self.begins_a_factor():
                 self._refuse_ambiguous(*factors[-1])
                 factors.append((False, self.power()))
@@ -149,8 +171,8 @@ class Parser:
     def begins_a_factor(self) -> bool:
         """Whether what is next stands beside a factor without a sign between: 2 x, 2(…), (…)(…)."""
         before, now = self.tokens[self.place - 1], self.now
-        opens = now.text in ("(", "√", "⌊", "Σ") or (now.kind == "name" and now.text not in ("if", "with"))
-        return opens and (before.kind in ("number", "raised") or before.text in (")", "]", "⌋"))
+        opens = now.text in ("(", "√", "⌊", "⌈", "Σ") or (now.kind == "name" and now.text not in RESERVED)
+        return opens and (before.kind in ("number", "raised") or before.text in (")", "]", "⌋", "⌉"))
 
     def _refuse_ambiguous(self, below: bool, factor: Tree) -> None:
         plain_exponent = isinstance(factor, Power) and self.tokens[self.place - 1].kind == "number"
@@ -179,16 +201,19 @@ class Parser:
         token = self.now
         if token.kind == "number":
             return Number(self.take().text)
-        if token.kind == "name" and token.text not in ("if", "with"):
+        if token.kind == "name" and token.text not in RESERVED:
             return self.named()
         if self.takes("Σ"):
             return self.deeper(lambda: self.over("Σ"))
         if self.takes("("):
-            return self._closed(self.sum(), ")")
+            return self._closed(self.ways(), ")")
         if self.takes("√"):
             return Apply("sqrt", (self.deeper(self.primary),))
         if self.takes("⌊"):
             return Apply("floor", (self._closed(self.sum(), "⌋"),))
+        if self.takes("⌈"):
+            inner = Sum(((True, self._closed(self.sum(), "⌉")),))
+            return Sum(((True, Apply("floor", (inner,))),))
         raise self.error("needs a number, a name or a bracket here")
 
     def _closed(self, tree: Tree, closing: str) -> Tree:

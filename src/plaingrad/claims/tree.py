@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from plaingrad.errors import SettingError
 
@@ -14,7 +15,7 @@ TOKEN = re.compile(
     r"(?P<number>(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
     r"|(?P<name>[A-Za-z_σ][A-Za-z_0-9]*(?:\.[A-Za-z_][A-Za-z_0-9]*)?)"
     r"|(?P<raised>[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
-    r"|(?P<sign>\.\.|\*\*|//|<=|>=|==|!=|[-+*/^()\[\],;=<>'√⌊⌋Σ])"
+    r"|(?P<sign>\.\.|\*\*|//|<=|>=|==|!=|[-+*/^()\[\],;=<>'√⌊⌋⌈⌉Σ])"
 )
 
 
@@ -112,6 +113,17 @@ def tokens(text: str) -> list[Token]:
         found.append(Token(kind, "^" if piece[0] == "**" else piece[0], place))
         place = piece.end()
     return [*found, Token("end", "", place)]
+
+
+def put(tree: Any, named: "dict[str, Tree]") -> Any:
+    """A tree, or several, with what names stand for in their place."""
+    if isinstance(tree, tuple):
+        return tuple(put(each, named) for each in tree)
+    if not isinstance(tree, Tree):
+        return tree
+    if isinstance(tree, Name) and not tree.index:
+        return named.get(tree.name, tree)
+    return replace(tree, **{each.name: put(getattr(tree, each.name), named) for each in fields(tree)})
 
 
 def is_letter(tree: Tree, letter: str) -> bool:

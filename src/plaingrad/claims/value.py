@@ -200,6 +200,8 @@ class Evaluator:
                     number = number / one if below else number * one
             case Apply("floor", (each,)):
                 number = Fraction(math.floor(self._whole(each, letters)))
+            case Apply("max" | "min" as which, given):
+                number = (max if which == "max" else min)(self._whole(each, letters) for each in given)
         if number is None or max(abs(number.numerator), number.denominator) > FARTHEST**2:
             what = repr(tree.name) if isinstance(tree, Name) else "a number with a point or a large one, or a power"
             raise SettingError(f"an index of the claim has {what}; it is made of whole numbers and letters that run")

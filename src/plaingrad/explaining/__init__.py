@@ -15,12 +15,12 @@ def tracer_of(run: Run, state: Any = None) -> Any:
     from plaingrad.explaining.twin import Twin
 
     digest = hashlib.blake2b()
-    arrays = [run.net.parameters, run.x, *(run.records["loss"][each] for each in ("target", "weight") if run.loss)]
+    arrays = [run.net.parameters, run.x, *(run.records["loss"][each] for each in ("target", "share") if run.loss)]
     for array in arrays:
         digest.update(array.tobytes() if not array.dtype.hasobject else repr(array.tolist()).encode())
     key = digest.hexdigest(), state and (state.optimiser, state.step, state.factor, [*map(id, state.slots.values())])
     if run.explained is None or run.explained[0] != key:
-        run.explained = key, Tracer(Twin(run, slopes=False), state)
+        run.explained = key, Tracer(Twin(run), state)
     return run.explained[1]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from plaingrad.errors import SettingError
 from plaingrad.explaining.notation import number_text
-from plaingrad.explaining.terms import before_activation, product, summands
+from plaingrad.explaining.terms import product, summands
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.loops import Array
@@ -52,29 +52,30 @@ class AsDense:
 def as_dense(tracer: Tracer, layer: str, made: Array | None = None) -> AsDense:
     """A layer whose outputs are sums of inputs, each times a number, as a matrix. `made`: its traced outputs."""
     twin = tracer.twin
-    x, y = (twin.sheets[twin.names[f"{layer}.{name}"]] for name in "xy")
+    x, y = twin.sheets[twin.names[f"{layer}.x"]], twin.sheets[sums_of(tracer, layer)]
     if x.size * y.size > MOST_ENTRIES:
         raise SettingError(f"{layer} as a dense layer has {y.size:,} × {x.size:,} weights; that is too many to lay out")
-    nodes = (tracer.whole(y) if made is None else made)[_in_order(y)]
+    nodes = (tracer.whole(y) if made is None else made).reshape(-1)
     matrix, bias, cells = np.zeros((y.size, x.size)), np.zeros(y.size), np.full((y.size, x.size), -1)
     for row, node in enumerate(nodes):
         if any(each.left.op is CELL and each.right.op is CELL for each in node.why):
             raise SettingError(f"{layer} chooses by comparing its inputs: which matrix it is depends on the image")
-        for term, _ in summands(before_activation(node)):
+        for term, _ in summands(node):
             column, size, cell = _entry(tracer, term, x, layer)
             if column is None:
                 bias[row] += term.value
             else:
                 matrix[row, column], cells[row, column] = size, cell
-    sums = np.array([before_activation(node).value for node in nodes])
+    sums = np.array([node.value for node in nodes])
     with np.errstate(all="ignore"):  # what is not finite shows in the difference
         difference = float(np.abs(matrix @ x.values() + bias - sums).max(initial=0.0))
     return AsDense(matrix, bias, cells, difference)
 
 
-def _in_order(sheet: Sheet) -> tuple[Array, ...]:
-    """The places of an array in the order of its cells."""
-    return tuple(np.array([sheet.place(cell) for cell in range(sheet.start, sheet.stop)]).T)
+def sums_of(tracer: Tracer, layer: str) -> str:
+    """The array of a layer's own sums: z where an activation comes after them, else y; nothing of a loss."""
+    names = tracer.twin.names
+    return "" if layer not in tracer.twin.net.steps else names.get(f"{layer}.z") or names[f"{layer}.y"]
 
 
 def _entry(tracer: Tracer, term: Traced, x: Sheet, layer: str) -> tuple[int | None, float, int]:

@@ -13,13 +13,14 @@ from plaingrad.exact import Sized
 from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import Tree, as_latex, as_mathml, as_text, number_text, tree_of
 from plaingrad.explaining.reasons import sentences
-from plaingrad.explaining.terms import before_activation, fold, product, summands
+from plaingrad.explaining.terms import fold, product, summands, visible
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.explaining.words import about
-from plaingrad.trace import CELL, NAMED, NUMBER, Traced, same
+from plaingrad.trace import CELL, NAMED, NUMBER, Traced
 
 MOST_SHOWN = 12  # terms, unless all are wanted
+MOST_ADDED = 3  # in a sum inside a term, unless all are wanted
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Factor:
     name: str
     value: float
     cell: int | None = None
+    short: str = ""  # the name, of long sums in it only the ends
+    is_sum: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,6 @@ class Explanation:
         """What is added up, in the order in which it is added."""
         return [self._term(*each) for each in summands(self.node)] if self.node is not None else []
 
-    @cached_property
-    def before(self) -> tuple[float, list[Term]] | None:
-        """The sum that an activation asked about and did not let through as it was, and its terms."""
-        if self.node is None or (asked := before_activation(self.node)) is self.node or asked.op is CELL:
-            return None
-        whole = self.terms and same(self.value, asked.value)
-        return None if whole else (asked.value, [self._term(*each) for each in summands(asked)])
-
     def _term(self, node: Traced, negative: bool) -> Term:
         factors = [self._factor(each, below) for each, below in product(node)]
         if negative:
@@ -96,11 +91,13 @@ class Explanation:
         return Term(tuple(factors), -node.value if negative else node.value, node, negative)
 
     def _factor(self, node: Traced, below: bool) -> Factor:
-        name = self.twin.name(node.left) if node.op is CELL else as_text(tree_of(node, self.twin.tree))
+        names = [as_text(tree_of(node, self.twin.tree, most)) for most in (None, MOST_ADDED)]
+        cell = node.left if node.op is CELL else None
         if not below:
-            return Factor(name, node.value, node.left if node.op is CELL else None)
-        name = f"1 / {name}" if node.op in (CELL, NUMBER, NAMED) else f"1 / ({name})"
-        return Factor(name, 1 / node.value if node.value else math.inf, node.left if node.op is CELL else None)
+            return Factor(names[0], node.value, cell, names[1], visible(node).op in ("+", "-"))
+        pattern = "1 / {}" if node.op in (CELL, NUMBER, NAMED) else "1 / ({})"
+        value = 1 / node.value if node.value else math.inf
+        return Factor(pattern.format(names[0]), value, cell, pattern.format(names[1]))
 
     @cached_property
     def formula_tree(self) -> Tree | None:
@@ -109,7 +106,7 @@ class Explanation:
 
     @property
     def formula(self) -> str:
-        """The general formula, found in the recorded terms of this number and its neighbours."""
+        """The general formula, for every number of the array, as the text that fills it says it."""
         return as_text(self.formula_tree) if self.formula_tree is not None else f"{self.quantity} is given"
 
     @property
@@ -140,7 +137,8 @@ class Explanation:
         """How far rounding may take `run_value` from `value`.
 
         The factors of the explained run are rounded themselves: what the expression gives for those is worked out to
-        50 digits. Beyond that its own roundings may add γ(n) · Σ|terms|, see `plaingrad.exact.Sized`.
+        50 digits. Beyond that its own roundings may add γ(n) · Σ|terms|, see `plaingrad.exact.Sized`. A sum that the
+        run keeps nowhere, since the activation is laid into the same loops, is one expression with what is made of it.
         """
         if self.run_value is None or self.node is None or not math.isfinite(self.value):
             return math.nan
@@ -155,7 +153,12 @@ class Explanation:
             if sheet.name not in held:
                 held[sheet.name] = self.twin.run_values(sheet)
             values = held[sheet.name]
-            return Sized.of(node.value if values is None else values[node.left - sheet.start])
+            if values is not None:
+                return Sized.of(values[node.left - sheet.start])
+            if sheet.name in self.tracer.makings:
+                made: Sized = fold(self.tracer.number(node.left), leaf)
+                return made
+            return Sized.of(node.value)
 
         with decimal.localcontext(prec=50):
             try:
@@ -168,9 +171,6 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as `plaingrad explain --json` says it."""
-        before = None
-        if self.before:
-            before = {"value": self.before[0], "terms": [term.to_json() for term in self.before[1]]}
         return {
             "quantity": self.quantity,
             "about": self.about,
@@ -181,7 +181,6 @@ class Explanation:
             "mathml": self.mathml,
             "latex": self.latex,
             "terms": [term.to_json() for term in self.terms],
-            "before": before,
             "reasons": self.reasons,
             "next": self.next,
         }
@@ -201,11 +200,7 @@ class Explanation:
         yield ""
         yield f"  {self.formula}"
         yield ""
-        if self.before:
-            yield f"  the sum that decides is {number_text(self.before[0])}:"
-            yield from self._terms_as_lines(self.before[1], all)
-        if self.terms or not self.before:
-            yield from self._terms_as_lines(self.terms, all)
+        yield from self._terms_as_lines(self.terms, all)
         yield f"  total {number_text(self.value, 17)}"
         if self.run_value is not None:
             away = f"{number_text(abs(self.run_value - self.value), 2)} apart"
@@ -233,7 +228,7 @@ class Explanation:
         else:
             shown = terms
             yield f"  {len(terms):,} term{'s' if len(terms) > 1 else ''}, in the order in which they are added:"
-        rows = [(term_text(term), values_text(term), number_text(term.product)) for term in shown]
+        rows = [(term_text(term, all), values_text(term), number_text(term.product)) for term in shown]
         wide = [max(len(row[column]) for row in rows) for column in range(3)]
         for name, values, made in rows:
             yield f"    {name:<{wide[0]}}  {values:>{wide[1]}}  {made:>{wide[2]}}".rstrip()
@@ -244,11 +239,12 @@ class Explanation:
             yield f"    and {len(rest):,} more, {told}"
 
 
-def term_text(term: Term) -> str:
-    """The factors of a term by name."""
+def term_text(term: Term, whole: bool = True) -> str:
+    """The factors of a term by name; of a long sum inside one only the ends, unless it is wanted `whole`."""
     text = ""
     for each in term.factors[1:] if term.is_negative else term.factors:
-        name = f"({each.name})" if " + " in each.name or " − " in each.name else each.name
+        name = (each.name if whole else each.short) or each.name
+        name = f"({name})" if each.is_sum else name
         text += f" / {name[4:]}" if text and name.startswith("1 / ") else f" × {name}" if text else name
     return f"−{text}" if term.is_negative else text
 

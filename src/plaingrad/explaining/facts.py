@@ -5,19 +5,20 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.explaining.dense import sums_of
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import INPUT, Sheet
 from plaingrad.explaining.words import RECORDS, about, role
 from plaingrad.inference import probabilities
-from plaingrad.loops import Loops
+from plaingrad.layer import passes
 
 ROLES = {"values": "value", "errors": "error", "weights": "weight", "gradients": "gradient", "others": "other"}
-BARE: dict[str, Any] = {key: [] for key in (*ROLES, "nests")}
+BARE: dict[str, Any] = {key: [] for key in (*ROLES, "texts")}
 
 
 def sheets_shown(tracer: Tracer) -> list[Sheet]:
     """The arrays a page shows: all of the run, and none of the optimiser's."""
-    return [sheet for sheet in tracer.twin.in_order if "_" not in sheet.quantity]
+    return [sheet for sheet in tracer.twin.in_order if sheet.quantity in tracer.twin.twin.records[sheet.layer]]
 
 
 def first_gradient(tracer: Tracer) -> str:
@@ -56,7 +57,7 @@ def loss_told(tracer: Tracer) -> dict[str, Any] | None:
     if not twin.twin.has_gradients or twin.run.loss is None:
         return None
     value = twin.value(twin.cell("loss.y"))
-    return {"name": repr(twin.run.loss), "value": value, "about": told_of(twin.run.loss)}
+    return {"value": value}
 
 
 def layers_told(tracer: Tracer) -> list[dict[str, Any]]:
@@ -84,7 +85,8 @@ def _layer(tracer: Tracer, name: str) -> dict[str, Any]:
         "about": told_of(layer),
         **{key: [each.name for each in own if role(twin, each) == kind] for key, kind in ROLES.items()},
         **{key: twin.names.get(f"{name}.{key}") for key in ("x", "y", "dx", "dy")},
-        "nests": [*sources("forward", layer.forward), *sources("backward", layer.backward)],
+        "sums": sums_of(tracer, name),
+        "texts": sources(layer),
     }
 
 
@@ -93,13 +95,14 @@ def _loss_layer(tracer: Tracer) -> dict[str, Any]:
     assert loss is not None
     told = {"name": "loss", "kind": type(loss).__name__, "text": repr(loss), "about": told_of(loss)}
     others = [sheet.name for sheet in sheets_shown(tracer) if sheet.layer == "loss"]
-    nests = [*sources("forward", loss.forward), *sources("backward", loss.backward)]
-    return BARE | told | {"others": others, "nests": nests}
+    joins = {key: tracer.twin.names[f"loss.{key}"] for key in ("x", "dx")}
+    return BARE | told | joins | {"others": others, "texts": sources(loss)}
 
 
-def sources(way: str, nests: tuple[Loops, ...]) -> list[dict[str, str]]:
-    """The text of nests."""
-    return [{"name": each.__name__, "way": way, "source": inspect.getsource(each.plain)} for each in nests]
+def sources(owner: Any) -> list[dict[str, str]]:
+    """The texts of a layer or a loss, its activation's too."""
+    every = ((way, each.text) for way, made in passes(owner).items() for each in made)
+    return [{"name": text.__name__, "way": way, "source": text.source} for way, text in every]
 
 
 def told_of(record: Any) -> str:

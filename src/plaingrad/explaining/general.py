@@ -1,183 +1,188 @@
-"""The general formula of an array: of sums, of cases that a comparison tells apart, of a largest, of winners."""
+"""The general formula of an array: read off the text that fills it, worked out at its places, and only then shown."""
 
-from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from plaingrad.explaining.formula import Formula, Row, is_sum, sampled
-from plaingrad.explaining.notation import SIGNS_SHOWN, Tree, number_text
-from plaingrad.explaining.tracing import Tracer
+from plaingrad.explaining.expressions import Cell, Expression, Joined, Known, Number
+from plaingrad.explaining.indices import Index, left_over, quotient
+from plaingrad.explaining.notation import Tree
+from plaingrad.explaining.ranging import Over
+from plaingrad.explaining.reading import Reader
+from plaingrad.explaining.showing import Formula, shown
+from plaingrad.explaining.solving import UnreadError
+from plaingrad.explaining.tracing import Making, Tracer
 from plaingrad.explaining.twin import Sheet
-from plaingrad.explaining.words import AXES, axes
-from plaingrad.trace import CELL, NAMED, NUMBER, Traced
+from plaingrad.layer import Layer
+from plaingrad.loops import Array
+from plaingrad.loss import Loss
 
-FEW = 4  # places along an axis that show a stride up to 3
-SOME, MANY = 300, 2_000  # cells of one number, each of which takes its time
-
-
-def shown(letter: str, length: int) -> Tree:
-    """A letter, or 0 along an axis that has one place."""
-    return letter if length > 1 else ["mn", "0"]
+MOST_TERMS = 3_000_000  # worked out at once: a formula with more is worked out at some of its places
+MOST_UPDATED = 500  # parameters whose next step is made by the text
+ROUNDING = float(np.finfo(np.float64).eps) / 2
+TINY = float(np.finfo(np.float64).tiny)
 
 
 def described(tracer: Tracer, sheet: Sheet) -> tuple[Tree, dict[str, str]]:
-    """The general formula of an array, and what its letters stand for."""
+    """The general formula of an array, and what its letters stand for; in words where no short formula says it."""
     if sheet.name not in tracer.formulas:
-        tracer.formulas[sheet.name] = _described(tracer, sheet)
+        making = tracer.making(sheet)
+        assert making is not None
+        try:
+            formula = read(tracer, making)
+            wrong = disagreement(formula, making, sheet)
+            told = shown(tracer, making, sheet, formula) if wrong is None else in_words(sheet, wrong)
+        except UnreadError as error:
+            told = in_words(sheet, str(error))
+        tracer.formulas[sheet.name] = told
     return tracer.formulas[sheet.name]
 
 
-def _described(tracer: Tracer, sheet: Sheet) -> tuple[Tree, dict[str, str]]:
-    rows = list(samples(tracer, sheet))
-    formula = Formula(tracer)
-    letters = [formula.letter(name, AXES.get(name, "place")) for name in axes(tracer.twin, sheet)]
-    names = [shown(letter, length) for letter, length in zip(letters, sheet.shape, strict=True)]
-    searched = [row for row in rows if is_search(tracer, row.node)]
-    if searched:
-        body = largest(formula, searched, letters)
-        if any(row.node.op is NUMBER for row in searched):
-            body = ["mrow", ["mtext", "where the window has "], body]
-    elif winners := [row for row in rows if any(each.sign == "==" for each in row.node.why)]:
-        body = paid(formula, winners, letters)
-    else:
-        chosen = all(row.node.op is NUMBER and row.node.reasons for row in rows)
-        body = ["mtext", "as the comparisons fall out"] if chosen else cases(formula, rows, letters)
-    for letter, length in zip(letters, sheet.shape, strict=True):
-        if length == 1:
-            formula.meanings.pop(letter)
-    notes: dict[str, list[str]] = {}
-    for which, note in formula.notes:
-        notes.setdefault(note, []).append(which)
-    ends = [["mtext", f"; {', '.join(dict.fromkeys(which))}: {note}"] for note, which in notes.items()]
-    return ["mrow", ["cell", sheet.name, *names], ["mo", "="], body, *ends], formula.meanings
+def in_words(sheet: Sheet, reason: str) -> tuple[Tree, dict[str, str]]:
+    return ["mtext", f"no short formula of {sheet.name}: {reason}"], {}
 
 
-def samples(tracer: Tracer, sheet: Sheet) -> Iterator[Row]:
-    """Numbers from the middle of an array on, so many along each axis as show a stride; one apart from them.
+def read(tracer: Tracer, making: Making) -> Formula:
+    """The formula as the text says it, with the numbers of this layer."""
+    task, sheets = making.task, tracer.twin.sheets
+    arrays = {name: each for name, each in task.seen.items() if isinstance(each, np.ndarray)}
+    for name, each in arrays.items():  # an optimiser walks the parameters as one row; they are shown in their shape
+        if name in making.names and sheets[making.names[name]].array.size == each.size:
+            arrays[name] = each.reshape(sheets[making.names[name]].array.shape)
+    shapes, keep = {}, not isinstance(task.owner, Layer | Loss)
+    for name, each in arrays.items():
+        axis = int(name in task.images)
+        shapes[name] = tuple(size // making.groups if at == axis else size for at, size in enumerate(each.shape))
+    reader = Reader(task.text, making.argument, shapes, {**task.seen, **arrays}, making.names, keep)
+    try:
+        made = reader.read()
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        ValueError,
+    ) as error:  # a text that does what no other does
+        raise error if isinstance(error, UnreadError) else UnreadError(f"{task.text.__name__} is not read") from error
+    place, letters = reader.places[making.argument], reader.letters[making.argument]
+    if making.groups > 1:
+        place, made = grouped(making, place, letters, made, shapes)
+        axis = int(making.argument in task.images)
+        reader.boxes[letters[axis]] = 0, arrays[making.argument].shape[axis] - 1
+    made = made.changed({}, lambda each: of_one(tracer, making, each))
+    return Formula(place, letters, made, reader.boxes, reader.settings, arrays)
 
-    Where a comparison with a number decides, also some that are 0 and some that are not.
+
+def grouped(
+    making: Making, place: tuple[Index, ...], letters: list[str], made: Expression, shapes: dict[str, tuple[int, ...]]
+) -> tuple[tuple[Index, ...], Expression]:
+    """The formula of one group as that of all: which group it is follows from the place."""
+
+    def axis_of(name: str) -> int:
+        return int(name in making.task.images)
+
+    axis = axis_of(making.argument)
+    size = shapes[making.argument][axis]
+    own = Index.of(letters[axis])
+    group = quotient(own, size)
+
+    def moved(cell: Expression) -> Expression:
+        if not isinstance(cell, Cell) or cell.array not in making.names:
+            return cell
+        at = axis_of(cell.array)
+        index = group * shapes[cell.array][at] + cell.index[at]
+        return replace(cell, index=(*cell.index[:at], index, *cell.index[at + 1 :]))
+
+    here = {letters[axis]: left_over(own, size)}
+    return (*place[:axis], own, *place[axis + 1 :]), made.changed(here, moved)
+
+
+def of_one(tracer: Tracer, making: Making, part: Expression) -> Expression:
+    """An expression without what says nothing: a factor that is given and 1, as the share of the only image is."""
+
+    def is_one(each: Expression) -> bool:
+        sheet = tracer.twin.sheets.get(making.names.get(each.array, "")) if isinstance(each, Cell) else None
+        return (
+            sheet is not None and not sheet.shape and tracer.making(sheet) is None and float(sheet.array.flat[0]) == 1
+        )
+
+    return part.left if isinstance(part, Joined) and part.sign == "*" and is_one(part.right) else part
+
+
+def disagreement(formula: Formula, making: Making, sheet: Sheet) -> str | None:
+    """Where the formula and the numbers of the array differ by more than rounding; None where they do nowhere.
+
+    Up to some million terms every place is worked out. Of more, every place along each axis is, across some places
+    of the other axes. Of parameters after a step, which no array holds, some hundred are.
     """
-    base = tuple(length // 2 for length in sheet.shape)
-    first = row_at(tracer, sheet, base)
-    size, strides = len(first.node.cells()), len(sheet.shape) > 2  # which only rows and columns can have
-    few = FEW if size <= MANY else 2
-    near = []
-    for axis, (at, length) in enumerate(zip(base, sheet.shape, strict=True)):
-        if strides and axis >= len(base) - 2:
-            near.append(around(at, length, few))
-        else:
-            near.append([*around(at, length, FEW), 0, length - 1] if size <= SOME else around(at, length, 2))
-    places = [base]
-    for axis, line in enumerate(near):
-        places += [(*base[:axis], at, *base[axis + 1 :]) for at in line]
-    asks = any(each.right.op is NUMBER and each.sign != "==" for each in first.node.why)
-    if sheet.is_made and (asks or not first.node.cells()):
-        values, draw = sheet.values(), np.random.default_rng(0)
-        for cells in (np.flatnonzero(values == 0), np.flatnonzero(values)):
-            places += [
-                sheet.index(sheet.start + int(each)) for each in draw.choice(cells, min(few + 1, len(cells)), False)
-            ]
-    rows = [row_at(tracer, sheet, place) for place in dict.fromkeys(places)]
-    yield from rows
-    draw = np.random.default_rng(1)  # what only seems to follow from the place is found out elsewhere
-    others = {tuple(int(draw.integers(length)) for length in sheet.shape) for _ in range(32 if size <= SOME else 1)}
-    alike = (row_at(tracer, sheet, place) for place in sorted(others - set(places)))
-    yield from (row for row in alike if len(row.node.cells()) == len(first.node.cells()))  # not those at an edge
+    if not sheet.is_made:
+        return _differs(formula, *updated(formula, making))
+    held = formula.arrays[making.argument]
+    for lines in samples(held.shape, cost(formula.of, formula.boxes)):
+        grid = np.meshgrid(*lines, indexing="ij", sparse=True)
+        if told := _differs(formula, grid, held[np.ix_(*lines)] if lines else held):
+            return told
+    return None
 
 
-def around(at: int, length: int, few: int) -> list[int]:
-    """A place first, then so many about it."""
-    start = max(0, min(at - (few - 1) // 2, length - few))
-    return [at, *(each for each in range(start, min(start + few, length)) if each != at)]
-
-
-def row_at(tracer: Tracer, sheet: Sheet, place: tuple[int, ...]) -> Row:
-    """A number at its place."""
-    offset = int(np.ravel_multi_index(place, sheet.shape)) if sheet.shape else 0
-    return Row(place, tracer.number_in_row(sheet.start + offset))
-
-
-def cases(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
-    """One expression, or one for each way a comparison with a number fell out."""
-    ways: dict[Any, list[Row]] = {}
-    for row in rows:
-        ways.setdefault(way(row.node), []).append(row)
-    unasked = ways.pop(None, [])
-    if ways and unasked and not any(row.node.cells() for row in unasked):
-        formula.notes.append(("0", "elsewhere"))
-        unasked = []
-    if unasked or len(ways) == 1:
-        return formula.build(unasked or max(ways.values(), key=len), letters)
-    every = [row for members in ways.values() for row in members]
-    compared = formula.build([Row(row.letters, row.node.reasons[0].left) for row in every], letters)
-    is_long = every[0].node.reasons[0].left.op is not CELL
-    named: Tree = "S" if is_long else compared
-    parts: list[Tree] = []
-    for members in sorted(ways.values(), key=lambda each: each[0].node.reasons[0].truth != ">"):
-        one = members[0].node.reasons[0]
-        value = formula.build([Row(row.letters, with_sum(row.node)) for row in members], letters)
-        parts += [["mtext", "; "]] if parts else []
-        sign, right = ["mo", SIGNS_SHOWN[one.truth]], ["mn", number_text(one.right.value)]
-        parts += [value, ["mtext", " if "], named, sign, right]
-    return ["mrow", *parts, *([["mtext", "; with "], "S", ["mo", "="], compared] if is_long else [])]
-
-
-def with_sum(node: Traced) -> Traced:
-    """The expression with S for what was compared, where that is itself an expression."""
-    compared = node.reasons[0].left if node.reasons else None
-
-    def replaced(each: Any) -> Any:
-        if type(each) is not Traced or compared is None or compared.op is CELL:
-            return each
-        if each is compared or (each.op, each.left, each.right) == (compared.op, compared.left, compared.right):
-            return Traced(each.value, NAMED, "S")
-        return Traced(each.value, each.op, replaced(each.left), replaced(each.right)) if not is_sum(each) else each
-
-    named: Traced = replaced(node)
-    return named
-
-
-def way(node: Traced) -> Any:
-    """How the only comparison of a number fell out, where it was with a plain number."""
-    if len(node.reasons) != 1 or node.reasons[0].right.op is not NUMBER or node.reasons[0].sign == "==":
+def _differs(formula: Formula, grid: Any, held: Array) -> str | None:
+    letters = dict(zip(formula.letters, grid, strict=True))
+    with np.errstate(all="ignore"):
+        made = formula.of.work(Known(formula.arrays, letters, formula.settings, held.ndim))
+        share = 2 * made.steps * ROUNDING / (1 - made.steps * ROUNDING)  # the text rounds, and so does this
+        away = np.abs(np.asarray(made.value) - held)
+        right = (
+            (away <= share * made.size + TINY) | (made.value == held) | ((made.value != made.value) & (held != held))
+        )
+    if np.all(right):
         return None
-    return node.reasons[0].truth
+    wrong = np.argwhere(~np.broadcast_to(right, held.shape))[0]
+    return f"what one reads off its text does not give the number at {[int(at) for at in wrong]}"
 
 
-def is_search(tracer: Tracer, node: Traced) -> bool:
-    """Whether a number is, or is the place of, one that was found by comparing the cells of one array."""
-    both = [each for one in node.reasons for each in (one.left, one.right)]
-    if not both or node.op not in (CELL, NUMBER) or any(each.op is not CELL for each in both):
-        return False
-    return len({tracer.twin.sheet_of(each.left).name for each in both}) == 1
+def updated(formula: Formula, making: Making) -> tuple[list[Array], Array]:
+    """Places of an array of parameters, and what the optimiser's text makes of them there."""
+    shape = formula.arrays[making.argument].shape
+    count = min(prod(shape), MOST_UPDATED)
+    flat = np.sort(np.random.default_rng(0).choice(prod(shape), count, replace=False))
+    seen = making.task.seen
+    given = {name: each.reshape(-1)[flat] if isinstance(each, np.ndarray) else each for name, each in seen.items()}
+    making.task.text(**{name: given[name] for name in making.task.text.arguments})
+    return list(np.unravel_index(flat, shape)), given[making.argument]
 
 
-def largest(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
-    """The largest of the cells that were compared."""
-    members = []
-    for row in rows:
-        met = {each.left: each for one in row.node.reasons for each in (one.right, one.left)}
-        members.append((row, [met[cell] for cell in sorted(met)]))
-    return formula.under_sigma(members, letters, "max")
+def samples(shape: tuple[int, ...], each: int) -> list[list[Array]]:
+    """Places along each axis, to be crossed: all; where these are too many, all of one axis by some of the others."""
+    if prod(shape) * each <= MOST_TERMS:
+        return [[np.arange(size) for size in shape]]
+    draw, found = np.random.default_rng(0), []
+    for axis in range(len(shape)):
+        counts = list(shape)
+        others = sorted((at for at in range(len(shape)) if at != axis), key=lambda at: -shape[at])
+        while prod(counts) * each * len(shape) > MOST_TERMS and any(counts[at] > 2 for at in others):
+            widest = max(others, key=lambda at: counts[at])
+            counts[widest] = max(2, counts[widest] // 2)
+        while prod(counts) * each * len(shape) > MOST_TERMS and any(counts[at] > 1 for at in others):
+            counts[max(others, key=lambda at: counts[at])] = 1
+        found.append([some(draw, size, count) for size, count in zip(shape, counts, strict=True)])
+    return found
 
 
-def paid(formula: Formula, rows: list[Row], letters: list[str]) -> Tree:
-    """A sum over the windows that asked whether this place had won them."""
-    winner = rows[0].node.why[0].left
-    sheet = formula.tracer.twin.sheet_of(winner.left)
-    terms = [(row, [each for each, _ in sampled(row.node)]) for row in rows]
-    row, held = next(((row, each) for row, each in terms if each), (rows[0], []))
-    names = axes(formula.tracer.twin, sheet)
-    own = [
-        shown(letters[place], sheet.shape[place])
-        if place < len(names) - 2
-        else formula.letter(name, f"{AXES.get(name, 'place')} of {sheet.name}")
-        for place, name in enumerate(names)
-    ]
-    condition = ["mrow", ["cell", sheet.name, *own], ["mo", "="], ["mtext", "this place"]]
-    if not held:
-        return ["mn", "0"]
-    source = formula.tracer.twin.sheet_of(held[0].left) if held[0].op is CELL else None
-    body = ["cell", source.name, *own] if source else formula.build([Row(row.letters, held[0])], letters)
-    return ["mrow", ["munder", ["mo", "Σ"], condition], body]
+def some(draw: np.random.Generator, size: int, count: int) -> Array:
+    """So many places along an axis, the first and the last among them."""
+    if count >= size:
+        return np.arange(size)
+    inner = draw.choice(np.arange(1, size - 1), count - 2, replace=False) if count > 2 else np.array([], int)
+    ends = [0, size - 1] if count > 1 else [int(draw.integers(size))]
+    return np.unique([*ends, *inner])
+
+
+def cost(made: Expression, boxes: dict[str, tuple[int, int]]) -> int:
+    """How many terms an expression has at one place, at most."""
+    inner = max(1, sum(cost(each, boxes) for each in made.parts() if not isinstance(each, Number)))
+    if not isinstance(made, Over):
+        return inner
+    low, high = boxes[made.letter.letter or ""]
+    return inner * (high - low + 1)

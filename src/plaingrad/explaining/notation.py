@@ -9,6 +9,7 @@ writes a cell as its name with the index below.
 
 import html
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from plaingrad.explaining.terms import visible
 from plaingrad.trace import CELL, NAMED, NUMBER, Traced
 
 Tree = Any  # a letter, or a list: it goes to the page as JSON
-LATEX_SIGNS = {"×": r"\times ", "·": r"\cdot ", "−": "-", "Σ": r"\sum ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "…": r"\dots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "√": r"\surd "}  # fmt: skip  # noqa: E501
+LATEX_SIGNS = {"×": r"\times ", "·": r"\cdot ", "−": "-", "Σ": r"\sum ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "…": r"\dots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "√": r"\surd ", "β₁": r"\beta_1 ", "β₂": r"\beta_2 ", "ε": r"\varepsilon "}  # fmt: skip  # noqa: E501
 SPECIAL = {each: "\\" + each for each in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}  # fmt: skip  # noqa: E501
 FUNCTIONS = {"log": "ln", "tanh": "tanh"}
 WEAK = {"+", "-", "neg"}
@@ -39,20 +40,30 @@ def number_text(value: float, digits: int = 6) -> str:
     return text.replace("-", "−")
 
 
-def tree_of(node: Traced, cell: Callable[[int], Tree]) -> Tree:
-    """The expression of a traced number; `cell` says how a cell is written. For expressions of a readable size."""
+def tree_of(node: Traced, cell: Callable[[int], Tree], most: int | None = None) -> Tree:
+    """The expression of a traced number; `cell` says how a cell is written. For expressions of a readable size.
+
+    Of a sum of more than `most` only the first two and the last are written.
+    """
     node = visible(node)
+    if most is not None and node.op == "+":
+        added = [node]
+        while added[0].op == "+":
+            added[:1] = [visible(added[0].left), visible(added[0].right)]
+        if len(added) > most:
+            first, second, last = (tree_of(each, cell, most) for each in (*added[:2], added[-1]))
+            return ["mrow", first, ["mo", "+"], second, ["mo", "+"], ["mo", "…"], ["mo", "+"], last]
     if node.op is CELL:
         return cell(node.left)
     if node.op is NUMBER:
         return ["mn", number_text(node.value)]
     if node.op is NAMED:
         return node.left
-    left = tree_of(node.left, cell)
+    left = tree_of(node.left, cell, most)
     left_op = visible(node.left).op
     if node.right is None:
         return applied(node.op, bracketed(left, left_op in WEAK) if node.op == "neg" else left)
-    return joined(node.op, left, tree_of(node.right, cell), left_op, visible(node.right).op)
+    return joined(node.op, left, tree_of(node.right, cell, most), left_op, visible(node.right).op)
 
 
 def applied(op: str, x: Tree) -> Tree:
@@ -68,6 +79,8 @@ def joined(op: str, left: Tree, right: Tree, left_op: str = "", right_op: str = 
     """Two numbers joined by a sign, in brackets where they need them."""
     if op == "/":
         return ["mfrac", left, right]
+    if op == "**":
+        return ["msup", bracketed(left, left_op in (*WEAK, "*", "/", "**")), right]
     if op == "*":
         parts = bracketed(left, left_op in WEAK), ["mo", "×"], bracketed(right, right_op in WEAK)
     else:
@@ -101,7 +114,7 @@ def as_text(tree: Tree) -> str:
     if kind == "cell":
         return str(parts[0]) + (f"[{','.join(as_text(each) for each in parts[1:])}]" if len(parts) > 1 else "")
     if kind == "mo":
-        return f" {parts[0]} " if parts[0] in "=+−×·≤>≠" else f"{parts[0]}"
+        return f" {parts[0]} " if parts[0] in "=+−×·≤≥<>≠" or parts[0] == "mod" else f"{parts[0]}"
     if kind in ("mn", "mi", "mtext"):
         return str(parts[0])
     if kind == "slot":
@@ -117,7 +130,8 @@ def as_text(tree: Tree) -> str:
     if kind == "msup":
         return f"{texts[0]}^({texts[1]})" if is_long(parts[1]) else f"{texts[0]}^{texts[1]}"
     if kind == "munderover":
-        return f"{texts[0]}[{texts[1].replace(' ', '')}…{texts[2]}] "
+        low, high = (re.sub(r" ([=+−×/]) ", r"\1", text) for text in texts[1:])
+        return f"{texts[0]}[{low}…{high}] "
     return f"{texts[0]}[{texts[1]}] " if kind == "munder" else f"{texts[0]}_{texts[1]}"
 
 
@@ -129,10 +143,12 @@ def is_long(tree: Tree) -> bool:
 def as_latex(tree: Tree) -> str:
     """The tree as LaTeX; names are text, and escaped."""
     if isinstance(tree, str):
-        return latex_words(tree) if len(tree) > 1 else escaped(tree)
+        return latex_words(tree) if len(tree) > 1 or tree in LATEX_SIGNS else escaped(tree)
     kind, *parts = tree
     if kind == "mtext":
         return latex_words(parts[0])
+    if tree == ["mo", "mod"]:
+        return r"\bmod "
     if kind in ("mo", "mn", "mi"):
         return "".join(LATEX_SIGNS.get(each, escaped(each)) for each in parts[0])
     if kind == "cell":
@@ -151,7 +167,7 @@ def as_latex(tree: Tree) -> str:
 
 
 def latex_words(text: str) -> str:
-    known = {"max": r"\max ", "ln": r"\ln ", "tanh": r"\tanh "}
+    known = {"max": r"\max ", "min": r"\min ", "ln": r"\ln ", "tanh": r"\tanh "}
     return known.get(text) or (LATEX_SIGNS[text] if text in LATEX_SIGNS else rf"\mathrm{{{escaped(text)}}}")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from plaingrad.checkpoint import write_safely
 from plaingrad.errors import DataError, SettingError
-from plaingrad.explaining.dense import MOST_ENTRIES, as_dense
+from plaingrad.explaining.dense import MOST_ENTRIES, as_dense, sums_of
 from plaingrad.explaining.facts import (
     class_names,
     class_probabilities,
@@ -25,16 +25,15 @@ from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import as_text, spread
 from plaingrad.explaining.reasons import of_comparisons, of_the_edge
 from plaingrad.explaining.recording import Patterns, Record, add_terms, blob
-from plaingrad.explaining.terms import before_activation
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet, Twin
 from plaingrad.explaining.update import State
-from plaingrad.explaining.words import AXES, GLOSSARY, about, axes, role
+from plaingrad.explaining.words import GLOSSARY, about, role
 from plaingrad.loops import Array
 from plaingrad.network import Network
 from plaingrad.record import json_text
 from plaingrad.run import Run
-from plaingrad.trace import CELL, Traced
+from plaingrad.trace import Traced
 
 MOST_TERMS = 4_000_000  # recorded in one page: beyond it the file outgrows 8 MB, and a browser's patience
 SLICE_TERMS = 400_000
@@ -58,7 +57,7 @@ class Page:
         classes: Iterable[str] = (),
     ) -> None:
         self.run, self.opens, self.classes = single(run, image), opens, [str(each) for each in classes]
-        self.tracer = Tracer(Twin(self.run, slopes=False), state)
+        self.tracer = Tracer(Twin(self.run), state)
         self.twin = self.tracer.twin
         self.title = title or f"{self.run.net.name} on one image"
         if opens is not None:
@@ -129,21 +128,21 @@ class Page:
         arrays: dict[str, Any] = {}
         sheets = sheets_shown(self.tracer)
         for sheet in sorted(sheets, key=lambda each: each.quantity != "winner"):  # others ask who won
-            terms, before, reasons = Record(), Record(), Record()
+            terms, reasons = Record(), Record()
             if not self.tracer.is_given(sheet):
                 made = self.tracer.whole(sheet)
                 self.tracer.held[sheet.name] = made
                 for place, node in enumerate(made.reshape(-1)):
                     values[sheet.start + place] = node.value
-                    self._add(sheet, sheet.start + place, node, terms, before, reasons)
-                arrays[sheet.name] = self._array(sheet, terms, before, reasons)
+                    self._add(sheet, sheet.start + place, node, terms, reasons)
+                arrays[sheet.name] = self._array(sheet, terms, reasons)
                 self.records[sheet.name] = terms
-                if sheet.quantity == "y" and sheet.layer in self.twin.net.steps:
+                if sheet.name == sums_of(self.tracer, sheet.layer):
                     arrays[sheet.name]["dense"] = self._dense(sheet, made)
                 if sheet.quantity != "winner":
                     del self.tracer.held[sheet.name]
             else:
-                arrays[sheet.name] = self._array(sheet, None, None, None)
+                arrays[sheet.name] = self._array(sheet, None, None)
         return {sheet.name: arrays[sheet.name] for sheet in sheets}
 
     def _slice(self, values: Array) -> dict[str, Any]:
@@ -165,29 +164,24 @@ class Page:
                 left_out = np.array([cell not in met for cell in range(sheet.start, sheet.stop)])
                 values[sheet.start : sheet.stop][left_out] = np.nan
             own = [cell for cell in nodes if sheet.start <= cell < sheet.stop]
-            terms, before, reasons = Record(), Record(), Record()
+            terms, reasons = Record(), Record()
             for cell in range(sheet.start, sheet.stop) if own else ():
                 if cell in nodes:
                     values[cell] = nodes[cell].value
-                    self._add(sheet, cell, nodes[cell], terms, before, reasons)
+                    self._add(sheet, cell, nodes[cell], terms, reasons)
                 else:
-                    for each in (terms, before, reasons):
+                    for each in (terms, reasons):
                         each.counts.append(0)
             if own:
-                arrays[sheet.name] = self._array(sheet, terms, before, reasons)
+                arrays[sheet.name] = self._array(sheet, terms, reasons)
                 self.records[sheet.name] = terms
                 arrays[sheet.name]["held"] = [cell - sheet.start for cell in own]
             else:
-                arrays[sheet.name] = self._array(sheet, None, None, None)
+                arrays[sheet.name] = self._array(sheet, None, None)
         return arrays
 
-    def _add(self, sheet: Sheet, cell: int, node: Traced, terms: Record, before: Record, reasons: Record) -> None:
+    def _add(self, sheet: Sheet, cell: int, node: Traced, terms: Record, reasons: Record) -> None:
         add_terms(terms, node, self.patterns)
-        first = before_activation(node)
-        if first is not node and not node.value and first.op != CELL:
-            add_terms(before, first, self.patterns)  # what an activation that was off did not let through
-        else:
-            before.counts.append(0)
         told = (*of_comparisons(self.tracer, sheet, node, node.why), *of_the_edge(self.tracer, sheet, node))
         found = list({(each.pattern, each.cells): each for each in told}.values())
         reasons.counts.append(len(found))
@@ -196,9 +190,7 @@ class Page:
             reasons.patterns.append(self.reasons.number(each.pattern, made))
             reasons.refs += each.cells
 
-    def _array(
-        self, sheet: Sheet, terms: Record | None, before: Record | None, reasons: Record | None
-    ) -> dict[str, Any]:
+    def _array(self, sheet: Sheet, terms: Record | None, reasons: Record | None) -> dict[str, Any]:
         making = self.tracer.making(sheet)
         formula = None
         if terms is not None:
@@ -209,11 +201,9 @@ class Page:
             "start": sheet.start,
             "role": role(self.twin, sheet),
             "about": f"{about(self.twin, sheet)}.",
-            "axes": [AXES.get(letter, "place").partition(":")[0] for letter in axes(self.twin, sheet)],
             "formula": formula,
-            "made_by": making.call.name if making else None,
+            "made_by": making.task.text.__name__ if making else None,
             "terms": terms.to_json() if terms is not None else None,
-            "before": before.to_json() if before else None,
             "reasons": reasons.to_json() if reasons else None,
         }
 
@@ -236,10 +226,15 @@ class Page:
         """How far rounding may take the run's numbers from these, where they are sums of products of two."""
         dtype = self.run.net.dtype
         unit = float(np.finfo(np.float64 if dtype.hasobject else dtype).eps) / 2
-        bounds = np.full(len(values), np.nan)
-        for name, record in self.records.items():
+        bounds, away = np.full(len(values), np.nan), np.zeros(len(values))
+        kept = {name: self.twin.run_values(self.twin.sheets[name]) is not None for name in self.records}
+        for name in sorted(kept, key=kept.__getitem__):  # what the run keeps nowhere first: others are made of it
             sheet = self.twin.sheets[name]
-            bounds[sheet.start : sheet.stop] = record.bounds(values[sheet.start : sheet.stop], run, unit)
+            part = slice(sheet.start, sheet.stop)
+            bounds[part] = self.records[name].bounds(values[part], run, away, unit)
+            if not kept[name]:
+                run, away[part], bounds[part] = run.copy(), bounds[part], np.nan
+                run[part] = values[part]
         return bounds
 
     def _head(self, arrays: dict[str, Any], values: Array, is_slice: bool) -> dict[str, Any]:
@@ -251,15 +246,13 @@ class Page:
         last = max(sheet.stop for sheet in sheets_shown(self.tracer))
         layers = layers_told(self.tracer)
         for layer in layers:
-            layer["dense"] = next((arrays[name].pop("dense", None) for name in layer["values"]), None)
+            layer["dense"] = arrays.get(layer.get("sums", ""), {}).pop("dense", None)
         partial = (
             f"This page holds the part of a large network that leads to {self.opens}. "
             'Of its largest arrays only the numbers met are held. For another number: plaingrad explain RUN "NAME"'
         )
         return {
-            "format": 1,
             "title": self.title,
-            "network": self.run.net.name,
             "opens": self.opens or first_gradient(self.tracer),
             "partial": partial if is_slice else None,
             "classes": class_names(self.tracer, self.classes),
@@ -295,6 +288,6 @@ def single(run: Run, image: int) -> Run:
     if run.has_gradients:
         target = run.records["loss"]["target"].reshape(-1, run.lanes)[:, lane]
         alone.records["loss"]["target"].reshape(-1, run.lanes)[:, 0] = target
-        alone.records["loss"]["weight"][0] = 1
+        alone.records["loss"]["share"][0] = 1
         alone.backward()
     return alone

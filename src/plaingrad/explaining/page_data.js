@@ -30,23 +30,15 @@ function recordOf(array, kind) {
   return array.read[kind] ?? null;
 }
 
-/** The terms of an array, those that an activation then cut off, and the reasons. */
+/** The terms of an array, and the reasons. */
 async function recordsOf(array) {
-  const kinds = ["terms", "before", "reasons"];
-  const [terms, before, reasons] = await Promise.all(kinds.map((kind) => recordOf(array, kind)));
-  return { terms, before, reasons };
+  const [terms, reasons] = await Promise.all(["terms", "reasons"].map((kind) => recordOf(array, kind)));
+  return { terms, reasons };
 }
 
 /** Whether the page holds the terms of a cell; of a large network it holds some. */
 function isHeld(array, index) {
   return Boolean(array.terms) && (!array.held || array.held.includes(index));
-}
-
-/** The sum a cell was made of, or, where an activation let nothing pass, the sum it was given: {terms, entries, wasOff}. */
-function sumAt({ terms, before }, index) {
-  const entries = entriesOf(terms, index);
-  const cut = entries.length || !before ? [] : entriesOf(before, index);
-  return cut.length ? { terms: before, entries: cut, wasOff: true } : { terms, entries, wasOff: false };
 }
 
 /** Entries of cell m are firsts[m] … firsts[m + 1], cells of entry e are refs[places[e]] … refs[places[e + 1]]. */

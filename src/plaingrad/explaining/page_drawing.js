@@ -117,7 +117,42 @@ function mathOf(tree, { leaf = (made) => made, slot = () => mathElement("mrow") 
   const isLeaf = children.length === 1 && typeof children[0] === "string" && /^(mi|mn|mo|mtext)$/.test(tag);
   const text = tag === "mtext" ? children[0].replaceAll(" ", "\u00a0") : children[0]; // MathML drops spaces at the ends
   if (isLeaf) return leaf(mathElement(tag, text), children[0]);
-  return mathElement(tag, ...children.map((child) => mathOf(child, { leaf, slot })));
+  const made = children.map((child) => mathOf(child, { leaf, slot }));
+  if (tag === "msub" && children[0][0] === "mtext") {
+    made[0] = mathElement("mpadded", made[0]);
+    made[0].setAttribute("depth", "0.3em"); // as deep without a y as with one, so that all indices stand on one line
+  }
+  const isWord = tag.startsWith("munder") && children[0].length > 1; // max, min: what comes after stands apart
+  if (!isWord) return mathElement(tag, ...made);
+  const gap = mathElement("mspace");
+  gap.setAttribute("width", "0.2em");
+  return mathElement("mrow", mathElement(tag, ...made), gap);
+}
+
+/** A formula in pieces that fit on a line: it may break after its =, before a sign or words, and after its sums. */
+function piecesOf(tree) {
+  const pieces = [[]];
+  for (let part of partsOf(tree)) {
+    const [tag, text] = part;
+    const isSign = tag === "mo" && /^[+−×]$/.test(text);
+    const isWords = tag === "mtext" && /^[;, ]/.test(text);
+    const isAfterSums = tag !== "munderover" && pieces.at(-1).at(-1)?.[0] === "munderover";
+    if (isSign || isWords || isAfterSums) pieces.push([]);
+    if (isWords && pieces.length > 1 && /^[;,]/.test(text)) {
+      pieces.at(-2).push(["mtext", text[0]]); // a comma stays at the end of its line
+      part = ["mtext", text.slice(1)];
+    }
+    pieces.at(-1).push(part);
+    if (tag === "mo" && text === "=" && pieces.length === 1) pieces.push([]);
+  }
+  return pieces.filter((piece) => piece.length);
+}
+
+/** What stands side by side on the line of a formula; what is in brackets is one part. */
+function partsOf(tree) {
+  const isRow = Array.isArray(tree) && tree[0] === "mrow";
+  if (!isRow || tree.some((part) => part[0] === "mo" && /^[(⌊⌈[|]$/.test(part[1]))) return [tree];
+  return tree.slice(1).flatMap(partsOf);
 }
 
 /** A number of an array: the array's name, with the index below it. */

@@ -113,7 +113,7 @@ function comparisonOf(cell) {
 
 function formulaOf({ formula }) {
   if (!formula) return null;
-  const resting = "Point at a letter to read what it stands for.";
+  const resting = "Point at a letter, or tap it, to read what it stands for.";
   const meaning = element("p", { class: "meaning" }, resting);
   const meanings = new Map([...Object.entries(DATA.glossary), ...Object.entries(formula.letters ?? {})]);
   const dress = (made, letter) => {
@@ -126,12 +126,16 @@ function formulaOf({ formula }) {
     for (const event of ["pointerenter", "focus", "click"]) made.addEventListener(event, tell);
     return made;
   };
-  const math = mathBlock(mathOf(formula.math, { leaf: dress }));
+  const math = piecesOf(formula.math).map((piece) => {
+    const parts = piece.map((part) => mathOf(part, { leaf: dress }));
+    for (const part of [parts[0], parts.at(-1)]) if (part.tagName === "mo") part.setAttribute("form", "infix");
+    return mathBlock(...parts);
+  });
   return element(
     "section",
     { class: "formula" },
     element("h3", {}, "The formula"),
-    element("div", { class: "scroll" }, math),
+    element("div", { class: "pieces" }, math),
     meaning,
   );
 }
@@ -144,13 +148,13 @@ function bodyOf(array, cell, records) {
     return paragraph("Its terms are not in this page. Ask for them with ", command, ".");
   }
   const because = reasonsList(records.reasons, index);
-  const { terms, entries, wasOff } = sumAt(records, index);
+  const { terms } = records;
+  const entries = entriesOf(terms, index);
   if (!entries.length) return [because, paragraph("No term was added, so it is 0.")];
   return [
-    wasOff ? because : null,
-    numbersOf(cell, terms, entries, wasOff),
-    wasOff ? null : because,
-    element("section", { class: "origin", "data-cut": wasOff }, termsTable(terms, entries), picturesOf(terms, entries)),
+    numbersOf(cell, terms, entries),
+    because,
+    element("section", { class: "origin" }, termsTable(terms, entries), picturesOf(terms, entries)),
   ];
 }
 
@@ -164,7 +168,7 @@ function reasonsList(reasons, index) {
 }
 
 /** The formula once more, with the numbers of this cell in it: all of them, or the largest ones. */
-function numbersOf(cell, terms, entries, wasOff) {
+function numbersOf(cell, terms, entries) {
   const isLong = entries.length > 4;
   const told = isLong ? largestFirst(terms, entries).subarray(0, 3) : entries;
   const left = entries.length - told.length;
@@ -173,20 +177,14 @@ function numbersOf(cell, terms, entries, wasOff) {
     parts.push(
       mathBlock(mathElement("mo", "+"), mathElement("mo", "⋯"), mathElement("mtext", ` ${counted(left, "more term")}`)),
     );
-  const total = wasOff
-    ? mathElement(
-        "mn",
-        shown(entries.reduce((sum, entry, n) => (n ? sum + terms.shares[entry] : terms.shares[entry]), 0)),
-      )
-    : numberInMath(cell, shown(NUMBERS.values[cell]));
+  const total = numberInMath(cell, shown(NUMBERS.values[cell]));
   parts.push(mathBlock(mathElement("mo", "="), total));
-  const title = wasOff ? "The sum that was not let through" : "With this cell’s numbers";
-  const name = wasOff ? mathElement("mtext", "sum") : named(cell);
+  const title = "With this cell’s numbers";
   return element(
     "section",
     { class: "formula" },
     element("h3", {}, isLong ? `${title}, its largest terms first` : title),
-    element("div", { class: "numbers" }, mathBlock(name, mathElement("mo", "=")), parts),
+    element("div", { class: "numbers" }, mathBlock(named(cell), mathElement("mo", "=")), parts),
   );
 }
 
@@ -385,12 +383,12 @@ function usesGroup(array, cells) {
 }
 
 function sourceOf(array) {
-  const nest = DATA.layers.flatMap((layer) => layer.nests).find(({ name }) => name === array.made_by);
-  if (!nest) return null;
+  const text = DATA.layers.flatMap((layer) => layer.texts).find(({ name }) => name === array.made_by);
+  if (!text) return null;
   return element(
     "details",
     { class: "source" },
-    element("summary", {}, "The loops that made it: ", code(nest.name)),
-    element("pre", { tabindex: "0" }, code(nest.source)),
+    element("summary", {}, "The text that made it: ", code(text.name)),
+    element("pre", { tabindex: "0" }, code(text.source)),
   );
 }

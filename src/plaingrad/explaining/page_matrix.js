@@ -5,7 +5,7 @@ const LENS = 15; // so many rows and columns are shown large
 
 async function drawMatrix(layer) {
   const root = byId("matrix");
-  const [input, output] = [ARRAY_NAMED.get(layer.x), ARRAY_NAMED.get(layer.y)];
+  const [input, output] = [ARRAY_NAMED.get(layer.x), ARRAY_NAMED.get(layer.sums)];
   const records = layer.dense && output && !output.held ? await recordsOf(output) : {};
   if (PAGE.layer !== layer || PAGE.tab !== "matrix") return;
   if (!records.terms || !input) {
@@ -45,7 +45,8 @@ function rowsToDraw(input, output) {
 /** What joins an input to an output: {column, weight: its cell, or −1 where it has none, look}. */
 function joinsOf({ input, records }, row) {
   const joins = [];
-  const { terms, entries } = sumAt(records, row);
+  const { terms } = records;
+  const entries = entriesOf(terms, row);
   for (const entry of entries) {
     const cells = [...refsOf(terms, entry)];
     const from = cells.findIndex((cell) => cell >= input.start && cell < input.start + input.size);
@@ -67,7 +68,7 @@ function aboutRows({ input, output, records, rows }) {
 }
 
 function hasEmptyRow(records, rows) {
-  return Array.from({ length: rows }).some((_, row) => !sumAt(records, row).entries.length);
+  return Array.from({ length: rows }).some((_, row) => !entriesOf(records.terms, row).length);
 }
 
 function matrixCanvas(matrix) {

@@ -8,8 +8,8 @@ function modesOf(layer) {
   const recorded = (name) => ARRAY_NAMED.get(name)?.terms;
   const isWhole = (name) => recorded(name) && !ARRAY_NAMED.get(name).held;
   const modes = {};
-  if (isWhole(layer.y)) modes.forward = "forward, one output at a time";
-  if (isWhole(layer.dx)) modes.back = "error back, one error at a time";
+  if (isWhole(layer.sums)) modes.forward = "forward, one output at a time";
+  if (layer.dy && isWhole(layer.dx)) modes.back = "error back, one error at a time";
   if (layer.gradients.some(recorded)) modes.weight = "one weight’s gradient, term by term";
   return modes;
 }
@@ -18,16 +18,16 @@ const SCENES = { forward: forwardScene, back: backScene, weight: weightScene };
 
 /** Every output in order: the cells it was made of, and its sum as it grew. */
 async function forwardScene(layer) {
-  const made = ARRAY_NAMED.get(layer.y);
+  const made = ARRAY_NAMED.get(layer.sums);
   const records = await recordsOf(made);
   const step = (n) => {
-    const { terms, entries, wasOff } = sumAt(records, n);
-    const told = wasOff ? " is cut off. The sum that was not let through has " : " comes from ";
+    const { terms } = records;
+    const entries = entriesOf(terms, n);
     const used = [...entries].flatMap((entry) => [...refsOf(terms, entry)]);
     return {
       marks: [...used.map((cell) => ({ cell, kind: "used" })), { cell: made.start + n, kind: "picked" }],
       story: [
-        paragraph(cellButton(made.start + n, "picked"), told, counted(entries.length, "term"), "."),
+        paragraph(cellButton(made.start + n, "picked"), " comes from ", counted(entries.length, "term"), "."),
         reasonsList(records.reasons, n),
         sumChart(terms, entries, entries.length),
       ],

@@ -85,7 +85,13 @@ function contentOf(layer, view) {
   const drawn = arrays.map((array) => new ArrayView(array).element);
   const isLast = layer === DATA.layers.at(-1);
   if (isLast && view === "values" && DATA.probabilities) drawn.push(probabilityBars());
-  return drawn.length ? drawn : note(NOTHING[view]);
+  if (drawn.length) return drawn;
+  return layer.name === "loss" && view === "errors" ? note(...firstError(layer)) : note(NOTHING[view]);
+}
+
+/** The loss holds no error of its own: what it sends back is that of the last layer. */
+function firstError(layer) {
+  return ["Here the errors begin: the first is ", linkTo(layer.dx), "."];
 }
 
 function probabilityBars() {

@@ -7,6 +7,7 @@ from math import prod
 from plaingrad.explaining.notation import SIGNS_SHOWN, number_text
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
+from plaingrad.layers import LeakyReLU, ReLU
 from plaingrad.trace import CELL, NAMED, NUMBER, Comparison, Traced
 
 MOST_NAMED = 8
@@ -64,11 +65,8 @@ def is_idle(comparison: Comparison) -> bool:
 def of_threshold(tracer: Tracer, sheet: Sheet, node: Traced, comparison: Comparison) -> Reason:
     """A number compared with another: most often an activation that asks for the sign."""
     making = tracer.making(sheet)
-    layer = tracer.twin.net.steps.get(making.layer) if making else None
     sign, right = SIGNS_SHOWN[comparison.truth], number_text(comparison.right.value)
-    activation = layer and (
-        getattr(layer.layer, "activation", None) or (layer.layer if hasattr(layer.layer, "leak") else None)
-    )
+    activation = making.task.owner if making and isinstance(making.task.owner, ReLU | LeakyReLU) else None
     more: dict[str, tuple[str, str]] = {}
     cells: tuple[int, ...] = ()
     if comparison.left.op is CELL:
@@ -87,8 +85,8 @@ def of_threshold(tracer: Tracer, sheet: Sheet, node: Traced, comparison: Compari
     name = type(activation).__name__
     what = "error" if sheet.quantity.startswith("d") else "number"
     if comparison.truth == "<=":
-        leak = float(getattr(activation, "leak", 0))
-        then = f"it passes {number_text(leak)} of the {what}" if leak else f"it lets no {what} pass"
+        slope = getattr(activation, "slope", 0)
+        then = f"it passes {number_text(slope)} of the {what}" if slope else f"it lets no {what} pass"
     else:
         then = f"the {what} passes whole"
     state = "off" if comparison.truth == "<=" else "on"
@@ -113,8 +111,8 @@ def of_largest(tracer: Tracer, sheet: Sheet, node: Traced, found: list[Compariso
     named = others[:MOST_NAMED]
     against = ", ".join(f"{{{1 + place}}}" for place in range(len(named)))
     more = f" and {len(others) - len(named)} more" if len(others) > len(named) else ""
-    step = tracer.twin.net.steps.get(sheet.layer)
-    if step is not None and hasattr(step.layer, "window"):
+    making = tracer.making(sheet)
+    if making is not None and "window" in making.task.seen:
         yield reason(tracer, "branch", f"{{0}} won this window, against {against}{more}", best, *named)
     else:
         after = "; it is taken off first, so that no exponential overflows"
@@ -148,7 +146,7 @@ def of_the_edge(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
     """Windows that overhang the image, and numbers that no window reaches."""
     making = tracer.making(sheet)
     step = tracer.twin.net.steps.get(making.layer) if making else None
-    window = getattr(step.layer, "window", None) if step else None
+    window = making.task.seen.get("window") if making else None
     if step is None or window is None:
         return
     if sheet.quantity in ("dy", "dx"):
@@ -156,7 +154,7 @@ def of_the_edge(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
             told = f"no window of {step.name} reaches this number, so it changes nothing: its error is 0"
             yield reason(tracer, "note", told)
         return
-    if sheet.quantity != "y" or not any(map(any, window.margins)):
+    if sheet.quantity not in ("y", "z") or not any(map(any, window.margins)):
         return
     x = tracer.twin.names[f"{step.name}.x"]
     asked = [node, *(each for one in node.why for each in (one.left, one.right))]

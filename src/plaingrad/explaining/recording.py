@@ -45,21 +45,26 @@ class Record:
     def __bool__(self) -> bool:
         return any(self.counts)
 
-    def bounds(self, values: Array, run: Array, unit: float) -> Array:
+    def bounds(self, values: Array, run: Array, away: Array, unit: float) -> Array:
         """For each cell how far its number in `run` may be from its value; nan where a term is no product of cells.
 
         As `Explanation.bound`: what the terms give for the run's own factors, and γ(n) · Σ|terms| beyond it, where n
-        counts a rounding for each product and each addition. `unit` is half the distance of two numbers at 1.
+        counts a rounding for each product and each addition. `unit` is half the distance of two numbers at 1. The
+        factors may be `away` from those in `run`, as sums are that the run keeps nowhere.
         """
         counts, patterns = np.array(self.counts), np.array(self.patterns)
         known = np.logical_and.reduceat(np.append(patterns <= COPY, True), starts(counts))
         known[counts == 0] = False
         if self.products or not known.any():
             return np.full(len(counts), np.nan)  # some need more than products: their explanations say
-        numbers, two = run[np.array(self.refs)], patterns == PRODUCT
-        first = starts(np.where(two, 2, 1))
+        refs, two = np.array(self.refs), patterns == PRODUCT
+        numbers, first = run[refs], starts(np.where(two, 2, 1))
+        second = np.minimum(first + 1, len(numbers) - 1)
         with np.errstate(all="ignore"):  # a number that is not finite has no bound
-            return np.where(known, self._sized(numbers, first, two, counts, values, unit), np.nan)
+            one, other = np.abs(numbers[first]), np.where(two, np.abs(numbers[second]), 1)
+            more = away[refs[first]] * other + np.where(two, away[refs[second]] * (one + away[refs[first]]), 0)
+            more = np.add.reduceat(np.append(more, 0), starts(counts))
+            return np.where(known, self._sized(numbers, first, two, counts, values, unit) + more, np.nan)
 
     @staticmethod
     def _sized(numbers: Array, first: Array, two: Array, counts: Array, values: Array, unit: float) -> Array:

@@ -11,6 +11,7 @@ from plaingrad.explaining.tracing import Tracer
 from plaingrad.trace import CELL, NAMED, Traced
 
 MOST_CELLS = 4_000  # met on the way down: what SymPy can take in seconds, and a reader at all
+MOST_ON_A_LINE = 2_000  # letters
 MOST_SIMPLIFIED = {True: 150, False: 400}  # operations, with exponentials and without: beyond, it may take hours
 
 
@@ -24,6 +25,16 @@ class Symbols:
     latex: str
     mathml: str
     is_simplified: bool
+
+    @property
+    def in_parts(self) -> str:
+        """The text, on many lines where it is long: what stands in it several times has a name."""
+        if len(self.text) <= MOST_ON_A_LINE:
+            return self.text
+        import sympy
+
+        parts, (whole,) = sympy.cse(self.expression, sympy.numbered_symbols("part", start=1))
+        return "\n".join([str(whole), *(f"  {name} = {part}" for name, part in parts)])
 
     def to_json(self) -> dict[str, Any]:
         """As `--symbols --json` says it."""
@@ -136,7 +147,11 @@ class Expander:
     def _leaf(self, node: Traced) -> "Symbolic":
         if node.op is CELL:
             return Symbolic(self.sympy, self.done[node.left])
-        return Symbolic(self.sympy, self.sympy.Symbol(node.left) if node.op is NAMED else self._exact(node.value))
+        if node.op is not NAMED:
+            return Symbolic(self.sympy, self._exact(node.value))
+        symbol = self.sympy.Symbol(node.left)
+        self.trees[symbol] = node.left
+        return Symbolic(self.sympy, symbol)
 
     def _exact(self, value: float) -> Any:
         fraction = Fraction(value).limit_denominator(1 << 20)

@@ -11,6 +11,7 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,
     "/": lambda left, right: left / right,
+    "**": lambda left, right: left**right,
     "neg": lambda left, _: -left,
 }
 
@@ -56,12 +57,6 @@ def product(node: Traced) -> list[tuple[Traced, bool]]:
     if node.op == "neg":
         return [(Traced(-1, NUMBER), False), *product(node.left), *reversed(found)]
     return [(node, False), *reversed(found)]
-
-
-def before_activation(node: Traced) -> Traced:
-    """The sum that an activation fused into the layer was asked about; where there is none, the number itself."""
-    compared = [each.left for each in node.reasons if each.right.op is NUMBER]
-    return compared[0] if len(compared) == 1 else node
 
 
 def fold(node: Traced, leaf: Callable[[Traced], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The float64 twin of a run, whose sums are added in the order the loops are written; and a name for each number in it.
+"""The float64 twin of a run, made by the texts in the order they are written; and a name for each number in it.
 
 Explanations are about the twin: there the terms, added in the order shown, give every value to the last bit. Each
 number is a *cell*, counted from 0 through all arrays.
@@ -12,19 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from plaingrad.errors import DataError, SettingError, nearest
-from plaingrad.layer import Kept
-from plaingrad.loops import Array, Loops, as_written
+from plaingrad.loops import Array, as_written
 from plaingrad.machine import together
 from plaingrad.network import Network
 from plaingrad.run import Run
 
-FEW_PRODUCTS = 200_000  # so many the loops do as Python before a compiler has begun
+FEW_PRODUCTS = 20_000  # so many a text makes as Python before a compiler has begun
 INPUT = "input"
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """An array as its readers see it: (image, channel, row, column), the image left out where there is only one."""
+    """An array as its readers see it: (image, channel, row, column), the image left out where there is only one.
+
+    `array` is the array as the texts see it, with its images. One that is not `is_made` holds no numbers yet.
+    """
 
     name: str
     layer: str
@@ -32,7 +34,6 @@ class Sheet:
     shape: tuple[int, ...]
     start: int
     array: Array
-    lanes: int  # how many images share its last axis; 0: no images, or one on an axis of its own
     is_made: bool = True
 
     @property
@@ -44,21 +45,12 @@ class Sheet:
         return self.start + self.size
 
     def cells(self) -> Array:
-        """The number of each cell, laid out as the loops see the array."""
-        numbers = np.arange(self.start, self.stop).reshape(self.shape)
-        if self.lanes > 1:
-            numbers = np.moveaxis(numbers, 0, -1)
-        return np.ascontiguousarray(numbers).reshape(self.array.shape)
+        """The number of each cell, laid out as the texts see the array."""
+        return np.arange(self.start, self.stop).reshape(self.array.shape)
 
     def place(self, cell: int) -> tuple[int, ...]:
-        """Where the loops see a cell."""
-        index = self.index(cell)
-        if self.lanes > 1:
-            lane, *index_of_one = index
-            flat = int(np.ravel_multi_index(index_of_one, self.shape[1:])) * self.lanes + lane
-        else:
-            flat = cell - self.start
-        return tuple(map(int, np.unravel_index(flat, self.array.shape)))
+        """Where the texts see a cell."""
+        return tuple(map(int, np.unravel_index(cell - self.start, self.array.shape)))
 
     def index(self, cell: int) -> tuple[int, ...]:
         """Where a reader sees a cell."""
@@ -66,25 +58,19 @@ class Sheet:
 
     def values(self) -> Array:
         """Every number, in the order of its cells."""
-        array = self.array.reshape(-1)
-        if self.lanes > 1:
-            array = np.moveaxis(array.reshape(*self.shape[1:], self.lanes), -1, 0).reshape(-1)
-        return array
+        return self.array.reshape(-1)
 
 
 class Twin:
-    """A run once more in float64, in the order the loops are written, with a name for each of its numbers."""
+    """A run once more in float64, by the texts as they are written, with a name for each of its numbers."""
 
-    def __init__(self, run: Run, slopes: bool = True) -> None:
+    def __init__(self, run: Run) -> None:
         count = int((run.index >= 0).sum())
         if not count:
             raise DataError("this run holds no images to explain; make one with net.run(images, labels)")
         self.run, self.count = run, count
         self.net = Network(*run.net.layers, input=run.net.input, dtype="float64", name=run.net.name)
         self.net.parameters[:] = as_floats(run.net.parameters)
-        products = count * sum(step.layer.multiplications(step.x) for step in self.net.steps.values())
-        self.has_slopes = slopes or products <= FEW_PRODUCTS
-        self.few = FEW_PRODUCTS if products <= FEW_PRODUCTS else FEW_PRODUCTS // 2 // count
         with as_written():
             self.twin: Run = together(self._made)
         self._fill()
@@ -95,20 +81,9 @@ class Twin:
         self.starts = [sheet.start for sheet in self.in_order]
 
     def _made(self) -> Run:
-        backward = self.run.has_gradients
+        backward, few = self.run.has_gradients, FEW_PRODUCTS // self.count
         loss = self.run.loss if backward else None
-        return Run(
-            self.net,
-            self.count,
-            loss,
-            input_gradient=True,
-            backward=backward,
-            errors_only=not self.has_slopes,
-            as_python=self._as_python,
-        )
-
-    def _as_python(self, nest: Loops, work: int) -> bool:
-        return work <= self.few
+        return Run(self.net, self.count, loss, True, backward, as_written=lambda work: work <= few)
 
     def _fill(self) -> None:
         """The same images and targets, then forward, and backward where the run went."""
@@ -120,51 +95,39 @@ class Twin:
         lay(self.twin.x, self.run.x)
         self.twin.forward()
         if self.run.has_gradients:
-            for name in ("target", "weight"):
+            for name in ("target", "share"):
                 lay(self.twin.records["loss"][name], self.run.records["loss"][name])
             self.twin.backward()
 
     def _lay_out(self) -> None:
-        """A sheet for each array that is not only a copy on its way; an array of two layers is named by the first."""
+        """A sheet for each array that users see; an array of two layers is named by the first."""
         by_array: dict[int, str] = {}
         start = 0
         for layer, record in self.twin.records.items():
-            kinds = self.twin.kinds[layer]
             for quantity in ordered(record):
-                array, kept = record[quantity], kinds.get(quantity)
-                whole = f"{layer}.{quantity}"
-                if kept is not None and kept.inner:
+                array, whole = record[quantity], f"{layer}.{quantity}"
+                if self.twin.is_inner(layer, quantity) and quantity != "z":
                     continue
                 if id(array) in by_array:
                     self.names[whole] = by_array[id(array)]
                     continue
                 name = INPUT if quantity == "x" else whole
                 self.names[whole] = self.names[name] = by_array[id(array)] = name
-                slope = quantity[1:] in self.net.steps[layer].weights if layer in self.net.steps else False
-                made = self.has_slopes or not (quantity.startswith("d") and slope)
-                sheet = self._sheet(name, layer, quantity, array, kept, start, made)
-                self.sheets[name] = sheet
+                seen = self.twin.seen(layer, quantity)
+                shape = seen.shape[1:] if self.count == 1 and self.twin.has_images(layer, quantity) else seen.shape
+                self.sheets[name] = sheet = Sheet(name, layer, quantity, shape, start, seen)
                 start = sheet.stop
         self.size = start
 
     def add(self, layer: str, quantity: str, array: Array, is_made: bool = True) -> Sheet:
         """A sheet for an array that is no part of the run itself."""
         name = f"{layer}.{quantity}"
-        sheet = Sheet(name, layer, quantity, array.shape, self.size, array, 0, is_made)
+        sheet = Sheet(name, layer, quantity, array.shape, self.size, array, is_made)
         self.sheets[name], self.names[name] = sheet, name
         self.in_order.append(sheet)
         self.starts.append(sheet.start)
         self.size = sheet.stop
         return sheet
-
-    def _sheet(
-        self, name: str, layer: str, quantity: str, array: Array, kept: Kept | None, start: int, made: bool
-    ) -> Sheet:
-        if kept is None or kept.lanes == "none":
-            return Sheet(name, layer, quantity, array.shape, start, array, 0, made)
-        shape = kept.shape if self.count == 1 else (self.count, *kept.shape)
-        lanes = self.count if kept.lanes == "last" and kept.shape else 0
-        return Sheet(name, layer, quantity, shape, start, array, lanes, made)
 
     def sheet_of(self, cell: int) -> Sheet:
         """The array a cell belongs to."""
@@ -226,8 +189,7 @@ class Twin:
         return sheet, index
 
     def _has_images(self, sheet: Sheet) -> bool:
-        kept = self.twin.kinds[sheet.layer].get(sheet.quantity)
-        return kept is not None and kept.lanes != "none"
+        return self.twin.has_images(sheet.layer, sheet.quantity)
 
     def described(self, sheet: Sheet) -> str:
         """The shape of an array in words."""
@@ -253,9 +215,9 @@ class Twin:
 
 
 def ordered(record: dict[str, Array]) -> list[str]:
-    """The quantities of a layer: what goes in, what it holds, what comes out, then errors and gradients."""
-    ranks = {"x": 0, "dy": 2, "dx": 3}
-    return sorted(record, key=lambda name: ranks.get(name, 4 if name.startswith("d") else 1))
+    """The quantities of a layer: what goes in, its sums, what comes out or is held, then errors and gradients."""
+    ranks = {"x": 0, "z": 1, "dy": 3, "dz": 4, "dx": 5}
+    return sorted(record, key=lambda name: ranks.get(name, 6 if name.startswith("d") else 2))
 
 
 def as_floats(array: Array) -> Array:

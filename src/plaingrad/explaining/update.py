@@ -1,6 +1,9 @@
-"""A parameter after one step of the optimiser: `conv1.w_after`, by the optimiser's own loop."""
+"""A parameter after one step of the optimiser: `conv1.w_after`, by the optimiser's own text."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +31,11 @@ class Parameter:
 
     state: State
     now: Sheet
-    slope: Sheet
+    gradient: Sheet
     slots: dict[str, Sheet]
     after: Sheet
 
-    def trace(self, place: tuple[int, ...], slope: float) -> Traced:
+    def trace(self, place: tuple[int, ...], gradient: float) -> Traced:
         """One of its numbers after the step, given the value of its gradient."""
         cell = int(np.ravel_multi_index(place, self.now.shape))
 
@@ -41,21 +44,41 @@ class Parameter:
             row[0] = Traced(float(value), CELL, sheet.start + cell)
             return row
 
-        rows = {"w": leaf(self.now, self.now.array[place]), "dw": leaf(self.slope, slope)}
+        rows = {"w": leaf(self.now, self.now.array[place]), "dw": leaf(self.gradient, gradient)}
         rows |= {name: leaf(sheet, sheet.array[place]) for name, sheet in self.slots.items()}
-        optimiser, state = self.state.optimiser, self.state
-        values = optimiser.numbers(state.step, state.factor)
-        numbers = np.empty(len(values), object)
-        numbers[:] = [Traced(value, NAMED, name) for value, name in zip(values, optimiser.named, strict=True)]
-        known = {**optimiser.settings(), "numbers": numbers, **rows}
-        nest = optimiser.update
-        nest.plain(*(known[name] for name in nest.arguments), **{name: known[name] for name in nest.constants})
+        update = self.state.optimiser.update
+        given = {**self.numbers(lambda name, value: Traced(value, NAMED, name)), **rows}
+        update(**{name: given[name] for name in update.arguments})
         after: Traced = rows["w"][0]
         return after
 
+    def numbers(self, named: Callable[[str, float], Any]) -> dict[str, Any]:
+        """The settings that the text asks for, at this step, each made by `named` from its name and value."""
+        from plaingrad.explaining.showing import SYMBOLS
 
-def parameters(twin: Twin, state: State) -> dict[int, Parameter]:
-    """Every trained array of a twin as it is after the step, by the array that stands for it."""
+        def all_of(values: dict[str, Any]) -> dict[str, Any]:
+            return {name: named(SYMBOLS.get(name, name), value) for name, value in values.items()}
+
+        optimiser = self.state.optimiser
+        settings = {name: value for name, value in optimiser.settings().items() if isinstance(value, float)}
+        numbers = optimiser.numbers(self.state.step, self.state.factor)
+        return {**all_of(numbers), "adam": SimpleNamespace(**all_of(settings))}
+
+    @property
+    def making(self) -> Any:
+        """The optimiser's text, as that of an array of a layer."""
+        from plaingrad.explaining.tracing import Making
+        from plaingrad.schedule.calls import Task
+
+        sheets = {"w": self.now, "dw": self.gradient, **self.slots}
+        seen = {name: sheet.array.reshape(-1) for name, sheet in sheets.items()} | self.numbers(lambda _, value: value)
+        names = {name: sheet.name for name, sheet in sheets.items()}
+        task = Task(self.state.optimiser.update, self.state.optimiser, {}, seen, frozenset())
+        return Making(self.now.layer, task, "w", names)
+
+
+def parameters(twin: Twin, state: State) -> dict[str, Parameter]:
+    """Every trained array of a twin as it is after the step, by the name of the array that stands for it."""
     slots = {
         name: as_floats(state.slots[name]) if name in state.slots else np.zeros(twin.net.parameters.shape)
         for name in state.optimiser.slots
@@ -64,8 +87,8 @@ def parameters(twin: Twin, state: State) -> dict[int, Parameter]:
     found = {}
     for place, step in enumerate(twin.net.steps.values()):
         for name in step.weights:
-            now, slope = twin.sheets[f"{step.name}.{name}"], twin.sheets[f"{step.name}.d{name}"]
+            now, gradient = twin.sheets[f"{step.name}.{name}"], twin.sheets[f"{step.name}.d{name}"]
             held = {slot: twin.add(step.name, f"{name}_{slot}", own[place][name]) for slot, own in views.items()}
             after = twin.add(step.name, name + AFTER, np.zeros(now.shape), is_made=False)
-            found[id(after.array)] = Parameter(state, now, slope, held, after)
+            found[after.name] = Parameter(state, now, gradient, held, after)
     return found

@@ -12,7 +12,7 @@ AXES = {
     "v": "column inside the window",
     "m": "place in a long row of numbers",
 }
-SPARE = "pqrstagh"
+SPARE = "qpghabrs"
 
 RECORDS = {
     "Conv": "A small window of weights slides over the image. At each place the numbers under it are multiplied by the "
@@ -41,43 +41,31 @@ GLOSSARY = {
     "y": "what comes out of a layer",
     "w": "a weight: a number that training changes",
     "b": "a bias: added to every sum of its filter or unit",
-    "d": "d + a name is a gradient: how much the loss grows for each unit that number grows",
-    "dy": "the error of a layer: how much the loss grows when its output grows by a little",
-    "dx": "the error of a layer's input: what it hands back to the layer before",
-    "dw": "the gradient of a weight: the loss grows so much per unit of the weight; training goes the other way",
+    "d": "d + a name is a gradient: the derivative of the loss with respect to that name",
+    "dy": "the error of a layer: the derivative of the loss with respect to its output",
+    "dx": "the derivative of the loss with respect to a layer's input: the error it hands back to the layer before",
+    "dw": "the gradient of a weight: the derivative of the loss with respect to it; training goes the other way",
     "db": "the gradient of a bias",
-    "dz": "the error behind the activation: what is left of dy after ReLU has let through what it lets through",
+    "z": "the sum before the activation: a bias, and each weight times its input",
+    "dz": "the derivative of the loss with respect to z: dy where the activation let z through",
     "winner": "the place of the pixel that won its window, counted row by row; backward sends the error there",
     "probability": "softmax of the scores: positive numbers that add up to 1",
     "target": "what the output should be: 1 for the true class, 0 for the others",
-    "weight": "the share this image has in the loss of the batch: 1 divided by the number of images",
+    "log_probability": "the natural logarithm of a probability, worked out without the detour through it",
+    "share": "the share this image has in the loss of the batch: 1 divided by the number of images",
     "hit": "1 where the largest output is the true class, else 0",
     "Σ": "the sum over every value of the letter below it",
     "×": "times",
     "max": "the largest",
+    "min": "the smallest",
+    "first": "the first in reading order",
+    "mod": "what a division by a whole number leaves over",
+    "⌊": "⌊ ⌋: rounded down to a whole number",
+    "⌈": "⌈ ⌉: rounded up to a whole number",
     "e": "2.718…, the base of the exponential",
     "ln": "the natural logarithm",
     "after": "the parameter after one step of the optimiser",
 }
-
-
-def axes(twin: Twin, sheet: Sheet) -> list[str]:
-    """A letter for each axis of an array."""
-    shape, step = sheet.shape, twin.net.steps.get(sheet.layer)
-    own = sheet.quantity.partition("_")[0].removeprefix("d")
-    is_weight = step is not None and own in step.weights
-    with_images = twin.count > 1 and not is_weight
-    images = ["n"] if with_images and shape else []
-    rest = len(shape) - len(images)
-    if is_weight:
-        letters = {4: "kcuv", 2: "kc", 1: "k"}.get(rest, "mpqrst"[:rest])
-    elif rest == 3:
-        inside = sheet.quantity in ("x", "dx") or not (step is not None and "w" in step.weights)
-        letters = ("c" if inside else "k") + "ij"
-    else:
-        has_weights = step is None or bool(step.weights) or sheet.layer == "loss"
-        letters = {1: "k" if has_weights or (len(twin.net.output) == 1 and shape == twin.net.output) else "m"}.get(rest, "mpqrst"[:rest])  # fmt: skip  # noqa: E501
-    return [*images, *letters]
 
 
 def about(twin: Twin, sheet: Sheet) -> str:
@@ -104,12 +92,13 @@ def about(twin: Twin, sheet: Sheet) -> str:
         return f"{'the weights' if step.weights[name].inputs else 'the biases'} of {layer}, which training changes"
     if name[:1] == "d" and name[1:] in step.weights:
         kind = "each weight" if step.weights[name[1:]].inputs else "each bias"
-        return f"the gradient of {kind} of {layer}: how much the loss grows for each unit it grows, over all its uses"
+        return f"the derivative of the loss with respect to {kind} of {layer}: a term for each use, added up"
     known = {
         "y": f"what {layer} puts out",
-        "dy": f"the error of {layer}: how much the loss grows for each unit that its output grows",
-        "dx": f"the error of the input of {layer}: how much the loss grows for each unit that the input grows",
-        "dz": f"the error of {layer} behind its activation: what the activation let through",
+        "dy": f"the error of {layer}: the derivative of the loss with respect to its output",
+        "dx": f"the derivative of the loss with respect to the input of {layer}",
+        "z": f"the sums of {layer}, before its activation",
+        "dz": f"the derivative of the loss with respect to the sums of {layer}, before its activation",
         "winner": f"which pixel won each window of {layer}: its place, counted row by row",
     }
     return known.get(name, f"{name}, which {layer} keeps")
@@ -123,6 +112,6 @@ def role(twin: Twin, sheet: Sheet) -> str:
             return "weight"
         if sheet.quantity.startswith("d") and sheet.quantity[1:] in step.weights:
             return "gradient"
-    if sheet.quantity in ("x", "y") and sheet.layer != "loss":
+    if sheet.quantity in ("x", "y", "z") and sheet.layer != "loss":
         return "value"
     return "error" if sheet.quantity in ("dx", "dy", "dz") else "other"

@@ -1,138 +1,70 @@
-"""Pooling: each window of the image becomes one value. A window at the edge holds the real pixels under it.
+"""Pooling: each window of the image becomes one value. Only real pixels take part; padding has no value."""
 
-Both outcomes of a comparison are at hand before it chooses, and one is stored in any case: a load or a store that
-depends on a comparison is a branch, and one that goes either way at random costs ten times as much.
-"""
-
-from math import prod
 from typing import Any
 
-from plaingrad.layer import Kept, Layer, Shape, pair
-from plaingrad.layers.window import Window
-from plaingrad.loops import at, loops, shared, sqrt
+from plaingrad.layer import Layer, Saved, Shape, pair
+from plaingrad.loops import sqrt
+from plaingrad.text import places
+from plaingrad.window import Window
+
+NOBODY = -1
 
 
-@shared
-def reach(index, stride, margin, size, count):
-    """Where a window begins and ends among `count` real rows or columns. Without a margin all of it lies within."""
-    first = index * stride - margin
-    return (max(first, 0), min(first + size, count)) if margin else (first, first + size)
+def is_larger(value, largest):
+    """Whether a value is larger. One that is not a number counts as larger than all, so that a diverged run is seen."""
+    return value > largest or value != value
 
 
-@loops
-def maxpool_forward(x, y, winner, lanes, *, height, width, down, step, top, left):
-    columns = x.shape[2] // lanes
-    for c in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            first, last = reach(i, down, top, height, x.shape[1])
-            for j in range(y.shape[2] // lanes):
-                start, end = reach(j, step, left, width, columns)
-                for n in range(lanes):
-                    best, place = x[c, first, at(start * lanes + n)], first * columns + start
-                    for u in range(height):
-                        for v in range(width):
-                            # Beyond the edge a window meets its last pixels again, which do not win against themselves.
-                            row, column = min(first + u, last - 1), min(start + v, end - 1)
-                            value = x[c, row, at(column * lanes + n)]
-                            wins = (value > best) | (value != value)  # a NaN wins, and nothing beats it
-                            best = value if wins else best
-                            place = row * columns + column if wins else place
-                    y[c, i, at(j * lanes + n)] = best
-                    winner[c, i, at(j * lanes + n)] = place
+def maxpool_forward(x, y, winner, window):
+    for n, c, i, j in places(y):
+        winner[n, c, i, j] = NOBODY
+        for u, v, row, column in window(i, j):
+            if winner[n, c, i, j] == NOBODY or is_larger(x[n, c, row, column], y[n, c, i, j]):
+                y[n, c, i, j] = x[n, c, row, column]
+                winner[n, c, i, j] = row * x.shape[3] + column
 
 
-@loops
-def maxpool_backward(dy, winner, dx, lanes, *, height, width, down, step, top, left):
-    columns = dx.shape[2] // lanes
-    for c in range(dx.shape[0]):
-        for i in range(dx.shape[1]):
-            for n in range(dx.shape[2]):
-                dx[c, i, n] = 0
-        for i in range(dy.shape[1]):
-            first, last = reach(i, down, top, height, dx.shape[1])
-            for j in range(dy.shape[2] // lanes):
-                start, end = reach(j, step, left, width, columns)
-                for u in range(first, last):
-                    for v in range(start, end):
-                        for n in range(lanes):
-                            before = dx[c, u, at(v * lanes + n)]
-                            after = before + dy[c, i, at(j * lanes + n)]
-                            won = winner[c, i, at(j * lanes + n)] == u * columns + v
-                            dx[c, u, at(v * lanes + n)] = after if won else before
+def maxpool_backward(dy, winner, dx, window):
+    dx[:] = 0
+    for n, c, i, j in places(dy):
+        for u, v, row, column in window(i, j):
+            if winner[n, c, i, j] == row * dx.shape[3] + column:
+                dx[n, c, row, column] += dy[n, c, i, j]
 
 
-@loops
-def meanpool_forward(x, y, whole, lanes, *, height, width, down, step, top, left):
-    for c in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            first, last = reach(i, down, top, height, x.shape[1])
-            for j in range(y.shape[2] // lanes):
-                start, end = reach(j, step, left, width, x.shape[2] // lanes)
-                pixels = whole if whole else (last - first) * (end - start)
-                for n in range(lanes):
-                    y[c, i, at(j * lanes + n)] = 0
-                for u in range(first, last):
-                    for v in range(start, end):
-                        for n in range(lanes):
-                            y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] / pixels
+def meanpool_forward(x, y, pixels, window):
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = 0
+        for u, v, row, column in window(i, j):
+            y[n, c, i, j] += x[n, c, row, column] / pixels[i, j]
 
 
-@loops
-def meanpool_backward(dy, dx, whole, lanes, *, height, width, down, step, top, left):
-    for c in range(dx.shape[0]):
-        for i in range(dx.shape[1]):
-            for n in range(dx.shape[2]):
-                dx[c, i, n] = 0
-        for i in range(dy.shape[1]):
-            first, last = reach(i, down, top, height, dx.shape[1])
-            for j in range(dy.shape[2] // lanes):
-                start, end = reach(j, step, left, width, dx.shape[2] // lanes)
-                pixels = whole if whole else (last - first) * (end - start)
-                for u in range(first, last):
-                    for v in range(start, end):
-                        for n in range(lanes):
-                            dx[c, u, at(v * lanes + n)] += dy[c, i, at(j * lanes + n)] / pixels
+def meanpool_backward(dy, dx, pixels, window):
+    dx[:] = 0
+    for n, c, i, j in places(dy):
+        for u, v, row, column in window(i, j):
+            dx[n, c, row, column] += dy[n, c, i, j] / pixels[i, j]
 
 
-@loops
-def l2pool_forward(x, y, lanes, *, height, width, down, step, top, left):
-    for c in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            first, last = reach(i, down, top, height, x.shape[1])
-            for j in range(y.shape[2] // lanes):
-                start, end = reach(j, step, left, width, x.shape[2] // lanes)
-                for n in range(lanes):
-                    y[c, i, at(j * lanes + n)] = 0
-                for u in range(first, last):
-                    for v in range(start, end):
-                        for n in range(lanes):
-                            y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] * x[c, u, at(v * lanes + n)]
-                for n in range(lanes):
-                    squares = y[c, i, at(j * lanes + n)]
-                    y[c, i, at(j * lanes + n)] = sqrt(squares) if squares > 0 else squares
+def root(square):
+    """√square; 0 stays as it is, since √ has no slope there."""
+    return sqrt(square) if square > 0 else square
 
 
-@loops
-def l2pool_backward(dy, x, y, dx, lanes, *, height, width, down, step, top, left):
-    for c in range(dx.shape[0]):
-        for i in range(dx.shape[1]):
-            for n in range(dx.shape[2]):
-                dx[c, i, n] = 0
-        for i in range(dy.shape[1]):
-            first, last = reach(i, down, top, height, dx.shape[1])
-            for j in range(dy.shape[2] // lanes):
-                start, end = reach(j, step, left, width, dx.shape[2] // lanes)
-                for u in range(first, last):
-                    for v in range(start, end):
-                        for n in range(lanes):
-                            total = dx[c, u, at(v * lanes + n)]
-                            if y[c, i, at(j * lanes + n)] > 0:
-                                total += (
-                                    dy[c, i, at(j * lanes + n)]
-                                    * x[c, u, at(v * lanes + n)]
-                                    / y[c, i, at(j * lanes + n)]
-                                )
-                            dx[c, u, at(v * lanes + n)] = total
+def l2pool_forward(x, y, window):
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = 0
+        for u, v, row, column in window(i, j):
+            y[n, c, i, j] += x[n, c, row, column] * x[n, c, row, column]
+        y[n, c, i, j] = root(y[n, c, i, j])
+
+
+def l2pool_backward(dy, x, y, dx, window):
+    dx[:] = 0
+    for n, c, i, j in places(dy):
+        for u, v, row, column in window(i, j):
+            if y[n, c, i, j] > 0:
+                dx[n, c, row, column] += dy[n, c, i, j] * x[n, c, row, column] / y[n, c, i, j]
 
 
 class Pool(Layer, abstract=True):
@@ -174,34 +106,31 @@ class Pool(Layer, abstract=True):
     def output(self, x: Shape) -> Shape:
         return x[0], *self.window.output(x)
 
-    def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        return self.window.constants()
+    def constants(self, x: Shape) -> dict[str, Any]:
+        return {"window": self.window.over(x)}
 
 
 class MaxPool(Pool):
     """Keep the largest value of each window; on a tie, the first in reading order."""
 
-    forward = (maxpool_forward,)
-    backward = (maxpool_backward,)
+    forward, backward = maxpool_forward, maxpool_backward
 
-    def kept(self, x: Shape) -> dict[str, Kept | str]:
-        return {"winner": Kept(self.output(x), "int32")}
+    def saved(self, x: Shape) -> dict[str, Saved]:
+        return {"winner": Saved(self.output(x), "int32")}
 
 
 class MeanPool(Pool):
     """The mean of each window: over its real pixels, or over the whole window where `count_padding` is set."""
 
     count_padding: bool = False
-    forward = (meanpool_forward,)
-    backward = (meanpool_backward,)
+    forward, backward = meanpool_forward, meanpool_backward
 
-    def constants(self, x: Shape, lanes: int) -> dict[str, Any]:
-        whole = prod(self.window.size) if self.count_padding else 0
-        return super().constants(x, lanes) | {"whole": whole}
+    def constants(self, x: Shape) -> dict[str, Any]:
+        window = self.window.over(x)
+        return {"window": window, "pixels": window.pixels(self.count_padding, *self.output(x)[1:])}
 
 
 class L2Pool(Pool):
     """The square root of each window's sum of squares; where that is 0, so is the gradient."""
 
-    forward = (l2pool_forward,)
-    backward = (l2pool_backward,)
+    forward, backward = l2pool_forward, l2pool_backward

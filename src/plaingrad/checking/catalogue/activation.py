@@ -1,24 +1,23 @@
 """Mistakes in activations."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.alone import asks
 from plaingrad.checking.catalogue.entry import mistake
 from plaingrad.checking.scene import Scene
-from plaingrad.layers.activation import sigmoid_backward, tanh_backward
-from plaingrad.loops import Array, Loops
+from plaingrad.loops import Array
 
-RECTIFIED = "rectified_slope(dy[n], y[n], leak)"
-SIGMOID = "dy[n] * y[n] * (1 - y[n])"
-TANH = "dy[n] * (1 - y[n] * y[n])"
+WITH_X = "(dy, y, dx)", "(dy, y, dx, x)"
 
 
-def with_x(nest: Loops) -> tuple[tuple[str, str], ...]:
-    """The changes that let an activation's loops read its input too."""
-    flat = "dy, y, dx = flat(dy), flat(y), flat(dx)"
-    return asks(nest, "x"), (flat, f"{flat}\n    x = flat(x)")
+def at_place(formula: str) -> str:
+    """A formula as it stands in the text of an activation."""
+    return re.sub(r"\b(dy|y|x)\b", r"\1[place]", formula)
+
+
+SIGMOID, TANH = at_place("dy * y * (1 - y)"), at_place("dy * (1 - y * y)")
 
 
 @mistake(
@@ -61,7 +60,7 @@ def times_the_value(scene: Scene) -> Iterator[Array]:
 )
 def masked_by_error(scene: Scene) -> Iterator[Array]:
     yield np.maximum(scene.dy, 0)
-    yield np.where(scene.dy > 0, scene.dy, scene.expected * 0 + scene.owner.leak * scene.dy)
+    yield np.where(scene.dy > 0, scene.dy, scene.expected * 0 + scene.leak * scene.dy)
 
 
 @mistake(
@@ -81,7 +80,7 @@ def masked_twice(scene: Scene) -> Iterator[Array]:
     "An error passes where the number passed: where the input was above zero.",
 )
 def mask_inverted(scene: Scene) -> Iterator[Array]:
-    yield scene.loops((RECTIFIED, "rectified_slope(dy[n], -y[n], leak)"))
+    yield scene.edited(("y[place] <= 0", "-y[place] <= 0"))
     yield np.where(scene.x > 0, 0, scene.dy)
 
 
@@ -135,7 +134,7 @@ def slope_of_another(scene: Scene) -> Iterator[Array]:
     "Above zero the error passes whole, below zero times the slope.",
 )
 def leak_wrong_side(scene: Scene) -> Iterator[Array]:
-    leak, dy = scene.owner.leak, scene.dy
+    leak, dy = scene.leak, scene.dy
     yield np.where(scene.x > 0, leak * dy, dy)
     yield leak * dy
     yield np.where(scene.x > 0, dy, -leak * dy)
@@ -149,8 +148,8 @@ def leak_wrong_side(scene: Scene) -> Iterator[Array]:
     "σ(y)).",
 )
 def sigmoid_twice(scene: Scene) -> Iterator[Array]:
-    s = "1 / (1 + exp(-y[n]))"
-    yield scene.loops((SIGMOID, f"dy[n] * ({s}) * (1 - {s})"))
+    s = "1 / (1 + exp(-y))"
+    yield scene.edited((SIGMOID, at_place(f"dy * ({s}) * (1 - {s})")))
 
 
 @mistake(
@@ -161,9 +160,9 @@ def sigmoid_twice(scene: Scene) -> Iterator[Array]:
 )
 def slope_at_input(scene: Scene) -> Iterator[Array]:
     if scene.kind == "Sigmoid":
-        yield scene.loops((SIGMOID, "dy[n] * x[n] * (1 - x[n])"), *with_x(sigmoid_backward))
+        yield scene.edited((SIGMOID, at_place("dy * x * (1 - x)")), WITH_X)
     else:
-        yield scene.loops((TANH, "dy[n] * (1 - x[n] * x[n])"), *with_x(tanh_backward))
+        yield scene.edited((TANH, at_place("dy * (1 - x * x)")), WITH_X)
 
 
 @mistake(
@@ -198,12 +197,12 @@ def slope_at_error(scene: Scene) -> Iterator[Array]:
 )
 def half_slope(scene: Scene) -> Iterator[Array]:
     if scene.kind == "Sigmoid":
-        for wrong in ("y[n]", "(1 - y[n])", "y[n] * (1 + y[n])", "y[n] * (y[n] - 1)", "y[n] * y[n]"):
-            yield scene.loops((SIGMOID, f"dy[n] * {wrong}"))
-        yield scene.loops((SIGMOID, "dy[n] * (1 - y[n] * y[n])"))
+        for wrong in ("y", "(1 - y)", "y * (1 + y)", "y * (y - 1)", "y * y"):
+            yield scene.edited((SIGMOID, at_place(f"dy * {wrong}")))
+        yield scene.edited((SIGMOID, at_place("dy * (1 - y * y)")))
     else:
-        for wrong in ("(1 + y[n] * y[n])", "(1 - y[n])", "(0 - y[n] * y[n])", "(1 + y[n])", "y[n] * y[n]"):
-            yield scene.loops((TANH, f"dy[n] * {wrong}"))
+        for wrong in ("(1 + y * y)", "(1 - y)", "(0 - y * y)", "(1 + y)", "y * y"):
+            yield scene.edited((TANH, at_place(f"dy * {wrong}")))
 
 
 @mistake(

@@ -124,7 +124,7 @@ def one_channel(scene: Scene) -> Iterator[Array]:
 )
 def bias_times_input(scene: Scene) -> Iterator[Array]:
     key = (scene.step, scene.name, "dw")
-    dw = scene.program.evaluate(key, scene.env).value
+    dw = scene.program.value(key, scene.env)
     yield dw.reshape(len(dw), -1).sum(axis=1)
     yield dw.reshape(len(dw), -1).mean(axis=1)
 

@@ -4,16 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.alone import asks
 from plaingrad.checking.catalogue.entry import mistake
 from plaingrad.checking.scene import Scene
-from plaingrad.layers.pool import maxpool_backward
 from plaingrad.loops import Array
 
-ADD = "before + dy[c, i, at(j * lanes + n)]"
-WON = "winner[c, i, at(j * lanes + n)] == u * columns + v"
-PIXEL, LARGEST = "x[c, u, at(v * lanes + n)]", "y[c, i, at(j * lanes + n)]"
-WITH_BOTH = asks(maxpool_backward, "x", "y")
+ADD, WON = "+= dy[n, c, i, j]", "winner[n, c, i, j] == row * dx.shape[3] + column"
+EQUAL, WITH_BOTH = "x[n, c, row, column] == y[n, c, i, j]", ("(dy, winner,", "(dy, x, y,")
 
 
 @mistake(
@@ -23,7 +19,7 @@ WITH_BOTH = asks(maxpool_backward, "x", "y")
     "Where windows overlap, one pixel can win several; it gets the error of each: start from zeros and add (+=).",
 )
 def winner_overwritten(scene: Scene) -> Iterator[Array]:
-    yield scene.loops((ADD, "dy[c, i, at(j * lanes + n)]"))
+    yield scene.edited((ADD, "= dy[n, c, i, j]"))
 
 
 @mistake(
@@ -35,7 +31,7 @@ def winner_overwritten(scene: Scene) -> Iterator[Array]:
     convention=True,
 )
 def all_ties(scene: Scene) -> Iterator[Array]:
-    yield scene.loops((WON, f"{PIXEL} == {LARGEST}"), WITH_BOTH)
+    yield scene.edited((WON, EQUAL), WITH_BOTH)
 
 
 @mistake(
@@ -104,8 +100,8 @@ def tied(scene: Scene, last: bool) -> Array:
     "The mask says where the error goes, not how large it is: mask · dy.",
 )
 def mask_of_ones(scene: Scene) -> Iterator[Array]:
-    yield scene.loops((ADD, "before + 1"))
-    yield scene.loops((ADD, "1"))
+    yield scene.edited((ADD, "+= 1"))
+    yield scene.edited((ADD, "= 1"))
 
 
 @mistake(
@@ -115,8 +111,8 @@ def mask_of_ones(scene: Scene) -> Iterator[Array]:
     "Only the largest pixel had a say in the output; the others could change a little and nothing would happen.",
 )
 def whole_window(scene: Scene) -> Iterator[Array]:
-    yield scene.loops((WON, "winner[c, i, at(j * lanes + n)] == winner[c, i, at(j * lanes + n)]"))
-    yield scene.loops((WON, "winner[c, i, at(j * lanes + n)] == winner[c, i, at(j * lanes + n)]"), (ADD, "dy[c, i, at(j * lanes + n)]"))  # fmt: skip  # noqa: E501
+    yield scene.edited((WON, "True"))
+    yield scene.edited((WON, "True"), (ADD, "= dy[n, c, i, j]"))
 
 
 @mistake(
@@ -126,8 +122,7 @@ def whole_window(scene: Scene) -> Iterator[Array]:
     "A max pool sends the whole error to the pixel that won, nothing to the others.",
 )
 def shared_as_mean(scene: Scene) -> Iterator[Array]:
-    always = "winner[c, i, at(j * lanes + n)] == winner[c, i, at(j * lanes + n)]"
-    yield scene.loops((WON, always), (ADD, f"{ADD} / (height * width)"))
+    yield scene.edited((WON, "True"), (ADD, f"{ADD} / (window.size[0] * window.size[1])"))
 
 
 @mistake(
@@ -189,8 +184,7 @@ def winners_of_one(scene: Scene) -> Iterator[Array]:
 def moved_winners(scene: Scene, x: Array) -> Array:
     """dx with the winners of another input."""
     alone = scene.program.alone(scene.name)
-    alone.put(x=x)
-    alone.forward()
+    alone.run_on(x, {})
     alone.put(dy=scene.dy)
     alone.backward()
     return alone.get("dx")

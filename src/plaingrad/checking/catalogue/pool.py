@@ -10,6 +10,8 @@ from plaingrad.checking.catalogue.entry import mistake
 from plaingrad.checking.scene import Pair, Scene
 from plaingrad.loops import Array
 
+NORM, INPUT = "/ y[n, c, i, j]", "* x[n, c, row, column]"  # in the text of an L2 pool
+
 
 @mistake(
     "one-window",
@@ -78,10 +80,9 @@ def pool_rows_and_columns(scene: Scene) -> Iterator[Array]:
     if len(set(scene.window.stride)) > 1:
         yield from sought_elsewhere(scene, scene.window.stride[::-1])
     rows, columns = scene.x.shape[2:]
-    flat = scene.program.alone(scene.name)
-    flat.put(x=scene.x)
-    flat.forward()
-    winner = flat.get("winner")
+    alone = scene.program.alone(scene.name)
+    alone.run_on(scene.x, {})
+    winner = alone.get("winner")
     for row, column in ((winner % columns, winner // columns), (winner // rows, winner % rows)):
         yield paid(scene, scene.dy, row, column)
 
@@ -201,8 +202,8 @@ def counted_otherwise(scene: Scene) -> Iterator[Terms]:
     "y = √(Σ x²), so dx = dy · x / y; where y is 0 take 0.",
 )
 def norm_not_divided(scene: Scene) -> Iterator[Array]:
-    yield scene.loops(("/ y[c, i, at(j * lanes + n)]", "* 1"))
-    yield scene.loops(("/ y[c, i, at(j * lanes + n)]", "* 2"))
+    yield scene.edited((NORM, "* 1"))
+    yield scene.edited((NORM, "* 2"))
 
 
 @mistake(
@@ -212,7 +213,7 @@ def norm_not_divided(scene: Scene) -> Iterator[Array]:
     "dx = dy · x / y: the 2 of the square and the ½ of the root cancel.",
 )
 def norm_squared(scene: Scene) -> Iterator[Array]:
-    yield scene.loops(("/ y[c, i, at(j * lanes + n)]", "/ (y[c, i, at(j * lanes + n)] * y[c, i, at(j * lanes + n)])"))
+    yield scene.edited((NORM, "/ (y[n, c, i, j] * y[n, c, i, j])"))
     yield 2 * scene.expected
     yield scene.expected / 2
 
@@ -224,9 +225,9 @@ def norm_squared(scene: Scene) -> Iterator[Array]:
     "y = √(Σ x²), so dx = dy · x / y: a pixel's share is its part of the norm.",
 )
 def norm_without_input(scene: Scene) -> Iterator[Array]:
-    yield scene.loops(("* x[c, u, at(v * lanes + n)]", "* 1"))
-    yield scene.loops(("* x[c, u, at(v * lanes + n)]", "* 1"), ("/ y[c, i, at(j * lanes + n)]", "* 1"))
-    yield scene.loops(("* x[c, u, at(v * lanes + n)]", "* abs(x[c, u, at(v * lanes + n)])"))
+    yield scene.edited((INPUT, "* 1"))
+    yield scene.edited((INPUT, "* 1"), (NORM, "* 1"))
+    yield scene.edited((INPUT, "* abs(x[n, c, row, column])"))
 
 
 @mistake(
@@ -236,7 +237,7 @@ def norm_without_input(scene: Scene) -> Iterator[Array]:
     "A pixel was read by several windows, so it gets an error from each of them: start from zeros and add (+=).",
 )
 def norm_overwritten(scene: Scene) -> Iterator[Array]:
-    yield scene.loops(("total = dx[c, u, at(v * lanes + n)]", "total = 0"))
+    yield scene.edited(("+=", "="))
 
 
 @mistake(

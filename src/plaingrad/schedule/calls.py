@@ -1,0 +1,168 @@
+"""From texts and their arrays to calls: fast nests where numbers are compiled for, else the texts as they stand."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from plaingrad.layer import bind
+from plaingrad.loops import Array, Bound, Loops
+from plaingrad.program import Call
+from plaingrad.schedule.elementwise import each_alone, elementwise
+from plaingrad.schedule.fast import Work, sum_nests
+from plaingrad.schedule.open import Opened, axes_of, opened
+from plaingrad.schedule.reading import NotReadable, sums
+from plaingrad.schedule.tree import fills
+from plaingrad.schedule.written import WRITTEN
+from plaingrad.shelf import as_written
+from plaingrad.text import Text, made
+
+
+@dataclass(frozen=True)
+class Task:
+    """A text with all it takes, by its arguments' names: arrays as they lie in a run, and as the text sees them."""
+
+    text: Text
+    owner: Any
+    laid: Mapping[str, Any]
+    seen: Mapping[str, Any]
+    images: frozenset[str]
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Of the arrays it fills those that there are."""
+        return fills(self.text) & self.laid.keys()
+
+
+def fuses(text: Text) -> bool:
+    """Whether an activation can be laid into the nest of this text."""
+    return not_a_sum(text) is None
+
+
+@cache
+def not_a_sum(text: Text) -> str | None:
+    """Why a text is no sum of products, in words; None where it is."""
+    try:
+        sums(text)
+    except NotReadable as error:
+        return str(error)
+    return None
+
+
+@cache
+def slow_because(text: Text) -> str | None:
+    """Why a text is compiled as it stands, in words; None where it is made fast."""
+    if text in WRITTEN or text.__module__.startswith("plaingrad.") or each_alone(text):
+        return None
+    return not_a_sum(text)
+
+
+@cache
+def tell_slow(text: Text) -> None:
+    """Say once that a text will be slow."""
+    if reason := slow_because(text):
+        told = f"{text.__name__} is compiled as it stands, which is slow: {reason}. See docs/layers.md"
+        warnings.warn(told, stacklevel=2)
+
+
+def fast_calls(
+    tasks: list[Task], lanes: int, groups: int, scratch: Callable[[int], Array], then: Task | None = None
+) -> Iterator[Call]:
+    """Nests for tasks done one after the other; `then` is an activation to lay into the last."""
+    before: Task | None = None
+    if len(tasks) == 2 and not_a_sum(tasks[1].text) is None and "db" in tasks[1].wanted:
+        before, *tasks = tasks  # the way back through an activation, which the sum of the errors does by the way
+    for task in tasks:
+        if not_a_sum(task.text) is None:
+            work = Work(task.text, dict(task.laid), task.images, task.wanted)
+            if then is not None:
+                work = replace(work, then=then.text, then_known=dict(then.laid))
+            if before is not None:
+                work = replace(work, before=before.text, before_known=dict(before.laid))
+            for nest, known in sum_nests(work, lanes, groups, scratch):
+                yield bind(nest, task.owner, known)
+        elif task.text in WRITTEN:
+            yield bind(WRITTEN[task.text], task.owner, {**task.laid, **settings(task.laid), "lanes": lanes})
+        elif each_alone(task.text):
+            yield bind(elementwise(task.text), task.owner, dict(task.laid))
+        else:
+            tell_slow(task.text)
+            yield from map(compiled, shares(task, groups))
+
+
+def settings(known: Mapping[str, Any]) -> dict[str, int]:
+    """A window's settings by the names in hand-written nests: `stride_0` is along rows, `stride_1` along columns."""
+    if (window := known.get("window")) is None:
+        return {}
+    names = ("size", "stride", "dilation", "padding", "image")
+    return {f"{name}_{axis}": getattr(window, name)[axis] for name in names for axis in range(2)}
+
+
+def compiled(task: Task) -> Call:
+    """A text compiled as it stands."""
+    for_arrays = opened(task.text, axes_of(task.seen))
+    return bind(nest_of(for_arrays), task.owner, for_arrays.given(task.seen))
+
+
+def nest_of(for_arrays: Any) -> Loops:
+    """A text laid open as a nest: made once, for the machine code is found by it."""
+    if "nest" not in for_arrays.__dict__:
+        for_arrays.__dict__["nest"] = Loops(for_arrays.function)
+    nest: Loops = for_arrays.__dict__["nest"]
+    return nest
+
+
+def text_calls(task: Task, groups: int, as_python: bool) -> Iterator[Call]:
+    """A text itself: as Python, or compiled to do what is written and nothing else."""
+    for share in shares(task, groups):
+        if as_python:
+            given = tuple(share.seen[name] for name in task.text.arguments)
+            yield Call(task.text.__name__, Bound(task.text.plain, {}), given)
+        else:
+            with as_written():
+                yield compiled(share)
+
+
+def shares(task: Task, groups: int) -> Iterator[Task]:
+    """A grouped convolution is the text on each share of its channels and filters."""
+    if groups == 1:
+        yield task
+        return
+    for number in range(groups):
+        yield replace(
+            task, seen={name: share(each, name in task.images, number, groups) for name, each in task.seen.items()}
+        )
+
+
+def share(array: Any, has_images: bool, number: int, groups: int) -> Any:
+    """One of so many equal parts of an array's channels or filters."""
+    if not isinstance(array, np.ndarray):
+        return array
+    size = array.shape[int(has_images)] // groups
+    part = slice(number * size, (number + 1) * size)
+    return array[:, part] if has_images else array[part]
+
+
+def update_call(optimiser: Any, arrays: dict[str, Array], numbers: Array, number: Any = None) -> Call:
+    """A step of an optimiser: what changes from step to step is read from `numbers`, in their order.
+
+    Its settings are made by `number`, which is the numbers' own type unless told.
+    """
+    number = number or (numbers.dtype.type if numbers.dtype != object else Fraction)
+    with np.errstate(over="ignore"):  # a setting beyond the number type is infinite, and the run diverges
+        own = {f"adam_{name}": number(each) for name, each in optimiser.settings().items() if isinstance(each, float)}
+    nest = _updating(optimiser.update, tuple(optimiser.numbers(0, 1.0)))
+    return bind(nest, optimiser, {**arrays, **own, "numbers": numbers})
+
+
+@cache
+def _updating(text: Text, varying: tuple[str, ...]) -> Loops:
+    for_arrays = Opened(text, dict.fromkeys(text.arguments, 1))
+    rows = [f"    {name} = numbers[{place}]" for place, name in enumerate(varying)]
+    given = [*(name for name in for_arrays.arguments if name not in varying), "numbers"]
+    source = f"def {text.__name__}({', '.join(given)}):\n" + "\n".join([*rows, *for_arrays.lines]) + "\n"
+    return Loops(made(source, text.names, text.__name__))

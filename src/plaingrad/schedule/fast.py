@@ -1,0 +1,296 @@
+"""Which fast nest makes a sum of products, decided from what was read of its text.
+
+The letters say what is beside what. Where the images' letter and the row's and column's stand in the target alone, each
+number of it is *made* once (y). Where they do not, they are summed over, and the target is *gathered* (dw, db). Where
+the target's place is a pixel under a window, what the text *scattered* is sought back from the pixel (dx).
+"""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from math import gcd, prod
+from types import FunctionType
+from typing import Any
+
+from plaingrad.loops import Array, Loops
+from plaingrad.schedule import nests
+from plaingrad.schedule.reading import Cell, NotReadable, Sum, sums
+from plaingrad.schedule.tiles import Tile, divisor, rows_tile, run_tile, stretch_tile, vector_size, window_tile
+from plaingrad.schedule.tree import function_of
+from plaingrad.schedule.vectors import functions_of
+from plaingrad.text import Text, made
+
+Bound = tuple[Loops, dict[str, Any]]
+Activation = tuple[str, tuple[tuple[str, Any, type], ...]]
+"""What is done to a tile, as a function `activated`, and the settings in it."""
+NOTHING: Activation = ("def activated(sums, like):\n    return sums\n", ())
+
+
+@dataclass(frozen=True)
+class Work:
+    """A text with what its arguments are in a run, and which of the arrays it fills are wanted.
+
+    `then` is an activation to lay into the store of the sum, with its settings; `before` one whose way back is done
+    first, to the errors that all sums here read.
+    """
+
+    text: Text
+    known: dict[str, Any]
+    images: frozenset[str]
+    wanted: frozenset[str]
+    then: Text | None = None
+    then_known: dict[str, Any] = field(default_factory=dict)
+    before: Text | None = None
+    before_known: dict[str, Any] = field(default_factory=dict)
+
+
+def sum_nests(work: Work, lanes: int, groups: int, scratch: Callable[[int], Array]) -> list[Bound]:
+    """Nests with what to bind them to, in order; NotReadable where the text is no sum, or one of another kind."""
+    read = sums(work.text)
+    for name, each in read.items():
+        if name in work.wanted:
+            check(each, work)
+    found: list[Bound] = []
+    if work.before is not None:
+        sums_of_errors = [each for each in read.values() if kind_of(each).endswith("summed")]
+        found += Scheduled(sums_of_errors[0], work, lanes, groups, scratch).nests()
+    for name, each in read.items():
+        if name in work.wanted and not (work.before is not None and kind_of(each).endswith("summed")):
+            found += Scheduled(each, work, lanes, groups, scratch).nests()
+    return found
+
+
+def check(each: Sum, work: Work) -> None:
+    """NotReadable unless the indices are those of a convolution, of a dense layer, or of a plain sum."""
+    for cell in (each.target, *each.factors):
+        if (cell.array in work.images) != (next(iter(each.letters)) in cell.letters):
+            raise NotReadable(f"{work.text.__name__} reads {cell.array} by an index that names no image")
+    kind_of(each)
+
+
+@cache
+def _forms() -> dict[str, tuple[Any, ...]]:
+    """What each kind of sum looks like: its target's letters and those of its factors, None for a window's pixel."""
+    place, pixel, weight = ("n", "k", "i", "j"), ("n", "c", None, None), ("k", "c", "u", "v")
+    return {
+        "made": (place, {weight, pixel}),
+        "gathered": (weight, {place, pixel}),
+        "scattered": (pixel, {place, weight}),
+        "dense made": (("n", "k"), {("k", "c"), ("n", "c")}),
+        "dense gathered": (("k", "c"), {("n", "k"), ("n", "c")}),
+        "dense scattered": (("n", "c"), {("n", "k"), ("k", "c")}),
+        "summed": (("k",), {place}),
+        "dense summed": (("k",), {("n", "k")}),
+    }
+
+
+def kind_of(each: Sum) -> str:
+    """Which kind of sum it is."""
+    names = dict(zip(each.letters, "nkijcuv" if len(each.letters) > 3 else "nkc", strict=False))
+
+    def lettered(cell: Cell) -> tuple[str | None, ...]:
+        return tuple(None if letter is None else names[letter] for letter in cell.letters)
+
+    factors = {lettered(cell) for cell in each.factors}
+    found = (kind for kind, form in _forms().items() if form == (lettered(each.target), factors))
+    kind = next(found, None)
+    pixel = next((cell for cell in (each.target, *each.factors) if None in cell.letters), None)
+    if kind is None or (each.first is not None and lettered(each.first) != ("k",)):
+        raise NotReadable(f"{each.target.array} is a sum of products of a kind that no nest is written for")
+    if pixel is not None:
+        letters = {own: letter for letter, own in names.items()}
+        for axis, (i, u) in enumerate((("i", "u"), ("j", "v"))):
+            index, factors_of = pixel.index[2 + axis], {letters[i]: f"stride_{axis}", letters[u]: f"dilation_{axis}"}
+            guard = (index, f"image_{axis}")
+            if index.factors != factors_of or index.rest != (("-", f"padding_{axis}"),) or guard not in each.guards:
+                raise NotReadable(f"{pixel.array} is read at places that are not those of a window")
+    return kind
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """One sum of a work, and its nests."""
+
+    sum: Sum
+    work: Work
+    lanes: int
+    groups: int
+    scratch: Callable[[int], Array]
+
+    def nests(self) -> list[Bound]:
+        """The nests that fill the target."""
+        kind, known, target = kind_of(self.sum), self.work.known, self.work.known[self.sum.target.array]
+        width, arrays = target.dtype.itemsize, self.roles()
+        if kind.endswith("summed"):
+            size = divisor(target_length := arrays["dy"].size // target.size, vector_size(width))
+            tile = Tile(1, next(each for each in (8, 4, 2, 1) if target_length // size % each == 0), size)
+            arrays["length"] = tile.length
+            if self.work.before is None:
+                return [(nest(nests.summed, tile), arrays)]
+            before = {name: self.work.before_known[name] for name in ("dy", "y")}
+            back = self._settings_of(self.work.before, self.work.before_known, back=True)
+            return [(nest(nests.rectified_and_summed, tile, then=back), arrays | before | {"dz": arrays["dy"]})]
+        if kind.startswith("dense"):
+            return self._dense(kind, arrays, width)
+        window, w = known["window"], arrays["dw" if kind == "gathered" else "w"]
+        settings = ((name, axis) for name in ("stride", "dilation", "padding") for axis in (0, 1))
+        arrays |= {f"{name}_{axis}": getattr(window, name)[axis] for name, axis in settings}
+        arrays |= {"groups": self.groups, "lanes": self.lanes}
+        filters, channels = w.shape[0] // self.groups, w.shape[1]
+        if kind == "gathered":
+            block, share, part = window_tile(filters, channels, w.shape[3])
+            tile = Tile(block, share * part, divisor(self.lanes, vector_size(width)))
+            arrays |= {"block": block, "share": share, "part": part, "piece": tile.size}
+            inside = self._inside("made", window, target=arrays["dy"]) == arrays["dy"].shape[2]
+            return [(nest(nests.gathered, tile, channels=share, has_edge=not inside), arrays)]
+        rows = filters if kind == "made" else channels
+        tile, wide = rows_tile(rows, self.lanes, width), None
+        if window.stride[1] == 1:
+            wide = stretch_tile(rows, self.lanes, self._inside(kind, window), width)
+        if wide is not None:
+            tile = Tile(wide.block, tile.across, tile.size)
+        arrays["packed"] = self.scratch(
+            -(-rows // tile.block) * tile.block * prod(w.shape) // w.shape[int(kind != "made")]
+        )
+        arrays |= {"block": tile.block, "piece": tile.length, "reach": wide.length // self.lanes if wide else 0}
+        if kind == "made":
+            has_edge = wide is None or self._inside(kind, window) < target.shape[2]
+            return [(nest(nests.made, tile, wide, then=self._then(), has_edge=has_edge), arrays)]
+        hops = {
+            f"hop_{axis}": window.stride[axis] // gcd(window.stride[axis], window.dilation[axis]) for axis in (0, 1)
+        }
+        return [(nest(nests.scattered, tile, wide), arrays | hops)]
+
+    def _inside(self, kind: str, window: Any, target: Array | None = None) -> int:
+        """How many numbers of a row have whole windows, where a window moves by one column."""
+        spread = (window.size[1] - 1) * window.dilation[1]
+        columns = (self.work.known[self.sum.target.array] if target is None else target).shape[2] // self.lanes
+        if kind == "made":
+            first, last = window.padding[1], window.image[1] + window.padding[1] - spread
+            if window.stride[1] > 1:
+                last = columns if (columns - 1) * window.stride[1] < last else 0
+        else:
+            (places,) = {
+                cell.array for cell in self.sum.factors if None not in cell.letters and len(cell.letters) == 4
+            } & self.work.images
+            first, last = spread - window.padding[1], self.work.known[places].shape[2] // self.lanes - window.padding[1]
+        return int(max(min(last, columns) - max(first, 0), 0) * self.lanes)
+
+    def _then(self) -> Activation:
+        """The activation to lay in, as it is done to a tile, and its settings."""
+        if self.work.then is None:
+            return NOTHING
+        return self._settings_of(self.work.then, self.work.then_known)
+
+    def _settings_of(self, text: Text, known: dict[str, Any], back: bool = False) -> Activation:
+        fixed = ((name, known[name]) for name in text.arguments if name not in ("x", "y", "dx", "dy"))
+        return laid_in(text, back), tuple((name, value, type(value)) for name, value in fixed)
+
+    def _dense(self, kind: str, arrays: dict[str, Any], width: int) -> list[Bound]:
+        units, inputs = arrays["dw" if kind == "dense gathered" else "w"].shape
+        arrays["lanes"] = self.lanes
+        if kind == "dense made":
+            tile = rows_tile(units, self.lanes, width)
+            return [
+                (nest(nests.dense_made, tile, then=self._then()), arrays | {"block": tile.block, "piece": tile.length})
+            ]
+        size = min(vector_size(width), inputs)
+        if kind == "dense scattered":
+            line = Tile(1, min(3, inputs // size), size)
+            tile = rows_tile(line.length, self.lanes, width, most=12)
+            arrays |= {"panel": self.scratch(units * line.length), "length": line.length}
+            return [
+                (nest(nests.dense_scattered, tile, line=line), arrays | {"block": tile.block, "piece": tile.length})
+            ]
+        tile = run_tile(units, inputs, width)
+        room = self.scratch((inputs + tile.length) * self.lanes)
+        turned = room[: inputs * self.lanes].reshape(self.lanes, inputs)
+        panel = room[inputs * self.lanes : (inputs + tile.length) * self.lanes]
+        known = {"dy": arrays["dy"], "turned": turned, "dw": arrays["dw"], "panel": panel, "lanes": self.lanes}
+        known |= {"block": tile.block, "length": tile.length}
+        return [
+            (TURN, {"x": arrays["x"], "turned": turned, "span": min(inputs, 8)}),
+            (nest(nests.dense_gathered, tile, line=Tile(1, tile.across, tile.size)), known),
+        ]
+
+    def roles(self) -> dict[str, Any]:
+        """The arrays by what the nests call them: by whether they are met by the image, the filter, or both."""
+        letters, target = [*self.sum.letters], self.sum.target
+        found = {} if self.sum.first is None else {"b": self.work.known[self.sum.first.array]}
+        for cell in (target, *self.sum.factors):
+            has_images, has_filters = letters[0] in cell.letters, letters[1] in cell.letters
+            name = ("y" if has_filters else "x") if has_images else "w" if len(cell.index) > 1 else "b"
+            is_backward = not kind_of(self.sum).endswith("made")
+            is_gradient = is_backward and (cell is target or name == "y")
+            found["d" + name if is_gradient else name] = self.work.known[cell.array]
+        return found
+
+
+def laid_in(text: Text, back: bool = False) -> str:
+    """What an activation makes of a tile, or of a tile of errors; NotReadable where it cannot be done to a tile."""
+    cells = {"y": "sums", "dy": "errors"} if back else {"x": "sums"}
+
+    def done(node: ast.expr) -> str:
+        match node:
+            case ast.Subscript(ast.Name(name), ast.Name()) if name in cells:
+                return cells[name]
+            case ast.Constant(0):
+                return "zeros(like)"
+            case ast.BinOp(ast.Name(number), ast.Mult(), other):
+                return f"scaled({done(other)}, {number})"
+            case ast.IfExp(ast.Compare(tested, [ast.LtE()], [ast.Constant(0)]), low, high):
+                return f"choose({done(tested)}, {done(low)}, {done(high)})"
+        raise NotReadable(f"{text.__name__} does {ast.unparse(node)}, which is not done to tiles")
+
+    match function_of(text).body:
+        case [
+            ast.For(
+                ast.Name(), ast.Call(ast.Name("places")), [ast.Assign([ast.Subscript(ast.Name("y" | "dx"))], value)]
+            )
+        ]:
+            return f"def activated({', '.join(cells.values())}, like):\n    return {done(value)}\n"
+    raise NotReadable(f"{text.__name__} does not make each number alone")
+
+
+TURN = Loops(nests.turn)
+
+
+@cache
+def nest(
+    plain: Callable[..., None],
+    tile: Tile,
+    wide: Tile | None = None,
+    line: Tile | None = None,
+    channels: int = 1,
+    then: Activation = NOTHING,
+    has_edge: bool = True,
+) -> Loops:
+    """A nest for tiles of this shape: the same text, in which `multiply`, `store` … are those of the tile.
+
+    Where no window reaches beyond the edge, what is done there is not compiled.
+    """
+    names = {**vars(nests), "HAS_VECTORS": True}
+    names |= for_tile(tile, names, channels, then, has_edge)
+    for_wide = for_tile(wide, names, 1, then) if wide else names
+    names |= {name + "_wide": for_wide[name] for name in ("window_sums", "walk_sums")}
+    if not has_edge:
+        names["window_sums"] = names["window_sums_wide"]
+    if line is not None:
+        names |= {name + "_line": getattr(functions_of(line), name) for name in ("load", "store")}
+    return Loops(
+        FunctionType(plain.__code__, names, plain.__name__, None, None)
+    )  # its keyword-only arguments are bound
+
+
+def for_tile(tile: Tile, names: dict[str, Any], channels: int, then: Any, has_edge: bool = True) -> dict[str, Any]:
+    """The steps of the nests for tiles of one shape."""
+    known = {**names, **vars(functions_of(tile, channels))}
+    if not has_edge:
+        known["correlate_part"] = nests.no_part
+    source, settings = then
+    known["activated"] = made(source, known | {name: value for name, value, _ in settings}, "activated")
+    for name in ("window_sums", "walk_sums", "gather"):
+        step = getattr(nests, name)
+        known[name] = FunctionType(step.__code__, known, name)
+    return known

@@ -1,0 +1,309 @@
+"""The fast nests of sums of products; `schedule/fast.py` says which one a text needs, and with which arrays and tiles.
+
+Images lie (channel, row, column × lane). A tile is all lanes of one column, or, where the lanes are few and the window
+moves by one column, a `wide` stretch of the row. The window's columns are bounded at the edge as its rows are, so
+nothing is copied between zeros. A tile's sums stay in registers while all their products are added. The weights of a
+block of filters or channels are packed, so that they are met in order. The last block overlaps the one before.
+
+`begin`, `zeros`, `multiply`, `store` … are those of `schedule/vectors.py` for the tile in use, `activated` what an
+activation makes of a tile, and `window_sums_wide` is `window_sums` for wide tiles.
+"""
+
+from plaingrad.loops import at
+from plaingrad.schedule.tiles import Tile
+from plaingrad.schedule.vectors import functions_of
+
+# What the nests say of the smallest tile, a single number; a nest in use is given the functions of its own tile.
+SINGLE = functions_of(Tile(1, 1, 1))
+begin, zeros, multiply, store = SINGLE.begin, SINGLE.zeros, SINGLE.multiply, SINGLE.store
+correlate, store_totals = SINGLE.correlate, SINGLE.store_totals
+correlate_part = SINGLE.correlate_part
+plus, store_total, load_line, store_line = SINGLE.plus, SINGLE.store_total, SINGLE.load, SINGLE.store
+load = SINGLE.load
+
+
+def activated(sums, *others):
+    """What an activation makes of a tile: nothing, where there is none."""
+    return sums
+
+
+def within(start, stride, count, size):
+    """From which to which of `count` strides a walk from `start` stands on one of `size` places."""
+    return max(0, -(start // stride)), min(count, (size - 1 - start) // stride + 1)
+
+
+def meeting(place, stride, count, other, size):
+    """From which to which of `count` strides a walk back from `place` may meet `size` strides of the other kind."""
+    first, last = max(0, -((place - (size - 1) * other) // -stride)), min(count, place // stride + 1)
+    while first < last and (place - first * stride) % other:
+        first += 1
+    return first, last
+
+
+def window_sums(
+    b, k, packed, o, x, p, y, place, step, channels, channel, size_0, first, last, row, size_1, left, right, gap, block
+):  # fmt: skip
+    """A tile: the products of every channel and of what of the window lies on the image; then its store."""
+    sums = begin(b, k)
+    for c in range(channels):
+        for u in range(first, last):
+            weight, pixel = o + ((c * size_0 + u) * size_1 + left) * block, p + c * channel + u * row + left * gap
+            for _ in range(left, right):
+                sums = multiply(sums, packed, weight, 1, x, pixel)
+                weight, pixel = weight + block, pixel + gap
+    store(activated(sums, y), y, place, step)
+
+
+window_sums_wide = window_sums
+
+
+def made(
+    x, w, b, y, packed, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1,
+    *, lanes, block, piece, reach,
+):  # fmt: skip
+    """y[n, k, i, j] = b[k] + Σ(c, u, v) w[k, c, u, v] · x[n, c, row, column]."""
+    filters, channels, size_0, size_1 = w.shape[0] // groups, w.shape[1], w.shape[2], w.shape[3]
+    row, channel, filter = x.shape[2], x.shape[1] * x.shape[2], y.shape[1] * y.shape[2]
+    columns, across, kernel = y.shape[2] // lanes, x.shape[2] // lanes, channels * size_0 * size_1
+    inner = min(padding_1, columns)  # the columns whose windows lie within the image, where a window moves by one
+    outer = max(inner, min(columns, across + padding_1 - (size_1 - 1) * dilation_1))
+    if reach == 0 or outer - inner < reach:
+        outer = inner
+    for group in range(groups):
+        o, own = 0, group * channels * channel
+        for part in range(0, filters, block):
+            k = group * filters + min(part, filters - block)
+            for c in range(channels):
+                for u in range(size_0):
+                    for v in range(size_1):
+                        for q in range(block):
+                            packed[o + q] = w[k + q, c, u, v]
+                        o += block
+        for i in range(y.shape[1]):
+            first, last = within(i * stride_0 - padding_0, dilation_0, size_0, x.shape[1])
+            above = own + (i * stride_0 - padding_0) * row
+            for part in range(0, filters, block):
+                k = group * filters + min(part, filters - block)
+                o, beside = part * kernel, k * filter + i * y.shape[2]
+                for start in range(inner, outer, max(reach, 1)):
+                    j = min(start, outer - reach)
+                    window_sums_wide(
+                        b, k, packed, o, x, above + (j - padding_1) * lanes, y, beside + j * lanes, filter, channels,
+                        channel, size_0, first, last, dilation_0 * row, size_1, 0, size_1, dilation_1 * lanes, block,
+                    )  # fmt: skip
+                for j in range(columns):
+                    if inner <= j < outer:
+                        continue
+                    left, right = within(j * stride_1 - padding_1, dilation_1, size_1, across)
+                    for n in range(0, lanes, piece):
+                        window_sums(
+                            b, k, packed, o, x, above + (j * stride_1 - padding_1) * lanes + n, y,
+                            beside + j * lanes + n, filter, channels, channel, size_0, first, last, dilation_0 * row,
+                            size_1, left, right, dilation_1 * lanes, block,
+                        )  # fmt: skip
+
+
+def walk_sums(
+    packed, o, dy, p, dx, place, step, maps, filter, size_0, first, last, hop_0, up, size_1, left, right, hop_1, back,
+    block,
+):  # fmt: skip
+    """A tile: the products of all filters and of every hop through the window, each so far back; then its store."""
+    sums = zeros(dx)
+    for k in range(maps):
+        above = p + k * filter
+        for u in range(first, last, hop_0):
+            weight, error = o + ((k * size_0 + u) * size_1 + left) * block, above
+            for _ in range(left, right, hop_1):
+                sums = multiply(sums, packed, weight, 1, dy, error)
+                weight, error = weight + hop_1 * block, error - back
+            above -= up
+    store(sums, dx, place, step)
+
+
+walk_sums_wide = walk_sums
+
+
+def scattered(
+    dy, w, dx, packed, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1, hop_0, hop_1,
+    *, lanes, block, piece, reach,
+):  # fmt: skip
+    """dx[n, c, row, column] = Σ(k, u, v) w[k, c, u, v] · dy[n, k, i, j], over the windows (i, j) that lie on the pixel.
+
+    From one such window to the next u grows by hop_0, and i falls by hop_0 · dilation_0 / stride_0.
+    """
+    filters, channels, size_0, size_1 = w.shape[0] // groups, w.shape[1], w.shape[2], w.shape[3]
+    row, filter, channel = dy.shape[2], dy.shape[1] * dy.shape[2], dx.shape[1] * dx.shape[2]
+    columns, across, kernel = dx.shape[2] // lanes, dy.shape[2] // lanes, filters * size_0 * size_1
+    inner = min(max((size_1 - 1) * dilation_1 - padding_1, 0), columns)
+    outer = max(inner, min(columns, across - padding_1))
+    if reach == 0 or outer - inner < reach:
+        outer = inner
+    for group in range(groups):
+        o, own = 0, group * filters
+        for part in range(0, channels, block):
+            c = min(part, channels - block)
+            for k in range(own, own + filters):
+                for u in range(size_0):
+                    for v in range(size_1):
+                        for q in range(block):
+                            packed[o + q] = w[k, c + q, u, v]
+                        o += block
+        for r in range(dx.shape[1]):
+            first, last = meeting(r + padding_0, dilation_0, size_0, stride_0, dy.shape[1])
+            up = hop_0 * dilation_0 // stride_0 * row  # for each hop; the walk begins at row `first`
+            above = own * filter + (r + padding_0 - first * dilation_0) // stride_0 * row
+            for part in range(0, channels, block):
+                c = group * channels + min(part, channels - block)
+                o, beside = part * kernel, c * channel + r * dx.shape[2]
+                for start in range(inner, outer, max(reach, 1)):
+                    s = min(start, outer - reach)
+                    walk_sums_wide(
+                        packed, o, dy, above + (s + padding_1) * lanes, dx, beside + s * lanes, channel, filters,
+                        filter, size_0, first, last, hop_0, up, size_1, 0, size_1, 1, dilation_1 * lanes, block,
+                    )  # fmt: skip
+                for s in range(columns):
+                    if inner <= s < outer:
+                        continue
+                    left, right = meeting(s + padding_1, dilation_1, size_1, stride_1, across)
+                    for n in range(0, lanes, piece):
+                        walk_sums(
+                            packed, o, dy, above + (s + padding_1 - left * dilation_1) // stride_1 * lanes + n, dx,
+                            beside + s * lanes + n, channel, filters, filter, size_0, first, last, hop_0, up, size_1,
+                            left, right, hop_1, hop_1 * dilation_1 // stride_1 * lanes, block,
+                        )  # fmt: skip
+
+
+def no_part(sums, errors, start, step, pixels, place, channel, gap, first, last):
+    """In place of `correlate_part` where nothing lies beyond the edge."""
+    return sums
+
+
+def gathered(
+    dy, x, dw, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1,
+    *, lanes, block, share, part, piece,
+):  # fmt: skip
+    """dw[k, c, u, v] = Σ(n, i, j) dy[n, k, i, j] · x[n, c, row, column]: a vector of sums for each weight of a tile."""
+    filters, channels, size_0, size_1 = dw.shape[0] // groups, dw.shape[1], dw.shape[2], dw.shape[3]
+    for group in range(groups):
+        for filter in range(0, filters, block):
+            k = group * filters + min(filter, filters - block)
+            for map in range(0, channels, share):
+                c = min(map, channels - share)
+                for u in range(size_0):
+                    first, last = within(u * dilation_0 - padding_0, stride_0, dy.shape[1], x.shape[1])
+                    for column in range(0, size_1, part):
+                        v = min(column, size_1 - part)
+                        gather(
+                            dy, x, dw, k, group * channels + c, c, u, v, first, last, stride_0, stride_1, dilation_0,
+                            dilation_1, padding_0, padding_1, lanes, part, piece,
+                        )  # fmt: skip
+
+
+def gather(
+    dy, x, dw, k, map, c, u, v, first, last, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1, lanes,
+    part, piece,
+):  # fmt: skip
+    """A tile of weights: the products where all its columns lie on the image, then those at the edge.
+
+    They have loops of their own: within the others they would take their registers.
+    """
+    columns, across = dy.shape[2] // lanes, x.shape[2] // lanes
+    row, channel, filter, gap = x.shape[2], x.shape[1] * x.shape[2], dy.shape[1] * dy.shape[2], dilation_1 * lanes
+    start, right = within(v * dilation_1 - padding_1, stride_1, columns, across)
+    left, stop = within((v + part - 1) * dilation_1 - padding_1, stride_1, columns, across)
+    start = min(start, columns)  # from start to stop all columns of the tile meet a pixel, from left to right some do
+    stop, left = max(start, stop), min(left, start)
+    right = max(right, stop)
+    run = max(stop - start, 1) if stride_1 == 1 else 1  # columns whose pixels lie side by side
+    above = map * channel + (u * dilation_0 - padding_0) * row + (v * dilation_1 - padding_1) * lanes
+    sums = zeros(dw)
+    for i in range(first, last):
+        error, pixel = k * filter + i * dy.shape[2], above + i * stride_0 * row
+        for j in range(start, stop, run):
+            beside = pixel + j * (stride_1 - 1) * lanes
+            for n in range(j * lanes, (j + run) * lanes, piece):
+                sums = correlate(sums, dy, error + n, filter, x, beside + n, channel, gap)
+    for i in range(first, last if left < start or stop < right else 0):  # the columns at the edge
+        error, pixel = k * filter + i * dy.shape[2], above + i * stride_0 * row
+        for edge in range(start - left + right - stop):
+            j = left + edge if left + edge < start else left + edge + stop - start
+            one, other = within(j * stride_1 + v * dilation_1 - padding_1, dilation_1, part, across)
+            for n in range(0, lanes, piece):
+                there, here = error + j * lanes + n, pixel + j * stride_1 * lanes + n
+                sums = correlate_part(sums, dy, there, filter, x, here, channel, gap, one, other)
+    place, area = ((k * dw.shape[1] + c) * dw.shape[2] + u) * dw.shape[3] + v, dw.shape[2] * dw.shape[3]
+    store_totals(sums, dw, place, dw.shape[1] * area, area)
+
+
+def summed(dy, db, *, length):
+    """db[k] = Σ(n, i, j) dy[n, k, i, j]: several vectors of sums, so that none waits for the one before."""
+    size = dy.size // db.size
+    for k in range(db.size):
+        sums = zeros(db)
+        for n in range(k * size, k * size + size, length):
+            sums = plus(sums, load(dy, n))
+        store_total(sums, db, k)
+
+
+def rectified_and_summed(dy, y, dz, db, *, length):
+    """The same of dz, which is first made of dy as the activation before it says."""
+    size = dy.size // db.size
+    for k in range(db.size):
+        sums = zeros(db)
+        for n in range(k * size, k * size + size, length):
+            part = activated(load(y, n), load(dy, n), dz)
+            store(part, dz, n, 0)
+            sums = plus(sums, part)
+        store_total(sums, db, k)
+
+
+def dense_made(x, w, b, y, *, lanes, block, piece):
+    """y[n, k] = b[k] + Σ(c) w[k, c] · x[n, c]; the weights are read in place, a row for each unit of the block."""
+    units, inputs = w.shape[0], w.shape[1]
+    for part in range(0, units, block):
+        k = min(part, units - block)
+        for n in range(0, lanes, piece):
+            sums = begin(b, k)
+            for c in range(inputs):
+                sums = multiply(sums, w, k * inputs + c, inputs, x, c * lanes + n)
+            store(activated(sums, y), y, k * lanes + n, lanes)
+
+
+def dense_gathered(dy, turned, dw, panel, *, lanes, block, length):
+    """dw[k, c] = Σ(n) dy[n, k] · x[n, c]: a vector runs along the inputs, which were turned to lie side by side."""
+    units, inputs = dw.shape[0], dw.shape[1]
+    for part in range(0, inputs, length):
+        c = min(part, inputs - length)
+        for n in range(lanes):
+            store_line(load_line(turned, n * inputs + c), panel, n * length, length)
+        for unit in range(0, units, block):
+            k = min(unit, units - block)
+            sums = zeros(dw)
+            for n in range(lanes):
+                sums = multiply(sums, dy, k * lanes + n, lanes, panel, n * length)
+            store(sums, dw, k * inputs + c, inputs)
+
+
+def dense_scattered(dy, w, dx, panel, *, lanes, block, piece, length):
+    """dx[n, c] = Σ(k) w[k, c] · dy[n, k]: whole lines of the weights are laid side by side, then used by blocks."""
+    units, inputs = w.shape[0], w.shape[1]
+    for part in range(0, inputs, length):
+        c = min(part, inputs - length)
+        for k in range(units):
+            store_line(load_line(w, k * inputs + c), panel, k * length, length)
+        for share in range(0, length, block):
+            q = min(share, length - block)
+            for n in range(0, lanes, piece):
+                sums = zeros(dx)
+                for k in range(units):
+                    sums = multiply(sums, panel, k * length + q, 1, dy, k * lanes + n)
+                store(sums, dx, (c + q) * lanes + n, lanes)
+
+
+def turn(x, turned, *, span):
+    """The same numbers with the images outside: a few inputs at a time, so that lines are read and written whole."""
+    for part in range(0, x.shape[0], span):
+        c = min(part, x.shape[0] - span)
+        for n in range(x.shape[1]):
+            for v in range(span):
+                turned[n, at(c + v)] = x[c + v, n]

@@ -1,0 +1,97 @@
+"""How much of a nest's work is held in registers at a time: the one place that knows the processor's size.
+
+A tile is `block` rows of sums, each of `across` vectors. Sums that stay in registers are begun and stored once; with
+too few of them the processor waits for each addition, with too many it spills them to memory. Of the two factors the
+fewer are held in registers and the others are met one by one: block · across + min(block, across) + 1 registers.
+"""
+
+from dataclasses import dataclass
+
+from plaingrad.loops import registers
+
+MOST_ACROSS, MOST_BLOCK = 4, 8  # more rows would read too many weights at once
+FEW_SUMS, ENOUGH_SUMS = 8, 16  # with few sums the processor waits for each addition
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`block` rows of `across` vectors of `size` numbers."""
+
+    block: int
+    across: int
+    size: int
+
+    @property
+    def length(self) -> int:
+        """The numbers of a row."""
+        return self.across * self.size
+
+
+def vector_size(width: int) -> int:
+    """How many numbers of so many bytes a register holds."""
+    return max(registers()[1] * 4 // width, 1)
+
+
+def divisor(count: int, most: int) -> int:
+    """The largest number up to `most` that divides `count`."""
+    return max(each for each in range(1, max(most, 1) + 1) if count % each == 0)
+
+
+def cost(count: int, block: int, across: int) -> float:
+    """Products and loads of `count` rows in blocks, of which the last may overlap the one before, for each vector."""
+    return -(-count // block) * (block * across + block + across) / across
+
+
+def best_block(count: int, across: int, most: int) -> int:
+    """How many rows of so many vectors: as many as the registers hold, unless too much is then done twice."""
+    fitting = [each for each in range(1, min(count, most) + 1) if fits(each, across)]
+    return min(fitting, key=lambda each: (cost(count, each, across), -each), default=1)
+
+
+def fits(rows: int, across: int) -> bool:
+    """Whether so many rows of so many vectors stay in the registers."""
+    return rows * across + min(rows, across) + 1 <= registers()[0]
+
+
+def rows_tile(count: int, lanes: int, width: int, most: int = MOST_BLOCK) -> Tile:
+    """For a nest that makes `count` rows of sums, the lanes of one column at a time."""
+    size = divisor(lanes, vector_size(width))
+    across = divisor(lanes // size, MOST_ACROSS)
+    return Tile(best_block(count, across, most if across > 1 else MOST_BLOCK * 3 // 2), across, size)
+
+
+def run_tile(count: int, length: int, width: int) -> Tile:
+    """For a nest that makes `count` rows of sums along rows of so many numbers that lie side by side."""
+    size = min(vector_size(width), length)
+    across = min(2 if registers()[0] > 16 else 3, max(length // size, 1))
+    return Tile(best_block(count, across, MOST_BLOCK), across, size)
+
+
+def window_tile(filters: int, channels: int, columns: int) -> tuple[int, int, int]:
+    """For the weights of a window of so many columns: filters × channels × columns, a vector of sums for each."""
+    wide = registers()[0] > 16
+    part = -(-columns // -(-columns // (7 if wide else 5)))
+    share = 1 if part > 2 else min(channels, 4 if wide else 3)
+    # More streams of errors than six, which often begin in one set of the nearest cache, would push each other out.
+    return best_block(filters, share * part, 6), share, part
+
+
+def stretch_tile(rows: int, lanes: int, inside: int, width: int) -> Tile | None:
+    """A tile along a row of which so many numbers lie inside: several columns, where they are better than one."""
+    size, tile = vector_size(width), rows_tile(rows, lanes, width)
+    if size > lanes:
+        size = 1 << min(size, max(inside, 1)).bit_length() - 1
+        if size % lanes or size <= lanes:
+            return None
+        across = 1 if inside < 2 * size else 2
+        return Tile(best_block(rows, across, MOST_BLOCK), across, size)
+    if tile.length != lanes:
+        return None
+    best, few = None, tile.block * tile.across < FEW_SUMS
+    for columns in range(2, (ENOUGH_SUMS if few else 2) + 1):
+        across = columns * tile.across
+        block = best_block(rows, across, MOST_BLOCK)
+        is_more = block * across <= ENOUGH_SUMS if few else block * across >= tile.block * tile.across
+        if columns * lanes <= inside and fits(block, across) and is_more:
+            best = Tile(block, across, tile.size)
+    return best

@@ -1,0 +1,159 @@
+"""Nests written by hand, where the derived form is slower: each does what its text says, and a law holds it to that.
+
+The images of a pixel lie side by side, and the loop over them is the innermost one: there a comparison is a choice
+between two numbers, done for many images at once. A step that depends on a comparison is a branch, and one that goes
+either way at random costs ten times as much.
+"""
+
+from plaingrad.layers import dense, pool
+from plaingrad.loops import Loops, at, flat, loops, shared, sqrt
+from plaingrad.text import Text
+
+
+@shared
+def reach(index, stride, margin, size, count):
+    """Where a window begins and ends among `count` real rows or columns. Without a margin all of it lies within."""
+    first = index * stride - margin
+    return (max(first, 0), min(first + size, count)) if margin else (first, first + size)
+
+
+@loops
+def fast_maxpool_forward(x, y, winner, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+    columns = x.shape[2] // lanes
+    for c in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            first, last = reach(i, stride_0, padding_0, size_0, x.shape[1])
+            for j in range(y.shape[2] // lanes):
+                start, end = reach(j, stride_1, padding_1, size_1, columns)
+                for n in range(lanes):
+                    best, place = x[c, first, at(start * lanes + n)], first * columns + start
+                    for u in range(size_0):
+                        for v in range(size_1):
+                            # Beyond the edge a window meets its last pixels again, which do not win against themselves.
+                            row, column = min(first + u, last - 1), min(start + v, end - 1)
+                            value = x[c, row, at(column * lanes + n)]
+                            wins = (value > best) | (value != value)  # a NaN wins, and nothing beats it
+                            best = value if wins else best
+                            place = row * columns + column if wins else place
+                    y[c, i, at(j * lanes + n)] = best
+                    winner[c, i, at(j * lanes + n)] = place
+
+
+@loops
+def fast_maxpool_backward(dy, winner, dx, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+    columns = dx.shape[2] // lanes
+    for c in range(dx.shape[0]):
+        for i in range(dx.shape[1]):
+            for n in range(dx.shape[2]):
+                dx[c, i, n] = 0
+        for i in range(dy.shape[1]):
+            first, last = reach(i, stride_0, padding_0, size_0, dx.shape[1])
+            for j in range(dy.shape[2] // lanes):
+                start, end = reach(j, stride_1, padding_1, size_1, columns)
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            before = dx[c, u, at(v * lanes + n)]
+                            after = before + dy[c, i, at(j * lanes + n)]
+                            won = winner[c, i, at(j * lanes + n)] == u * columns + v
+                            dx[c, u, at(v * lanes + n)] = after if won else before
+
+
+@loops
+def fast_meanpool_forward(x, y, pixels, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+    for c in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            first, last = reach(i, stride_0, padding_0, size_0, x.shape[1])
+            for j in range(y.shape[2] // lanes):
+                start, end = reach(j, stride_1, padding_1, size_1, x.shape[2] // lanes)
+                count = pixels[i, j]
+                for n in range(lanes):
+                    y[c, i, at(j * lanes + n)] = 0
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] / count
+
+
+@loops
+def fast_meanpool_backward(dy, dx, pixels, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+    for c in range(dx.shape[0]):
+        for i in range(dx.shape[1]):
+            for n in range(dx.shape[2]):
+                dx[c, i, n] = 0
+        for i in range(dy.shape[1]):
+            first, last = reach(i, stride_0, padding_0, size_0, dx.shape[1])
+            for j in range(dy.shape[2] // lanes):
+                start, end = reach(j, stride_1, padding_1, size_1, dx.shape[2] // lanes)
+                count = pixels[i, j]
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            dx[c, u, at(v * lanes + n)] += dy[c, i, at(j * lanes + n)] / count
+
+
+@loops
+def fast_l2pool_forward(x, y, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+    for c in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            first, last = reach(i, stride_0, padding_0, size_0, x.shape[1])
+            for j in range(y.shape[2] // lanes):
+                start, end = reach(j, stride_1, padding_1, size_1, x.shape[2] // lanes)
+                for n in range(lanes):
+                    y[c, i, at(j * lanes + n)] = 0
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] * x[c, u, at(v * lanes + n)]
+                for n in range(lanes):
+                    squares = y[c, i, at(j * lanes + n)]
+                    y[c, i, at(j * lanes + n)] = sqrt(squares) if squares > 0 else squares
+
+
+@loops
+def fast_l2pool_backward(dy, x, y, dx, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+    for c in range(dx.shape[0]):
+        for i in range(dx.shape[1]):
+            for n in range(dx.shape[2]):
+                dx[c, i, n] = 0
+        for i in range(dy.shape[1]):
+            first, last = reach(i, stride_0, padding_0, size_0, dx.shape[1])
+            for j in range(dy.shape[2] // lanes):
+                start, end = reach(j, stride_1, padding_1, size_1, dx.shape[2] // lanes)
+                for u in range(first, last):
+                    for v in range(start, end):
+                        for n in range(lanes):
+                            total = dx[c, u, at(v * lanes + n)]
+                            if y[c, i, at(j * lanes + n)] > 0:
+                                total += (
+                                    dy[c, i, at(j * lanes + n)]
+                                    * x[c, u, at(v * lanes + n)]
+                                    / y[c, i, at(j * lanes + n)]
+                                )
+                            dx[c, u, at(v * lanes + n)] = total
+
+
+@loops
+def fast_flatten_forward(x, y):
+    x, y = flat(x), flat(y)
+    for m in range(x.size):
+        y[m] = x[m]
+
+
+@loops
+def fast_flatten_backward(dy, dx):
+    dy, dx = flat(dy), flat(dx)
+    for m in range(dx.size):
+        dx[m] = dy[m]
+
+
+WRITTEN: dict[Text, Loops] = {
+    Text(pool.maxpool_forward): fast_maxpool_forward,
+    Text(pool.maxpool_backward): fast_maxpool_backward,
+    Text(pool.meanpool_forward): fast_meanpool_forward,
+    Text(pool.meanpool_backward): fast_meanpool_backward,
+    Text(pool.l2pool_forward): fast_l2pool_forward,
+    Text(pool.l2pool_backward): fast_l2pool_backward,
+    Text(dense.flatten_forward): fast_flatten_forward,
+    Text(dense.flatten_backward): fast_flatten_backward,
+}

@@ -1,0 +1,101 @@
+"""The law of the schedule: each fast nest, run as Python on whole numbers, equals its text, with ==."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from plaingrad.errors import ShapeError
+from plaingrad.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    L2Pool,
+    LeakyReLU,
+    MaxPool,
+    MeanPool,
+    ReLU,
+)
+from plaingrad.network import Network
+from plaingrad.run import Run
+
+LANES = (1, 1, 2, 3, 4, 5, 6, 8, 12, 16)
+REGISTERS = ((32, 16), (16, 8), (32, 4), (16, 2))  # how many, and how many float32 numbers in each
+
+
+class FastRun(Run):
+    """A run of exact numbers through the fast nests, which run as Python there."""
+
+    is_fast = property(lambda self: True, lambda self, told: None)
+
+
+def drawn(rng):
+    """A layer in a random setting, and the shape of an input it takes."""
+    while True:
+        layer, shape = _layer(rng)
+        try:
+            layer.output(shape)
+        except ShapeError:
+            continue
+        return layer, shape
+
+
+def _layer(rng):
+    def pair(least, most):
+        return tuple(int(each) for each in rng.integers(least, most + 1, 2))
+
+    kind = rng.choice(["Conv"] * 6 + ["Dense"] * 3 + ["MaxPool", "MeanPool", "L2Pool", "Flatten", "ReLU", "LeakyReLU"])
+    sides, channels = pair(1, 9), int(rng.integers(1, 5 if rng.integers(3) else 11))
+    activation = rng.choice([None, None, ReLU(), LeakyReLU(0.5)])
+    if kind == "Conv":
+        groups = int(rng.choice([1, 1, 1, 2, 3]))
+        filters = groups * int(rng.integers(1, 10))
+        settings = {
+            "stride": pair(1, 3),
+            "dilation": pair(1, 3),
+            "bias": bool(rng.integers(4)),
+            "activation": activation,
+        }
+        padding = "same" if rng.integers(4) == 0 else pair(0, 3)
+        size = pair(1, 5) if rng.integers(5) else (1, int(rng.integers(6, 10)))  # a window wider than a tile
+        layer = Conv(filters, size=size, padding=padding, groups=groups, **settings)
+        return layer, (groups * channels, *sides)
+    if kind == "Dense":
+        return Dense(int(rng.integers(1, 40)), bool(rng.integers(4)), activation), (int(rng.integers(1, 70)),)
+    if kind in ("MaxPool", "MeanPool", "L2Pool"):
+        size = pair(1, 4)
+        more = {"count_padding": bool(rng.integers(2))} if kind == "MeanPool" else {}
+        pool = {"MaxPool": MaxPool, "MeanPool": MeanPool, "L2Pool": L2Pool}[kind]
+        padding = tuple(int(rng.integers(0, each)) for each in size)
+        return pool(size, pair(1, 4), padding, **more), (channels, *sides)
+    return {"Flatten": Flatten(), "ReLU": ReLU(), "LeakyReLU": LeakyReLU(0.25)}[kind], (channels, *sides)
+
+
+def runs_of(layer, shape, lanes):
+    """The layer through its texts, and through its fast nests."""
+    net = Network(layer, input=shape, dtype=object)
+    return Run(net, lanes, input_gradient=True), FastRun(net, lanes, input_gradient=True)
+
+
+def numbers(rng, shape):
+    """Whole numbers as fractions: pools and slopes divide them."""
+    return np.frompyfunc(lambda n: Fraction(int(n)), 1, 1)(rng.integers(-9, 10, shape))
+
+
+def differing(layer, shape, lanes, rng):
+    """The arrays in which the fast nests differ from the texts; what they held before is not seen in them."""
+    slow, fast = runs_of(layer, shape, lanes)
+    (mine,), (its,) = slow.records.values(), fast.records.values()
+    (step,) = slow.net.steps.values()
+    for name in step.weights:
+        mine[name][...] = numbers(rng, mine[name].shape)
+    for name in ("x", "dy"):
+        mine[name][...] = its[name][...] = numbers(rng, mine[name].shape)
+    fast.scratch[...] = Fraction(7)
+    for name in its.keys() - {"x", "dy", "w", "b"}:
+        if name != "winner":
+            its[name][...] = Fraction(7)
+    for run in (slow, fast):
+        for call in (*run.forward_calls, *run.backward_calls):
+            call()
+    made = [name for name in ("y", "winner", "dx", *("d" + each for each in step.weights)) if name in mine]
+    return [name for name in made if not (mine[name] == its[name]).all()]

@@ -1,0 +1,174 @@
+"""Fast nests equal their texts; a schedule broken on purpose does not; what cannot be read is refused by its line."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import plaingrad as pg
+from cases import CASES
+from plaingrad.layers import Conv, Dense, LeakyReLU, MaxPool, ReLU
+from plaingrad.schedule import fast, nests, written
+from plaingrad.schedule.reading import NotReadable, sums
+from plaingrad.schedule.tree import fills
+from plaingrad.schedule.written import WRITTEN
+from plaingrad.text import Text, made, places
+from schedules import LANES, REGISTERS, differing, drawn
+
+
+@pytest.fixture(params=REGISTERS, ids=str)
+def registers(request, monkeypatch):
+    """Tiles as they are on other processors."""
+    on(request.param, monkeypatch)
+
+
+def on(registers, monkeypatch):
+    for place in ("tiles",):
+        monkeypatch.setattr(f"plaingrad.schedule.{place}.registers", lambda: registers)
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 4, 8])
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+def test_the_table_s_nests_equal_their_texts(layer, shape, lanes, registers):
+    assert differing(layer, shape, lanes, np.random.default_rng(0)) == []
+
+
+def check_random(seed, count, monkeypatch):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        layer, shape = drawn(rng)
+        lanes, registers = int(rng.choice(LANES)), REGISTERS[rng.integers(len(REGISTERS))]
+        on(registers, monkeypatch)
+        assert differing(layer, shape, lanes, rng) == [], (layer, shape, lanes, registers)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_settings_equal_their_texts(seed, monkeypatch):
+    check_random(seed, 12, monkeypatch)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(100, 125))
+def test_2500_random_settings_equal_their_texts(seed, monkeypatch):
+    check_random(seed, 100, monkeypatch)
+
+
+# ----------------------------------------------------------------------------------- schedules broken on purpose
+BROKEN = [
+    ("within", "max(0, -(start // stride))", "0"),  # bounds
+    ("within", "min(count, (size - 1 - start) // stride + 1)", "count"),
+    ("within", "(size - 1 - start) // stride + 1", "(size - 1 - start) // stride"),
+    ("meeting", "min(count, place // stride + 1)", "count"),
+    ("meeting", "max(0, -((place - (size - 1) * other) // -stride))", "0"),
+    ("meeting", "first += 1", "first += 2"),
+    ("walk_sums", "range(first, last, hop_0)", "range(first, last)"),  # hops
+    ("walk_sums", "range(left, right, hop_1)", "range(left, right)"),
+    ("walk_sums", "error - back", "error + back"),
+    ("walk_sums", "above -= up", "above -= 0"),
+    ("walk_sums", "weight + hop_1 * block", "weight + block"),
+    ("window_sums", "sums = begin(b, k)", "sums = begin(b, 0)"),  # where a sum begins
+    ("window_sums", "pixel + gap", "pixel + 1"),
+    ("window_sums", "+ left * gap", ""),
+    ("made", "min(part, filters - block)", "part"),  # the last block
+    ("made", "o += block", "o += 1"),  # packing
+    ("made", "outer - reach", "outer - 1"),  # the last stretch
+    ("made", "group * channels * channel", "0"),  # groups
+    ("made", "min(columns, across + padding_1 - (size_1 - 1) * dilation_1)", "columns"),
+    ("scattered", "group * filters", "0"),
+    ("scattered", "min(part, channels - block)", "part"),
+    ("scattered", "packed[o + q] = w[k, c + q, u, v]", "packed[o + q] = w[k, c, u, v]"),
+    ("scattered", "- first * dilation_0) // stride_0", ") // stride_0"),
+    ("gathered", "group * channels + c, c, u, v", "c, c, u, v"),
+    ("gathered", "min(column, size_1 - part)", "column"),
+    ("gather", "left < start or stop < right", "False"),  # the edge
+    ("gather", "stride_1 == 1", "True"),  # what lies side by side
+    ("gather", "range(first, last)", "range(first, last - 1)"),  # the last addition
+    ("summed", "range(k * size, k * size + size, length)", "range(k * size, k * size + size - length, length)"),
+    ("rectified_and_summed", "store(part, dz, n, 0)", "store(load(dy, n), dz, n, 0)"),
+    ("dense_made", "min(part, units - block)", "part"),
+    ("dense_gathered", "min(part, inputs - length)", "0"),
+    ("dense_gathered", "k * lanes + n, lanes", "k * lanes, lanes"),
+    ("dense_scattered", "(c + q) * lanes + n", "c * lanes + n"),
+    ("turn", "min(part, x.shape[0] - span)", "part"),
+]
+
+
+def is_found(monkeypatch):
+    """Whether the law notices that something is broken, within a few hundred random settings."""
+    rng = np.random.default_rng(1)
+    for _ in range(400):
+        layer, shape = drawn(rng)
+        on(REGISTERS[rng.integers(len(REGISTERS))], monkeypatch)
+        try:
+            if differing(layer, shape, int(rng.choice(LANES)), rng):
+                return True
+        except (IndexError, ValueError):  # it leaves its arrays
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("name", "old", "new"), BROKEN, ids=[f"{name}: {new or 'gone'}" for name, _, new in BROKEN])
+def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
+    plain = getattr(nests, name)
+    source = inspect.getsource(plain)
+    assert old in source
+    broken = made(source.replace(old, new), vars(nests), name)
+    broken.__kwdefaults__ = plain.__kwdefaults__
+    monkeypatch.setattr(nests, name, broken)
+    if name == "turn":
+        monkeypatch.setattr(fast, "TURN", pg.loops.Loops(broken))
+    fast.nest.cache_clear()
+    try:
+        assert is_found(monkeypatch)
+    finally:
+        fast.nest.cache_clear()
+
+
+def test_a_broken_nest_written_by_hand_is_found(monkeypatch):
+    source = inspect.getsource(written.fast_maxpool_forward.plain).partition("\n")[2]
+    broken = made(source.replace("(value > best)", "(value >= best)"), vars(written), "fast_maxpool_forward")
+    monkeypatch.setitem(WRITTEN, Text(MaxPool.forward.plain), pg.loops.Loops(broken))
+    assert is_found(monkeypatch)
+
+
+# ------------------------------------------------------------------------------------------------------- reading
+def test_sums_are_read_with_their_indices_and_guards():
+    read = sums(Conv.backward)
+    assert set(read) == fills(Conv.backward) == {"dx", "dw", "db"}
+    assert read["dx"].target.index[2].factors == {"i": "stride_0", "u": "dilation_0"}
+    assert [limit for _, limit in read["dx"].guards] == ["image_0", "image_1"]
+    assert read["dw"].letters["u"] == "size_0"
+    assert sums(Dense.forward)["y"].first.array == "b"
+
+
+def running(x, y):
+    for n, k in places(y):
+        y[n, k] = 0
+        for c in range(k):
+            y[n, k] += x[n, c]
+
+
+def test_what_is_not_read_is_refused_by_its_line():
+    with pytest.raises(NotReadable, match="line 4 of running does `for c in range\\(k\\):`"):
+        sums(Text(running))
+    with pytest.raises(NotReadable, match="line 3 of relu_forward does"):
+        sums(ReLU.forward)
+
+
+def transposed(x, w, b, y, window):
+    for n, k, i, j in places(y):
+        y[n, k, i, j] = b[k]
+        for c in range(x.shape[1]):
+            for u, v, row, column in window(i, j):
+                y[n, k, i, j] += w[k, c, v, u] * x[n, c, row, column]
+
+
+def test_an_edited_text_is_no_convolution_and_gets_no_convolution_s_nest():
+    (read,) = sums(Text(transposed)).values()
+    with pytest.raises(NotReadable, match="of a kind that no nest is written for"):
+        fast.kind_of(read)
+
+
+def test_an_activation_is_laid_in_from_its_text():
+    assert fast.laid_in(ReLU.forward).endswith("return choose(sums, zeros(like), sums)\n")
+    assert "choose(sums, scaled(errors, slope), errors)" in fast.laid_in(LeakyReLU.backward, back=True)
