@@ -1,4 +1,4 @@
-"""Single loop nests of the convolutions, one thread: what share of the machine's peak each reaches."""
+"""Single fast nests of the convolutions, one thread: what share of the machine's peak each reaches."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,21 +27,18 @@ def nests(plan: Plan) -> Iterator[Row]:
 
 def calls(net: Network) -> dict[tuple[str, str], Call]:
     """The nests by layer and name, bound to a run that has been through forward and backward once."""
-    rng, loss = random_for(net.name), SoftmaxCrossEntropy()
-    run = Run(net, LANES, loss, input_gradient=True)
+    rng = random_for(net.name)
+    run = Run(net, LANES, SoftmaxCrossEntropy(), input_gradient=True)
     run.load(rng.standard_normal((LANES, *net.input), np.float32))
     run.forward()
     run.aim(rng.integers(0, CLASSES, LANES))
     run.backward()
-    steps = list(net.steps.values())
-    names = [(step, nest) for step in steps for nest in step.layer.forward]
-    names += [(None, nest) for nest in loss.backward]
-    names += [(step, nest) for step in reversed(steps) for nest in step.layer.backward]
-    every = zip(names, map(one, [*run.forward_calls, *run.backward_calls]), strict=True)
-    chosen = [(step, nest, call) for (step, nest), call in every if step and isinstance(step.layer, Conv)]
-    return {(step.name, nest.__name__): call for step, nest, call in chosen if {"w", "dw"} & set(nest.arguments)}
+    convolutions = [step.name for step in net.steps.values() if isinstance(step.layer, Conv)]
+    every = [(name, call) for name in convolutions for way in ("forward", "backward") for call in run.calls(name, way)]
+    # A nest as a program of its own: called as it is among others, without Python's own arguments.
+    return {(name, call.name): Program([call]) for name, call in every if {"w", "dw"} & arguments(call)}
 
 
-def one(call: Any) -> Call:
-    """A nest as a program of its own: called as it is among others, without Python's own arguments."""
-    return Program([call])
+def arguments(call: Any) -> set[str]:
+    """The names of what a nest is given."""
+    return {*call.nest.plain.__code__.co_varnames[: len(call.given)]}

@@ -123,3 +123,17 @@ def test_a_layer_of_nests_on_lanes_is_told_what_a_text_is(way, nests):
     )
     with pytest.raises(TypeError, match=told):
         type("Own", (pg.Layer,), {way: nests})
+
+
+def adding_backward(dy, x, w, dx, dw):
+    for n, c, i, j in places(dy):
+        dw[c] += dy[n, c, i, j] * x[n, c, i, j]
+        dx[n, c, i, j] = dy[n, c, i, j] * w[c]
+
+
+def test_a_gradient_that_is_never_set_to_zero_is_found():
+    class Adding(Factor):
+        backward = adding_backward
+
+    with pytest.raises(pg.LawError, match="dw says"):
+        pg.check(Adding(), (2, 3, 4))

@@ -162,23 +162,34 @@ def test_an_own_shared_step_that_was_mended_is_compiled_anew(own, cache):
 PACKAGE_NEST = """
 import numpy as np
 import plaingrad
-from plaingrad.layers.dense import dense_forward
 
-arrays = [np.ones((1, 1)), np.ones((1, 1)), np.zeros(1), np.zeros((1, 1))]
-arrays += [np.zeros(512), 1]
-dense_forward.bound(arrays, leak=0, block=1, run=1)(*arrays)
-print(plaingrad.__file__, int(arrays[3][0, 0]))
+net = plaingrad.Network(plaingrad.Dense(1, activation=plaingrad.ReLU()), input=(1,))
+net["dense1"].w[:] = 1
+print(plaingrad.__file__, int(net.run(np.ones((1, 1)))["dense1"].y[0, 0]))
 """
 
 
-def test_a_shared_step_of_the_package_that_was_mended_is_compiled_anew(own, cache):
-    """`rectified` stands in another file than `dense_forward`, into which it was compiled."""
+MENDED = {
+    "a text": (
+        "layers/activation.py",
+        "y[place] = 0 if x[place] <= 0 else x[place]",
+        "y[place] = x[place] if x[place] <= 0 else 0",
+        "0",
+    ),
+    "a nest": ("schedule/nests.py", "            for c in range(inputs):\n", "            for c in range(0):\n", "0"),
+}
+
+
+@pytest.mark.parametrize("which", MENDED)
+def test_a_text_or_a_nest_of_the_package_that_was_mended_is_compiled_anew(own, cache, which):
+    """ReLU's text stands in another file than the nest of a dense layer, into which it is compiled."""
+    file, old, new, number = MENDED[which]
     where = str(own / "plaingrad" / "__init__.py")
     (own / "script.py").write_text(PACKAGE_NEST)
     assert python(own / "script.py", path=own) == [where, "1"]
-    edit(own / "plaingrad" / "layers" / "activation.py", "else 0) if x <= 0 else x", "else 0) if x <= 0 else x + x")
-    assert python(own / "script.py", path=own) == [where, "2"]
-    assert python(own / "script.py", path=own) == [where, "2"]
+    edit(own / "plaingrad" / file, old, new)
+    assert python(own / "script.py", path=own) == [where, number]
+    assert python(own / "script.py", path=own) == [where, number]
 
 
 PLAIN = """

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,7 +13,7 @@ import pytest
 from cases import CASES
 from plaingrad.errors import DataError, SettingError, ShapeError
 from plaingrad.exact import fractions
-from plaingrad.layer import Glorot, He, Uniform, Zeros
+from plaingrad.layer import Glorot, He, Layer, Uniform, Zeros
 from plaingrad.layers import (
     Conv,
     Dense,
@@ -30,6 +31,7 @@ from plaingrad.loops import has_numba
 from plaingrad.loss import HalfSquaredError, SoftmaxCrossEntropy
 from plaingrad.network import LANES, Network
 from plaingrad.run import Run
+from plaingrad.text import places
 
 IMAGE = (2, 6, 5)
 CLASSES = 3
@@ -268,6 +270,83 @@ def test_a_step_is_read_by_name():
         net["dens2"]
     with pytest.raises(AttributeError, match="dense1 has no parameter 'b'"):
         net["dense1"].b  # noqa: B018
+
+
+# ------------------------------------------------------------------------------------------------- texts, to be read
+
+
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+def test_each_way_of_a_layer_is_printed_as_its_text(layer, shape):
+    (step,) = Network(layer, input=shape).steps.values()
+    for way, text in ((step.forward, layer.forward), (step.backward, layer.backward)):
+        assert text.source.strip() in str(way)
+        assert repr(way) == str(way)
+        activation = getattr(layer, "activation", None)
+        assert str(way).count("def ") == (2 if activation else 1)
+        assert not activation or getattr(activation, way.way).source.strip() in str(way)
+
+
+@pytest.mark.skipif(not has_numba(), reason="without Numba a text runs as it stands")
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+def test_each_way_shows_how_it_is_run_fast(layer, shape):
+    """Every nest that is called is shown; together they stand for every line that fills an array."""
+    (step,) = Network(layer, input=shape).steps.values()
+    run = Run(Network(layer, input=shape), LANES, input_gradient=True)
+    for way, calls in ((step.forward, run.forward_calls), (step.backward, run.backward_calls)):
+        shown = way.fast
+        assert all(f"def {call.name}(" in shown for call in calls)
+        if "compiled as it stands" not in shown:
+            lines = [line.partition("#")[0].strip() for line in str(way).splitlines()]
+            told = {line for line in lines if re.match(r"\w+\[.*\].* [+*-]?= ", line)}
+            assert told
+            assert told == set(re.findall("stands for `(.*)`", shown))
+
+
+@pytest.mark.skipif(not has_numba(), reason="without Numba a text runs as it stands")
+def test_what_is_run_fast_is_shown_with_its_tile_and_an_activation_s_slope():
+    net = Network(Conv(6, activation=LeakyReLU(0.25)), Flatten(), Softmax(), input=(2, 8, 8))
+    shown = net["conv1"].forward.fast
+    assert re.search(r"# with groups = 1, stride_0 = 1, .*\bblock = \d+, piece = \d+, .*slope = 0.25", shown)
+    assert "sums = multiply(sums, packed, weight, 1, x, pixel)" in shown
+    assert re.search(
+        "# softmax_forward is compiled as it stands: line 3 of softmax_forward", net["softmax1"].forward.fast
+    )
+    assert "for m_1 in range(x.shape[1])" in net["softmax1"].forward.fast
+
+
+def test_what_runs_as_python_is_shown_as_it_stands():
+    net = Network(Dense(2), input=(3,), dtype=object)
+    told, _, source = net["dense1"].forward.fast.partition("\n")
+    assert "dense_forward runs as Python" in told
+    assert source == str(net["dense1"].forward)
+
+
+def squared_forward(x, y):
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = x[n, c, i, j] * x[n, c, i, j]
+
+
+def squared_backward(dy, x, dx):
+    for n, c, i, j in places(dx):
+        dx[n, c, i, j] = 2 * x[n, c, i, j] * dy[n, c, i, j]
+
+
+@pytest.mark.skipif(not has_numba(), reason="without Numba every text is slow")
+def test_a_text_that_the_schedule_cannot_read_is_told_once_with_its_line():
+    class Squared(Layer):
+        forward, backward = squared_forward, squared_backward
+
+    def runs():
+        for _ in range(2):
+            Run(Network(Squared(), input=(1, 2, 3)), 2, input_gradient=True)
+
+    with pytest.warns(UserWarning, match="squared_forward") as told:
+        runs()
+    forward, backward = (str(each.message) for each in told)
+    assert "line 3 of squared_forward does `y[n, c, i, j] = x[n, c, i, j] * x[n, c, i, j]`" in forward
+    assert "line 3 of squared_backward does `dx[n, c, i, j] = 2 *" in backward
+    runs()  # where a warning is an error
+    Run(Network(Squared(), input=(1, 2, 3), dtype=object), 2)
 
 
 # ------------------------------------------------------------------------------------------- layout, lanes and batches
@@ -603,7 +682,8 @@ def test_training_leaves_out_the_gradient_of_the_images():
     lean.aim(labels)
     lean.forward()
     lean.backward()
-    assert set(whole.names) - set(lean.names) == ({"conv1.dx"} if has_numba() else set())  # a text as it stands needs it
+    # A text that runs as it stands makes all it can.
+    assert set(whole.names) - set(lean.names) == ({"conv1.dx"} if has_numba() else set())
     assert len(lean.backward_calls) == len(whole.backward_calls) - has_numba()
     for name in lean.names:
         assert_same_bits(lean[name], whole[name], name)

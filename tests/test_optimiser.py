@@ -211,12 +211,7 @@ WRONG = [
     *((kind, "rate", value) for kind in (SGD, Adam, AdamW) for value in (0, 0.0, -0.1, INFINITY, NAN, "0.1", None)),
     *((SGD, "momentum", value) for value in (1, 1.0, -0.5, NAN, INFINITY, "0.9", None)),
     *((kind, "decay", value) for kind in (SGD, Adam, AdamW) for value in (-1e-9, 1, NAN, "0.1")),
-    *(
-        (kind, name, value)
-        for kind in (Adam, AdamW)
-        for name in ("beta1", "beta2")
-        for value in (1, -0.1, NAN)
-    ),
+    *((kind, name, value) for kind in (Adam, AdamW) for name in ("beta1", "beta2") for value in (1, -0.1, NAN)),
     *((kind, "epsilon", value) for kind in (Adam, AdamW) for value in (0, -1e-8, NAN, INFINITY)),
     (SGD, "nesterov", "yes"),
     *((StepDecay, "every", value) for value in (0, -1, 1.5, None)),

@@ -292,6 +292,28 @@ def test_resume_needs_the_same_data(tmp_path: Path, change: str) -> None:
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+def test_a_run_that_plaingrad_0_1_left_is_gone_on_with(tmp_path: Path, kind: type[Adam]) -> None:
+    """Its Adam called its settings `fading` and `fading_square`, and what it carries `mean` and `square`."""
+    data, settings = told(kind(rate=0.01, beta1=0.75), False, None)
+    whole = Trainer(network(data), data, **settings)
+    whole.train()
+    run = Trainer(network(data), data, **settings, out=tmp_path / "run")
+    run.watch = lambda event: setattr(run, "stop", run.stop or event.kind == "stepped")
+    with pytest.raises(StoppedError):
+        run.train()
+    net, arrays, facts = checkpoint.load(tmp_path / "run" / CHECKPOINT)
+    old = {"m": "mean", "v": "square", "beta1": "fading", "beta2": "fading_square"}
+    arrays = {".".join(old.get(part, part) for part in name.split(".")): array for name, array in arrays.items()}
+    optimiser = facts["training"]["optimiser"]
+    facts["training"]["optimiser"] = {old.get(name, name): value for name, value in optimiser.items()}
+    checkpoint.save(tmp_path / "run" / CHECKPOINT, net, arrays, **facts)
+    again = Trainer.resume(tmp_path / "run", data)
+    assert again.optimiser == run.optimiser
+    again.train()
+    assert again.net.parameters.tobytes() == whole.net.parameters.tobytes()
+
+
 def test_resume_needs_what_a_run_leaves(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "network").mkdir()

@@ -6,7 +6,7 @@
  *     ./main case.json > answer.json      (or: ./main < case.json > answer.json)
  *     plaingrad check case.json answer.json
  *
- * One letter an axis: image n, channel c, filter or unit k, output row i and column j, window row u and column v.
+ * One letter an axis: image n, channel or input c, filter or unit k, output row i and column j, window row u and column v.
  * What enters a layer is x, what leaves it y, its weights w and biases b. A d before the name is the gradient of the
  * loss with respect to it: dy comes from the layer above, dx goes to the layer below.
  */
@@ -135,20 +135,20 @@ static void dense_forward(Layer *l) {
     l->y = tensor(2, l->x.shape[0], l->w.shape[0], 1, 1);
     EACH(l->y, n, k, i, j) {
         double sum = l->b.numbers ? l->b.numbers[k] : 0;
-        for (int p = 0; p < inputs; p++) sum += *at(l->w, k, p, 0, 0) * *at(l->x, n, p, 0, 0);
+        for (int c = 0; c < inputs; c++) sum += *at(l->w, k, c, 0, 0) * *at(l->x, n, c, 0, 0);
         *at(l->y, n, k, i, j) = sum;
     }
 }
 
 static void dense_backward_weights(Layer *l) {
     for (int n = 0; n < l->x.shape[0]; n++)
-        EACH(l->dw, k, p, i, j) *at(l->dw, k, p, i, j) += *at(l->dy, n, k, 0, 0) * *at(l->x, n, p, 0, 0);
+        EACH(l->dw, k, c, i, j) *at(l->dw, k, c, i, j) += *at(l->dy, n, k, 0, 0) * *at(l->x, n, c, 0, 0);
 }
 
 /* The same weights the other way: each input is told by every unit that it fed. */
 static void dense_backward_input(Layer *l) {
     for (int n = 0; n < l->x.shape[0]; n++)
-        EACH(l->w, k, p, i, j) *at(l->dx, n, p, 0, 0) += *at(l->w, k, p, i, j) * *at(l->dy, n, k, 0, 0);
+        EACH(l->w, k, c, i, j) *at(l->dx, n, c, 0, 0) += *at(l->w, k, c, i, j) * *at(l->dy, n, k, 0, 0);
 }
 
 /* What each kind of layer does; dx is made and filled with zeros before backward_input is called. */
@@ -173,19 +173,19 @@ static double log_sum(Tensor scores, int n) {
     return top + log(sum);
 }
 
-/* Minus the logarithm of the share given to the right class, its mean over the images. */
+/* Minus the logarithm of the probability of the right class, its mean over the images. */
 static double loss_forward(Tensor scores, Tensor target) {
     double sum = 0;
     EACH(scores, n, k, i, j) sum += *at(target, n, k, i, j) * (log_sum(scores, n) - *at(scores, n, k, i, j));
     return sum / scores.shape[0];
 }
 
-/* Softmax and logarithm together leave share - target. The division is the mean's: no layer divides again. */
+/* Softmax and logarithm together leave probability - target. The division is the mean's: no layer divides again. */
 static Tensor loss_backward(Tensor scores, Tensor target) {
     Tensor dx = zeros_like(scores);
     EACH(dx, n, k, i, j) {
-        double share = exp(*at(scores, n, k, i, j) - log_sum(scores, n));
-        *at(dx, n, k, i, j) = (share - *at(target, n, k, i, j)) / scores.shape[0];
+        double probability = exp(*at(scores, n, k, i, j) - log_sum(scores, n));
+        *at(dx, n, k, i, j) = (probability - *at(target, n, k, i, j)) / scores.shape[0];
     }
     return dx;
 }

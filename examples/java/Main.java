@@ -16,7 +16,7 @@ import java.util.regex.Pattern;
  * plaingrad check case.json answer.json
  * </pre>
  *
- * One letter an axis: image n, channel c, filter or unit k, output row i and column j, window row u and column v.
+ * One letter an axis: image n, channel or input c, filter or unit k, output row i and column j, window row u and column v.
  * What enters a layer is x, what leaves it y, its weights w and biases b. A d before the name is the gradient of the
  * loss with respect to it: dy comes from the layer above, dx goes to the layer below. Images are
  * [image][channel][row][column] throughout; after Flatten they are as many channels of one pixel.
@@ -159,28 +159,28 @@ public class Main {
         }
     }
 
-    /** Each unit k has a weight for every input p. Rows and columns are one throughout: i and j are 0. */
+    /** Each unit k has a weight for every input c. Rows and columns are one throughout: i and j are 0. */
     static class Dense extends Layer {
         void forward() {
             y = new double[x.length][w.length][1][1];
             each(y, (n, k, i, j) -> {
                 y[n][k][i][j] = b == null ? 0 : b[k];
-                for (int p = 0; p < x[n].length; p++) y[n][k][i][j] += w[k][p][i][j] * x[n][p][i][j];
+                for (int c = 0; c < x[n].length; c++) y[n][k][i][j] += w[k][c][i][j] * x[n][c][i][j];
             });
         }
 
         void backwardWeights() {
             dw = zerosLike(w);
-            each(w, (k, p, i, j) -> {
-                for (int n = 0; n < x.length; n++) dw[k][p][i][j] += dy[n][k][i][j] * x[n][p][i][j];
+            each(w, (k, c, i, j) -> {
+                for (int n = 0; n < x.length; n++) dw[k][c][i][j] += dy[n][k][i][j] * x[n][c][i][j];
             });
         }
 
         /** The same weights the other way: each input is told by every unit that it fed. */
         void backwardInput() {
             dx = zerosLike(x);
-            each(x, (n, p, i, j) -> {
-                for (int k = 0; k < w.length; k++) dx[n][p][i][j] += w[k][p][i][j] * dy[n][k][i][j];
+            each(x, (n, c, i, j) -> {
+                for (int k = 0; k < w.length; k++) dx[n][c][i][j] += w[k][c][i][j] * dy[n][k][i][j];
             });
         }
     }
@@ -193,19 +193,19 @@ public class Main {
         return top + Math.log(sum);
     }
 
-    /** Minus the logarithm of the share given to the right class, its mean over the images. */
+    /** Minus the logarithm of the probability of the right class, its mean over the images. */
     static double lossForward(double[][][][] scores, double[][][][] target) {
         double[] sum = {0};
         each(scores, (n, k, i, j) -> sum[0] += target[n][k][i][j] * (logSum(scores[n]) - scores[n][k][i][j]));
         return sum[0] / scores.length;
     }
 
-    /** Softmax and logarithm together leave share - target. The division is the mean's: no layer divides again. */
+    /** Softmax and logarithm together leave probability - target. The division is the mean's: no layer divides again. */
     static double[][][][] lossBackward(double[][][][] scores, double[][][][] target) {
         double[][][][] dx = zerosLike(scores);
         each(dx, (n, k, i, j) -> {
-            double share = Math.exp(scores[n][k][i][j] - logSum(scores[n]));
-            dx[n][k][i][j] = (share - target[n][k][i][j]) / scores.length;
+            double probability = Math.exp(scores[n][k][i][j] - logSum(scores[n]));
+            dx[n][k][i][j] = (probability - target[n][k][i][j]) / scores.length;
         });
         return dx;
     }

@@ -6,7 +6,7 @@
  *     node main.js case.json > answer.json      # or: node main.js < case.json > answer.json
  *     plaingrad check case.json answer.json
  *
- * One letter an axis: image n, channel c, filter or unit k, output row i and column j, window row u and column v.
+ * One letter an axis: image n, channel or input c, filter or unit k, output row i and column j, window row u and column v.
  * What enters a layer is x, what leaves it y, its weights w and biases b. A d before the name is the gradient of the
  * loss with respect to it: dy comes from the layer above, dx goes to the layer below.
  */
@@ -188,11 +188,11 @@ function flattenBackward(x, dy) {
 // Dense, and the loss
 
 function denseForward(x, w, b) {
-  return x.map((row) => w.map((weights, k) => weights.reduce((sum, each, p) => sum + each * row[p], b[k])));
+  return x.map((row) => w.map((weights, k) => weights.reduce((sum, each, c) => sum + each * row[c], b[k])));
 }
 
 function denseBackwardWeights(x, w, dy) {
-  return w.map((weights, k) => weights.map((_, p) => dy.reduce((sum, error, n) => sum + error[k] * x[n][p], 0)));
+  return w.map((weights, k) => weights.map((_, c) => dy.reduce((sum, error, n) => sum + error[k] * x[n][c], 0)));
 }
 
 function denseBackwardBias(dy) {
@@ -201,7 +201,7 @@ function denseBackwardBias(dy) {
 
 /** The same weights the other way: each input is told by every unit that it fed. */
 function denseBackwardInput(x, w, dy) {
-  return x.map((row, n) => row.map((_, p) => w.reduce((sum, weights, k) => sum + weights[p] * dy[n][k], 0)));
+  return x.map((row, n) => row.map((_, c) => w.reduce((sum, weights, k) => sum + weights[c] * dy[n][k], 0)));
 }
 
 /** The logarithm of Σ exp(score). The largest score is taken off first, so that exp cannot overflow. */
@@ -210,16 +210,16 @@ function logSum(scores) {
   return top + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - top), 0));
 }
 
-/** Minus the logarithm of the share given to the right class, its mean over the images. */
+/** Minus the logarithm of the probability of the right class, its mean over the images. */
 function lossForward(scores, target) {
   const losses = scores.map((row, n) => target[n].reduce((sum, t, k) => sum + t * (logSum(row) - row[k]), 0));
   return losses.reduce((sum, loss) => sum + loss, 0) / scores.length;
 }
 
-/** Softmax and logarithm together leave share - target. The division is the mean's: no layer divides again. */
+/** Softmax and logarithm together leave probability - target. The division is the mean's: no layer divides again. */
 function lossBackward(scores, target) {
-  const share = scores.map((row) => row.map((score) => Math.exp(score - logSum(row))));
-  return pairwise((p, t) => (p - t) / scores.length, share, target);
+  const probability = scores.map((row) => row.map((score) => Math.exp(score - logSum(row))));
+  return pairwise((p, t) => (p - t) / scores.length, probability, target);
 }
 
 // The network: what each kind of layer does. Only Conv and Dense have weights.

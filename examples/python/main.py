@@ -4,7 +4,7 @@
     python main.py case.json > answer.json      # or: python main.py < case.json > answer.json
     plaingrad check case.json answer.json
 
-One letter an axis: image n, channel c, filter or unit k, output row i and column j, window row u and column v.
+One letter an axis: image n, channel or input c, filter or unit k, output row i and column j, window row u and column v.
 What enters a layer is x, what leaves it y, its weights w and biases b. A d before the name is the gradient of the
 loss with respect to it: dy comes from the layer above, dx goes to the layer below.
 """
@@ -176,14 +176,14 @@ def flatten_backward(x, dy):
 def dense_forward(x, w, b):
     y = zeros(len(x), len(w))
     for n, k in places(*shape_of(y)):
-        y[n][k] = b[k] + sum(w[k][p] * x[n][p] for p in range(len(x[n])))
+        y[n][k] = b[k] + sum(w[k][c] * x[n][c] for c in range(len(x[n])))
     return y
 
 
 def dense_backward_weights(x, w, dy):
     dw = zeros(*shape_of(w))
-    for n, k, p in places(len(x), *shape_of(w)):
-        dw[k][p] += dy[n][k] * x[n][p]
+    for n, k, c in places(len(x), *shape_of(w)):
+        dw[k][c] += dy[n][k] * x[n][c]
     return dw
 
 
@@ -194,19 +194,19 @@ def dense_backward_bias(dy):
 def dense_backward_input(x, w, dy):
     """The same weights the other way: each input is told by every unit that it fed."""
     dx = zeros(*shape_of(x))
-    for n, k, p in places(len(x), *shape_of(w)):
-        dx[n][p] += w[k][p] * dy[n][k]
+    for n, k, c in places(len(x), *shape_of(w)):
+        dx[n][c] += w[k][c] * dy[n][k]
     return dx
 
 
 def softmax(scores):
-    """The largest score is taken off first: the shares stay the same and exp cannot overflow."""
+    """The largest score is taken off first: the probabilities stay the same and exp cannot overflow."""
     grown = [math.exp(score - max(scores)) for score in scores]
     return [each / sum(grown) for each in grown]
 
 
 def loss_forward(scores, target):
-    """Minus the logarithm of the share given to the right class, its mean over the images."""
+    """Minus the logarithm of the probability of the right class, its mean over the images."""
     total = 0.0
     for n in range(len(scores)):
         top = max(scores[n])
@@ -216,9 +216,9 @@ def loss_forward(scores, target):
 
 
 def loss_backward(scores, target):
-    """Softmax and logarithm together leave share - target. The division is the mean's: no layer divides again."""
-    share = [softmax(each) for each in scores]
-    return pairwise(lambda p, t: (p - t) / len(scores), share, target)
+    """Softmax and logarithm together leave probability - target. The division is the mean's: no layer divides again."""
+    probability = [softmax(each) for each in scores]
+    return pairwise(lambda p, t: (p - t) / len(scores), probability, target)
 
 
 # The network: layers by their kind

@@ -18,6 +18,8 @@ from plaingrad.loops import Array
 from plaingrad.network import Network
 
 FORMAT = "plaingrad checkpoint 1"
+OLD_SETTINGS = {"fading": "beta1", "fading_square": "beta2"}  # of Adam in plaingrad 0.1, by today's names
+OLD_SLOTS = {"optimiser.mean.": "optimiser.m.", "optimiser.square.": "optimiser.v."}
 
 
 def write_safely(path: pathlib.Path, content: bytes) -> None:
@@ -128,7 +130,22 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
         raise CheckpointError(f"{path} holds a network that cannot be built here: {error}") from None
     restore(net, arrays, path)
     own = _of(net)
-    return net, {name: array for name, array in arrays.items() if name not in own}, facts
+    return net, {_renamed(name): array for name, array in arrays.items() if name not in own}, _in_new_names(facts)
+
+
+def _renamed(name: str) -> str:
+    return next((new + name.removeprefix(old) for old, new in OLD_SLOTS.items() if name.startswith(old)), name)
+
+
+def _in_new_names(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts with the settings of an Adam of plaingrad 0.1 under their names of today."""
+    training = facts.get("training")
+    if not isinstance(training, dict) or not isinstance(optimiser := training.get("optimiser"), dict):
+        return facts
+    if optimiser.get("kind") not in ("Adam", "AdamW"):
+        return facts
+    renamed = {OLD_SETTINGS.get(name, name): value for name, value in optimiser.items()}
+    return facts | {"training": training | {"optimiser": renamed}}
 
 
 def restore(net: Network, arrays: dict[str, Array], path: Any) -> None:

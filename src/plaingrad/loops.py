@@ -3,11 +3,9 @@
 Without Numba every nest runs plain.
 """
 
-import ast
 import functools
 import inspect
 import math
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
@@ -33,7 +31,6 @@ __all__ = [
     "shared",
     "sqrt",
     "tanh",
-    "written",
     "zeros",
 ]
 
@@ -102,14 +99,6 @@ class Loops:
 
 
 loops = Loops
-
-
-@functools.cache
-def written(plain: Callable[..., None]) -> frozenset[str]:
-    """The arrays a nest fills: those of its arguments that stand, with a place, on the left of an assignment."""
-    nodes = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(plain))))
-    stores = (each.value for each in nodes if isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store))
-    return frozenset(each.id for each in stores if isinstance(each, ast.Name)) & {*inspect.signature(plain).parameters}
 
 
 def elementary(number: Callable[[float], float]) -> Callable[[Any], Any]:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from plaingrad.loops import Array, zeros
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.run import Run
 from plaingrad.step import Step
+from plaingrad.way import Made
 
 LANES = 32
 NUMBERS_IN_LINE = 16  # float32 numbers in a cache line: each parameter array starts on one
@@ -52,7 +54,7 @@ class Network:
         self.parameters = zeros((sum(map(sum, places)),), self.dtype)
         self.steps: dict[str, Step] = {}
         for (name, (x, y, weights)), layer in zip(shapes.items(), layers, strict=True):
-            self.steps[name] = Step(name, layer, x, y, weights, {})
+            self.steps[name] = Step(name, layer, x, y, weights, {}, partial(made_alone, x, self.dtype))
         for step, arrays in zip(self.steps.values(), self.views(self.parameters), strict=True):
             step.arrays.update(arrays)
         self.offset, self.factor = zeros((self.input[0],), self.dtype), zeros((self.input[0],), self.dtype)
@@ -203,6 +205,13 @@ class Network:
         return (
             f"<Network {self.name}: {_shape_text(self.input)} → {_shape_text(self.output)}, {self.size:,} parameters>"
         )
+
+
+def made_alone(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:
+    """The texts of a layer and their calls, on a shard of images of this shape."""
+    run = Run(Network(layer, input=x, dtype=dtype), LANES, input_gradient=True)
+    (name,) = run
+    return run.tasks(name, way), run.calls(name, way)
 
 
 def _input(shape: Any) -> Shape:

@@ -1,8 +1,7 @@
 """A run: every array that one shard of a batch leaves behind, wired to the texts by name."""
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 from typing import Any, ClassVar
@@ -10,29 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from plaingrad.door import count_hits, exactly, load_images, load_targets, numbers
-from plaingrad.errors import DataError, SettingError, nearest
+from plaingrad.errors import DataError
 from plaingrad.layer import Layer, Shape, bind, passes
 from plaingrad.loops import Array, has_numba, zeros
 from plaingrad.loss import Loss
 from plaingrad.program import Call, Program
+from plaingrad.quantities import Laid, Readable
 from plaingrad.schedule.calls import Task, fast_calls, fuses, text_calls
 from plaingrad.step import Layered
 
 
-@dataclass(frozen=True)
-class Laid:
-    """How an array lies in a run: its shape for one image, or whole where it `has_images` not.
-
-    One that `is_inner` is not there to be read: the zeros of a layer without bias, the sums z that no fast nest keeps.
-    """
-
-    shape: Shape
-    dtype: Any = None
-    has_images: bool = True
-    is_inner: bool = False
-
-
-class Run:
+class Run(Readable):
     """Every array one shard of a batch leaves behind: each layer's input, output, saved arrays and gradients.
 
     `run["conv1"].dw` or `run["conv1.dw"]` reads one. Activations are shown as (image, channel, row, column), the lanes
@@ -74,14 +61,14 @@ class Run:
             y, dy = record["y"], record.get("dy")
             self._add(step.name, step.layer, step.x, record, kinds)
         self.y, self.x = y, next(iter(self.records.values()))["x"]
-        self.forward_calls = [call for step in net.steps for call in self._calls(step, "forward")]
+        self.forward_calls = [call for step in net.steps for call in self.calls(step, "forward")]
         self.loss_calls: list[Call] = []
         if loss is not None:
             self._add_loss(loss, net.output, y, dy)
             hits = bind(count_hits, loss, self.records["loss"], not self.is_fast)
-            self.loss_calls = [*self._calls("loss", "forward"), hits]
+            self.loss_calls = [*self.calls("loss", "forward"), hits]
         ways = [*(["loss"] if loss is not None else []), *reversed(net.steps)] if backward else []
-        self.backward_calls = [call for step in ways for call in self._calls(step, "backward")]
+        self.backward_calls = [call for step in ways for call in self.calls(step, "backward")]
 
     def _leaves_dx_out(self, net: Layered) -> bool:
         """Whether the first layer can go back without the gradient of its input, which nobody asked for."""
@@ -113,7 +100,7 @@ class Run:
         record |= {"dx": dy} if dy is not None else {}
         self._add("loss", loss, x, record, kinds | {"x": Laid(x), "dx": Laid(x)})
 
-    def _calls(self, name: str, way: str) -> list[Call]:
+    def calls(self, name: str, way: str) -> list[Call]:
         """What a layer does on its way forward or back."""
         owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
         tasks, groups = self.tasks(name, way), getattr(owner, "groups", 1)
@@ -147,10 +134,6 @@ class Run:
             found.append(Task(each.text, each.owner, laid | rest, seen | rest, images))
         return found
 
-    def has_images(self, name: str, quantity: str) -> bool:
-        """Whether an array of a layer has a part for each image."""
-        return quantity in self.kinds[name] and self.kinds[name][quantity].has_images
-
     def _scratch(self, size: int) -> Array:
         """Room for the sums of a nest: it means nothing once the nest is done, and every layer takes the same."""
         if self.scratch.size < size:
@@ -163,13 +146,6 @@ class Run:
             return zeros(kind.shape, dtype)
         *most, last = kind.shape or (1,)
         return zeros((*most, last * self.lanes) if most else (last, self.lanes) if kind.shape else (self.lanes,), dtype)
-
-    def seen(self, layer: str, name: str) -> Array:
-        """An array as the texts see it: (image, channel, row, column), every lane an image; the same memory."""
-        array, kind = self.records[layer][name], self.kinds[layer].get(name)
-        if kind is None or not kind.has_images:
-            return array
-        return np.moveaxis(array.reshape(*kind.shape, self.lanes), -1, 0)
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings as the texts take them: fractions and lists in the network's own numbers."""
@@ -274,79 +250,3 @@ class Run:
         for call in self.backward_calls:
             call()
         self.has_gradients = True
-
-    @property
-    def names(self) -> list[str]:
-        """Every quantity there is to read; gradients only where the run had targets."""
-        return [
-            f"{layer}.{name}"
-            for layer, record in self.records.items()
-            for name in record
-            if self._is_made(name) and not self.is_inner(layer, name)
-        ]
-
-    def _is_made(self, name: str) -> bool:
-        return self.has_gradients or not name.startswith("d")
-
-    def is_inner(self, layer: str, name: str) -> bool:
-        """Whether an array is not there to be read."""
-        return name in self.kinds[layer] and self.kinds[layer][name].is_inner
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.records)
-
-    def __repr__(self) -> str:
-        count, labels = int((self.index >= 0).sum()), "" if self.has_gradients else ", without labels"
-        return f"<Run of {self.net.name} on {count} images{labels}: {', '.join(self.records)}>"
-
-    def __getitem__(self, name: str) -> Any:
-        layer, _, quantity = name.partition(".")
-        if layer not in self.records:
-            raise SettingError(f"the run has no layer {layer!r}; {nearest(layer, self.records)}")
-        if not quantity:
-            return Quantities(self, layer)
-        quantity, cells = re.fullmatch(r"(\w*)(.*)", quantity, re.S).groups()  # type: ignore[union-attr]
-        array = self.quantity(layer, quantity)
-        if not cells:
-            return array
-        place = re.fullmatch(r"\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]", cells)
-        if not place:
-            raise SettingError(f"cannot read {name!r}; a place is written {layer}.{quantity}[0,1,…] with whole numbers")
-        index = tuple(int(each) for each in place[1].split(","))
-        if len(index) != array.ndim or any(i >= size for i, size in zip(index, array.shape, strict=True)):
-            raise SettingError(
-                f"{layer}.{quantity}{list(index)} is out of range; {layer}.{quantity} has the shape {array.shape}"
-            )
-        return array[index]
-
-    def quantity(self, layer: str, name: str) -> Array:
-        """An array of a layer as users see it: (image, channel, row, column), without the empty lanes."""
-        record = self.records[layer]
-        if name not in record:
-            raise SettingError(f"{layer} has no quantity {name!r}; {nearest(name, record)}")
-        if not self._is_made(name):
-            raise SettingError(f"{layer}.{name} is a gradient, and this run had no labels: net.run(images, labels)")
-        array = self.seen(layer, name)
-        return array[self.index >= 0] if self.has_images(layer, name) and self.index.min() < 0 else array
-
-
-class Quantities:
-    """One layer's arrays in a run, by name."""
-
-    def __init__(self, run: Run, layer: str) -> None:
-        self._run, self._layer = run, layer
-
-    def __dir__(self) -> list[str]:
-        return [name.partition(".")[2] for name in self._run.names if name.startswith(f"{self._layer}.")]
-
-    def __repr__(self) -> str:
-        shapes = (f"{name} {getattr(self, name).shape}" for name in dir(self))
-        return f"<{self._layer}: {', '.join(shapes)}>"
-
-    def __getattr__(self, name: str) -> Array:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        try:
-            return self._run.quantity(self._layer, name)
-        except SettingError as error:
-            raise AttributeError(str(error)) from None

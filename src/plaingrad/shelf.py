@@ -31,7 +31,7 @@ AS_WRITTEN = ContextVar("as_written", default=False)
 def as_written() -> Iterator[None]:
     """Within it nests are compiled to do what is written and nothing else: the bits of the same loops run as Python.
 
-    No product is fused into a sum, and a sum is one sum: `layers/tile.py` asks too.
+    No product is fused into a sum.
     """
     token = AS_WRITTEN.set(True)
     try:

@@ -1,6 +1,6 @@
 """What a run asks of its network: the layers at their places."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from plaingrad.layer import Layer, Shape, Weights
 from plaingrad.loops import Array
+from plaingrad.way import Made, Way
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,17 @@ class Step:
     y: Shape
     weights: dict[str, Weights]
     arrays: dict[str, Array]
+    make: Callable[[Layer, str], Made]  # the calls of a layer alone, to be shown
+
+    @property
+    def forward(self) -> Way:
+        """What the layer does to its input: printed, its text; `.fast` is how the text is run fast."""
+        return Way(self.layer, "forward", self.make)
+
+    @property
+    def backward(self) -> Way:
+        """What the layer does on the way back."""
+        return Way(self.layer, "backward", self.make)
 
     def __getattr__(self, name: str) -> Array:
         if name not in self.__dict__.get("arrays", {}):

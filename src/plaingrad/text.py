@@ -100,6 +100,6 @@ def as_text(cls: type, *ways: str) -> None:
         elif value is not None and not isinstance(value, Text | property):
             raise TypeError(
                 f"{cls.__name__}.{way} is a {type(value).__name__}; it is one plain function on arrays (image, "
-                "channel, row, column), without @loops and without lanes. Write `for n, c, i, j in places(y):` over all "
+                "channel, row, column), without @loops and lanes. Write `for n, c, i, j in places(y):` over all "
                 f"images, index x[n, c, i, j], and state `{way} = the_function`: see docs/layers.md"
             )

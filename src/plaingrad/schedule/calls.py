@@ -13,7 +13,7 @@ from plaingrad.layer import bind
 from plaingrad.loops import Array, Bound, Loops
 from plaingrad.program import Call
 from plaingrad.schedule.elementwise import each_alone, elementwise
-from plaingrad.schedule.fast import Work, sum_nests
+from plaingrad.schedule.fast import Work, kind_of, sum_nests
 from plaingrad.schedule.open import Opened, axes_of, opened
 from plaingrad.schedule.reading import NotReadable, sums
 from plaingrad.schedule.tree import fills
@@ -45,9 +45,10 @@ def fuses(text: Text) -> bool:
 
 @cache
 def not_a_sum(text: Text) -> str | None:
-    """Why a text is no sum of products, in words; None where it is."""
+    """Why a text is no sum of products that there are nests for, in words; None where it is."""
     try:
-        sums(text)
+        for each in sums(text).values():
+            kind_of(each)
     except NotReadable as error:
         return str(error)
     return None

@@ -15,7 +15,7 @@ from typing import Any
 
 from plaingrad.loops import Array, Loops
 from plaingrad.schedule import nests
-from plaingrad.schedule.reading import Cell, NotReadable, Sum, sums
+from plaingrad.schedule.reading import Cell, Extent, NotReadable, Sum, sums
 from plaingrad.schedule.tiles import Tile, divisor, rows_tile, run_tile, stretch_tile, vector_size, window_tile
 from plaingrad.schedule.tree import function_of
 from plaingrad.schedule.vectors import functions_of
@@ -96,7 +96,16 @@ def kind_of(each: Sum) -> str:
     found = (kind for kind, form in _forms().items() if form == (lettered(each.target), factors))
     kind = next(found, None)
     pixel = next((cell for cell in (each.target, *each.factors) if None in cell.letters), None)
-    if kind is None or (each.first is not None and lettered(each.first) != ("k",)):
+    first = None if each.first is None else lettered(each.first)
+    is_whole = all(_is_run_through(letter, extent, each) for letter, extent in each.letters.items())
+    # A product of two cells of one form is another sum, and so is one that begins elsewhere or leaves places out.
+    if (
+        kind is None
+        or len(each.factors) != len(factors)
+        or first != (("k",) if kind.endswith("made") else None)
+        or len(each.guards) != (0 if pixel is None else 2)
+        or not is_whole
+    ):
         raise NotReadable(f"{each.target.array} is a sum of products of a kind that no nest is written for")
     if pixel is not None:
         letters = {own: letter for letter, own in names.items()}
@@ -106,6 +115,15 @@ def kind_of(each: Sum) -> str:
             if index.factors != factors_of or index.rest != (("-", f"padding_{axis}"),) or guard not in each.guards:
                 raise NotReadable(f"{pixel.array} is read at places that are not those of a window")
     return kind
+
+
+def _is_run_through(letter: str, extent: Extent, each: Sum) -> bool:
+    """Whether a letter runs along a whole axis that it indexes, or through the window of a pixel."""
+    cells = [each.target, *each.factors, *([] if each.first is None else [each.first])]
+    if isinstance(extent, str):
+        return any(letter in index.factors for cell in cells if None in cell.letters for index in cell.index)
+    array, axis = extent[0].removeprefix("d"), extent[1]
+    return any(cell.array.removeprefix("d") == array and (letter,) == cell.letters[axis : axis + 1] for cell in cells)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+"""A layer of one's own does what its text says, whether there are fast nests for it or not; no near miss gets one."""
+
+import numpy as np
+import pytest
+
+from plaingrad.layers import Conv, Dense
+from plaingrad.laws import alone, points, run_through
+from test_layers import quarters
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*compiled as it stands:UserWarning")
+
+DENSE_FORWARD = [
+    ("w[k, c] * x[n, c]", "w[k, c] * x[n, c] * x[n, c]"),  # a factor more, of a form that is there already
+    ("w[k, c] * x[n, c]", "w[k, c] * w[k, c]"),
+    ("w[k, c] * x[n, c]", "w[k, c]"),
+    ("y[n, k] = b[k]", "y[n, k] = 0"),  # another beginning
+    ("y[n, k] = b[k]", "y[n, k] = x[n, k]"),
+    ("y[n, k] = b[k]", "y[n, k] = w[k, 0]"),
+    ("places(w[k])", "range(y.shape[1])"),  # a part of what there is
+    ("y[n, k] +=", "if 0 <= c < y.shape[1]:\n                y[n, k] +="),
+    ("x[n, c]", "x[0, c]"),  # another image's
+    ("y[n, k] +=", "for i in range(y.shape[1]):\n                y[n, k] +="),  # again and again
+    ("w[k, c] * x[n, c]", "w[k, c] * x[n, k]"),
+    ("y[n, k] += w", "y[n, k] -= w"),
+]
+DENSE_BACKWARD = [
+    ("db[k] += dy[n, k]", "db[k] += dy[n, k] * dy[n, k]"),
+    ("db[k] += dy[n, k]", "db[k] += dy[n, k] * x[n, k]"),
+    ("dw[k, c] += dy[n, k] * x[n, c]", "dw[k, c] += dy[n, k] * x[n, c] * x[n, c]"),
+    ("dw[k, c] += dy[n, k] * x[n, c]", "dw[k, c] += dy[n, k] * x[n, k]"),
+    ("dx[n, c] += dy[n, k] * w[k, c]", "dx[n, c] += dy[n, c] * w[c, k] if c < dy.shape[1] else 0"),
+    ("dx[n, c] += dy[n, k] * w[k, c]", "dx[n, c] += w[k, c]"),
+    ("        for c in places(w[k])", "        for c in range(dy.shape[1])"),
+    ("dw[k, c] +=", "db[k] += dy[n, k]\n            dw[k, c] +="),  # added to in two places
+]
+CONV_FORWARD = [
+    ("w[k, c, u, v] * x[n, c, row, column]", "w[k, c, u, v] * x[n, c, i, j]"),
+    ("w[k, c, u, v] *", "w[k, c, v, u] *"),
+    ("x[n, c, row, column]", "x[n, c, row, column] * x[n, c, row, column]"),
+    ("y[n, k, i, j] = b[k]", "y[n, k, i, j] = 0"),
+    ("window(i, j)", "window(j, i)"),
+    ("y[n, k, i, j] +=", "if 0 <= u < x.shape[1]:\n                    y[n, k, i, j] +="),
+]
+CONV_BACKWARD = [
+    ("        db[k] += dy[n, k, i, j]\n", ""),
+    ("dw[k, c, u, v] +=", "db[k] += dy[n, k, i, j]\n                dw[k, c, u, v] +="),
+    ("dx[n, c, row, column] +=", "dx[n, c, i, j] +="),
+    ("dy[n, k, i, j] * w[k, c, u, v]", "dy[n, k, i, j] * w[k, c, v, u]"),
+    ("dw[k, c, u, v] += dy[n, k, i, j] *", "dw[k, c, u, v] += dy[n, k, i, j] * dy[n, k, i, j] *"),
+]
+MISSES = [
+    *((Dense(3), (5,), "forward", *change) for change in DENSE_FORWARD),
+    *((Dense(3), (5,), "backward", *change) for change in DENSE_BACKWARD),
+    *((Conv(3, size=3, padding=1), (2, 4, 4), "forward", *change) for change in CONV_FORWARD),
+    *((Conv(3, size=3, padding=1), (3, 4, 4), "backward", *change) for change in CONV_BACKWARD),
+]
+
+
+def changed(layer, way, old, new):
+    """The layer with a piece of its text replaced, as a kind of its own."""
+    text = getattr(layer, way)
+    own = type("Own", (type(layer),), {"__module__": __name__, way: text.edited((old, new))})
+    return own(**layer.settings())
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "way", "old", "new"), MISSES, ids=[f"{each[0]} {each[2]}: {each[4]}" for each in MISSES]
+)
+def test_a_text_that_is_nearly_that_of_a_layer_does_what_it_says(layer, shape, way, old, new):
+    """Beside itself as Python, on numbers whose sums are exact; and it differs from the layer's own."""
+    own = changed(layer, way, old, new)
+    runs = [(alone(each, shape, dtype)) for each, dtype in ((own, "float64"), (own, object), (layer, "float64"))]
+    rng = np.random.default_rng(0)
+    given = {name: quarters(rng, runs[0][1][name].shape, "float64") for name in points(runs[0][0])}
+    dy = quarters(rng, runs[0][1]["y"].shape, "float64")
+    found, plain, usual = (run_through(run, record, given, dy) for run, record in runs)
+    for name in found:
+        np.testing.assert_array_equal(found[name], plain[name].astype("float64"), err_msg=name)
+    assert any((found[name] != usual[name]).any() for name in found)
