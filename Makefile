@@ -22,10 +22,10 @@ test-torch: .venv/torch  ## agreement with PyTorch, layer by layer
 	$(PYTEST) -m torch
 
 test-bounds: .venv/test  ## the laws once more, with every index of every compiled nest checked
-	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py tests/test_oracle.py tests/test_loss.py tests/test_network.py
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
 test-plain: .venv-plain/test  ## the laws once more where Numba is not installed
-	.venv-plain/bin/python -m pytest tests/test_layers.py tests/test_oracle.py tests/test_loss.py tests/test_network.py
+	.venv-plain/bin/python -m pytest tests/test_layers.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
 test-exhaustive: .venv/test  ## thousands of settings, dozens of kills: minutes
 	$(PYTEST) -m exhaustive

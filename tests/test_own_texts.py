@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from plaingrad.layers import Conv, Dense
 from plaingrad.laws import alone, points, run_through
+from plaingrad.layers import Conv, Dense
 from test_layers import quarters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*compiled as it stands:UserWarning")

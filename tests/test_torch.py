@@ -199,8 +199,8 @@ def test_losses(loss, theirs, draw, aim):
         is_label = targets.dtype.kind == "i"
         exact = Network(Flatten(), input=(OUTPUTS,), dtype=object)
         exact = exact.run(sized(scores), targets if is_label else sized(targets), loss)
-        # Ours is the mean of the images' losses, taken here; the exact one adds the same terms with the same weights.
-        mean = (run["loss"].y * run["loss"].weight).sum(keepdims=True)
+        # Ours is the mean of the images' losses, taken here; the exact one adds the same terms with the same shares.
+        mean = (run["loss"].y * run["loss"].share).sum(keepdims=True)
         true = np.array([sum(exact["loss"].y * Fraction(1, IMAGES))])
         assert_both_within_the_bound(mean, value.detach().numpy().reshape(1), true, "loss")
         assert_both_within_the_bound(run["loss"].dx, x.grad.numpy(), exact["loss"].dx, "dx")

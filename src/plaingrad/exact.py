@@ -122,6 +122,9 @@ class Sized:
     def __neg__(self) -> "Sized":
         return Sized(-self.value, self.size, self.steps)
 
+    def __abs__(self) -> "Sized":
+        return Sized(abs(self.value), self.size, self.steps)
+
     def __sub__(self, other: Any) -> "Sized":
         return self + -self._lift(other)
 

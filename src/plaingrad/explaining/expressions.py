@@ -1,294 +1,226 @@
-"""What a formula is made of: numbers, cells, sums, products; how each is shown, and worked out within its rounding.
+"""What a formula is made of: indices, and nodes of cells, sums and products; how each is shown, and worked out."""
 
-`plaingrad.explaining.ranging` has what runs over letters, and cases.
-"""
-
+import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from plaingrad.explaining.indices import Index
-from plaingrad.explaining.notation import FUNCTIONS, Tree, bracketed, number_text
+from plaingrad.exact import Sized
+from plaingrad.explaining import notation
+from plaingrad.explaining.indices import Index, quotient
+from plaingrad.explaining.notation import Tree, bracketed
 from plaingrad.loops import Array
 
 SUM, PRODUCT, ALONE = 1, 2, 3  # how tightly parts hold together: what is looser than asked for is put in brackets
+LEVELS = {"+": SUM, "-": SUM, "neg": SUM, "*": PRODUCT, "/": PRODUCT, "over": PRODUCT, "if": 0}
+SIDES = {"+": (SUM, SUM), "-": (SUM, PRODUCT), "*": (PRODUCT, PRODUCT), "/": (0, 0), "**": (ALONE, 0)}
+COMPARED: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "<": ("<", np.less), "<=": ("≤", np.less_equal), ">": (">", np.greater), ">=": ("≥", np.greater_equal),
+    "==": ("=", np.equal), "!=": ("≠", np.not_equal),
+}  # fmt: skip
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+}  # fmt: skip
+SLOPES: dict[str, Callable[[Any, Any], Any]] = {  # of x and its function
+    "exp": lambda x, y: y, "log": lambda x, y: 1 / x, "tanh": lambda x, y: 1 - y * y,
+    "sqrt": lambda x, y: np.where(y > 0, 0.5 / np.where(y > 0, y, 1), 0),
+}  # fmt: skip
+
+
+class UnreadError(ValueError):
+    """A text does what no short formula says."""
 
 
 @dataclass(frozen=True)
-class Worked:
-    """Numbers with what bounds their rounding: Σ|terms|, and how many steps they saw (see `plaingrad.exact.Sized`)."""
+class Node:
+    """An expression that is no index: its kind, and what it is made of.
 
-    value: Any
-    size: Any
-    steps: int = 0
+    `cell` array index…; `setting` name; `local` name expression whether-it-stays; + − * / ** with two sides; a function
+    or `neg` with one; `max` and `min` with several; `if` conditions then else, without else nothing where they do not
+    hold; a comparison; `over` (Σ, max or first) letter low high body.
+    """
 
-
-@dataclass(frozen=True)
-class Known:
-    """What a formula is worked out on: arrays by their arguments, the letters' values, settings, and names given."""
-
-    arrays: Mapping[str, Array]
-    letters: dict[str, Any]
-    settings: Mapping[str, float]
-    axes: int  # of the letters' values, all in all
+    kind: str
+    parts: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Writing:
-    """How a formula is shown: its letters, the names of arrays, and whose image is not shown."""
-
-    letters: Mapping[str, str]
-    arrays: Mapping[str, str]
-    imageless: frozenset[str] = frozenset()
+Expression = Index | Node
+ZERO, ONE, TWO = Index(), Index(rest=1), Index(rest=2)
 
 
-class Expression:
-    """A part of a formula."""
-
-    level = ALONE
-    is_open = False  # whether what follows on a line would be taken for a part of it
-
-    def parts(self) -> Iterator["Expression"]:
-        """The expressions that it is made of."""
-        for each in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, each.name)
-            yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Expression))
-
-    def all(self) -> Iterator["Expression"]:
-        yield self
-        for each in self.parts():
-            yield from each.all()
-
-    def changed(self, known: Mapping[str, Index], cell: Callable[["Expression"], "Expression"]) -> Any:
-        """The expression with indices in place of letters, and then with other expressions in place of some."""
-
-        def other(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return tuple(map(other, value))
-            if isinstance(value, Index):
-                return value.put(known)
-            return value.changed(known, cell) if isinstance(value, Expression) else value
-
-        made = {each.name: other(getattr(self, each.name)) for each in fields(self)}  # type: ignore[arg-type]
-        return cell(replace(self, **made))  # type: ignore[type-var]
-
-    def put(self, known: Mapping[str, Index]) -> Any:
-        """The expression with indices in place of letters."""
-        return self.changed(known, lambda each: each) if known else self
-
-    def tree(self, how: Writing) -> Tree:
-        raise NotImplementedError
-
-    def work(self, known: Known) -> Worked:
-        raise NotImplementedError
-
-    def shown(self, how: Writing, level: int) -> Tree:
-        return bracketed(self.tree(how), self.level < level)
+def every(made: Any) -> Iterator[Expression]:
+    """An expression and all inside it."""
+    if isinstance(made, Index | Node):
+        yield made
+    for each in made.parts if isinstance(made, Node) else made if isinstance(made, tuple) else ():
+        yield from every(each)
 
 
-@dataclass(frozen=True)
-class Number(Expression):
-    value: float
-
-    def tree(self, how: Writing) -> Tree:
-        size = abs(self.value)
-        text = number_text(size if size % 1 else int(size), 6 if float(f"{size:.6g}") == size else 17)
-        return ["mrow", ["mo", "−"], ["mn", text]] if self.value < 0 else ["mn", text]
-
-    def work(self, known: Known) -> Worked:
-        return Worked(self.value, abs(self.value))
+def changed(made: Any, known: Mapping[str, Index], other: Callable[[Node], Expression] = lambda each: each) -> Any:
+    """An expression with indices in place of letters, and then with other expressions in place of some."""
+    if isinstance(made, tuple):
+        return tuple(changed(each, known, other) for each in made)
+    if isinstance(made, Node):
+        return other(Node(made.kind, changed(made.parts, known, other)))
+    return made.put(known) if isinstance(made, Index) and known else made
 
 
-@dataclass(frozen=True)
-class Setting(Expression):
-    """A setting that keeps its name."""
-
-    name: str
-
-    def tree(self, how: Writing) -> Tree:
-        return how.letters.get(self.name, self.name)
-
-    def work(self, known: Known) -> Worked:
-        return Worked(known.settings[self.name], abs(known.settings[self.name]))
+def is_kind(made: Expression, *kinds: str) -> bool:
+    return isinstance(made, Node) and made.kind in kinds
 
 
-@dataclass(frozen=True)
-class Whole(Expression):
-    """An index as a number."""
-
-    index: Index
-
-    @property
-    def level(self) -> int:  # type: ignore[override]
-        return SUM if self.index.is_sum else ALONE if len(self.index.shares) < 1 or self.index.letter else PRODUCT
-
-    def tree(self, how: Writing) -> Tree:
-        return self.index.tree(how.letters)
-
-    def work(self, known: Known) -> Worked:
-        value = np.asarray(self.index.value(known.letters), float)
-        return Worked(value, abs(value))
+def joined(sign: str, one: Expression, two: Expression) -> Expression:
+    """Two expressions joined: whole indices stay indices as long as they can."""
+    if isinstance(one, Index) and isinstance(two, Index) and isinstance(one.rest, int) and isinstance(two.rest, int):
+        if sign in ("+", "-"):
+            return one + two if sign == "+" else one - two
+        if sign == "*" and not (one.shares and two.shares):
+            return one * two.rest if one.shares else two * one.rest
+        if sign in ("//", "%") and not two.shares and two.rest > 0:
+            whole = quotient(one, two.rest)
+            return whole if sign == "//" else one - whole * two.rest
+    if sign not in SIDES:
+        raise UnreadError(f"{sign} of other than whole numbers is not read")
+    return simpler(sign, one, two)
 
 
-@dataclass(frozen=True)
-class Cell(Expression):
-    """A number of an array."""
-
-    array: str
-    index: tuple[Index, ...]
-
-    def tree(self, how: Writing) -> Tree:
-        shown = self.index[1:] if self.array in how.imageless else self.index
-        return ["cell", how.arrays.get(self.array, self.array), *(each.tree(how.letters) for each in shown)]
-
-    def work(self, known: Known) -> Worked:
-        array = known.arrays[self.array]
-        flat, beyond = np.zeros((), int), np.zeros((), bool)
-        for each, length in zip(self.index, array.shape, strict=True):
-            place = np.asarray(each.value(known.letters))
-            flat = flat * length + place
-            beyond = beyond | (place < 0) | (place >= length)
-        if beyond.any():  # no number: a formula that is right never asks for it
-            value = np.where(beyond, np.nan, array.reshape(-1)[np.where(beyond, 0, flat)])
-        else:
-            value = array.reshape(-1)[flat]
-        return Worked(value, np.abs(value))
+def simpler(sign: str, one: Expression, two: Expression) -> Expression:
+    """Two expressions joined as they stand: but nothing is added to 0, or times 1, and a square is one."""
+    match sign, one, two:
+        case ("+", Index((), 0), _) | ("*", Index((), 1), _):
+            return two
+        case ("+" | "-", _, Index((), 0)) | ("*" | "/", _, Index((), 1)):
+            return one
+        case ("-", Index((), 0), _):
+            return two.parts[0] if is_kind(two, "neg") else Node("neg", (two,))  # type: ignore[union-attr]
+        case ("+", _, Node("neg", (of,))):
+            return joined("-", one, of)
+        case ("*", Index((), 0), _) | ("*", _, Index((), 0)) | ("/", Index((), 0), _):
+            return ZERO
+        case ("*", _, _) if one == two:
+            return Node("**", (one, TWO))
+        case ("*", Node("*", (first, second)), _) if second == two:
+            return Node("*", (first, Node("**", (two, TWO))))
+        case ("/", Node("neg", (of,)), _):
+            return Node("neg", (joined("/", of, two),))
+    return Node(sign, (one, two))
 
 
-@dataclass(frozen=True)
-class Joined(Expression):
-    """Two expressions with + − × / or ^ between."""
+def extreme(name: str, several: list[Index]) -> Expression:
+    return Node(name, tuple(several)) if len(several) > 1 else several[0]
 
-    sign: str
-    left: Expression
-    right: Expression
 
-    @property
-    def level(self) -> int:  # type: ignore[override]
-        return SUM if self.sign in "+-" else ALONE if self.is_square or self.sign == "^" else PRODUCT
+def shown(made: Expression, named: Mapping[str, str], least: int) -> Tree:
+    """An expression in brackets where it holds less tightly together than asked for."""
+    if isinstance(made, Index):
+        level = SUM if made.is_sum else ALONE if not made.shares or made.letter else PRODUCT
+    else:
+        level = 0 if made.kind in COMPARED else LEVELS.get(made.kind, ALONE)
+    return bracketed(tree(made, named), level < least)
 
-    @property
-    def is_square(self) -> bool:
-        return self.sign == "*" and self.left == self.right
 
-    def tree(self, how: Writing) -> Tree:
-        left, right = self.left, self.right
-        if self.is_square or self.sign == "^":
-            return ["msup", left.shown(how, ALONE), ["mn", "2"] if self.is_square else right.tree(how)]
-        if self.sign == "/":
-            return ["mfrac", left.tree(how), right.tree(how)]
-        if self.sign == "*":
-            first = left.shown(how, ALONE if left.is_open else PRODUCT)
-            return ["mrow", first, ["mo", "×"], right.shown(how, PRODUCT)]
-        least = SUM + (self.sign == "-")
-        return ["mrow", left.shown(how, SUM), ["mo", {"+": "+", "-": "−"}[self.sign]], right.shown(how, least)]
+def tree(made: Expression, named: Mapping[str, str]) -> Tree:
+    """An expression as it is shown, with the names of letters, settings and arrays."""
+    if isinstance(made, Index):
+        return made.tree(named)
+    match made.kind, made.parts:
+        case "cell", (array, *index):
+            return ["cell", named.get(array, array), *(each.tree(named) for each in index)]
+        case "setting" | "local", (name, *_):
+            return named.get(name, name)
+        case "over", (sign, letter, low, high, body):
+            told = {"Σ": ["mo", "Σ"], "max": "max"}.get(sign, ["mtext", sign])
+            begin = ["mrow", named.get(letter, letter), ["mo", "="], tree(low, named)]
+            more = tree(body, named)[1:] if is_kind(body, "over") else [shown(body, named, PRODUCT)]
+            return ["mrow", ["munderover", told, begin, tree(high, named)], *more]
+        case "if", (conditions, then, other):
+            told = parted(conditions, named, ["mtext", " and "])
+            if other is None:
+                return ["mrow", tree(then, named), ["mtext", " where "], *told]
+            return ["mrow", shown(then, named, SUM), ["mtext", " if "], *told, ["mtext", ", else "], tree(other, named)]
+        case "max" | "min" as name, several:
+            return ["mrow", name, ["mo", "("], *parted(several, named, ["mo", ", "]), ["mo", ")"]]
+        case sign, (left, right) if sign in COMPARED:
+            return ["mrow", tree(left, named), ["mo", COMPARED[sign][0]], tree(right, named)]
+        case sign, (left, right):
+            first, second = SIDES[sign]
+            first = ALONE if sign == "*" and is_kind(left, "over", "if") else first
+            return notation.joined(sign, shown(left, named, first), shown(right, named, second))
+    return notation.applied(made.kind, shown(made.parts[0], named, PRODUCT if made.kind == "neg" else 0))
 
-    def work(self, known: Known) -> Worked:
-        one, two = self.left.work(known), self.right.work(known)
-        steps = one.steps + two.steps + 1
-        if self.sign in "+-":
-            return Worked(
-                one.value + two.value if self.sign == "+" else one.value - two.value, one.size + two.size, steps
+
+def parted(several: tuple[Expression, ...], named: Mapping[str, str], between: Tree) -> list[Tree]:
+    return [part for each in several for part in (between, tree(each, named))][1:]
+
+
+def work(made: Expression, letters: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
+    """What an expression gives for numbers, or arrays of numbers, in place of letters and settings, with its size."""
+    if isinstance(made, Index):
+        return lifted(np.asarray(made.value(letters), float))
+    match made.kind, made.parts:
+        case "setting", (name,):
+            return lifted(letters[name])
+        case "local", (_, of, _):
+            return work(of, letters, arrays)
+        case "cell", (array, *index):
+            numbers, flat, beyond = arrays[array], np.zeros((), int), np.zeros((), bool)
+            for each, length in zip(index, numbers.shape, strict=True):
+                place = np.asarray(each.value(letters))
+                flat, beyond = flat * length + place, beyond | (place < 0) | (place >= length)
+            if beyond.any():  # no number: a formula that is right never asks for it
+                return lifted(np.where(beyond, np.nan, numbers.reshape(-1)[np.where(beyond, 0, flat)]))
+            return lifted(numbers.reshape(-1)[flat])
+        case "over", (sign, letter, low, high, body):
+            return ranged(
+                sign, letter, work(low, letters, arrays).value, work(high, letters, arrays).value, body, letters, arrays
             )
-        if self.sign == "*":
-            return Worked(one.value * two.value, one.size * two.size, steps)
-        if self.sign == "/":
-            value, below = one.value / two.value, np.abs(two.value)
-            return Worked(value, one.size / below + 2 * np.abs(value) * two.size / below, steps)
-        value = one.value**two.value  # of an exact base: a setting
-        return Worked(value, np.abs(value), steps + 4)
+        case "if", (conditions, then, other):
+            one, two = (lifted(np.nan) if each is None else work(each, letters, arrays) for each in (then, other))
+            holds: Any = np.ones((), bool)
+            for each in conditions:
+                holds = holds & COMPARED[each.kind][1](*(work(side, letters, arrays).value for side in each.parts))
+            steps = max(one.steps, two.steps)
+            return Sized(np.where(holds, one.value, two.value), np.where(holds, one.size, two.size), steps)
+    one, *others = (work(each, letters, arrays) for each in made.parts)
+    match made.kind, others:
+        case (("max" | "min"), _):
+            pick = np.maximum if made.kind == "max" else np.minimum
+            for two in others:
+                one = Sized(pick(one.value, two.value), np.maximum(one.size, two.size), max(one.steps, two.steps))
+            return one
+        case "**", [power]:  # a square, or a power of a setting, which is exact
+            return Sized(one.value**power.value, one.size**power.value, one.steps * 2 + 4)
+        case _, [two]:
+            joint: Sized = OPERATORS[made.kind](one, two)
+            return joint
+        case (("neg" | "abs"), _):
+            return Sized(-one.value if made.kind == "neg" else np.abs(one.value), one.size, one.steps)
+    value = getattr(np, made.kind)(one.value)
+    return Sized(value, np.abs(value) + 2 * np.abs(SLOPES[made.kind](one.value, value)) * one.size, one.steps + 4)
 
 
-@dataclass(frozen=True)
-class Applied(Expression):
-    """A function of a number: exp, log, sqrt, tanh, abs or neg."""
-
-    name: str
-    of: Expression
-
-    @property
-    def level(self) -> int:  # type: ignore[override]
-        return SUM if self.name == "neg" else ALONE
-
-    def tree(self, how: Writing) -> Tree:
-        if self.name == "neg":
-            return ["mrow", ["mo", "−"], self.of.shown(how, PRODUCT)]
-        if self.name == "exp":
-            return ["msup", "e", self.of.tree(how)]
-        if self.name == "sqrt":
-            return ["msqrt", self.of.tree(how)]
-        return ["mrow", FUNCTIONS.get(self.name, self.name), ["mo", "("], self.of.tree(how), ["mo", ")"]]
-
-    def work(self, known: Known) -> Worked:
-        one = self.of.work(known)
-        if self.name in ("neg", "abs"):
-            return Worked(-one.value if self.name == "neg" else np.abs(one.value), one.size, one.steps)
-        value = getattr(np, self.name)(one.value)
-        slopes: dict[str, Callable[[], Any]] = {
-            "exp": lambda: value, "log": lambda: 1 / one.value, "tanh": lambda: 1 - value * value,
-            "sqrt": lambda: np.where(value > 0, 0.5 / np.where(value > 0, value, 1), 0),
-        }  # fmt: skip
-        return Worked(value, np.abs(value) + 2 * np.abs(slopes[self.name]()) * one.size, one.steps + 4)
+def lifted(value: Any) -> Any:
+    return Sized(value, np.abs(value))
 
 
-@dataclass(frozen=True)
-class Local(Expression):
-    """An expression that the text gives a name: it is shown by its name, or laid in."""
-
-    name: str
-    of: Expression
-    kept: bool = False
-
-    @property
-    def level(self) -> int:  # type: ignore[override]
-        return ALONE if self.kept else self.of.level
-
-    def tree(self, how: Writing) -> Tree:
-        return how.letters.get(self.name, self.name) if self.kept else self.of.tree(how)
-
-    def work(self, known: Known) -> Worked:
-        return self.of.work(known)
-
-
-def plus(one: Expression, two: Expression) -> Expression:
-    """A sum; nothing is added to 0, and what is less than nothing is taken off."""
-    if is_number(one, 0):
-        return two
-    if isinstance(two, Applied) and two.name == "neg":
-        return minus(one, two.of)
-    return one if is_number(two, 0) else Joined("+", one, two)
-
-
-def minus(one: Expression, two: Expression) -> Expression:
-    if is_number(one, 0):
-        return negative(two)
-    return one if is_number(two, 0) else Joined("-", one, two)
-
-
-def negative(one: Expression) -> Expression:
-    return one.of if isinstance(one, Applied) and one.name == "neg" else Applied("neg", one)
-
-
-def times(one: Expression, two: Expression) -> Expression:
-    if is_number(one, 0) or is_number(two, 0):
-        return Number(0)
-    if is_number(one, 1):
-        return two
-    if isinstance(one, Joined) and one.sign == "*" and one.right == two:
-        return Joined("*", one.left, Joined("*", two, two))  # a square is shown as one
-    return one if is_number(two, 1) else Joined("*", one, two)
-
-
-def over(one: Expression, two: Expression) -> Expression:
-    if isinstance(one, Applied) and one.name == "neg":
-        return negative(over(one.of, two))
-    return one if is_number(two, 1) or is_number(one, 0) else Joined("/", one, two)
-
-
-def is_number(one: Expression, value: float) -> bool:
-    number = one.of if isinstance(one, Local) else one
-    return (isinstance(number, Number) and number.value == value) or (
-        isinstance(number, Whole) and not number.index.shares and number.index.rest == value
-    )
+def ranged(
+    sign: str, letter: str, low: Any, high: Any, body: Expression, letters: dict[str, Any], arrays: Mapping[str, Array]
+) -> Any:
+    """Σ, the max or the first of an expression, over a new first axis."""
+    axes = max([0, *map(np.ndim, letters.values())])
+    run = np.arange(int(low.min()), int(high.max()) + 1).reshape(-1, *[1] * axes)
+    made = work(body, {**letters, letter: run}, arrays)
+    runs = (run >= low) & (run <= high) if low.ndim or high.ndim else np.ones((), bool)
+    shape = np.broadcast_shapes(np.shape(made.value), run.shape, runs.shape)
+    shape = (1,) * (axes + 1 - len(shape)) + shape
+    value, size = np.broadcast_to(made.value, shape), np.broadcast_to(made.size, shape)
+    if sign == "first":
+        first = np.argmax(runs & (value == value), axis=0)[None]
+        return lifted(np.take_along_axis(value, first, 0)[0])
+    if runs.ndim:
+        value, size = np.where(runs, value, 0 if sign == "Σ" else -np.inf), np.where(runs, size, 0)
+    if sign == "max":
+        return Sized(value.max(axis=0, initial=-np.inf), size.max(axis=0, initial=0), made.steps)
+    return Sized(value.sum(axis=0), size.sum(axis=0), made.steps + max(len(run), 1))

@@ -1,18 +1,15 @@
 """The general formula of an array: read off the text that fills it, worked out at its places, and only then shown."""
 
-from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from plaingrad.explaining.expressions import Cell, Expression, Joined, Known, Number
-from plaingrad.explaining.indices import Index, left_over, quotient
+from plaingrad.explaining.expressions import Expression, Node, UnreadError, changed, work
+from plaingrad.explaining.indices import Index, quotient
 from plaingrad.explaining.notation import Tree
-from plaingrad.explaining.ranging import Over
 from plaingrad.explaining.reading import Reader
 from plaingrad.explaining.showing import Formula, shown
-from plaingrad.explaining.solving import UnreadError
 from plaingrad.explaining.tracing import Making, Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.layer import Layer
@@ -32,124 +29,96 @@ def described(tracer: Tracer, sheet: Sheet) -> tuple[Tree, dict[str, str]]:
         assert making is not None
         try:
             formula = read(tracer, making)
-            wrong = disagreement(formula, making, sheet)
-            told = shown(tracer, making, sheet, formula) if wrong is None else in_words(sheet, wrong)
+            check(formula, making, sheet)
+            told = shown(making, sheet, formula)
         except UnreadError as error:
-            told = in_words(sheet, str(error))
+            told = ["mtext", f"no short formula of {sheet.name}: {error}"], {}
         tracer.formulas[sheet.name] = told
     return tracer.formulas[sheet.name]
 
 
-def in_words(sheet: Sheet, reason: str) -> tuple[Tree, dict[str, str]]:
-    return ["mtext", f"no short formula of {sheet.name}: {reason}"], {}
-
-
 def read(tracer: Tracer, making: Making) -> Formula:
     """The formula as the text says it, with the numbers of this layer."""
-    task, sheets = making.task, tracer.twin.sheets
+    task, sheets, wanted = making.task, tracer.twin.sheets, making.argument
     arrays = {name: each for name, each in task.seen.items() if isinstance(each, np.ndarray)}
     for name, each in arrays.items():  # an optimiser walks the parameters as one row; they are shown in their shape
         if name in making.names and sheets[making.names[name]].array.size == each.size:
             arrays[name] = each.reshape(sheets[making.names[name]].array.shape)
-    shapes, keep = {}, not isinstance(task.owner, Layer | Loss)
-    for name, each in arrays.items():
-        axis = int(name in task.images)
-        shapes[name] = tuple(size // making.groups if at == axis else size for at, size in enumerate(each.shape))
-    reader = Reader(task.text, making.argument, shapes, {**task.seen, **arrays}, making.names, keep)
+    axes = {name: int(name in task.images) for name in arrays}  # the axis that groups share out
+    shapes = {
+        name: tuple(size // making.groups if at == axes[name] else size for at, size in enumerate(each.shape))
+        for name, each in arrays.items()
+    }
+    is_step = not isinstance(task.owner, Layer | Loss)
     try:
-        made = reader.read()
-    except (
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        ValueError,
-    ) as error:  # a text that does what no other does
-        raise error if isinstance(error, UnreadError) else UnreadError(f"{task.text.__name__} is not read") from error
-    place, letters = reader.places[making.argument], reader.letters[making.argument]
-    if making.groups > 1:
-        place, made = grouped(making, place, letters, made, shapes)
-        axis = int(making.argument in task.images)
-        reader.boxes[letters[axis]] = 0, arrays[making.argument].shape[axis] - 1
-    made = made.changed({}, lambda each: of_one(tracer, making, each))
-    return Formula(place, letters, made, reader.boxes, reader.settings, arrays)
+        reader = Reader(task.text, wanted, shapes, {**task.seen, **arrays}, making.names, is_step)
+    except UnreadError:
+        raise
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:  # it does what no other text does
+        raise UnreadError(f"{task.text.__name__} is not read") from error
+    letters, made = reader.letters[wanted], reader.states[wanted]
+    place = [Index.of(each) if size > 1 else Index() for each, size in zip(letters, shapes[wanted], strict=True)]
+    axis, group, here = axes[wanted], Index(), dict[str, Index]()
+    if making.groups > 1:  # which group it is follows from the place
+        own, size = Index.of(letters[axis]), shapes[wanted][axis]
+        reader.boxes[letters[axis]] = 0, arrays[wanted].shape[axis] - 1
+        group, place[axis] = quotient(own, size), own
+        here[letters[axis]] = own - group * size
+
+    shown = {name: sheets[own].shape for name, own in making.names.items() if name in arrays}
+
+    def other(each: Node) -> Expression:
+        """A cell of its group, without an image where there is one; and without a factor that is given and 1."""
+        match each:
+            case Node("cell", (array, *index)) if array in shown:
+                if making.groups > 1:
+                    index[axes[array]] = group * shapes[array][axes[array]] + index[axes[array]]
+                return Node("cell", (array, *index[len(index) - len(shown[array]) :]))
+            case Node("*", (left, Node("cell", (array,)))) if array in shown and arrays[array] == 1:
+                of: Expression = left  # as the share of the only image is
+                return of if tracer.is_given(sheets[making.names[array]]) else each
+        return each
+
+    first = len(place) - len(shown[wanted])
+    made = changed(made, here, other)
+    arrays |= {name: arrays[name].reshape(shape) for name, shape in shown.items()}
+    return Formula(tuple(place[first:]), letters[first:], made, reader.boxes, reader.settings, arrays)
 
 
-def grouped(
-    making: Making, place: tuple[Index, ...], letters: list[str], made: Expression, shapes: dict[str, tuple[int, ...]]
-) -> tuple[tuple[Index, ...], Expression]:
-    """The formula of one group as that of all: which group it is follows from the place."""
-
-    def axis_of(name: str) -> int:
-        return int(name in making.task.images)
-
-    axis = axis_of(making.argument)
-    size = shapes[making.argument][axis]
-    own = Index.of(letters[axis])
-    group = quotient(own, size)
-
-    def moved(cell: Expression) -> Expression:
-        if not isinstance(cell, Cell) or cell.array not in making.names:
-            return cell
-        at = axis_of(cell.array)
-        index = group * shapes[cell.array][at] + cell.index[at]
-        return replace(cell, index=(*cell.index[:at], index, *cell.index[at + 1 :]))
-
-    here = {letters[axis]: left_over(own, size)}
-    return (*place[:axis], own, *place[axis + 1 :]), made.changed(here, moved)
-
-
-def of_one(tracer: Tracer, making: Making, part: Expression) -> Expression:
-    """An expression without what says nothing: a factor that is given and 1, as the share of the only image is."""
-
-    def is_one(each: Expression) -> bool:
-        sheet = tracer.twin.sheets.get(making.names.get(each.array, "")) if isinstance(each, Cell) else None
-        return (
-            sheet is not None and not sheet.shape and tracer.making(sheet) is None and float(sheet.array.flat[0]) == 1
-        )
-
-    return part.left if isinstance(part, Joined) and part.sign == "*" and is_one(part.right) else part
-
-
-def disagreement(formula: Formula, making: Making, sheet: Sheet) -> str | None:
-    """Where the formula and the numbers of the array differ by more than rounding; None where they do nowhere.
+def check(formula: Formula, making: Making, sheet: Sheet) -> None:
+    """UnreadError where the formula and the numbers of the array differ by more than rounding.
 
     Up to some million terms every place is worked out. Of more, every place along each axis is, across some places
     of the other axes. Of parameters after a step, which no array holds, some hundred are.
     """
-    if not sheet.is_made:
-        return _differs(formula, *updated(formula, making))
     held = formula.arrays[making.argument]
+    if not sheet.is_made:
+        return differ(formula, *updated(formula, making))
     for lines in samples(held.shape, cost(formula.of, formula.boxes)):
         grid = np.meshgrid(*lines, indexing="ij", sparse=True)
-        if told := _differs(formula, grid, held[np.ix_(*lines)] if lines else held):
-            return told
-    return None
+        differ(formula, grid, held[np.ix_(*lines)] if lines else held)
 
 
-def _differs(formula: Formula, grid: Any, held: Array) -> str | None:
-    letters = dict(zip(formula.letters, grid, strict=True))
+def differ(formula: Formula, grid: Any, held: Array) -> None:
+    """UnreadError where numbers are not what the formula gives at these places."""
+    letters = {**formula.settings, **dict(zip(formula.letters, grid, strict=True))}
     with np.errstate(all="ignore"):
-        made = formula.of.work(Known(formula.arrays, letters, formula.settings, held.ndim))
+        made = work(formula.of, letters, formula.arrays)
+        value: Any = made.value
         share = 2 * made.steps * ROUNDING / (1 - made.steps * ROUNDING)  # the text rounds, and so does this
-        away = np.abs(np.asarray(made.value) - held)
-        right = (
-            (away <= share * made.size + TINY) | (made.value == held) | ((made.value != made.value) & (held != held))
-        )
-    if np.all(right):
-        return None
-    wrong = np.argwhere(~np.broadcast_to(right, held.shape))[0]
-    return f"what one reads off its text does not give the number at {[int(at) for at in wrong]}"
+        right = np.abs(value - held) <= share * made.size + TINY
+        right |= (value == held) | ((value != value) & (held != held))
+    if not np.all(right):
+        place = [int(at) for at in np.argwhere(~np.broadcast_to(right, held.shape))[0]]
+        raise UnreadError(f"what one reads off its text does not give the number at {place}")
 
 
 def updated(formula: Formula, making: Making) -> tuple[list[Array], Array]:
     """Places of an array of parameters, and what the optimiser's text makes of them there."""
-    shape = formula.arrays[making.argument].shape
-    count = min(prod(shape), MOST_UPDATED)
-    flat = np.sort(np.random.default_rng(0).choice(prod(shape), count, replace=False))
-    seen = making.task.seen
-    given = {name: each.reshape(-1)[flat] if isinstance(each, np.ndarray) else each for name, each in seen.items()}
-    making.task.text(**{name: given[name] for name in making.task.text.arguments})
+    shape, task = formula.arrays[making.argument].shape, making.task
+    flat = np.sort(np.random.default_rng(0).choice(prod(shape), min(prod(shape), MOST_UPDATED), replace=False))
+    given = {name: each[flat] if isinstance(each, np.ndarray) else each for name, each in task.seen.items()}
+    task.text(**{name: given[name] for name in task.text.arguments})
     return list(np.unravel_index(flat, shape)), given[making.argument]
 
 
@@ -158,31 +127,24 @@ def samples(shape: tuple[int, ...], each: int) -> list[list[Array]]:
     if prod(shape) * each <= MOST_TERMS:
         return [[np.arange(size) for size in shape]]
     draw, found = np.random.default_rng(0), []
-    for axis in range(len(shape)):
-        counts = list(shape)
-        others = sorted((at for at in range(len(shape)) if at != axis), key=lambda at: -shape[at])
-        while prod(counts) * each * len(shape) > MOST_TERMS and any(counts[at] > 2 for at in others):
-            widest = max(others, key=lambda at: counts[at])
-            counts[widest] = max(2, counts[widest] // 2)
-        while prod(counts) * each * len(shape) > MOST_TERMS and any(counts[at] > 1 for at in others):
-            counts[max(others, key=lambda at: counts[at])] = 1
-        found.append([some(draw, size, count) for size, count in zip(shape, counts, strict=True)])
+    for axis, size in enumerate(shape):
+        room = MOST_TERMS / (each * len(shape) * size)
+        count = max(1, int(room ** (1 / max(1, len(shape) - 1))))
+        found.append([np.arange(n) if at == axis or n <= count else some(draw, n, count) for at, n in enumerate(shape)])
     return found
 
 
 def some(draw: np.random.Generator, size: int, count: int) -> Array:
     """So many places along an axis, the first and the last among them."""
-    if count >= size:
-        return np.arange(size)
-    inner = draw.choice(np.arange(1, size - 1), count - 2, replace=False) if count > 2 else np.array([], int)
-    ends = [0, size - 1] if count > 1 else [int(draw.integers(size))]
-    return np.unique([*ends, *inner])
+    inner = draw.integers(size, size=max(count - 2, 1))
+    return np.unique(np.append(inner, [0, size - 1])) if count > 1 else inner
 
 
-def cost(made: Expression, boxes: dict[str, tuple[int, int]]) -> int:
+def cost(made: Any, boxes: dict[str, tuple[int, int]]) -> int:
     """How many terms an expression has at one place, at most."""
-    inner = max(1, sum(cost(each, boxes) for each in made.parts() if not isinstance(each, Number)))
-    if not isinstance(made, Over):
-        return inner
-    low, high = boxes[made.letter.letter or ""]
-    return inner * (high - low + 1)
+    parts = made.parts if isinstance(made, Node) else made if isinstance(made, tuple) else ()
+    inner = max(1, sum(cost(each, boxes) for each in parts if isinstance(each, Node | tuple)))
+    if isinstance(made, Node) and made.kind == "over":
+        low, high = boxes[made.parts[1]]
+        return inner * (high - low + 1)
+    return inner

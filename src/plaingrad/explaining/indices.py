@@ -1,77 +1,36 @@
-"""Indices: whole numbers made of letters, such as 2i + u − 1, ⌊k/2⌋ and m mod 12, kept exact; and their bounds."""
+"""Indices: whole numbers made of letters, such as 2i + u − 1 and ⌊k/2⌋, kept exact; and their bounds.
+
+What a division leaves over, m mod 4, is m − 4⌊m/4⌋, and ⌈m/4⌉ is −⌊−m/4⌋: so they are kept, and told when shown.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 from plaingrad.explaining.notation import Tree, bracketed, number_text
 
 Boxes = Mapping[str, tuple[int, int]]  # the least and the largest value of each letter
-
-
-@dataclass(frozen=True)
-class Part:
-    """A quotient rounded down or up, or what a division leaves over: `kind` is ⌊, ⌈ or mod."""
-
-    kind: str
-    of: "Index"
-    by: int
-
-    def tree(self, named: Mapping[str, str]) -> Tree:
-        above = self.of.tree(named)
-        if self.kind == "mod":
-            return ["mrow", bracketed(above, self.of.is_sum), ["mo", "mod"], ["mn", str(self.by)]]
-        return [
-            "mrow",
-            ["mo", self.kind],
-            ["mfrac", above, ["mn", str(self.by)]],
-            ["mo", {"⌊": "⌋", "⌈": "⌉"}[self.kind]],
-        ]
-
-    def value(self, letters: Mapping[str, Any]) -> Any:
-        inner = self.of.value(letters)
-        return inner % self.by if self.kind == "mod" else inner // self.by if self.kind == "⌊" else -(-inner // self.by)
-
-    def bounds(self, boxes: Boxes) -> tuple[int, int]:
-        low, high = self.of.bounds(boxes)
-        if self.kind == "mod" and (low < 0 or high >= self.by):
-            return 0, self.by - 1
-        return self.value_of(low), self.value_of(high)
-
-    def value_of(self, inner: int) -> int:
-        return int(Part(self.kind, Index(rest=inner), self.by).value({}))
+Atom = str | tuple["Index", int]  # a letter, or an index that is divided by a number and rounded down
 
 
 @dataclass(frozen=True)
 class Index:
-    """Letters and rounded quotients, each times a whole number, and a number besides."""
+    """Atoms, each times a whole number, and a number besides; alone, that may be any number."""
 
-    shares: tuple[tuple["str | Part", int], ...] = ()
-    rest: int = 0
+    shares: tuple[tuple[Atom, int], ...] = ()
+    rest: float = 0
 
     @staticmethod
-    def of(letter: "str | Part") -> "Index":
-        return Index(((letter, 1),))
+    def of(atom: Atom) -> "Index":
+        return Index(((atom, 1),))
 
-    def __add__(self, other: "Index | int") -> "Index":
-        if isinstance(other, int):
+    def __add__(self, other: "Index | float") -> "Index":
+        if not isinstance(other, Index):
             return Index(self.shares, self.rest + other)
         found = dict(self.shares)
         for atom, share in other.shares:
             found[atom] = found.get(atom, 0) + share
-        for atom, share in list(found.items()):  # what is left over, and the multiple it was left of, are the whole
-            if isinstance(atom, Part) and atom.kind == "mod" and share:
-                whole = quotient(atom.of, atom.by)
-                if (
-                    whole.shares
-                    and found.get(whole.shares[0][0], 0) == share * atom.by
-                    and whole == Index.of(whole.shares[0][0])
-                ):
-                    del found[atom], found[whole.shares[0][0]]
-                    return (
-                        Index(tuple(each for each in found.items() if each[1]), self.rest + other.rest)
-                        + atom.of * share
-                    )
         return Index(tuple(each for each in found.items() if each[1]), self.rest + other.rest)
 
     def __mul__(self, number: int) -> "Index":
@@ -80,27 +39,22 @@ class Index:
     def __neg__(self) -> "Index":
         return self * -1
 
-    def __sub__(self, other: "Index | int") -> "Index":
+    def __sub__(self, other: "Index | float") -> "Index":
         return self + -other
 
     @property
     def letter(self) -> str | None:
         """The letter that this simply is."""
-        if len(self.shares) == 1 and self.shares[0][1] == 1 and not self.rest and isinstance(self.shares[0][0], str):
-            return self.shares[0][0]
-        return None
+        atom = self.shares[0][0] if len(self.shares) == 1 else None
+        return atom if isinstance(atom, str) and self == Index.of(atom) else None
 
-    @property
-    def is_sum(self) -> bool:
-        return len(self.shares) + bool(self.rest) > 1 or any(share < 0 for _, share in self.shares)
-
-    def share(self, letter: str) -> int:
-        return dict(self.shares).get(letter, 0)
+    def share(self, atom: Atom) -> int:
+        return dict(self.shares).get(atom, 0)
 
     def letters(self) -> Iterator[str]:
         """Every letter, those in quotients too."""
         for atom, _ in self.shares:
-            yield from [atom] if isinstance(atom, str) else atom.of.letters()
+            yield from [atom] if isinstance(atom, str) else atom[0].letters()
 
     def put(self, known: Mapping[str, "Index"]) -> "Index":
         """The index with others in place of letters."""
@@ -109,75 +63,102 @@ class Index:
             if isinstance(atom, str):
                 found += known.get(atom, Index.of(atom)) * share
             else:
-                inner = atom.of.put(known)
-                found += (
-                    left_over(inner, atom.by) if atom.kind == "mod" else quotient(inner, atom.by, atom.kind)
-                ) * share
+                found += quotient(atom[0].put(known), atom[1]) * share
         return found
 
     def value(self, letters: Mapping[str, Any]) -> Any:
         """The number, for numbers or arrays of numbers in place of the letters."""
         total: Any = self.rest
         for atom, share in self.shares:
-            total = total + share * (letters[atom] if isinstance(atom, str) else atom.value(letters))
+            total = total + share * (letters[atom] if isinstance(atom, str) else atom[0].value(letters) // atom[1])
         return total
 
     def bounds(self, boxes: Boxes) -> tuple[int, int]:
         """The least and the largest it can be; with quotients of one letter perhaps less and more."""
-        low = high = self.rest
+        low = high = int(self.rest)
         for atom, share in self.shares:
-            ends = [share * end for end in (boxes[atom] if isinstance(atom, str) else atom.bounds(boxes))]
-            low, high = low + min(ends), high + max(ends)
+            ends = boxes[atom] if isinstance(atom, str) else [end // atom[1] for end in atom[0].bounds(boxes)]
+            low, high = low + min(share * end for end in ends), high + max(share * end for end in ends)
         return low, high
+
+    def remainder(self) -> tuple[int, "Index", int] | None:
+        """How often which index mod which number is a part of this one, if any is."""
+        for atom, share in self.shares:
+            for by in range(2, 1 - share):
+                if not isinstance(atom, str) and share % by == 0 and atom[1] % by == 0:
+                    whole, times = quotient(atom[0], atom[1] // by), -share // by
+                    if all(self.share(each) == times * own for each, own in whole.shares):
+                        return times, whole, by
+        return None
+
+    def pieces(self, named: Mapping[str, str]) -> list[tuple[float, Tree]]:
+        """What is added up: how often, and what it is."""
+        if found := self.remainder():
+            times, whole, by = found
+            left = Index(tuple(each for each in whole.shares if each[1] % by), whole.rest % by)
+            made = ["mrow", bracketed(left.tree(named), left.is_sum), ["mo", "mod"], number(by)]
+            rest = (self - (whole - quotient(whole, by) * by) * times).pieces(named)
+            return [(times, bracketed(made, times != 1 or rest != [])), *rest]
+        pieces: list[tuple[float, Tree]] = []
+        for atom, share in self.shares:
+            if isinstance(atom, str):
+                pieces.append((share, named.get(atom, atom)))
+                continue
+            of, by = atom
+            is_up = share < 0 and min(of.rest, *(own for _, own in of.shares)) < 0
+            signs = ("⌈", -of, "⌉") if is_up else ("⌊", of, "⌋")
+            made = ["mrow", ["mo", signs[0]], ["mfrac", signs[1].tree(named), number(by)], ["mo", signs[2]]]
+            pieces.append((-share if is_up else share, made))
+        return [*pieces, (self.rest, None)] if self.rest else pieces
+
+    @property
+    def is_sum(self) -> bool:
+        pieces = self.pieces({})
+        return len(pieces) > 1 or any(share < 0 for share, tree in pieces if tree)
 
     def tree(self, named: Mapping[str, str]) -> Tree:
         """The index as it is shown: what is added first, then what is taken off."""
         parts: list[Tree] = []
-        for atom, share in sorted([*self.shares, ("", self.rest)], key=lambda each: each[1] < 0):
-            if not share:
-                continue
-            if parts or share < 0:
-                parts.append(["mo", "+" if share > 0 else "−"])
-            if not atom or abs(share) != 1:
-                parts.append(["mn", number_text(abs(share))])
-            if isinstance(atom, Part):
-                is_alone = self == Index.of(atom)
-                parts.append(bracketed(atom.tree(named), atom.kind == "mod" and not is_alone))
-            elif atom:
-                parts.append(named.get(atom, atom))
-        return ["mrow", *parts] if len(parts) > 1 else parts[0] if parts else ["mn", "0"]
+        for share, tree in sorted(self.pieces(named), key=lambda each: each[0] < 0):
+            parts += [["mo", "+" if share > 0 else "−"]] if parts or share < 0 else []
+            parts += [number(abs(share))] if not tree or abs(share) != 1 else []
+            parts += [tree] if tree else []
+        return ["mrow", *parts] if len(parts) > 1 else parts[0] if parts else number(0)
 
 
-def quotient(index: Index, by: int, kind: str = "⌊") -> Index:
-    """An index divided by a number and rounded: whole multiples come out, ⌊(2i + u)/2⌋ is i + ⌊u/2⌋."""
+def number(value: float) -> Tree:
+    """A number without its sign: whole, or to the digits that tell it."""
+    return ["mn", number_text(value if value % 1 else int(value), 6 if float(f"{value:.6g}") == value else 17)]
+
+
+def quotient(index: Index, by: int) -> Index:
+    """An index divided by a number and rounded down: whole multiples come out, ⌊(2i + u)/2⌋ is i + ⌊u/2⌋."""
     whole = Index(tuple((atom, share // by) for atom, share in index.shares if share % by == 0))
     rest = Index(tuple(each for each in index.shares if each[1] % by), index.rest)
     if not rest.shares:
-        return whole + (rest.rest // by if kind == "⌊" else -(-rest.rest // by))
-    (atom, share), *others = rest.shares
-    if kind == "⌊" and isinstance(atom, Part) and atom.kind == "⌊" and share == 1 and not others and not rest.rest:
-        return whole + quotient(atom.of, atom.by * by)  # ⌊⌊m/4⌋/3⌋ is ⌊m/12⌋
-    return whole + Index.of(Part(kind, rest, by))
+        return whole + rest.rest // by
+    atom = rest.shares[0][0]
+    if not isinstance(atom, str) and rest == Index.of(atom):
+        return whole + quotient(atom[0], atom[1] * by)  # ⌊⌊m/4⌋/3⌋ is ⌊m/12⌋
+    return whole + Index.of((rest, by))
 
 
-def left_over(index: Index, by: int) -> Index:
-    """What is left over of an index divided by a number."""
-    rest = Index(tuple(each for each in index.shares if each[1] % by), index.rest % by if by else 0)
-    return Index.of(Part("mod", rest, by)) if rest.shares else Index(rest=rest.rest % by)
+def simplest(least: Index) -> Index:
+    """The simplest index that is not negative where this one is not: r + 1 for 3r + 4, and 7 − r for 3 − ⌊r/2⌋."""
+    by = gcd(*(share for _, share in least.shares)) or 1
+    least = Index(tuple((atom, share // by) for atom, share in least.shares), least.rest // by)
+    for atom, share in least.shares:
+        if not isinstance(atom, str) and abs(share) == 1:
+            rest = (least - Index.of(atom) * share) * atom[1]
+            return simplest(rest + atom[0] if share > 0 else rest + (atom[1] - 1) - atom[0])
+    return least
 
 
-def narrowed(bounds: list[Index], boxes: Boxes, sign: int) -> tuple[Index, ...]:
+def needed(bounds: list[Index], boxes: Boxes, sign: int) -> list[Index]:
     """Of several lower bounds (sign 1) or upper ones (−1) those that are needed."""
     kept: list[Index] = []
     for place, each in enumerate(bounds):
         others = [*kept, *bounds[place + 1 :]]
         if not any(((other - each) * sign).bounds(boxes)[0] >= 0 for other in others):
             kept.append(each)
-    return tuple(kept)
-
-
-def axis_letters(sizes: tuple[int, ...], has_images: bool) -> str:
-    """A letter for each axis of an array that a text walks place by place."""
-    if not has_images:
-        return {4: "kcuv", 2: "kc", 1: "k"}.get(len(sizes), "mpqrst"[: len(sizes)])
-    return {4: "ncij", 3: "cij", 2: "nk", 1: "k"}.get(len(sizes), "mpqrst"[: len(sizes)])
+    return kept

@@ -1,274 +1,301 @@
 """A text read as a formula: what one number of an array is, in the letters of its place."""
 
 import ast
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Mapping
 from types import FunctionType
+from typing import Any
 
-from plaingrad.explaining.expressions import Cell, Expression, Local, Number, Whole, negative, plus
-from plaingrad.explaining.indices import Index, axis_letters
-from plaingrad.explaining.ranging import Cases, Compared, Extreme
-from plaingrad.explaining.solving import Before, Running, Scope, Solved, UnreadError, View
-from plaingrad.explaining.values import JOINED, Values
-from plaingrad.schedule.tree import filled, function_of, names_in
+import numpy as np
+
+from plaingrad.explaining.expressions import (
+    ZERO,
+    Expression,
+    Node,
+    UnreadError,
+    changed,
+    extreme,
+    joined,
+    simpler,
+    work,
+)
+from plaingrad.explaining.indices import Index
+from plaingrad.explaining.solving import Solved
+from plaingrad.schedule.open import axes_of, opened
+from plaingrad.schedule.tree import Named, copied, filled, function_of
+from plaingrad.text import Text
 from plaingrad.window import Window
 
+FUNCTIONS = ("exp", "log", "sqrt", "tanh", "abs")
+SIGNS: dict[type, str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.FloorDiv: "//", ast.Mod: "%",
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+}  # fmt: skip
+OTHERWISE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 LETTERS = {"row": "r", "column": "s"}
+AXES, TRAINED = {4: "ncij", 3: "cij", 2: "nk", 1: "k"}, {4: "kcuv", 2: "kc", 1: "k"}
 
 
-class Reader(Values):
-    """Reads what a text makes of the array that is wanted."""
+class Reader:
+    """Reads what a text, its loops laid open, makes of the array that is wanted.
 
-    def read(self) -> Expression:
-        """The wanted array's number at the place of `places[wanted]`."""
-        tree = function_of(self.text)
-        self.followed = {self.wanted, *carried(tree)} if self.wanted in carried(tree) else {self.wanted}
-        for name in self.shapes.keys() | self.seen.keys():
-            self.locals[name] = View(name) if name in self.shapes else self.seen[name]
-        self.statements(tree.body, Scope())
-        if self.wanted not in self.states or self.wanted not in self.places:
-            raise UnreadError(f"{self.wanted} is not filled place by place")
-        return self.states[self.wanted]
+    `shapes` are those of its arrays, `seen` what they and the settings are, `names` the arrays that have a name where
+    the formula is shown; the others are numbers that follow from settings. Where settings `stay` they are names, and
+    all that the text fills is followed; elsewhere settings are worked out, and other arrays are what they are.
+    """
 
-    def statements(self, body: list[ast.stmt], scope: Scope) -> None:
-        for each in body:
-            self.statement(each, scope)
+    def __init__(
+        self, text: Text, wanted: str, shapes: Mapping[str, tuple[int, ...]], seen: Any, names: Any, stay: bool
+    ) -> None:
+        self.text, self.wanted, self.shapes, self.seen, self.names, self.stay = text, wanted, shapes, seen, names, stay
+        self.boxes: dict[str, tuple[int, int]] = {}
+        self.settings: dict[str, float] = {}
+        self.letters: dict[str, list[str]] = {}  # of each array, those of its place, also along axes of one place
+        self.states: dict[str, Expression] = {}  # what it is so far
+        self.locals: dict[str, tuple[Any, tuple[str, ...], set[str]]] = {}  # value, letters around, those it adds up
+        self.running, self.holds, self.here = tuple[str, ...](), tuple[Node, ...](), tuple[Index, ...]()
+        laid = opened(text, axes_of(seen))
+        tree = Inlined(text).visit(ast.parse(laid.source).body[0])
+        self.followed = filled(tree) if stay else {wanted}
+        for name, value in laid.given(seen).items():
+            if name not in shapes:
+                self.locals[name] = self.setting(laid.settings.get(name, ("", name))[1], value), (), set()
+        self.statements(tree.body)
+        if wanted not in self.states or wanted not in self.letters:
+            raise UnreadError(f"{wanted} is not filled place by place")
 
-    def statement(self, node: ast.stmt, scope: Scope) -> None:
-        match node:
-            case ast.For(target, ast.Call(ast.Name("window"), given), body):
-                for inner in self.window(names_in(target), given, scope):
-                    self.statements(body, inner)
-            case ast.For(target, ast.Call(function, given), body):
-                self.statements(body, self.loop(names_in(target), ast.unparse(function), given, scope))
-                self.close(scope)
-            case ast.If(test, body, other):
-                if not self.search(test, body, scope):
-                    self.statements(body, scope.under(*self.conditions(test, scope)))
-                    if other:
-                        self.statements(other, scope.under(*self.otherwise(test, scope)))
-            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
-                for target, value in zip(targets, values, strict=True):
-                    self.statement(ast.Assign([target], value, lineno=node.lineno), scope)
-            case ast.Assign([ast.Name(name)], value):
-                made = self.value(value, scope)
-                is_whole = isinstance(made, View | Index | tuple) and name not in sums_in(function_of(self.text))
-                self.locals[name] = made if is_whole else Running(Local(name, self.number(made)), scope.letters)
-            case ast.AugAssign(ast.Name(name), ast.Add() | ast.Sub(), value):
-                self.add_to(name, self.signed(node, scope), scope)
-            case ast.Assign([ast.Subscript() as target], value):
-                self.store(target, lambda _: self.expression(value, scope), scope, False)
-            case ast.AugAssign(ast.Subscript() as target, ast.Add() | ast.Sub()):
-                self.store(target, lambda _: self.signed(node, scope), scope, True)
-            case ast.AugAssign(ast.Subscript() as target, op, value):
-                self.store(target, lambda old: JOINED[type(op)](old, self.expression(value, scope)), scope, False)
-            case ast.Expr(ast.Constant()) | ast.Pass():
-                pass
-            case _:
-                raise UnreadError(f"{ast.unparse(node).splitlines()[0]!r} is not read")
+    def setting(self, name: str, value: Any) -> Any:
+        """A setting: its number, or its name where it stays one. What is 0 never stays."""
+        if not isinstance(value, bool | int | float):
+            return None
+        if value and self.stay:
+            self.settings[name] = float(value)
+            return Node("setting", (name,))
+        return Index(rest=int(value) if value % 1 == 0 else float(value))
 
-    def signed(self, node: ast.AugAssign, scope: Scope) -> Expression:
-        value = self.expression(node.value, scope)
-        return negative(value) if isinstance(node.op, ast.Sub) else value
-
-    def window(self, names: list[str], given: list[ast.expr], scope: Scope) -> Iterator[Scope]:
-        """The scope where `Window.__call__` gives what it gives."""
-        walk = function_of(Window.__call__)
-        before, window = dict(self.locals), self.locals["window"]
-        for each, value in zip(walk.args.args, [window, *(self.whole(each, scope) for each in given)], strict=True):
-            self.locals[each.arg] = value
-        body: list[ast.stmt] = walk.body
-        while True:
-            match body[-1]:
-                case ast.For(ast.Name(name), ast.Call(ast.Name("range"), [size]), inner):
-                    scope, self.locals[name] = self.run(name, Index(), self.whole(size, scope), scope)
-                case ast.If(test, inner):
-                    self.statements(body[:-1], scope)
-                    scope = scope.under(*self.conditions(test, scope))
-                case ast.Expr(ast.Yield(ast.Tuple(values))):
-                    made = [self.whole(each, scope) for each in values]
-                    self.locals = {**before, **dict(zip(names, made, strict=True))}
-                    yield scope
-                    return
+    def statements(self, body: list[ast.stmt], letters: tuple[str, ...] = (), holds: tuple[Node, ...] = ()) -> None:
+        """Read statements, inside a loop or a condition."""
+        before = self.running, self.holds
+        self.running, self.holds = self.running + letters, self.holds + holds
+        for node in body:
+            match node:
+                case ast.For(ast.Name(name), ast.Call(ast.Name("range"), given), inner):
+                    self.loop(name, [self.value(each) for each in given], inner)
+                case ast.If(test, inner, other):
+                    if not self.search(test, inner):
+                        self.statements(inner, holds=self.asked(test))
+                        self.statements(other, holds=self.asked(test, negated=True) if other else ())
+                case ast.Assign([ast.Name(name)], value):
+                    self.locals[name] = named(name, self.value(value)), self.running, set()
+                case ast.AugAssign(ast.Name(name), ast.Add() | ast.Sub() as op, value):
+                    solved, made = self.summed(name), self.value(value)
+                    made = joined(SIGNS[type(op)], bare(self.locals[name][0]), solved.over("Σ", made))
+                    self.locals[name] = named(name, made), self.locals[name][1], {*solved.letters}
+                case ast.Assign([ast.Subscript(ast.Name(array)) as target], value):
+                    self.store(array, target, "", value)
+                case ast.AugAssign(ast.Subscript(ast.Name(array)) as target, ast.Add() | ast.Sub() as op, value):
+                    self.store(array, target, SIGNS[type(op)], value)
+                case ast.Expr(ast.Constant()) | ast.Pass():
+                    pass
                 case _:
-                    inner = body[1:]
-            body = inner
+                    raise UnreadError(f"{ast.unparse(node).splitlines()[0]!r} is not read")
+        self.running, self.holds = before
 
-    def close(self, scope: Scope) -> None:
-        """A loop is done: the numbers it added up are whole."""
-        for each in self.locals.values():
-            if isinstance(each, Running) and set(each.letters) <= set(scope.letters):
-                each.is_open = False
+    def loop(self, name: str, ends: list[Any], body: list[ast.stmt]) -> None:
+        """A loop, and its letter; one that has one value is no letter."""
+        first, stop = ends if len(ends) == 2 else (ZERO, *ends)
+        low, high = first.bounds(self.boxes)[0], stop.bounds(self.boxes)[1] - 1
+        letter = f"{name.rstrip('_0123456789')}#{len(self.boxes)}"
+        index = Index(rest=low) if low == high else Index.of(letter)
+        more = (letter,) if low != high else ()
+        self.boxes |= dict.fromkeys(more, (low, high))
+        self.locals[name] = index, self.running + more, set()
+        self.statements(body, more, (Node("<=", (first, index)), Node("<", (index, stop))))
 
-    def add_to(self, name: str, value: Expression, scope: Scope) -> None:
-        """A number that a loop adds to."""
-        held = self.locals.get(name)
-        if not isinstance(held, Running) or held.is_open:
+    def summed(self, name: str) -> Solved:
+        """The loops around, inside those in which a number was given its name."""
+        _, letters, sums = self.locals[name]
+        if sums & {*self.running}:
             raise UnreadError(f"{name} is added to in two places")
-        more = [letter for letter in scope.letters if letter not in held.letters]
-        solved = Solved(self.boxes, more, list(scope.least))
-        before = held.value.of if isinstance(held.value, Local) else held.value
-        held.value, held.is_open = Local(name, plus(before, solved.over(value, scope.conditions))), bool(more)
+        return Solved(self.boxes, [each for each in self.running if each not in letters], self.holds)
 
-    def place(self, array: str, target: ast.expr) -> tuple[Index, ...]:
+    def place(self, array: str, target: ast.Subscript) -> tuple[Index, ...]:
         """The letters of an array's place: those of the first assignment to it, where it is filled by plain letters."""
-        if array not in self.places:
-            sizes = self.shapes[array]
-            words = list(axis_letters(sizes, array in self.images))
-            parts = target.elts if isinstance(target, ast.Tuple) else [target]
-            for axis, part in enumerate(parts if len(parts) == len(sizes) and array in self.images else []):
+        sizes = self.shapes[array]
+        if array not in self.letters:
+            words = [*(TRAINED if self.stay else AXES).get(len(sizes), "mpqrst"[: len(sizes)])]
+            for axis, part in enumerate([] if self.stay else parts_of(target.slice)):
                 name = part.id if isinstance(part, ast.Name) else {2: "r", 3: "s"}.get(axis, "m")
                 words[axis] = LETTERS.get(name, name if len(name) == 1 else words[axis])
-            self.letters[array] = letters = [f"{word}#{array}{axis}" for axis, word in enumerate(words)]
-            self.boxes |= {letter: (0, size - 1) for letter, size in zip(letters, sizes, strict=True)}
-            self.places[array] = tuple(
-                Index.of(letter) if size > 1 else Index() for letter, size in zip(letters, sizes, strict=True)
-            )
-        return self.places[array]
+            self.letters[array] = [f"{word}#{array}{axis}" for axis, word in enumerate(words)]
+            self.boxes |= {each: (0, size - 1) for each, size in zip(self.letters[array], sizes, strict=True)}
+        axes = zip(self.letters[array], sizes, strict=True)
+        return tuple(Index.of(letter) if size > 1 else ZERO for letter, size in axes)
 
-    def store(
-        self,
-        target: ast.Subscript,
-        value: Callable[[Expression], Expression],
-        scope: Scope,
-        adds: bool,
-        sign: str = "Σ",
-    ) -> None:
+    def at(self, array: str, target: ast.Subscript, body: Expression) -> Solved:
+        """The letters around, settled so that the cell that is assigned to is at the array's place."""
+        solved = Solved(self.boxes, self.running, self.holds)
+        solved.settle(self.index(target), self.place(array, target), body)
+        return solved
+
+    def store(self, array: str, target: ast.Subscript, sign: str, value: ast.expr) -> None:
         """An assignment to a cell."""
-        array = ast.unparse(target.value)
         if array not in self.followed:
             return
-        if isinstance(target.slice, ast.Slice):
-            made = value(Number(0))
-            if adds or not isinstance(made, Number | Whole):
+        self.here = () if isinstance(target.slice, ast.Slice) else self.index(target)
+        made = self.value(value)
+        if not self.here:
+            if sign or not isinstance(made, Index):
                 raise UnreadError("a whole array is filled at once")
             self.states[array] = made
             return
-        here = self.value(target, scope, as_view=True)
-        place = self.place(array, target.slice)
-        made = value(Before(array, here.index))
-        used = {letter for each in (made, *scope.conditions) for letter in letters_of(each, here.index)}
-        solved = Solved(self.boxes, list(scope.letters), list(scope.least))
-        for index, own in sorted(zip(here.index, place, strict=True), key=lambda each: len(each[0].shares)):
-            solved.equal(index, own, used)
-        state = self.states.get(array)
-        if not adds and solved.letters:
+        before = self.states.get(array, Node("cell", (array, *self.place(array, target))))
+        solved = self.at(array, target, made)
+        if solved.letters and not sign:
             raise UnreadError(f"{array} is written several times at each place")
-        before = state or Cell(array, place)
-        if adds:
-            self.states[array] = plus(before, self.now(solved.over(made, scope.conditions)))
-        else:
-            self.states[array] = self.now(solved.over(made, scope.conditions, before))
+        made = solved.over("Σ", made, ZERO if sign else before)
+        self.states[array] = joined(sign, before, made) if sign else made
 
-    def now(self, made: Expression) -> Expression:
-        """An expression in which the arrays that are followed are what they are where the text has come to."""
-
-        def known(each: Expression) -> Expression:
-            if not isinstance(each, Before):
-                return each
-            place, state = self.places.get(each.array), self.states.get(each.array)
-            if place is None or state is None:
-                return Cell(each.array, each.index)
-            if each.index != place and each.array == self.wanted:
-                return Cell(each.array, each.index)
-            letters = {one.letter: index for one, index in zip(place, each.index, strict=True) if one.letter}
-            state = state.put(letters)
-            return state if each.array == self.wanted else Local(each.array + "′", state)
-
-        made = made.changed({}, known)
+    def index(self, target: ast.Subscript) -> tuple[Index, ...]:
+        made = tuple(map(self.value, parts_of(target.slice)))
+        if not all(isinstance(each, Index) for each in made):
+            raise UnreadError(f"{ast.unparse(target)!r} has no place")
         return made
 
-    def search(self, test: ast.expr, body: list[ast.stmt], scope: Scope) -> bool:
+    def value(self, node: ast.expr) -> Any:
+        """What an expression of the text is: an index as long as it can be."""
+        match node:
+            case ast.Constant(bool() | int() | float() as number):
+                return Index(rest=number)
+            case ast.Name(name):
+                held, _, sums = self.locals.get(name) or (self.setting(name, self.text.names.get(name)), (), set[str]())
+                if held is None or sums & {*self.running}:
+                    raise UnreadError(f"{name} is {'not known' if held is None else 'still added up'} where it is used")
+                return held
+            case ast.Subscript(ast.Attribute(ast.Name(array), "shape"), ast.Constant(int(axis))):
+                return Index(rest=self.shapes[array][axis])
+            case ast.Subscript(ast.Name(array)):
+                return self.cell(array, self.index(node))
+            case ast.UnaryOp(ast.USub(), of):
+                return joined("-", ZERO, self.value(of))
+            case ast.BinOp(left, op, right):
+                return joined(SIGNS[type(op)], self.value(left), self.value(right))
+            case ast.IfExp(test, then, other):
+                asked, made, otherwise = self.asked(test), self.value(then), self.value(other)
+                if made == Node("sqrt", (otherwise,)) and asked == (Node(">", (otherwise, ZERO)),):
+                    return made  # a root that is only taken of what is above 0, else 0 itself, is the root
+                return Node("if", (asked, made, otherwise))
+            case ast.Call(ast.Name(name), [of]) if name in FUNCTIONS:
+                return Node(name, (self.value(of),))
+        raise UnreadError(f"{ast.unparse(node)!r} is not read")
+
+    def cell(self, array: str, index: tuple[Index, ...]) -> Expression:
+        """A number of an array: of one that is followed what it is where the text has come to, else its cell.
+
+        Of the array that is wanted that is so for the number that is just being made; the others are done.
+        """
+        if array in self.states and array in self.letters and (array != self.wanted or index == self.here):
+            made = changed(self.states[array], dict(zip(self.letters[array], index, strict=True)))
+            return made if array == self.wanted else named(array + "′", made)
+        numbers, window = self.seen[array], self.seen.get("window")
+        if array not in self.names and numbers.min() == numbers.max():
+            constant: Index = self.setting("", numbers.flat[0].item())
+            return constant
+        if array not in self.names and isinstance(window, Window) and numbers.ndim == 2:
+            held = work(
+                pixels_under(window, (Index.of("i"), Index.of("j"))),
+                dict(zip("ij", np.indices(numbers.shape), strict=True)),
+                {},
+            )
+            if np.array_equal(held.value, numbers):
+                return Node("local", ("N", pixels_under(window, index), True))
+        return Node("cell", (array, *index))
+
+    def asked(self, test: ast.expr, negated: bool = False) -> tuple[Node, ...]:
+        """A test as comparisons that all hold, or that one does not."""
+        match test:
+            case ast.BoolOp(ast.And(), values) if not negated:
+                return tuple(found for each in values for found in self.asked(each))
+            case ast.Compare(left, ops, rights) if not (negated and len(ops) > 1):
+                signs = [OTHERWISE[SIGNS[type(op)]] if negated else SIGNS[type(op)] for op in ops]
+                sides = itertools.pairwise([self.value(each) for each in (left, *rights)])
+                return tuple(Node(*each) for each in zip(signs, sides, strict=True))
+        raise UnreadError(f"{ast.unparse(test)!r} is not read as a condition")
+
+    def search(self, test: ast.expr, body: list[ast.stmt]) -> bool:
         """Whether this is a search for the largest, which is then read: `if x > y: y = x; winner = its place`."""
-        asked = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) else [test]
-        pairs = [pair for each in asked for pair in self.larger(each)]
-        stores = [each for each in body if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Subscript)]
-        found = [each for each in stores if (ast.unparse(each.value), ast.unparse(each.targets[0])) in pairs]
-        if len(found) != 1 or len(stores) != len(body):
+        asked = [each for each in ast.walk(test) if isinstance(each, ast.Compare)]
+        larger = [(each.left, each.comparators[0]) for each in asked if isinstance(each.ops[0], ast.Gt)]
+        larger += [(each.comparators[0], each.left) for each in asked if isinstance(each.ops[0], ast.Lt)]
+        pairs = {(ast.unparse(one), ast.unparse(two)) for one, two in larger}
+        stores = [(each.targets[0], each.value) for each in body if isinstance(each, ast.Assign)]
+        found = [(target, value) for target, value in stores if (ast.unparse(value), ast.unparse(target)) in pairs]
+        if len(found) != 1 or len(stores) != len(body) or any(isinstance(each, ast.And) for each in ast.walk(test)):
             return False
-        largest = found[0]
-        value = self.expression(largest.value, scope)
-        held = self.value(largest.targets[0], scope, as_view=True)
-        for each in stores:
-            target = each.targets[0]
-            array = ast.unparse(target.value)  # type: ignore[attr-defined]
-            if array != self.wanted:
-                continue
-            here = self.value(target, scope, as_view=True)
-            place = self.place(array, target.slice)  # type: ignore[attr-defined]
-            solved = Solved(self.boxes, list(scope.letters), list(scope.least))
-            for index, own in zip(here.index, place, strict=True):
-                solved.equal(index, own, set(solved.letters))
-            before = self.states.get(array)
-            if each is largest:
-                made = self.run_over("max", solved, value)
-                starts = len(asked) == 1 and before is not None
-                self.states[array] = Extreme("max", (before, made)) if starts and before is not None else made
-            else:
-                own_value = self.spelled(each.value, scope)
-                where = Compared("==", value, Cell(held.array, held.index))
-                self.states[array] = self.run_over("first", solved, Cases((where,), own_value))
+        [(held, largest)] = found
+        value, before = self.value(largest), None
+        for target, given in stores:
+            match target:
+                case ast.Name(name):
+                    solved, before = self.summed(name), bare(self.locals[name][0])
+                    made = named(name, solved.largest(value, before))
+                    self.locals[name] = made, self.locals[name][1], {*solved.letters}
+                case ast.Subscript(ast.Name(array)) if array == self.wanted and given is largest:
+                    if not any(isinstance(each.ops[0], ast.Eq) for each in asked):  # no `winner == NOBODY or …`
+                        before = self.states.get(array)
+                    self.states[array] = self.at(array, target, value).largest(value, before)
+                case ast.Subscript(ast.Name(array)) if array == self.wanted and isinstance(held, ast.Subscript):
+                    same = Node("==", (value, Node("cell", (ast.unparse(held.value), *self.index(held)))))
+                    own = Node("if", ((same,), self.spelled(given), None))
+                    self.states[array] = self.at(array, target, own).over("first", own)
         return True
 
-    def spelled(self, node: ast.expr, scope: Scope) -> Expression:
+    def spelled(self, node: ast.expr) -> Expression:
         """A whole number as the text spells it: row × 28 + column."""
-        match node:
-            case ast.BinOp(left, ast.Add() | ast.Mult() as op, right):
-                return JOINED[type(op)](self.spelled(left, scope), self.spelled(right, scope))
-        return self.expression(node, scope)
-
-    def larger(self, test: ast.expr) -> list[tuple[str, str]]:
-        """What is asked to be larger than what, as it is written."""
-        match test:
-            case ast.Compare(left, [ast.Gt()], [right]) | ast.Compare(right, [ast.Lt()], [left]):
-                return [(ast.unparse(left), ast.unparse(right))]
-            case ast.BoolOp(ast.Or(), values):
-                return [pair for each in values for pair in self.larger(each)]
-            case ast.Call(ast.Name(name), given) if isinstance(self.text.plain.__globals__.get(name), FunctionType):
-                value, names = self.helper(name)
-                written = dict(zip(names, map(ast.unparse, given), strict=True))
-                return [(written.get(a, a), written.get(b, b)) for a, b in self.larger(value)]
-        return []
+        if isinstance(node, ast.BinOp):
+            return simpler(SIGNS[type(node.op)], self.spelled(node.left), self.spelled(node.right))
+        made: Expression = self.value(node)
+        return made
 
 
-def letters_of(made: Expression, besides: tuple[Index, ...]) -> Iterator[str]:
-    """The letters of an expression's indices, besides those that stand in it as these indices."""
-    for each in made.all():
-        for value in vars(each).values():
-            for one in value if isinstance(value, tuple) else (value,):
-                for known in besides if isinstance(one, Index) else ():
-                    letters = [*known.letters()]
-                    times, left = divmod(one.share(letters[0]), known.share(letters[0]) or 1) if letters else (0, 1)
-                    rest = one - known * times
-                    one = rest if not left and not set(letters) & set(rest.letters()) else one
-                yield from one.letters() if isinstance(one, Index) else ()
+class Inlined(ast.NodeTransformer):
+    """Puts what a function of the text's own gives back in place of its call."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        function, given = self.text.names.get(name), [self.visit(each) for each in node.args]
+        if name in FUNCTIONS or not isinstance(function, FunctionType):
+            return ast.Call(node.func, given, [])
+        tree = function_of(function)
+        match [each for each in tree.body if not isinstance(each, ast.Expr)]:
+            case [ast.Return(ast.expr() as value)]:
+                own = dict(zip((each.arg for each in tree.args.args), given, strict=True))
+                return self.visit(Named(own).visit(copied(value)))  # type: ignore[no-any-return]
+        raise UnreadError(f"{name} is more than one expression")
 
 
-def sums_in(tree: ast.FunctionDef) -> set[str]:
-    """The names that a text adds to."""
-    added = (each.target for each in ast.walk(tree) if isinstance(each, ast.AugAssign))
-    return {each.id for each in added if isinstance(each, ast.Name)}
+def named(name: str, made: Expression) -> Expression:
+    """An expression with the name that the text gives it; an index is shown as it is."""
+    return made if isinstance(made, Index) else Node("local", (name, made, False))
 
 
-def carried(tree: ast.FunctionDef) -> set[str]:
-    """The arrays that a text reads before it fills them: what an optimiser carries from step to step."""
-    found, met, every = set[str](), set[str](), filled(tree)
-    for node in statements_of(tree.body):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        read = {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
-        read |= {
-            ast.unparse(each.value)
-            for each in targets
-            if isinstance(node, ast.AugAssign) and isinstance(each, ast.Subscript)
-        }
-        found |= (read & every) - met
-        met |= filled(ast.Module([node], []))
-    return found
+def bare(made: Any) -> Any:
+    """An expression without its name."""
+    return made.parts[1] if isinstance(made, Node) and made.kind == "local" else made
 
 
-def statements_of(body: list[ast.stmt]) -> Iterator[ast.Assign | ast.AugAssign]:
-    """The assignments of a text in their order."""
-    for each in body:
-        if isinstance(each, ast.Assign | ast.AugAssign):
-            yield each
-        elif isinstance(each, ast.For | ast.If):
-            yield from statements_of([*each.body, *each.orelse])
+def parts_of(index: ast.expr) -> list[ast.expr]:
+    return index.elts if isinstance(index, ast.Tuple) else [index]
+
+
+def pixels_under(window: Window, place: tuple[Index, ...]) -> Expression:
+    """How many real pixels a window holds: of each axis where it ends less where it begins, cut off at the image."""
+    counts: list[Expression] = []
+    for axis, index in enumerate(place):
+        start = index * window.stride[axis] - window.padding[axis]
+        last = extreme("min", [Index(rest=window.size[axis]), Index(rest=window.image[axis]) - start])
+        counts.append(joined("-", last, extreme("max", [ZERO, -start])))
+    return joined("*", *counts)

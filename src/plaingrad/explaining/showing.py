@@ -2,20 +2,21 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from plaingrad.explaining.expressions import Cell, Expression, Joined, Local, Number, Setting, Whole, Writing
+from plaingrad.explaining.expressions import Expression, Node, changed, every, is_kind, tree
 from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import Tree, as_text, number_text
-from plaingrad.explaining.ranging import Over
-from plaingrad.explaining.tracing import Making, Tracer
+from plaingrad.explaining.tracing import Making
 from plaingrad.explaining.twin import Sheet
 from plaingrad.explaining.words import AXES, SPARE
 from plaingrad.loops import Array
 
 SYMBOLS = {"beta1": "β₁", "beta2": "β₂", "epsilon": "ε", "gradient": "g"}
 SETTINGS = {"rate": "learning rate, at this step", "t": "number of the step, from 1"}
+WORDS = {"k": "filter", "c": "channel", "r": "row", "s": "column", "m": "place"}
 
 
 @dataclass(frozen=True)
@@ -30,25 +31,36 @@ class Formula:
     arrays: dict[str, Array]
 
 
-def shown(tracer: Tracer, making: Making, sheet: Sheet, formula: Formula) -> tuple[Tree, dict[str, str]]:
+def shown(making: Making, sheet: Sheet, formula: Formula) -> tuple[Tree, dict[str, str]]:
     """The formula as a tree, and what each letter stands for, with its bounds."""
     made, kept = with_names(formula.of)
-    named = letters_shown(formula, made)
-    for name in [*formula.settings, *kept]:
-        named[name] = SYMBOLS.get(name, name.replace("_hat", "\u0302"))
-    arrays = {name: tracer.twin.sheets[own] for name, own in making.names.items()}
-    imageless = {name for name, each in arrays.items() if len(each.shape) < each.array.ndim}
-    how = Writing(named, making.names, frozenset(imageless))
-    place = formula.place[1:] if len(sheet.shape) < len(formula.place) else formula.place
-    left = ["cell", sheet.name, *(each.tree(named) for each in place)]
+    sums = [each for each in every(made) if isinstance(each, Node) and each.kind == "over"]
+    running = [each.letter for each in formula.place if each.letter]
+    own: dict[str, str] = {}  # each letter, or a spare one where that is taken
+    for letter in dict.fromkeys([*running, *(each.parts[1] for each in sums)]):
+        spare = (each + (str(turn) if turn else "") for turn in range(9) for each in SPARE)
+        taken = {*own.values(), *formula.settings}
+        own[letter] = next(each for each in itertools.chain([letter.partition("#")[0]], spare) if each not in taken)
+    symbols = {each: SYMBOLS.get(each, each.replace("_hat", "\u0302")) for each in (*formula.settings, *kept)}
+    named = {**making.names, **own, **symbols}
     ends: list[Tree] = []
-    for name, each in kept.items():
-        ends += [["mtext", "; " if ends else "; with "], named[name], ["mo", "="], each.tree(how)]
-    tree = ["mrow", left, ["mo", "="], made.tree(how), *ends]
-    meanings = meanings_of(formula, made, kept, how, sheet)
+    for name, of in kept.items():
+        ends += [["mtext", "; " if ends else "; with "], named[name], ["mo", "="], tree(of, named)]
+    letters = {}
+    for letter in running:
+        low, high = formula.boxes[letter]
+        letters[own[letter]] = f"{word(letter, len(formula.place))} of {sheet.name}, {low} to {high}"
+    letters = {own[each.parts[1]]: meaning(each, made, named) for each in reversed(sums)} | letters
+    letters |= {named[name]: told(name, of, named) for name, of in kept.items()}
     for name, value in formula.settings.items():
-        meanings[named[name]] = f"{SETTINGS.get(name, name)}: {number_text(value)} in {making.task.owner}"
-    return tree, meanings
+        letters[named[name]] = f"{SETTINGS.get(name, name)}: {number_text(value)} in {making.task.owner}"
+    return [
+        "mrow",
+        tree(Node("cell", (sheet.name, *formula.place)), named),
+        ["mo", "="],
+        tree(made, named),
+        *ends,
+    ], letters
 
 
 def with_names(made: Expression) -> tuple[Expression, dict[str, Expression]]:
@@ -56,79 +68,49 @@ def with_names(made: Expression) -> tuple[Expression, dict[str, Expression]]:
 
     A name is kept where it stands twice, and a fraction's where it stands in a fraction or a product.
     """
-    count: Counter[str] = Counter()
-    means: dict[str, set[Expression]] = {}
-    deep: set[str] = set()
+    count, means, stays = Counter[str](), dict[str, set[Expression]](), set[str]()
 
-    def walk(each: Expression, in_fraction: bool) -> None:
-        if isinstance(each, Local):
-            count[each.name] += 1
-            if each.kept or (in_fraction and isinstance(each.of, Joined) and each.of.sign == "/"):
-                deep.add(each.name)
-            if each.of in means.setdefault(each.name, set()):
-                return
-            means[each.name].add(each.of)
-        for part in each.parts():
-            walk(part, in_fraction or (isinstance(each, Joined) and each.sign in "*/"))
+    def walk(each: Any, in_fraction: bool) -> None:
+        if isinstance(each, tuple):
+            for part in each:
+                walk(part, in_fraction)
+        elif is_kind(each, "local"):
+            name, of, is_kept = each.parts
+            count[name] += 1
+            if is_kept or (in_fraction and is_kind(of, "/")):
+                stays.add(name)
+            if of not in means.setdefault(name, set()):
+                means[name].add(of)
+                walk(of, in_fraction)
+        elif isinstance(each, Node):
+            walk(each.parts, in_fraction or each.kind in ("*", "/", "**"))
 
     walk(made, False)
-    simple = Cell | Number | Setting | Whole
-    stay = {
-        name
-        for name, every in means.items()
-        if len(every) == 1 and (name in deep or count[name] > 1) and not isinstance(next(iter(every)), simple)
-    }
+    stays = {name for name in means if len(means[name]) == 1 and (name in stays or count[name] > 1)}
 
-    def named(each: Expression) -> Expression:
-        return (replace(each, kept=True) if each.name in stay else each.of) if isinstance(each, Local) else each
+    def put(each: Node) -> Expression:
+        if each.kind != "local":
+            return each
+        name, of, _ = each.parts
+        kept: Expression = (
+            Node("local", (name, of, True)) if name in stays and not is_kind(of, "cell", "setting") else of
+        )
+        return kept
 
-    made = made.changed({}, named)
-    kept: dict[str, Expression] = {}
-    every = [made]
-    while every:
-        for each in every.pop(0).all():
-            if isinstance(each, Local) and each.name not in kept:
-                kept[each.name] = each.of
-    return made, kept
+    made = changed(made, {}, put)
+    found = (each for each in every(made) if isinstance(each, Node) and each.kind == "local")
+    return made, {each.parts[0]: each.parts[1] for each in found}
 
 
-def letters_shown(formula: Formula, made: Expression) -> dict[str, str]:
-    """How each letter is written: its own letter, or a spare one where that is taken."""
-    named: dict[str, str] = {}
-    running = [each.letter.letter for each in made.all() if isinstance(each, Over)]
-    for letter in dict.fromkeys([*(each.letter for each in formula.place), *running]):
-        if letter is not None:
-            wanted = letter.partition("#")[0]
-            taken = {*named.values(), *formula.settings}
-            named[letter] = next(each for each in itertools.chain([wanted], SPARE, spares()) if each not in taken)
-    return named
-
-
-def spares() -> Iterator[str]:
-    return (f"{letter}{turn}" for turn in itertools.count(1) for letter in SPARE)
-
-
-def meanings_of(
-    formula: Formula, made: Expression, kept: dict[str, Expression], how: Writing, sheet: Sheet
-) -> dict[str, str]:
-    """What each letter is, and from where to where it runs."""
-    found: dict[str, str] = {}
-    size = len(formula.place)
-    for each in formula.place:
-        if each.letter:
-            low, high = formula.boxes[each.letter]
-            found[how.letters[each.letter]] = f"{word(each.letter, size)} of {sheet.name}, {low} to {high}"
-    cells = [each for each in made.all() if isinstance(each, Cell)]
-    for over in (each for each in made.all() if isinstance(each, Over)):
-        letter = over.letter.letter or ""
-        own = next((each for each in cells if over.letter in each.index), None)
-        near = next((each for each in cells for index in each.index if letter in index.letters()), None)
-        where = f" of {how.arrays.get(own.array, own.array)}" if own else " of the group" if letter[0] in "kc" else ""
-        _, _, (*_, low), high = over.over(how)
-        axes = len(near.index) if near else 0
-        found.setdefault(how.letters[letter], f"{word(letter, axes)}{where}, {as_text(low)} to {as_text(high)}")
-    found |= {how.letters[name]: told(name, each, how) for name, each in kept.items()}
-    return found
+def meaning(each: Node, made: Expression, how: Mapping[str, str]) -> str:
+    """What a letter is that runs, and from where to where."""
+    letter = each.parts[1]
+    cells = [each.parts for each in every(made) if isinstance(each, Node) and each.kind == "cell"]
+    own = next((array for array, *index in cells if Index.of(letter) in index), None)
+    near = next((index for _, *index in cells if any(letter in one.letters() for one in index)), [])
+    where = f" of {how.get(own, own)}" if own else " of the group" if letter[0] in "kc" else ""
+    low, high = (tree(bound, how) for bound in each.parts[2:4])
+    return f"{word(letter, len(near))}{where}, {as_text(low)} to {as_text(high)}"
 
 
 def word(letter: str, axes: int) -> str:
@@ -136,14 +118,14 @@ def word(letter: str, axes: int) -> str:
     name = letter.partition("#")[0]
     if axes < 3 and name in ("k", "c"):
         return {"k": "unit", "c": "input"}[name]
-    words = {"k": "filter", "c": "channel", "r": "row", "s": "column", "m": "place"}
-    return words.get(name) or AXES.get(name, "place").partition(":")[0]
+    return WORDS.get(name) or AXES.get(name, "place").partition(":")[0]
 
 
-def told(name: str, each: Expression, how: Writing) -> str:
+def told(name: str, each: Expression, how: Mapping[str, str]) -> str:
     """What a local name stands for."""
     if name == "N":
         return "how many real pixels the window holds"
-    if isinstance(each, Over) and each.sign == "max" and isinstance(each.body, Cell):
-        return f"the largest score of the image: of {how.arrays.get(each.body.array, each.body.array)}"
+    match each:
+        case Node("over", ("max", _, _, _, Node("cell", (array, *_)))):
+            return f"the largest score of the image: of {how.get(array, array)}"
     return f"{name.replace('_', ' ')}: what it is stands behind “with”"

@@ -169,10 +169,10 @@ class Opened:
             case ast.GeneratorExp(term, [ast.comprehension(target, ast.Call(ast.Name("places"), [array]))]):
                 letters = {each: f"{each}_{self.fresh}" for each in names_in(target)}
             case ast.Subscript(array, index):
-                letters = {"m": f"m_{self.fresh}"}
+                letters = {"k": f"k_{self.fresh}"}
                 places = index.elts if isinstance(index, ast.Tuple) else [index]
-                term = ast.Subscript(array, ast.Tuple([*places, ast.Name("m")]))
-                target, array = ast.Name("m"), of
+                term = ast.Subscript(array, ast.Tuple([*places, ast.Name("k")]))
+                target, array = ast.Name("k"), of
             case _:
                 self._put(depth, f"{name} = {what}({self._text(of)})")
                 return
