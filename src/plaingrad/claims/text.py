@@ -114,7 +114,7 @@ class Parser:
 
     def ways(self) -> Tree:
         """One expression, or one for each way a comparison falls out: `A if y > 0; 0 if y ≤ 0`, `A if …, else B`."""
-        tree, ways, named = self.sum(), [], None
+        tree, ways = self.sum(), list[tuple[Tree, Tree, str, Tree]]()
         while self.takes("if"):
             asked = [self.comparison()]
             while self.takes("and"):
@@ -128,17 +128,12 @@ class Parser:
             if len(asked) > 1:
                 raise self.error("needs `, else` after several conditions")
             ways.append((tree, *asked[0]))
-            if not self.takes(";"):
-                break
-            if self.takes("with"):
-                letter = self.take().text
-                self.need("=", f"after {letter!r}")
-                named = letter, self.sum()
+            if self.ahead().text == "with" or not self.takes(";"):
                 break
             tree = self.sum()
             if self.now.text != "if":
                 raise self.error("needs the word if")
-        return Ways(tuple(ways), named) if ways else tree
+        return Ways(tuple(ways)) if ways else tree
 
     def sum(self) -> Tree:
         return self.deeper(self._sum)

@@ -77,10 +77,9 @@ class Over:
 
 @dataclass(frozen=True, eq=False)
 class Ways:
-    """Values, each with the comparison (left, sign, right) under which it holds, and what a letter stands for."""
+    """Values, each with the comparison (left, sign, right) under which it holds."""
 
     ways: "tuple[tuple[Tree, Tree, str, Tree], ...]"
-    named: "tuple[str, Tree] | None"
 
 
 Tree = Number | Name | Sum | Product | Power | Apply | Over | Ways
@@ -142,8 +141,7 @@ def parts_of(tree: Tree) -> list[Tree]:
         case Over():
             return [tree.body]
         case Ways():
-            named = [tree.named[1]] if tree.named else []
-            return [*(each for value, left, _, right in tree.ways for each in (value, left, right)), *named]
+            return [each for value, left, _, right in tree.ways for each in (value, left, right)]
     return []
 
 

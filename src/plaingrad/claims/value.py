@@ -35,7 +35,7 @@ SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
     "=": operator.eq, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-Letters = Mapping[str, Any]  # whole numbers, and what a `with` names
+Letters = Mapping[str, int]
 Point = Mapping[str, Array]  # of each array its numbers, by name: `Sized`, laid out as its sheet says
 
 
@@ -127,8 +127,7 @@ class Evaluator:
             case Number():
                 return sized(Decimal(tree.text) + (last_digit(tree.text) / 2 if tree is self.off else 0))
             case Name(name, ()) if name in letters:
-                known = letters[name]
-                return known if isinstance(known, Sized) else sized(known)
+                return sized(letters[name])
             case Name():
                 return self._cell(tree, letters)
             case Sum():
@@ -186,7 +185,7 @@ class Evaluator:
         match tree:
             case Number(text) if text.isdigit() and len(text) < 8:
                 return Fraction(int(text))
-            case Name(name, ()) if isinstance(letters.get(name), int):
+            case Name(name, ()) if name in letters:
                 return Fraction(letters[name])
             case Sum():
                 signed = [(-1 if negative else 1) * self._whole(each, letters) for negative, each in tree.terms]
@@ -239,8 +238,6 @@ class Evaluator:
         return range(first, last + 1)
 
     def _way(self, tree: Ways, letters: Letters) -> Sized:
-        if tree.named is not None:
-            letters = {**letters, tree.named[0]: self._value(tree.named[1], letters)}
         for value, left, sign, right in tree.ways:
             if SIGNS[sign](self._value(left, letters).value, self._value(right, letters).value):
                 return self._value(value, letters)

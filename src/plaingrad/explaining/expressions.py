@@ -3,33 +3,31 @@
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from plaingrad.exact import Sized
 from plaingrad.explaining import notation
-from plaingrad.explaining.indices import Index, quotient
-from plaingrad.explaining.notation import Tree, bracketed
+from plaingrad.explaining.indices import Index
+from plaingrad.explaining.notation import SIGNS_SHOWN, Tree, bracketed
 from plaingrad.loops import Array
 
 SUM, PRODUCT, ALONE = 1, 2, 3  # how tightly parts hold together: what is looser than asked for is put in brackets
 LEVELS = {"+": SUM, "-": SUM, "neg": SUM, "*": PRODUCT, "/": PRODUCT, "over": PRODUCT, "if": 0}
 SIDES = {"+": (SUM, SUM), "-": (SUM, PRODUCT), "*": (PRODUCT, PRODUCT), "/": (0, 0), "**": (ALONE, 0)}
-COMPARED: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
-    "<": ("<", np.less), "<=": ("≤", np.less_equal), ">": (">", np.greater), ">=": ("≥", np.greater_equal),
-    "==": ("=", np.equal), "!=": ("≠", np.not_equal),
-}  # fmt: skip
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
+    "%": operator.mod, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
+    "!=": operator.ne,
 }  # fmt: skip
 SLOPES: dict[str, Callable[[Any, Any], Any]] = {  # of x and its function
-    "exp": lambda x, y: y, "log": lambda x, y: 1 / x, "tanh": lambda x, y: 1 - y * y,
+    "exp": lambda x, y: y, "abs": lambda x, y: 0.5, "log": lambda x, y: 1 / x, "tanh": lambda x, y: 1 - y * y,
     "sqrt": lambda x, y: np.where(y > 0, 0.5 / np.where(y > 0, y, 1), 0),
 }  # fmt: skip
 
 
-class UnreadError(ValueError):
+class UnreadError(Exception):
     """A text does what no short formula says."""
 
 
@@ -47,7 +45,7 @@ class Node:
 
 
 Expression = Index | Node
-ZERO, ONE, TWO = Index(), Index(rest=1), Index(rest=2)
+ZERO, TWO = Index(), Index(rest=2)
 
 
 def every(made: Any) -> Iterator[Expression]:
@@ -67,20 +65,18 @@ def changed(made: Any, known: Mapping[str, Index], other: Callable[[Node], Expre
     return made.put(known) if isinstance(made, Index) and known else made
 
 
-def is_kind(made: Expression, *kinds: str) -> bool:
+def is_kind(made: Any, *kinds: str) -> TypeGuard[Node]:
     return isinstance(made, Node) and made.kind in kinds
 
 
-def joined(sign: str, one: Expression, two: Expression) -> Expression:
+def joined(sign: str, one: Expression, two: Expression) -> Any:
     """Two expressions joined: whole indices stay indices as long as they can."""
     if isinstance(one, Index) and isinstance(two, Index) and isinstance(one.rest, int) and isinstance(two.rest, int):
         if sign in ("+", "-"):
-            return one + two if sign == "+" else one - two
-        if sign == "*" and not (one.shares and two.shares):
-            return one * two.rest if one.shares else two * one.rest
-        if sign in ("//", "%") and not two.shares and two.rest > 0:
-            whole = quotient(one, two.rest)
-            return whole if sign == "//" else one - whole * two.rest
+            return OPERATORS[sign](one, two)
+        one, two = (two, one) if sign == "*" and not one.shares else (one, two)
+        if not two.shares and (sign == "*" or (sign in ("//", "%") and two.rest > 0)):
+            return OPERATORS[sign](one, two.rest)
     if sign not in SIDES:
         raise UnreadError(f"{sign} of other than whole numbers is not read")
     return simpler(sign, one, two)
@@ -94,9 +90,9 @@ def simpler(sign: str, one: Expression, two: Expression) -> Expression:
         case ("+" | "-", _, Index((), 0)) | ("*" | "/", _, Index((), 1)):
             return one
         case ("-", Index((), 0), _):
-            return two.parts[0] if is_kind(two, "neg") else Node("neg", (two,))  # type: ignore[union-attr]
+            return two.parts[0] if is_kind(two, "neg") else Node("neg", (two,))
         case ("+", _, Node("neg", (of,))):
-            return joined("-", one, of)
+            return simpler("-", one, of)
         case ("*", Index((), 0), _) | ("*", _, Index((), 0)) | ("/", Index((), 0), _):
             return ZERO
         case ("*", _, _) if one == two:
@@ -104,21 +100,18 @@ def simpler(sign: str, one: Expression, two: Expression) -> Expression:
         case ("*", Node("*", (first, second)), _) if second == two:
             return Node("*", (first, Node("**", (two, TWO))))
         case ("/", Node("neg", (of,)), _):
-            return Node("neg", (joined("/", of, two),))
+            return Node("neg", (simpler("/", of, two),))
     return Node(sign, (one, two))
-
-
-def extreme(name: str, several: list[Index]) -> Expression:
-    return Node(name, tuple(several)) if len(several) > 1 else several[0]
 
 
 def shown(made: Expression, named: Mapping[str, str], least: int) -> Tree:
     """An expression in brackets where it holds less tightly together than asked for."""
+    told = tree(made, named)
     if isinstance(made, Index):
-        level = SUM if made.is_sum else ALONE if not made.shares or made.letter else PRODUCT
+        level = SUM if made.is_sum else ALONE if told[0] == "mn" or isinstance(told, str) else PRODUCT
     else:
-        level = 0 if made.kind in COMPARED else LEVELS.get(made.kind, ALONE)
-    return bracketed(tree(made, named), level < least)
+        level = 0 if made.kind in SIGNS_SHOWN else LEVELS.get(made.kind, ALONE)
+    return bracketed(told, level < least)
 
 
 def tree(made: Expression, named: Mapping[str, str]) -> Tree:
@@ -140,10 +133,12 @@ def tree(made: Expression, named: Mapping[str, str]) -> Tree:
             if other is None:
                 return ["mrow", tree(then, named), ["mtext", " where "], *told]
             return ["mrow", shown(then, named, SUM), ["mtext", " if "], *told, ["mtext", ", else "], tree(other, named)]
+        case "max" | "min", (one,):
+            return tree(one, named)
         case "max" | "min" as name, several:
             return ["mrow", name, ["mo", "("], *parted(several, named, ["mo", ", "]), ["mo", ")"]]
-        case sign, (left, right) if sign in COMPARED:
-            return ["mrow", tree(left, named), ["mo", COMPARED[sign][0]], tree(right, named)]
+        case sign, (left, right) if sign in SIGNS_SHOWN:
+            return ["mrow", tree(left, named), ["mo", SIGNS_SHOWN[sign]], tree(right, named)]
         case sign, (left, right):
             first, second = SIDES[sign]
             first = ALONE if sign == "*" and is_kind(left, "over", "if") else first
@@ -172,15 +167,13 @@ def work(made: Expression, letters: dict[str, Any], arrays: Mapping[str, Array])
             if beyond.any():  # no number: a formula that is right never asks for it
                 return lifted(np.where(beyond, np.nan, numbers.reshape(-1)[np.where(beyond, 0, flat)]))
             return lifted(numbers.reshape(-1)[flat])
-        case "over", (sign, letter, low, high, body):
-            return ranged(
-                sign, letter, work(low, letters, arrays).value, work(high, letters, arrays).value, body, letters, arrays
-            )
+        case "over", _:
+            return ranged(made, letters, arrays)
         case "if", (conditions, then, other):
             one, two = (lifted(np.nan) if each is None else work(each, letters, arrays) for each in (then, other))
             holds: Any = np.ones((), bool)
             for each in conditions:
-                holds = holds & COMPARED[each.kind][1](*(work(side, letters, arrays).value for side in each.parts))
+                holds = holds & OPERATORS[each.kind](*(work(side, letters, arrays).value for side in each.parts))
             steps = max(one.steps, two.steps)
             return Sized(np.where(holds, one.value, two.value), np.where(holds, one.size, two.size), steps)
     one, *others = (work(each, letters, arrays) for each in made.parts)
@@ -195,8 +188,8 @@ def work(made: Expression, letters: dict[str, Any], arrays: Mapping[str, Array])
         case _, [two]:
             joint: Sized = OPERATORS[made.kind](one, two)
             return joint
-        case (("neg" | "abs"), _):
-            return Sized(-one.value if made.kind == "neg" else np.abs(one.value), one.size, one.steps)
+        case ("neg", _):
+            return -one
     value = getattr(np, made.kind)(one.value)
     return Sized(value, np.abs(value) + 2 * np.abs(SLOPES[made.kind](one.value, value)) * one.size, one.steps + 4)
 
@@ -205,22 +198,18 @@ def lifted(value: Any) -> Any:
     return Sized(value, np.abs(value))
 
 
-def ranged(
-    sign: str, letter: str, low: Any, high: Any, body: Expression, letters: dict[str, Any], arrays: Mapping[str, Array]
-) -> Any:
+def ranged(made: Node, letters: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
     """Σ, the max or the first of an expression, over a new first axis."""
+    sign, letter, *bounds, body = made.parts
+    low, high = (work(each, letters, arrays).value for each in bounds)
     axes = max([0, *map(np.ndim, letters.values())])
     run = np.arange(int(low.min()), int(high.max()) + 1).reshape(-1, *[1] * axes)
-    made = work(body, {**letters, letter: run}, arrays)
-    runs = (run >= low) & (run <= high) if low.ndim or high.ndim else np.ones((), bool)
-    shape = np.broadcast_shapes(np.shape(made.value), run.shape, runs.shape)
-    shape = (1,) * (axes + 1 - len(shape)) + shape
-    value, size = np.broadcast_to(made.value, shape), np.broadcast_to(made.size, shape)
+    one = work(body, {**letters, letter: run}, arrays)
+    runs = (run >= low) & (run <= high)
     if sign == "first":
-        first = np.argmax(runs & (value == value), axis=0)[None]
-        return lifted(np.take_along_axis(value, first, 0)[0])
-    if runs.ndim:
-        value, size = np.where(runs, value, 0 if sign == "Σ" else -np.inf), np.where(runs, size, 0)
+        value = np.where(runs, one.value, np.nan)
+        return lifted(np.take_along_axis(value, np.argmax(value == value, axis=0)[None], 0)[0])
+    value, size = np.where(runs, one.value, 0 if sign == "Σ" else -np.inf), np.where(runs, one.size, 0)
     if sign == "max":
-        return Sized(value.max(axis=0, initial=-np.inf), size.max(axis=0, initial=0), made.steps)
-    return Sized(value.sum(axis=0), size.sum(axis=0), made.steps + max(len(run), 1))
+        return Sized(value.max(axis=0, initial=-np.inf), size.max(axis=0, initial=0), one.steps)
+    return Sized(value.sum(axis=0), size.sum(axis=0), one.steps + max(len(run), 1))

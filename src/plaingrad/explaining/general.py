@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.explaining.expressions import Expression, Node, UnreadError, changed, work
-from plaingrad.explaining.indices import Index, quotient
+from plaingrad.explaining.expressions import Expression, Node, UnreadError, changed, is_kind, work
+from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import Tree
 from plaingrad.explaining.reading import Reader
 from plaingrad.explaining.showing import Formula, shown
@@ -52,19 +52,16 @@ def read(tracer: Tracer, making: Making) -> Formula:
     is_step = not isinstance(task.owner, Layer | Loss)
     try:
         reader = Reader(task.text, wanted, shapes, {**task.seen, **arrays}, making.names, is_step)
-    except UnreadError:
-        raise
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:  # it does what no other text does
         raise UnreadError(f"{task.text.__name__} is not read") from error
-    letters, made = reader.letters[wanted], reader.states[wanted]
+    letters = reader.letters[wanted]
     place = [Index.of(each) if size > 1 else Index() for each, size in zip(letters, shapes[wanted], strict=True)]
     axis, group, here = axes[wanted], Index(), dict[str, Index]()
     if making.groups > 1:  # which group it is follows from the place
         own, size = Index.of(letters[axis]), shapes[wanted][axis]
         reader.boxes[letters[axis]] = 0, arrays[wanted].shape[axis] - 1
-        group, place[axis] = quotient(own, size), own
-        here[letters[axis]] = own - group * size
-
+        group, place[axis] = own // size, own
+        here[letters[axis]] = own % size
     shown = {name: sheets[own].shape for name, own in making.names.items() if name in arrays}
 
     def other(each: Node) -> Expression:
@@ -79,18 +76,13 @@ def read(tracer: Tracer, making: Making) -> Formula:
                 return of if tracer.is_given(sheets[making.names[array]]) else each
         return each
 
-    first = len(place) - len(shown[wanted])
-    made = changed(made, here, other)
     arrays |= {name: arrays[name].reshape(shape) for name, shape in shown.items()}
+    first, made = len(place) - len(shown[wanted]), changed(reader.states[wanted], here, other)
     return Formula(tuple(place[first:]), letters[first:], made, reader.boxes, reader.settings, arrays)
 
 
 def check(formula: Formula, making: Making, sheet: Sheet) -> None:
-    """UnreadError where the formula and the numbers of the array differ by more than rounding.
-
-    Up to some million terms every place is worked out. Of more, every place along each axis is, across some places
-    of the other axes. Of parameters after a step, which no array holds, some hundred are.
-    """
+    """UnreadError where the formula and the numbers of the array differ by more than rounding."""
     held = formula.arrays[making.argument]
     if not sheet.is_made:
         return differ(formula, *updated(formula, making))
@@ -130,21 +122,15 @@ def samples(shape: tuple[int, ...], each: int) -> list[list[Array]]:
     for axis, size in enumerate(shape):
         room = MOST_TERMS / (each * len(shape) * size)
         count = max(1, int(room ** (1 / max(1, len(shape) - 1))))
-        found.append([np.arange(n) if at == axis or n <= count else some(draw, n, count) for at, n in enumerate(shape)])
+        some = [[*draw.integers(n, size=max(1, count - 2)), 0, n - 1][:count] for n in shape]
+        lines = [range(n) if at == axis or n <= count else some[at] for at, n in enumerate(shape)]
+        found.append([np.unique(each) for each in lines])
     return found
-
-
-def some(draw: np.random.Generator, size: int, count: int) -> Array:
-    """So many places along an axis, the first and the last among them."""
-    inner = draw.integers(size, size=max(count - 2, 1))
-    return np.unique(np.append(inner, [0, size - 1])) if count > 1 else inner
 
 
 def cost(made: Any, boxes: dict[str, tuple[int, int]]) -> int:
     """How many terms an expression has at one place, at most."""
-    parts = made.parts if isinstance(made, Node) else made if isinstance(made, tuple) else ()
+    parts = made.parts if isinstance(made, Node) else made
     inner = max(1, sum(cost(each, boxes) for each in parts if isinstance(each, Node | tuple)))
-    if isinstance(made, Node) and made.kind == "over":
-        low, high = boxes[made.parts[1]]
-        return inner * (high - low + 1)
-    return inner
+    low, high = boxes[made.parts[1]] if is_kind(made, "over") else (0, 0)
+    return inner * (high - low + 1)

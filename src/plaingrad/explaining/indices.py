@@ -42,11 +42,21 @@ class Index:
     def __sub__(self, other: "Index | float") -> "Index":
         return self + -other
 
-    @property
-    def letter(self) -> str | None:
-        """The letter that this simply is."""
-        atom = self.shares[0][0] if len(self.shares) == 1 else None
-        return atom if isinstance(atom, str) and self == Index.of(atom) else None
+    def __floordiv__(self, by: int) -> "Index":
+        """Divided and rounded down: whole multiples come out, ⌊(2i + u)/2⌋ is i + ⌊u/2⌋, and ⌊⌊m/4⌋/3⌋ is ⌊m/12⌋."""
+        whole = Index(tuple((atom, share // by) for atom, share in self.shares if share % by == 0))
+        rest = Index(tuple(each for each in self.shares if each[1] % by), self.rest)
+        if not rest.shares:
+            return whole + rest.rest // by
+        atom = rest.shares[0][0]
+        if not isinstance(atom, str) and rest == Index.of(atom):
+            return whole + atom[0] // (atom[1] * by)
+        return whole + Index.of((rest, by))
+
+    def __mod__(self, by: int) -> "Index":
+        return self - self // by * by
+
+    __radd__, __rmul__ = __add__, __mul__
 
     def share(self, atom: Atom) -> int:
         return dict(self.shares).get(atom, 0)
@@ -58,12 +68,7 @@ class Index:
 
     def put(self, known: Mapping[str, "Index"]) -> "Index":
         """The index with others in place of letters."""
-        found = Index(rest=self.rest)
-        for atom, share in self.shares:
-            if isinstance(atom, str):
-                found += known.get(atom, Index.of(atom)) * share
-            else:
-                found += quotient(atom[0].put(known), atom[1]) * share
+        found: Index = Index() + self.value({each: known.get(each, Index.of(each)) for each in self.letters()})
         return found
 
     def value(self, letters: Mapping[str, Any]) -> Any:
@@ -86,7 +91,7 @@ class Index:
         for atom, share in self.shares:
             for by in range(2, 1 - share):
                 if not isinstance(atom, str) and share % by == 0 and atom[1] % by == 0:
-                    whole, times = quotient(atom[0], atom[1] // by), -share // by
+                    whole, times = atom[0] // (atom[1] // by), -share // by
                     if all(self.share(each) == times * own for each, own in whole.shares):
                         return times, whole, by
         return None
@@ -97,7 +102,7 @@ class Index:
             times, whole, by = found
             left = Index(tuple(each for each in whole.shares if each[1] % by), whole.rest % by)
             made = ["mrow", bracketed(left.tree(named), left.is_sum), ["mo", "mod"], number(by)]
-            rest = (self - (whole - quotient(whole, by) * by) * times).pieces(named)
+            rest = (self - whole % by * times).pieces(named)
             return [(times, bracketed(made, times != 1 or rest != [])), *rest]
         pieces: list[tuple[float, Tree]] = []
         for atom, share in self.shares:
@@ -131,18 +136,6 @@ def number(value: float) -> Tree:
     return ["mn", number_text(value if value % 1 else int(value), 6 if float(f"{value:.6g}") == value else 17)]
 
 
-def quotient(index: Index, by: int) -> Index:
-    """An index divided by a number and rounded down: whole multiples come out, ⌊(2i + u)/2⌋ is i + ⌊u/2⌋."""
-    whole = Index(tuple((atom, share // by) for atom, share in index.shares if share % by == 0))
-    rest = Index(tuple(each for each in index.shares if each[1] % by), index.rest)
-    if not rest.shares:
-        return whole + rest.rest // by
-    atom = rest.shares[0][0]
-    if not isinstance(atom, str) and rest == Index.of(atom):
-        return whole + quotient(atom[0], atom[1] * by)  # ⌊⌊m/4⌋/3⌋ is ⌊m/12⌋
-    return whole + Index.of((rest, by))
-
-
 def simplest(least: Index) -> Index:
     """The simplest index that is not negative where this one is not: r + 1 for 3r + 4, and 7 − r for 3 − ⌊r/2⌋."""
     by = gcd(*(share for _, share in least.shares)) or 1
@@ -154,11 +147,10 @@ def simplest(least: Index) -> Index:
     return least
 
 
-def needed(bounds: list[Index], boxes: Boxes, sign: int) -> list[Index]:
+def needed(bounds: list[Index], boxes: Boxes, sign: int) -> tuple[Index, ...]:
     """Of several lower bounds (sign 1) or upper ones (−1) those that are needed."""
-    kept: list[Index] = []
     for place, each in enumerate(bounds):
-        others = [*kept, *bounds[place + 1 :]]
-        if not any(((other - each) * sign).bounds(boxes)[0] >= 0 for other in others):
-            kept.append(each)
-    return kept
+        others = bounds[:place] + bounds[place + 1 :]
+        if any(((other - each) * sign).bounds(boxes)[0] >= 0 for other in others):
+            return needed(others, boxes, sign)
+    return tuple(bounds)

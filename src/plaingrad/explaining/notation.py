@@ -2,9 +2,9 @@
 
 A tree is a letter or word (`"k"`), or a list that begins with its kind: `["mn", "4"]` a number, `["mo", "+"]` a sign,
 `["mtext", "…"]` words, `["mrow", …]`, `["mfrac", above, below]`, `["msqrt", x]`, `["msub" | "msup", base, small]`,
-`["munder", base, below]`, `["munderover", base, below, above]`, and `["cell", "conv1.dw", …index]` a number of an
-array, or `["slot", 0]` where a pattern leaves room for one. All but the last two are MathML's own, and `as_mathml`
-writes a cell as its name with the index below.
+`["munderover", base, below, above]`, and `["cell", "conv1.dw", …index]` a number of an array, or `["slot", 0]` where a
+pattern leaves room for one. All but the last two are MathML's own, and `as_mathml` writes a cell as its name with the
+index below.
 """
 
 import html
@@ -21,7 +21,7 @@ LATEX_SIGNS = {"×": r"\times ", "·": r"\cdot ", "−": "-", "Σ": r"\sum ", "�
 SPECIAL = {each: "\\" + each for each in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}  # fmt: skip  # noqa: E501
 FUNCTIONS = {"log": "ln", "tanh": "tanh"}
 WEAK = {"+", "-", "neg"}
-SIGNS_SHOWN = {">": ">", "<=": "≤", "==": "=", "!=": "≠"}
+SIGNS_SHOWN = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "=", "!=": "≠"}
 
 
 def number_text(value: float, digits: int = 6) -> str:
@@ -132,7 +132,7 @@ def as_text(tree: Tree) -> str:
     if kind == "munderover":
         low, high = (re.sub(r" ([=+−×/]) ", r"\1", text) for text in texts[1:])
         return f"{texts[0]}[{low}…{high}] "
-    return f"{texts[0]}[{texts[1]}] " if kind == "munder" else f"{texts[0]}_{texts[1]}"
+    return f"{texts[0]}_{texts[1]}"
 
 
 def is_long(tree: Tree) -> bool:

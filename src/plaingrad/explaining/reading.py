@@ -8,17 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.explaining.expressions import (
-    ZERO,
-    Expression,
-    Node,
-    UnreadError,
-    changed,
-    extreme,
-    joined,
-    simpler,
-    work,
-)
+from plaingrad.explaining.expressions import ZERO, Expression, Node, UnreadError, changed, joined, simpler, work
 from plaingrad.explaining.indices import Index
 from plaingrad.explaining.solving import Solved
 from plaingrad.schedule.open import axes_of, opened
@@ -39,9 +29,8 @@ AXES, TRAINED = {4: "ncij", 3: "cij", 2: "nk", 1: "k"}, {4: "kcuv", 2: "kc", 1: 
 class Reader:
     """Reads what a text, its loops laid open, makes of the array that is wanted.
 
-    `shapes` are those of its arrays, `seen` what they and the settings are, `names` the arrays that have a name where
-    the formula is shown; the others are numbers that follow from settings. Where settings `stay` they are names, and
-    all that the text fills is followed; elsewhere settings are worked out, and other arrays are what they are.
+    `names` are the arrays that have a name where the formula is shown; the others are numbers that follow from
+    settings. Where settings `stay` they are names, and all that the text fills is followed.
     """
 
     def __init__(
@@ -57,9 +46,7 @@ class Reader:
         laid = opened(text, axes_of(seen))
         tree = Inlined(text).visit(ast.parse(laid.source).body[0])
         self.followed = filled(tree) if stay else {wanted}
-        for name, value in laid.given(seen).items():
-            if name not in shapes:
-                self.locals[name] = self.setting(laid.settings.get(name, ("", name))[1], value), (), set()
+        self.given = {name: (laid.settings.get(name, ("", name))[1], value) for name, value in laid.given(seen).items()}
         self.statements(tree.body)
         if wanted not in self.states or wanted not in self.letters:
             raise UnreadError(f"{wanted} is not filled place by place")
@@ -110,7 +97,8 @@ class Reader:
         more = (letter,) if low != high else ()
         self.boxes |= dict.fromkeys(more, (low, high))
         self.locals[name] = index, self.running + more, set()
-        self.statements(body, more, (Node("<=", (first, index)), Node("<", (index, stop))))
+        ends = [Node("<=", (first, index))] * bool(first.shares) + [Node("<", (index, stop))] * bool(stop.shares)
+        self.statements(body, more, tuple(ends))
 
     def summed(self, name: str) -> Solved:
         """The loops around, inside those in which a number was given its name."""
@@ -142,13 +130,11 @@ class Reader:
         """An assignment to a cell."""
         if array not in self.followed:
             return
-        self.here = () if isinstance(target.slice, ast.Slice) else self.index(target)
-        made = self.value(value)
-        if not self.here:
-            if sign or not isinstance(made, Index):
-                raise UnreadError("a whole array is filled at once")
-            self.states[array] = made
+        if isinstance(target.slice, ast.Slice) and not sign and isinstance(value, ast.Constant):
+            self.states[array] = self.value(value)
             return
+        self.here = self.index(target)
+        made = self.value(value)
         before = self.states.get(array, Node("cell", (array, *self.place(array, target))))
         solved = self.at(array, target, made)
         if solved.letters and not sign:
@@ -168,7 +154,8 @@ class Reader:
             case ast.Constant(bool() | int() | float() as number):
                 return Index(rest=number)
             case ast.Name(name):
-                held, _, sums = self.locals.get(name) or (self.setting(name, self.text.names.get(name)), (), set[str]())
+                setting = self.given.get(name, (name, self.text.names.get(name)))
+                held, _, sums = self.locals.get(name) or (self.setting(*setting), (), set[str]())
                 if held is None or sums & {*self.running}:
                     raise UnreadError(f"{name} is {'not known' if held is None else 'still added up'} where it is used")
                 return held
@@ -202,11 +189,8 @@ class Reader:
             constant: Index = self.setting("", numbers.flat[0].item())
             return constant
         if array not in self.names and isinstance(window, Window) and numbers.ndim == 2:
-            held = work(
-                pixels_under(window, (Index.of("i"), Index.of("j"))),
-                dict(zip("ij", np.indices(numbers.shape), strict=True)),
-                {},
-            )
+            rows, columns = np.indices(numbers.shape)
+            held = work(pixels_under(window, (Index.of("i"), Index.of("j"))), {"i": rows, "j": columns}, {})
             if np.array_equal(held.value, numbers):
                 return Node("local", ("N", pixels_under(window, index), True))
         return Node("cell", (array, *index))
@@ -296,6 +280,6 @@ def pixels_under(window: Window, place: tuple[Index, ...]) -> Expression:
     counts: list[Expression] = []
     for axis, index in enumerate(place):
         start = index * window.stride[axis] - window.padding[axis]
-        last = extreme("min", [Index(rest=window.size[axis]), Index(rest=window.image[axis]) - start])
-        counts.append(joined("-", last, extreme("max", [ZERO, -start])))
-    return joined("*", *counts)
+        last = Node("min", (Index(rest=window.size[axis]), Index(rest=window.image[axis]) - start))
+        counts.append(joined("-", last, Node("max", (ZERO, -start))))
+    return simpler("*", *counts)

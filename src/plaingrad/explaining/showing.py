@@ -34,8 +34,8 @@ class Formula:
 def shown(making: Making, sheet: Sheet, formula: Formula) -> tuple[Tree, dict[str, str]]:
     """The formula as a tree, and what each letter stands for, with its bounds."""
     made, kept = with_names(formula.of)
-    sums = [each for each in every(made) if isinstance(each, Node) and each.kind == "over"]
-    running = [each.letter for each in formula.place if each.letter]
+    sums = [each for each in every(made) if is_kind(each, "over")]
+    running = [letter for letter in formula.letters if formula.boxes[letter][1] > 0]
     own: dict[str, str] = {}  # each letter, or a spare one where that is taken
     for letter in dict.fromkeys([*running, *(each.parts[1] for each in sums)]):
         spare = (each + (str(turn) if turn else "") for turn in range(9) for each in SPARE)
@@ -50,62 +50,38 @@ def shown(making: Making, sheet: Sheet, formula: Formula) -> tuple[Tree, dict[st
     for letter in running:
         low, high = formula.boxes[letter]
         letters[own[letter]] = f"{word(letter, len(formula.place))} of {sheet.name}, {low} to {high}"
-    letters = {own[each.parts[1]]: meaning(each, made, named) for each in reversed(sums)} | letters
+    for each in sums:
+        letters.setdefault(own[each.parts[1]], meaning(each, made, named))
     letters |= {named[name]: told(name, of, named) for name, of in kept.items()}
     for name, value in formula.settings.items():
         letters[named[name]] = f"{SETTINGS.get(name, name)}: {number_text(value)} in {making.task.owner}"
-    return [
-        "mrow",
-        tree(Node("cell", (sheet.name, *formula.place)), named),
-        ["mo", "="],
-        tree(made, named),
-        *ends,
-    ], letters
+    left = tree(Node("cell", (sheet.name, *formula.place)), named)
+    return ["mrow", left, ["mo", "="], tree(made, named), *ends], letters
 
 
 def with_names(made: Expression) -> tuple[Expression, dict[str, Expression]]:
-    """The expression with those local names kept that make it shorter, and what they stand for.
+    """The expression with those names kept that stand twice, or for a fraction in a fraction, and what they are."""
+    named = [each.parts for each in every(made) if is_kind(each, "local")]
+    means = {name: {of for own, of, _ in named if own == name} for name, _, _ in named}
+    joint = tuple(each.parts for each in every(made) if is_kind(each, "*", "/", "**"))
+    stays = {each.parts[0] for each in every(joint) if is_kind(each, "local") and is_kind(each.parts[1], "/")}
+    count = Counter(name for name, _, _ in named)
+    stays |= {name for name, of, kept in named if kept or (count[name] > 1 and not is_kind(of, "cell", "setting"))}
 
-    A name is kept where it stands twice, and a fraction's where it stands in a fraction or a product.
-    """
-    count, means, stays = Counter[str](), dict[str, set[Expression]](), set[str]()
-
-    def walk(each: Any, in_fraction: bool) -> None:
-        if isinstance(each, tuple):
-            for part in each:
-                walk(part, in_fraction)
-        elif is_kind(each, "local"):
-            name, of, is_kept = each.parts
-            count[name] += 1
-            if is_kept or (in_fraction and is_kind(of, "/")):
-                stays.add(name)
-            if of not in means.setdefault(name, set()):
-                means[name].add(of)
-                walk(of, in_fraction)
-        elif isinstance(each, Node):
-            walk(each.parts, in_fraction or each.kind in ("*", "/", "**"))
-
-    walk(made, False)
-    stays = {name for name in means if len(means[name]) == 1 and (name in stays or count[name] > 1)}
-
-    def put(each: Node) -> Expression:
+    def put(each: Node) -> Any:
         if each.kind != "local":
             return each
         name, of, _ = each.parts
-        kept: Expression = (
-            Node("local", (name, of, True)) if name in stays and not is_kind(of, "cell", "setting") else of
-        )
-        return kept
+        return Node("local", (name, of, True)) if name in stays and len(means[name]) == 1 else of
 
     made = changed(made, {}, put)
-    found = (each for each in every(made) if isinstance(each, Node) and each.kind == "local")
-    return made, {each.parts[0]: each.parts[1] for each in found}
+    return made, {each.parts[0]: each.parts[1] for each in every(made) if is_kind(each, "local")}
 
 
 def meaning(each: Node, made: Expression, how: Mapping[str, str]) -> str:
     """What a letter is that runs, and from where to where."""
     letter = each.parts[1]
-    cells = [each.parts for each in every(made) if isinstance(each, Node) and each.kind == "cell"]
+    cells = [each.parts for each in every(made) if is_kind(each, "cell")]
     own = next((array for array, *index in cells if Index.of(letter) in index), None)
     near = next((index for _, *index in cells if any(letter in one.letters() for one in index)), [])
     where = f" of {how.get(own, own)}" if own else " of the group" if letter[0] in "kc" else ""

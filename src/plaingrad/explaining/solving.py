@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import product
 
-from plaingrad.explaining.expressions import ZERO, Expression, Node, UnreadError, changed, every, extreme
-from plaingrad.explaining.indices import Boxes, Index, needed, quotient, simplest
+from plaingrad.explaining.expressions import ZERO, Expression, Node, UnreadError, changed, every
+from plaingrad.explaining.indices import Boxes, Index, needed, simplest
 
 
 class Solved:
@@ -23,8 +23,6 @@ class Solved:
                 self.least += [apart - (each.kind in ("<", ">"))] + [-apart] * (each.kind == "==")
             else:
                 self.conditions.append(each)
-        for letter in letters:
-            self.least += [Index.of(letter) - boxes[letter][0], Index(rest=boxes[letter][1]) - Index.of(letter)]
 
     def settle(self, index: Sequence[Index], place: Sequence[Index], body: Expression) -> None:
         """Settle letters so that the index of a cell is the place asked for."""
@@ -42,24 +40,26 @@ class Solved:
             self.least += [rest, -rest]
             return
 
-        def solved(letter: str) -> tuple[Index, int]:
+        choices = []
+        for letter in inside:
             share = rest.share(letter)
-            return (Index.of(letter) * share - rest) * (1 if share > 0 else -1), abs(share)
-
-        def length(letter: str) -> tuple[bool, int, int]:
-            above, by = solved(letter)
-            made = changed((body, *self.conditions), {**self.known, letter: quotient(above, by)})
+            above, by = (Index.of(letter) * share - rest) * (1 if share > 0 else -1), abs(share)
+            made = changed((body, *self.conditions), {**self.known, letter: above // by})
             indices = (each for each in every(made) if isinstance(each, Index))
-            return by > 1, -by, sum(len([*each.letters()]) + bool(each.rest) for each in indices)
-
-        letter = min(inside, key=length)
-        above, by = solved(letter)
+            length = sum(len([*each.letters()]) + bool(each.rest) for each in indices)
+            choices.append(((by > 1, -by, length), letter, above, by))
+        _, letter, above, by = min(choices, key=lambda each: each[0])
         if by > 1:
-            self.conditions.append(Node("==", (above - quotient(above, by) * by, ZERO)))
+            self.conditions.append(Node("==", (above % by, ZERO)))
+        self.least += self.box(letter)
         for at, each in enumerate(self.least):
             if share := each.share(letter):
                 self.least[at] = each * by + (above - Index.of(letter) * by) * share
-        self.put(letter, quotient(above, by))
+        self.put(letter, above // by)
+
+    def box(self, letter: str) -> list[Index]:
+        low, high = self.boxes[letter]
+        return [Index.of(letter) - low, Index(rest=high) - Index.of(letter)]
 
     def put(self, letter: str, index: Index) -> None:
         """A letter follows: it is put in everywhere."""
@@ -73,17 +73,16 @@ class Solved:
         for letter, low, high in product(self.letters, self.least, self.least):
             share = low.share(letter)
             if share > 0 and low + high == Index(rest=share - 1):
-                one = quotient(high + Index.of(letter) * share, share)
+                one = (high + Index.of(letter) * share) // share
                 if letter not in one.letters():
-                    self.least = [each for each in self.least if each not in (low, high)]
+                    self.least = [each for each in (*self.least, *self.box(letter)) if each not in (low, high)]
                     self.put(letter, one)
                     return True
         return False
 
     def over(self, sign: str, body: Expression, other: Expression = ZERO) -> Expression:
         """Σ, the max or the first over the letters that are left; what else it is, where none runs."""
-        lows = {each: [Index(rest=self.boxes[each][0])] for each in self.letters}
-        highs = {each: [Index(rest=self.boxes[each][1])] for each in self.letters}
+        bounds = {each: [[Index(rest=end)] for end in self.boxes[each]] for each in self.letters}
         inner, outer = changed(tuple(self.conditions), self.known), tuple[Node, ...]()
         for each in dict.fromkeys(map(simplest, self.least)):
             if each.bounds(self.boxes)[0] >= 0:
@@ -96,18 +95,15 @@ class Solved:
             rest = each - Index.of(letter) * share
             if not share or letter in rest.letters():
                 raise UnreadError("the bounds of a letter are rounded quotients of it")
-            if share > 0:
-                lows[letter].append(-quotient(rest, share))
-            else:
-                highs[letter].append(quotient(rest, -share))
+            bounds[letter][share < 0].append(-(rest // share) if share > 0 else rest // -share)
         if sign != "Σ" and (inner or outer):
             raise UnreadError("a search that not every place makes")
         body = changed(body, self.known)
         if self.letters and inner:
             body, inner = Node("if", (inner, body, other)), ()
         for letter in reversed(self.letters):
-            low = extreme("max", needed(lows[letter], self.boxes, 1))
-            body = Node("over", (sign, letter, low, extreme("min", needed(highs[letter], self.boxes, -1)), body))
+            lows, highs = (needed(each, self.boxes, way) for each, way in zip(bounds[letter], (1, -1), strict=True))
+            body = Node("over", (sign, letter, Node("max", lows), Node("min", highs), body))
         return Node("if", (outer + inner, body, other)) if outer or inner else body
 
     def largest(self, body: Expression, before: Expression | None) -> Expression:
@@ -119,8 +115,5 @@ class Solved:
 
 def condition(least: Index) -> Node:
     """That an index is not negative, as it is read best: what is added on the left, what is taken off on the right."""
-    left = Index(tuple(each for each in least.shares if each[1] > 0))
-    right = Index(tuple((atom, -share) for atom, share in least.shares if share < 0))
-    if left.shares:
-        return Node(">=", (left, right - least.rest))
-    return Node("<=", (right, Index(rest=least.rest)))
+    left, right = (Index(tuple((atom, abs(n)) for atom, n in least.shares if (n > 0) == way)) for way in (True, False))
+    return Node(">=", (left, right - least.rest)) if left.shares else Node("<=", (right, Index(rest=least.rest)))
