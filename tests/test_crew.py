@@ -251,7 +251,7 @@ def test_programs_that_are_not_compiled_run_in_order_in_the_thread_that_calls():
     twin()
     check_alike([compiled], [twin])
     assert seen == [(name, threading.current_thread()) for name in "aabb"]
-    assert set(threading.enumerate()) == before
+    assert not set(threading.enumerate()) - before  # none began; those of crews let go before may end meanwhile
 
 
 def test_a_crew_serves_whichever_thread_calls():

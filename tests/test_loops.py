@@ -82,9 +82,7 @@ def test_a_constant_is_known_by_its_type_too(cache):
 
 
 OWN_STEP = """
-from plaingrad.loops import shared
 
-@shared
 def step(value, factor):
     return factor * value
 """
@@ -253,7 +251,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
 AT_A_PROMPT = """
 import sys
 import numpy as np
-from plaingrad.loops import loops, shared
+from plaingrad.loops import loops
 
 @loops
 def first(x, y):
@@ -264,7 +262,6 @@ x, y = np.arange(4.0), np.zeros(4)
 first.bound([x, y])(x, y)
 print(*map(int, y), "compiled" if "numba" in sys.modules else "loaded" if "llvmlite" in sys.modules else "plain")
 
-@shared
 def tripled(value):
     return 3 * value
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from plaingrad.errors import ShapeError
 from plaingrad.laws import alone, points, run_through
 from plaingrad.layers import Conv, Dense
 from test_layers import quarters
@@ -77,3 +78,15 @@ def test_a_text_that_is_nearly_that_of_a_layer_does_what_it_says(layer, shape, w
     for name in found:
         np.testing.assert_array_equal(found[name], plain[name].astype("float64"), err_msg=name)
     assert any((found[name] != usual[name]).any() for name in found)
+
+
+class Wide(Dense):
+    """A dense layer that was given more weights than its input has features."""
+
+    def weights(self, x):
+        return super().weights((x[0] + 3,))
+
+
+def test_arrays_that_disagree_are_refused_before_a_nest_reads_past_one():
+    with pytest.raises(ShapeError, match=r"along c in dense_forward w has 8 places and x has 5; let weights\(\)"):
+        alone(Wide(3), (5,), "float32")

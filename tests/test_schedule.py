@@ -8,6 +8,8 @@ import pytest
 import plaingrad as pg
 from cases import CASES
 from plaingrad.layers import Conv, Dense, LeakyReLU, MaxPool, ReLU
+from plaingrad.network import Network
+from plaingrad.run import Run
 from plaingrad.schedule import fast, nests, written
 from plaingrad.schedule.reading import NotReadable, sums
 from plaingrad.schedule.tree import fills
@@ -53,6 +55,52 @@ def test_2500_random_settings_equal_their_texts(seed, monkeypatch):
     check_random(seed, 100, monkeypatch)
 
 
+# ------------------------------------------------------------------------------------------- bits of compiled nests
+SETTINGS = [
+    (Conv(3, size=(1, 40)), (2, 2, 45)),  # wider than the registers
+    (Conv(6, size=3, groups=2, padding=1, activation=ReLU()), (6, 5, 7)),
+    (Conv(7, size=(3, 2), stride=2, padding=1, activation=LeakyReLU(0.1)), (5, 6, 9)),
+    (Conv(5, size=3, dilation=(2, 3), padding="same"), (3, 7, 11)),
+    (Dense(13, activation=ReLU()), (37,)),
+]
+
+
+def images_bits(layer, shape, lanes, dtype):
+    """y and dx of each of 32 images, and their dw, in runs of so many lanes."""
+    rng, net = np.random.default_rng(0), Network(layer, input=shape, dtype=dtype)
+    for array in net.arrays.values():
+        array[...] = rng.normal(size=array.shape)
+    run = Run(net, lanes, input_gradient=True)
+    (record,) = run.records.values()
+    given = {name: rng.normal(size=(32, record[name].size // lanes)) for name in ("x", "dy")}
+    found = {"y": [], "dx": [], "dw": []}
+    for first in range(0, 32 - lanes + 1, lanes):
+        for name, images in given.items():
+            record[name].reshape(-1, lanes)[...] = images[first : first + lanes].T
+        for call in (*run.forward_calls, *run.backward_calls):
+            call()
+        for name in ("y", "dx"):
+            found[name].append(record[name].reshape(-1, lanes).T.copy())
+        found["dw"].append(record["dw"].astype("float64"))
+    return np.concatenate(found["y"]), np.concatenate(found["dx"]), sum(found["dw"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("place", range(len(SETTINGS)), ids=lambda place: str(SETTINGS[place]))
+def test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image(place, dtype, monkeypatch):
+    """Every number of lanes with either kind of registers, in turns over the settings."""
+    layer, shape = SETTINGS[place]
+    others = [[(0, 16), (0, 1), (1, 4)], [(0, 8), (1, 1), (1, 3)], [(0, 4), (1, 16), (1, 2)]][place % 3]
+    meant = images_bits(layer, shape, 32, dtype)
+    for kind, lanes in [(1, 32), *others]:
+        on(REGISTERS[kind], monkeypatch)
+        y, dx, dw = images_bits(layer, shape, lanes, dtype)
+        np.testing.assert_array_equal(y, meant[0][: len(y)], err_msg=f"y, {kind=}, {lanes=}")
+        np.testing.assert_array_equal(dx, meant[1][: len(dx)], err_msg=f"dx, {kind=}, {lanes=}")
+        if len(y) == 32:
+            np.testing.assert_allclose(dw, meant[2], atol=1e3 * np.finfo(dtype).eps * abs(meant[2]).max())
+
+
 # ----------------------------------------------------------------------------------- schedules broken on purpose
 BROKEN = [
     ("within", "max(0, -(start // stride))", "0"),  # bounds
@@ -73,14 +121,17 @@ BROKEN = [
     ("made", "o += block", "o += 1"),  # packing
     ("made", "outer - reach", "outer - 1"),  # the last stretch
     ("made", "group * channels * channel", "0"),  # groups
-    ("made", "min(columns, across + padding_1 - (size_1 - 1) * dilation_1)", "columns"),
+    ("whole_windows", "min(columns, across + padding - spread)", "columns"),  # what lies inside
+    ("whole_walks", "min(columns, across - padding)", "columns"),
     ("scattered", "group * filters", "0"),
     ("scattered", "min(part, channels - block)", "part"),
     ("scattered", "packed[o + q] = w[k, c + q, u, v]", "packed[o + q] = w[k, c, u, v]"),
     ("scattered", "- first * dilation_0) // stride_0", ") // stride_0"),
     ("gathered", "group * channels + c, c, u, v", "c, c, u, v"),
     ("gathered", "min(column, size_1 - part)", "column"),
-    ("gather", "left < start or stop < right", "False"),  # the edge
+    ("gather", "range(start - left + right - stop)", "range(0)"),  # the edge
+    ("gather", "whole < run * lanes", "False"),  # what is left of a run
+    ("gather", "j * lanes + whole, (j + run) * lanes, grain", "j * lanes + whole - piece, (j + run) * lanes, grain"),
     ("gather", "stride_1 == 1", "True"),  # what lies side by side
     ("gather", "range(first, last)", "range(first, last - 1)"),  # the last addition
     ("summed", "range(k * size, k * size + size, length)", "range(k * size, k * size + size - length, length)"),
@@ -88,7 +139,8 @@ BROKEN = [
     ("dense_made", "min(part, units - block)", "part"),
     ("dense_gathered", "min(part, inputs - length)", "0"),
     ("dense_gathered", "k * lanes + n, lanes", "k * lanes, lanes"),
-    ("dense_scattered", "(c + q) * lanes + n", "c * lanes + n"),
+    ("dense_scattered", "min(part, inputs - block)", "part"),
+    ("dense_scattered", "k * inputs + c, 1", "k * inputs + c, inputs"),
     ("turn", "min(part, x.shape[0] - span)", "part"),
 ]
 

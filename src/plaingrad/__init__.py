@@ -1,4 +1,4 @@
-"""Convolutional networks whose gradients are in plain sight: every layer is one plain loop nest.
+"""Convolutional networks whose gradients are in plain sight: every layer is one text of plain loops.
 
 The public names. Nothing here loads Numba: that happens when the first nest is compiled.
 """

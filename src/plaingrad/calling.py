@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.machine import machine_code, shared, written_as
+from plaingrad.machine import machine_code, written_as
 from plaingrad.shelf import is_fraction
 
 WORDS = 96  # the most words of 64 bits of one call in a table; an array takes 5, and 2 for each axis
@@ -101,7 +101,6 @@ def show(place: int, value: int) -> None:
     raise NotImplementedError
 
 
-@shared
 def perform(table: int, count: int) -> int:
     """Make `count` calls, a row of the table each: the number of the first that failed, or 0."""
     for number in range(count):

@@ -15,7 +15,8 @@ from plaingrad.machine import processors
 from plaingrad.network import Network
 from plaingrad.program import Crew, Program
 from plaingrad.run import Run
-from plaingrad.schedule.calls import Task, compiled
+from plaingrad.schedule.calls import compiled
+from plaingrad.schedule.fast import Task
 from plaingrad.shards import crew_size, lanes_for
 
 # Programs to run at once; for each, its index of images, what to write there, and which outputs it makes, and where.

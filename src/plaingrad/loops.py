@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.calling import call
-from plaingrad.machine import Array, compiled_as, has_numba, machine_code, registers, shared, written_as
+from plaingrad.machine import Array, compiled_as, has_numba, machine_code, registers, written_as
 from plaingrad.shelf import AS_WRITTEN, as_written, kind
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "log",
     "loops",
     "registers",
-    "shared",
     "sqrt",
     "tanh",
     "zeros",

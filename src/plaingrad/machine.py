@@ -21,17 +21,9 @@ import numpy as np
 from plaingrad.shelf import Code, freedoms, has_vectors, host, is_fraction, place, read, write
 
 Array = np.ndarray[Any, Any]
-SHARED_SINCE: list[Callable[..., Any]] = []
-TAUGHT: set[Callable[..., Any]] = set()  # steps that Numba knows of, or will
+TAUGHT: set[Callable[..., Any]] = set()  # steps that Numba knows of
 MEANT_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
 WRITTEN_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
-
-
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a step on single numbers that nests share. Compiled, it is laid into the nest that calls it."""
-    SHARED_SINCE.append(function)
-    TAUGHT.add(function)
-    return function
 
 
 def compiled_as(meaning: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -76,12 +68,10 @@ def registers() -> tuple[int, int]:
 
 
 def teach() -> None:
-    """Tell Numba of every shared step, and of every function with a meaning of its own, that it does not know yet."""
+    """Tell Numba of every function with a meaning of its own that it does not know yet."""
     from numba import types
-    from numba.extending import lower_builtin, overload, register_jitable, type_callable
+    from numba.extending import lower_builtin, overload, type_callable
 
-    while SHARED_SINCE:
-        register_jitable(SHARED_SINCE.pop())
     while MEANT_SINCE:
         function, meaning = MEANT_SINCE.pop()
         overload(function)(meaning)
@@ -93,7 +83,7 @@ def teach() -> None:
 
 
 def teach_steps(function: Any) -> None:
-    """Tell Numba of the plain functions that a text calls, such as what makes one value larger than another."""
+    """Tell Numba of the plain functions that a nest calls. Compiled, they are laid into it."""
     from numba.extending import register_jitable
 
     for name in function.__code__.co_names:

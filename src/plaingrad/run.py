@@ -15,7 +15,8 @@ from plaingrad.loops import Array, has_numba, zeros
 from plaingrad.loss import Loss
 from plaingrad.program import Call, Program
 from plaingrad.quantities import Laid, Readable
-from plaingrad.schedule.calls import Task, fast_calls, fuses, text_calls
+from plaingrad.schedule.calls import fast_calls, fuses, text_calls
+from plaingrad.schedule.fast import Task
 from plaingrad.step import Layered
 
 
@@ -113,7 +114,8 @@ class Run(Readable):
             return [call for task in tasks for call in text_calls(task, groups, python)]
         if way == "forward" and len(tasks) == 2 and "z" not in self.records[name]:
             own, then = tasks
-            own = replace(own, laid={**own.laid, "y": then.laid["y"]}, images=own.images | {"y"})
+            laid, seen = ({**mine, "y": its["y"]} for mine, its in ((own.laid, then.laid), (own.seen, then.seen)))
+            own = replace(own, laid=laid, seen=seen, images=own.images | {"y"})
             return list(fast_calls([own], self.lanes, groups, self._scratch, then))
         return list(fast_calls(tasks, self.lanes, groups, self._scratch))
 

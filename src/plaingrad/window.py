@@ -62,11 +62,10 @@ class Window:
 
     def pixels(self, count_padding: bool, rows: int, columns: int) -> list[list[int]]:
         """For each of rows × columns windows how many pixels it holds: real ones, or padding too where told."""
-        counts = []
-        for axis, windows in enumerate((rows, columns)):
-            starts = [i * self.stride[axis] - self.padding[axis] for i in range(windows)]
-            places = [
-                range(start, start + self.size[axis] * self.dilation[axis], self.dilation[axis]) for start in starts
-            ]
-            counts.append([sum(count_padding or 0 <= at < self.image[axis] for at in each) for each in places])
-        return [[above * beside for beside in counts[1]] for above in counts[0]]
+        if count_padding:
+            return [[self.size[0] * self.size[1]] * columns for _ in range(rows)]
+        # Which rows a window holds does not depend on its column: a thin window each way counts them.
+        above = replace(self, size=(self.size[0], 1), margins=(self.margins[0], (0, 0)), image=(self.image[0], columns))
+        beside = replace(self, size=(1, self.size[1]), margins=((0, 0), self.margins[1]), image=(rows, self.image[1]))
+        counts = [sum(1 for _ in beside(0, j)) for j in range(columns)]
+        return [[sum(1 for _ in above(i, 0)) * count for count in counts] for i in range(rows)]

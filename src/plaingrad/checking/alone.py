@@ -12,7 +12,8 @@ from plaingrad.loops import Array
 from plaingrad.loss import Loss
 from plaingrad.network import Network
 from plaingrad.run import Run
-from plaingrad.schedule.calls import Task, text_calls
+from plaingrad.schedule.calls import text_calls
+from plaingrad.schedule.fast import Task
 
 Changes = tuple[tuple[str, str], ...]
 MOST_SLOPES = 16

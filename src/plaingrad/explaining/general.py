@@ -10,8 +10,8 @@ from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import Tree
 from plaingrad.explaining.reading import Reader
 from plaingrad.explaining.showing import Formula, shown
-from plaingrad.explaining.tracing import Making, Tracer
-from plaingrad.explaining.twin import Sheet
+from plaingrad.explaining.tracing import Tracer
+from plaingrad.explaining.twin import Making, Sheet
 from plaingrad.layer import Layer
 from plaingrad.loops import Array
 from plaingrad.loss import Loss

@@ -9,8 +9,7 @@ from typing import Any
 from plaingrad.explaining.expressions import Expression, Node, changed, every, is_kind, tree
 from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import Tree, as_text, number_text
-from plaingrad.explaining.tracing import Making
-from plaingrad.explaining.twin import Sheet
+from plaingrad.explaining.twin import Making, Sheet
 from plaingrad.explaining.words import AXES, SPARE
 from plaingrad.loops import Array
 

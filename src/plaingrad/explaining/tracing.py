@@ -1,37 +1,22 @@
 """Which text made which array of a run, and the traced numbers it makes when it is run once more."""
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from plaingrad.errors import LawError
-from plaingrad.explaining.twin import Sheet, Twin
+from plaingrad.explaining.twin import Making, Sheet, Twin
 from plaingrad.explaining.update import Parameter, State, parameters
 from plaingrad.layer import passes
 from plaingrad.loops import Array
-from plaingrad.schedule.calls import Task, share
+from plaingrad.schedule.calls import share
 from plaingrad.schedule.narrow import leading_to
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import fills
 from plaingrad.trace import CELL, Choices, Given, Made, Place, Traced, run_traced, same
 
 MOST_READY = 200_000  # numbers
-
-
-@dataclass(frozen=True)
-class Making:
-    """The text of a layer that fills an array, and what the text calls it.
-
-    `names`: the array that each argument of the text is, as it is shown.
-    """
-
-    layer: str
-    task: Task
-    argument: str
-    names: dict[str, str] = field(default_factory=dict)
-    groups: int = 1
 
 
 class Tracer:
@@ -58,8 +43,7 @@ class Tracer:
     def making(self, sheet: Sheet) -> Making | None:
         """The text that made an array; None where it was given."""
         if sheet.name in self.updates:
-            made: Making = self.updates[sheet.name].making
-            return made
+            return self.updates[sheet.name].making
         return self.makings.get(sheet.name)
 
     def is_given(self, sheet: Sheet) -> bool:

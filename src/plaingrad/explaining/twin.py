@@ -7,7 +7,7 @@ number is a *cell*, counted from 0 through all arrays.
 import math
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from plaingrad.loops import Array, as_written
 from plaingrad.machine import together
 from plaingrad.network import Network
 from plaingrad.run import Run
+from plaingrad.schedule.fast import Task
 
 FEW_PRODUCTS = 20_000  # so many a text makes as Python before a compiler has begun
 INPUT = "input"
@@ -59,6 +60,20 @@ class Sheet:
     def values(self) -> Array:
         """Every number, in the order of its cells."""
         return self.array.reshape(-1)
+
+
+@dataclass(frozen=True)
+class Making:
+    """The text of a layer that fills an array, and what the text calls it.
+
+    `names`: the array that each argument of the text is, as it is shown.
+    """
+
+    layer: str
+    task: Task
+    argument: str
+    names: dict[str, str] = field(default_factory=dict)
+    groups: int = 1
 
 
 class Twin:

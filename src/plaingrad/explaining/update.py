@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.explaining.twin import Sheet, Twin, as_floats
+from plaingrad.explaining.twin import Making, Sheet, Twin, as_floats
 from plaingrad.loops import Array
 from plaingrad.optimiser import SGD, Optimiser
+from plaingrad.schedule.fast import Task
 from plaingrad.trace import CELL, NAMED, Traced
 
 AFTER = "_after"
@@ -65,11 +66,8 @@ class Parameter:
         return {**all_of(numbers), "adam": SimpleNamespace(**all_of(settings))}
 
     @property
-    def making(self) -> Any:
+    def making(self) -> Making:
         """The optimiser's text, as that of an array of a layer."""
-        from plaingrad.explaining.tracing import Making
-        from plaingrad.schedule.calls import Task
-
         sheets = {"w": self.now, "dw": self.gradient, **self.slots}
         seen = {name: sheet.array.reshape(-1) for name, sheet in sheets.items()} | self.numbers(lambda _, value: value)
         names = {name: sheet.name for name, sheet in sheets.items()}

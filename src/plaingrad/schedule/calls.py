@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -13,29 +13,12 @@ from plaingrad.layer import bind
 from plaingrad.loops import Array, Bound, Loops
 from plaingrad.program import Call
 from plaingrad.schedule.elementwise import each_alone, elementwise
-from plaingrad.schedule.fast import Work, kind_of, sum_nests
+from plaingrad.schedule.fast import Task, kind_of, sum_nests
 from plaingrad.schedule.open import Opened, axes_of, opened
 from plaingrad.schedule.reading import NotReadable, sums
-from plaingrad.schedule.tree import fills
 from plaingrad.schedule.written import WRITTEN
 from plaingrad.shelf import as_written
 from plaingrad.text import Text, made
-
-
-@dataclass(frozen=True)
-class Task:
-    """A text with all it takes, by its arguments' names: arrays as they lie in a run, and as the text sees them."""
-
-    text: Text
-    owner: Any
-    laid: Mapping[str, Any]
-    seen: Mapping[str, Any]
-    images: frozenset[str]
-
-    @property
-    def wanted(self) -> frozenset[str]:
-        """Of the arrays it fills those that there are."""
-        return fills(self.text) & self.laid.keys()
 
 
 def fuses(text: Text) -> bool:
@@ -79,12 +62,7 @@ def fast_calls(
         before, *tasks = tasks  # the way back through an activation, which the sum of the errors does by the way
     for task in tasks:
         if not_a_sum(task.text) is None:
-            work = Work(task.text, dict(task.laid), task.images, task.wanted)
-            if then is not None:
-                work = replace(work, then=then.text, then_known=dict(then.laid))
-            if before is not None:
-                work = replace(work, before=before.text, before_known=dict(before.laid))
-            for nest, known in sum_nests(work, lanes, groups, scratch):
+            for nest, known in sum_nests(task, lanes, groups, scratch, then, before):
                 yield bind(nest, task.owner, known)
         elif task.text in WRITTEN:
             yield bind(WRITTEN[task.text], task.owner, {**task.laid, **settings(task.laid), "lanes": lanes})
@@ -106,15 +84,7 @@ def settings(known: Mapping[str, Any]) -> dict[str, int]:
 def compiled(task: Task) -> Call:
     """A text compiled as it stands."""
     for_arrays = opened(task.text, axes_of(task.seen))
-    return bind(nest_of(for_arrays), task.owner, for_arrays.given(task.seen))
-
-
-def nest_of(for_arrays: Any) -> Loops:
-    """A text laid open as a nest: made once, for the machine code is found by it."""
-    if "nest" not in for_arrays.__dict__:
-        for_arrays.__dict__["nest"] = Loops(for_arrays.function)
-    nest: Loops = for_arrays.__dict__["nest"]
-    return nest
+    return bind(for_arrays.nest, task.owner, for_arrays.given(task.seen))
 
 
 def text_calls(task: Task, groups: int, as_python: bool) -> Iterator[Call]:

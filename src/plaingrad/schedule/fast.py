@@ -6,18 +6,28 @@ the target's place is a pixel under a window, what the text *scattered* is sough
 """
 
 import ast
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from math import gcd, prod
 from types import FunctionType
 from typing import Any
 
+from plaingrad.errors import ShapeError
 from plaingrad.loops import Array, Loops
 from plaingrad.schedule import nests
 from plaingrad.schedule.reading import Cell, Extent, NotReadable, Sum, sums
-from plaingrad.schedule.tiles import Tile, divisor, rows_tile, run_tile, stretch_tile, vector_size, window_tile
-from plaingrad.schedule.tree import function_of
+from plaingrad.schedule.tiles import (
+    Tile,
+    divisor,
+    rows_tile,
+    run_size,
+    run_tile,
+    stretch_tile,
+    vector_size,
+    window_tile,
+)
+from plaingrad.schedule.tree import fills, function_of
 from plaingrad.schedule.vectors import functions_of
 from plaingrad.text import Text, made
 
@@ -28,45 +38,58 @@ NOTHING: Activation = ("def activated(sums, like):\n    return sums\n", ())
 
 
 @dataclass(frozen=True)
-class Work:
-    """A text with what its arguments are in a run, and which of the arrays it fills are wanted.
+class Task:
+    """A text with all it takes, by its arguments' names: arrays as they lie in a run, and as the text sees them.
 
-    `then` is an activation to lay into the store of the sum, with its settings; `before` one whose way back is done
-    first, to the errors that all sums here read.
+    `images` are those of the arrays that have a part for each image.
     """
 
     text: Text
-    known: dict[str, Any]
+    owner: Any
+    laid: Mapping[str, Any]
+    seen: Mapping[str, Any]
     images: frozenset[str]
-    wanted: frozenset[str]
-    then: Text | None = None
-    then_known: dict[str, Any] = field(default_factory=dict)
-    before: Text | None = None
-    before_known: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Of the arrays it fills those that there are."""
+        return fills(self.text) & self.laid.keys()
 
 
-def sum_nests(work: Work, lanes: int, groups: int, scratch: Callable[[int], Array]) -> list[Bound]:
-    """Nests with what to bind them to, in order; NotReadable where the text is no sum, or one of another kind."""
-    read = sums(work.text)
-    for name, each in read.items():
-        if name in work.wanted:
-            check(each, work)
-    found: list[Bound] = []
-    if work.before is not None:
-        sums_of_errors = [each for each in read.values() if kind_of(each).endswith("summed")]
-        found += Scheduled(sums_of_errors[0], work, lanes, groups, scratch).nests()
-    for name, each in read.items():
-        if name in work.wanted and not (work.before is not None and kind_of(each).endswith("summed")):
-            found += Scheduled(each, work, lanes, groups, scratch).nests()
-    return found
+def sum_nests(
+    task: Task, lanes: int, groups: int, scratch: Callable[[int], Array], then: Task | None, before: Task | None
+) -> list[Bound]:
+    """Nests with what to bind them to, in order; NotReadable where the text is no sum, or one of another kind.
+
+    `then` is an activation to lay into the store of the sum; `before` one whose way back is done first, to the errors
+    that all sums here read: the sum of these does it by the way.
+    """
+    read = {name: each for name, each in sums(task.text).items() if name in task.wanted}
+    for each in read.values():
+        check(each, task, groups)
+    if before is not None:  # the sum of the errors first
+        read = dict(sorted(read.items(), key=lambda each: not kind_of(each[1]).endswith("summed")))
+    scheduled = (Scheduled(each, task, lanes, groups, scratch, then, before) for each in read.values())
+    return [bound for each in scheduled for bound in each.nests()]
 
 
-def check(each: Sum, work: Work) -> None:
-    """NotReadable unless the indices are those of a convolution, of a dense layer, or of a plain sum."""
-    for cell in (each.target, *each.factors):
-        if (cell.array in work.images) != (next(iter(each.letters)) in cell.letters):
-            raise NotReadable(f"{work.text.__name__} reads {cell.array} by an index that names no image")
+def check(each: Sum, task: Task, groups: int) -> None:
+    """NotReadable unless it is a sum that there is a nest for; ShapeError where its arrays disagree on an axis."""
     kind_of(each)
+    sizes: dict[str, tuple[int, str]] = {}
+    for cell in (each.target, *each.factors, *([] if each.first is None else [each.first])):
+        has_images = cell.array in task.images
+        if has_images != (next(iter(each.letters)) in cell.letters):
+            raise NotReadable(f"{task.text.__name__} reads {cell.array} by an index that names no image")
+        for axis, (letter, size) in enumerate(zip(cell.letters, task.seen[cell.array].shape, strict=True)):
+            if letter is not None:
+                size //= groups if axis == int(has_images) else 1
+                known, array = sizes.setdefault(letter, (size, cell.array))
+                if known != size:
+                    raise ShapeError(
+                        f"{task.owner}: along {letter} in {task.text.__name__} {array} has {known} places and "
+                        f"{cell.array} has {size}; let weights() and output() agree"
+                    )
 
 
 @cache
@@ -131,79 +154,70 @@ class Scheduled:
     """One sum of a work, and its nests."""
 
     sum: Sum
-    work: Work
+    task: Task
     lanes: int
     groups: int
     scratch: Callable[[int], Array]
+    then: Task | None
+    before: Task | None
 
     def nests(self) -> list[Bound]:
         """The nests that fill the target."""
-        kind, known, target = kind_of(self.sum), self.work.known, self.work.known[self.sum.target.array]
+        kind, target = kind_of(self.sum), self.task.laid[self.sum.target.array]
         width, arrays = target.dtype.itemsize, self.roles()
         if kind.endswith("summed"):
             size = divisor(target_length := arrays["dy"].size // target.size, vector_size(width))
             tile = Tile(1, next(each for each in (8, 4, 2, 1) if target_length // size % each == 0), size)
             arrays["length"] = tile.length
-            if self.work.before is None:
+            if self.before is None:
                 return [(nest(nests.summed, tile), arrays)]
-            before = {name: self.work.before_known[name] for name in ("dy", "y")}
-            back = self._settings_of(self.work.before, self.work.before_known, back=True)
-            return [(nest(nests.rectified_and_summed, tile, then=back), arrays | before | {"dz": arrays["dy"]})]
+            given = {name: self.before.laid[name] for name in ("dy", "y")} | {"dz": arrays["dy"]}
+            back = activation(self.before, back=True)
+            return [(nest(nests.rectified_and_summed, tile, then=back), arrays | given)]
         if kind.startswith("dense"):
             return self._dense(kind, arrays, width)
-        window, w = known["window"], arrays["dw" if kind == "gathered" else "w"]
+        window, w = self.task.laid["window"], arrays["dw" if kind == "gathered" else "w"]
         settings = ((name, axis) for name in ("stride", "dilation", "padding") for axis in (0, 1))
         arrays |= {f"{name}_{axis}": getattr(window, name)[axis] for name, axis in settings}
         arrays |= {"groups": self.groups, "lanes": self.lanes}
         filters, channels = w.shape[0] // self.groups, w.shape[1]
+        places = self.task.seen[self._places()].shape[3]
+        stride, padding, spread = window.stride[1], window.padding[1], (window.size[1] - 1) * window.dilation[1]
+        has_edge = padding > 0 or (places - 1) * stride + spread >= window.image[1]
+        if kind == "scattered":
+            first, last = nests.whole_walks(window.image[1], places, padding, spread)
+        else:
+            first, last = nests.whole_windows(places, window.image[1], padding, spread)
+        inside = (last - first) * self.lanes
         if kind == "gathered":
             block, share, part = window_tile(filters, channels, w.shape[3])
-            tile = Tile(block, share * part, divisor(self.lanes, vector_size(width)))
-            arrays |= {"block": block, "share": share, "part": part, "piece": tile.size}
-            inside = self._inside("made", window, target=arrays["dy"]) == arrays["dy"].shape[2]
-            return [(nest(nests.gathered, tile, channels=share, has_edge=not inside), arrays)]
+            size, grain = run_size(self.lanes, inside if stride == 1 else self.lanes, width)
+            tile = Tile(block, share * part, size)
+            arrays |= {"block": block, "share": share, "part": part, "piece": size, "grain": grain}
+            left_out = {"has_edge": has_edge, "has_rest": self.lanes % size > 0}
+            return [(nest(nests.gathered, tile, channels=share, grain=grain, **left_out), arrays)]
         rows = filters if kind == "made" else channels
-        tile, wide = rows_tile(rows, self.lanes, width), None
-        if window.stride[1] == 1:
-            wide = stretch_tile(rows, self.lanes, self._inside(kind, window), width)
-        if wide is not None:
-            tile = Tile(wide.block, tile.across, tile.size)
-        arrays["packed"] = self.scratch(
-            -(-rows // tile.block) * tile.block * prod(w.shape) // w.shape[int(kind != "made")]
+        wide = stretch_tile(rows, self.lanes, inside, width) if stride == 1 else None
+        tile = rows_tile(rows, self.lanes, width)
+        tile = Tile(tile.block if wide is None else wide.block, tile.across, tile.size)  # one packing serves both
+        room = -(-rows // tile.block) * tile.block * prod(w.shape) // w.shape[int(kind != "made")]
+        arrays |= {"packed": self.scratch(room), "block": tile.block, "piece": tile.length}
+        arrays["reach"] = wide.length // self.lanes if wide else 0
+        if kind == "made":
+            return [(nest(nests.made, tile, wide, then=self._then(), has_edge=has_edge or wide is None), arrays)]
+        hops = (
+            stride // gcd(stride, dilation) for stride, dilation in zip(window.stride, window.dilation, strict=True)
         )
-        arrays |= {"block": tile.block, "piece": tile.length, "reach": wide.length // self.lanes if wide else 0}
-        if kind == "made":
-            has_edge = wide is None or self._inside(kind, window) < target.shape[2]
-            return [(nest(nests.made, tile, wide, then=self._then(), has_edge=has_edge), arrays)]
-        hops = {
-            f"hop_{axis}": window.stride[axis] // gcd(window.stride[axis], window.dilation[axis]) for axis in (0, 1)
-        }
-        return [(nest(nests.scattered, tile, wide), arrays | hops)]
+        return [(nest(nests.scattered, tile, wide), arrays | dict(zip(("hop_0", "hop_1"), hops, strict=True)))]
 
-    def _inside(self, kind: str, window: Any, target: Array | None = None) -> int:
-        """How many numbers of a row have whole windows, where a window moves by one column."""
-        spread = (window.size[1] - 1) * window.dilation[1]
-        columns = (self.work.known[self.sum.target.array] if target is None else target).shape[2] // self.lanes
-        if kind == "made":
-            first, last = window.padding[1], window.image[1] + window.padding[1] - spread
-            if window.stride[1] > 1:
-                last = columns if (columns - 1) * window.stride[1] < last else 0
-        else:
-            (places,) = {
-                cell.array for cell in self.sum.factors if None not in cell.letters and len(cell.letters) == 4
-            } & self.work.images
-            first, last = spread - window.padding[1], self.work.known[places].shape[2] // self.lanes - window.padding[1]
-        return int(max(min(last, columns) - max(first, 0), 0) * self.lanes)
+    def _places(self) -> str:
+        """The array of output places, n k i j."""
+        cells = (self.sum.target, *self.sum.factors)
+        return next(cell.array for cell in cells if cell.array in self.task.images and None not in cell.letters)
 
     def _then(self) -> Activation:
-        """The activation to lay in, as it is done to a tile, and its settings."""
-        if self.work.then is None:
-            return NOTHING
-        return self._settings_of(self.work.then, self.work.then_known)
-
-    def _settings_of(self, text: Text, known: dict[str, Any], back: bool = False) -> Activation:
-        fixed = ((name, known[name]) for name in text.arguments if name not in ("x", "y", "dx", "dy"))
-        return laid_in(text, back), tuple((name, value, type(value)) for name, value in fixed)
+        """The activation to lay in."""
+        return NOTHING if self.then is None else activation(self.then)
 
     def _dense(self, kind: str, arrays: dict[str, Any], width: int) -> list[Bound]:
         units, inputs = arrays["dw" if kind == "dense gathered" else "w"].shape
@@ -213,14 +227,9 @@ class Scheduled:
             return [
                 (nest(nests.dense_made, tile, then=self._then()), arrays | {"block": tile.block, "piece": tile.length})
             ]
-        size = min(vector_size(width), inputs)
         if kind == "dense scattered":
-            line = Tile(1, min(3, inputs // size), size)
-            tile = rows_tile(line.length, self.lanes, width, most=12)
-            arrays |= {"panel": self.scratch(units * line.length), "length": line.length}
-            return [
-                (nest(nests.dense_scattered, tile, line=line), arrays | {"block": tile.block, "piece": tile.length})
-            ]
+            tile = rows_tile(inputs, self.lanes, width, most=12)
+            return [(nest(nests.dense_scattered, tile), arrays | {"block": tile.block, "piece": tile.length})]
         tile = run_tile(units, inputs, width)
         room = self.scratch((inputs + tile.length) * self.lanes)
         turned = room[: inputs * self.lanes].reshape(self.lanes, inputs)
@@ -235,14 +244,20 @@ class Scheduled:
     def roles(self) -> dict[str, Any]:
         """The arrays by what the nests call them: by whether they are met by the image, the filter, or both."""
         letters, target = [*self.sum.letters], self.sum.target
-        found = {} if self.sum.first is None else {"b": self.work.known[self.sum.first.array]}
+        is_backward = not kind_of(self.sum).endswith("made")
+        found = {} if self.sum.first is None else {"b": self.task.laid[self.sum.first.array]}
         for cell in (target, *self.sum.factors):
             has_images, has_filters = letters[0] in cell.letters, letters[1] in cell.letters
             name = ("y" if has_filters else "x") if has_images else "w" if len(cell.index) > 1 else "b"
-            is_backward = not kind_of(self.sum).endswith("made")
             is_gradient = is_backward and (cell is target or name == "y")
-            found["d" + name if is_gradient else name] = self.work.known[cell.array]
+            found["d" + name if is_gradient else name] = self.task.laid[cell.array]
         return found
+
+
+def activation(task: Task, back: bool = False) -> Activation:
+    """An activation, or its way back, as it is done to a tile, and its settings."""
+    fixed = ((name, task.laid[name]) for name in task.text.arguments if name not in ("x", "y", "dx", "dy"))
+    return laid_in(task.text, back), tuple((name, value, type(value)) for name, value in fixed)
 
 
 def laid_in(text: Text, back: bool = False) -> str:
@@ -283,27 +298,36 @@ def nest(
     channels: int = 1,
     then: Activation = NOTHING,
     has_edge: bool = True,
+    has_rest: bool = True,
+    grain: int = 0,
 ) -> Loops:
     """A nest for tiles of this shape: the same text, in which `multiply`, `store` … are those of the tile.
 
-    Where no window reaches beyond the edge, what is done there is not compiled.
+    Where no window reaches beyond the edge, or no run leaves a rest, what is done there is not compiled.
     """
     names = {**vars(nests), "HAS_VECTORS": True}
-    names |= for_tile(tile, names, channels, then, has_edge)
-    for_wide = for_tile(wide, names, 1, then) if wide else names
+    names |= for_tile(tile, names, then, channels, grain, has_edge, has_rest)
+    for_wide = for_tile(wide, names, then) if wide else names
     names |= {name + "_wide": for_wide[name] for name in ("window_sums", "walk_sums")}
     if not has_edge:
         names["window_sums"] = names["window_sums_wide"]
     if line is not None:
         names |= {name + "_line": getattr(functions_of(line), name) for name in ("load", "store")}
-    return Loops(
-        FunctionType(plain.__code__, names, plain.__name__, None, None)
-    )  # its keyword-only arguments are bound
+    return Loops(FunctionType(plain.__code__, names, plain.__name__))
 
 
-def for_tile(tile: Tile, names: dict[str, Any], channels: int, then: Any, has_edge: bool = True) -> dict[str, Any]:
+def for_tile(
+    tile: Tile,
+    names: dict[str, Any],
+    then: Activation,
+    channels: int = 1,
+    grain: int = 0,
+    has_edge: bool = True,
+    has_rest: bool = True,
+) -> dict[str, Any]:
     """The steps of the nests for tiles of one shape."""
-    known = {**names, **vars(functions_of(tile, channels))}
+    known = {**names, **vars(functions_of(tile, channels, grain))}
+    known["correlate_rest"] = known["correlate_part"] if has_rest else nests.no_part
     if not has_edge:
         known["correlate_part"] = nests.no_part
     source, settings = then

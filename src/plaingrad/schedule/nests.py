@@ -17,7 +17,7 @@ from plaingrad.schedule.vectors import functions_of
 SINGLE = functions_of(Tile(1, 1, 1))
 begin, zeros, multiply, store = SINGLE.begin, SINGLE.zeros, SINGLE.multiply, SINGLE.store
 correlate, store_totals = SINGLE.correlate, SINGLE.store_totals
-correlate_part = SINGLE.correlate_part
+correlate_part = correlate_rest = SINGLE.correlate_part
 plus, store_total, load_line, store_line = SINGLE.plus, SINGLE.store_total, SINGLE.load, SINGLE.store
 load = SINGLE.load
 
@@ -38,6 +38,18 @@ def meeting(place, stride, count, other, size):
     while first < last and (place - first * stride) % other:
         first += 1
     return first, last
+
+
+def whole_windows(columns: int, across: int, padding: int, spread: int) -> tuple[int, int]:
+    """From which to which output column a window that moves by one lies within the image."""
+    first = min(padding, columns)
+    return first, max(first, min(columns, across + padding - spread))
+
+
+def whole_walks(columns: int, across: int, padding: int, spread: int) -> tuple[int, int]:
+    """From which to which pixel's column every window that may lie on it is there, where windows move by one."""
+    first = min(max(spread - padding, 0), columns)
+    return first, max(first, min(columns, across - padding))
 
 
 def window_sums(
@@ -65,8 +77,7 @@ def made(
     filters, channels, size_0, size_1 = w.shape[0] // groups, w.shape[1], w.shape[2], w.shape[3]
     row, channel, filter = x.shape[2], x.shape[1] * x.shape[2], y.shape[1] * y.shape[2]
     columns, across, kernel = y.shape[2] // lanes, x.shape[2] // lanes, channels * size_0 * size_1
-    inner = min(padding_1, columns)  # the columns whose windows lie within the image, where a window moves by one
-    outer = max(inner, min(columns, across + padding_1 - (size_1 - 1) * dilation_1))
+    inner, outer = whole_windows(columns, across, padding_1, (size_1 - 1) * dilation_1)
     if reach == 0 or outer - inner < reach:
         outer = inner
     for group in range(groups):
@@ -134,8 +145,7 @@ def scattered(
     filters, channels, size_0, size_1 = w.shape[0] // groups, w.shape[1], w.shape[2], w.shape[3]
     row, filter, channel = dy.shape[2], dy.shape[1] * dy.shape[2], dx.shape[1] * dx.shape[2]
     columns, across, kernel = dx.shape[2] // lanes, dy.shape[2] // lanes, filters * size_0 * size_1
-    inner = min(max((size_1 - 1) * dilation_1 - padding_1, 0), columns)
-    outer = max(inner, min(columns, across - padding_1))
+    inner, outer = whole_walks(columns, across, padding_1, (size_1 - 1) * dilation_1)
     if reach == 0 or outer - inner < reach:
         outer = inner
     for group in range(groups):
@@ -174,13 +184,13 @@ def scattered(
 
 
 def no_part(sums, errors, start, step, pixels, place, channel, gap, first, last):
-    """In place of `correlate_part` where nothing lies beyond the edge."""
+    """In place of `correlate_part` where nothing lies beyond the edge, or nothing is left of a run."""
     return sums
 
 
 def gathered(
     dy, x, dw, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1,
-    *, lanes, block, share, part, piece,
+    *, lanes, block, share, part, piece, grain,
 ):  # fmt: skip
     """dw[k, c, u, v] = Σ(n, i, j) dy[n, k, i, j] · x[n, c, row, column]: a vector of sums for each weight of a tile."""
     filters, channels, size_0, size_1 = dw.shape[0] // groups, dw.shape[1], dw.shape[2], dw.shape[3]
@@ -195,17 +205,18 @@ def gathered(
                         v = min(column, size_1 - part)
                         gather(
                             dy, x, dw, k, group * channels + c, c, u, v, first, last, stride_0, stride_1, dilation_0,
-                            dilation_1, padding_0, padding_1, lanes, part, piece,
+                            dilation_1, padding_0, padding_1, lanes, part, piece, grain,
                         )  # fmt: skip
 
 
 def gather(
     dy, x, dw, k, map, c, u, v, first, last, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1, lanes,
-    part, piece,
+    part, piece, grain,
 ):  # fmt: skip
-    """A tile of weights: the products where all its columns lie on the image, then those at the edge.
+    """A tile of weights: the products where all its columns lie on the image, then what is left of each run, then
 
-    They have loops of their own: within the others they would take their registers.
+    those at the edge, a grain at a time. They have loops of their own: within the others they would take their
+    registers.
     """
     columns, across = dy.shape[2] // lanes, x.shape[2] // lanes
     row, channel, filter, gap = x.shape[2], x.shape[1] * x.shape[2], dy.shape[1] * dy.shape[2], dilation_1 * lanes
@@ -216,21 +227,28 @@ def gather(
     right = max(right, stop)
     run = max(stop - start, 1) if stride_1 == 1 else 1  # columns whose pixels lie side by side
     above = map * channel + (u * dilation_0 - padding_0) * row + (v * dilation_1 - padding_1) * lanes
+    whole = run * lanes // piece * piece
     sums = zeros(dw)
     for i in range(first, last):
         error, pixel = k * filter + i * dy.shape[2], above + i * stride_0 * row
         for j in range(start, stop, run):
             beside = pixel + j * (stride_1 - 1) * lanes
-            for n in range(j * lanes, (j + run) * lanes, piece):
+            for n in range(j * lanes, j * lanes + whole, piece):
                 sums = correlate(sums, dy, error + n, filter, x, beside + n, channel, gap)
-    for i in range(first, last if left < start or stop < right else 0):  # the columns at the edge
+    for i in range(first, last if whole < run * lanes else 0):
         error, pixel = k * filter + i * dy.shape[2], above + i * stride_0 * row
-        for edge in range(start - left + right - stop):
-            j = left + edge if left + edge < start else left + edge + stop - start
-            one, other = within(j * stride_1 + v * dilation_1 - padding_1, dilation_1, part, across)
-            for n in range(0, lanes, piece):
-                there, here = error + j * lanes + n, pixel + j * stride_1 * lanes + n
-                sums = correlate_part(sums, dy, there, filter, x, here, channel, gap, one, other)
+        for j in range(start, stop, run):
+            beside = pixel + j * (stride_1 - 1) * lanes
+            for n in range(j * lanes + whole, (j + run) * lanes, grain):
+                sums = correlate_rest(sums, dy, error + n, filter, x, beside + n, channel, gap, 0, part)
+    for edge in range(start - left + right - stop):  # the columns at the edge
+        j = left + edge if left + edge < start else left + edge + stop - start
+        one, other = within(j * stride_1 + v * dilation_1 - padding_1, dilation_1, part, across)
+        for i in range(first, last):
+            error = k * filter + i * dy.shape[2] + j * lanes
+            pixel = above + i * stride_0 * row + j * stride_1 * lanes
+            for n in range(0, lanes, grain):
+                sums = correlate_part(sums, dy, error + n, filter, x, pixel + n, channel, gap, one, other)
     place, area = ((k * dw.shape[1] + c) * dw.shape[2] + u) * dw.shape[3] + v, dw.shape[2] * dw.shape[3]
     store_totals(sums, dw, place, dw.shape[1] * area, area)
 
@@ -284,20 +302,16 @@ def dense_gathered(dy, turned, dw, panel, *, lanes, block, length):
             store(sums, dw, k * inputs + c, inputs)
 
 
-def dense_scattered(dy, w, dx, panel, *, lanes, block, piece, length):
-    """dx[n, c] = Σ(k) w[k, c] · dy[n, k]: whole lines of the weights are laid side by side, then used by blocks."""
+def dense_scattered(dy, w, dx, *, lanes, block, piece):
+    """dx[n, c] = Σ(k) w[k, c] · dy[n, k]; the weights are read in place, a column for each input of the block."""
     units, inputs = w.shape[0], w.shape[1]
-    for part in range(0, inputs, length):
-        c = min(part, inputs - length)
-        for k in range(units):
-            store_line(load_line(w, k * inputs + c), panel, k * length, length)
-        for share in range(0, length, block):
-            q = min(share, length - block)
-            for n in range(0, lanes, piece):
-                sums = zeros(dx)
-                for k in range(units):
-                    sums = multiply(sums, panel, k * length + q, 1, dy, k * lanes + n)
-                store(sums, dx, (c + q) * lanes + n, lanes)
+    for part in range(0, inputs, block):
+        c = min(part, inputs - block)
+        for n in range(0, lanes, piece):
+            sums = zeros(dx)
+            for k in range(units):
+                sums = multiply(sums, w, k * inputs + c, 1, dy, k * lanes + n)
+            store(sums, dx, c * lanes + n, lanes)
 
 
 def turn(x, turned, *, span):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
+from plaingrad.loops import Loops
 from plaingrad.schedule.tree import Named, copied, filled, function_of, names_in, needed, reads_cells
 from plaingrad.text import Text, made
 from plaingrad.window import Window
@@ -54,6 +55,11 @@ class Opened:
     def function(self) -> FunctionType:
         """It, ready to run or to be compiled."""
         return made(self.source, {**self.text.names, "walk": walk}, self.text.__name__)
+
+    @functools.cached_property
+    def nest(self) -> Loops:
+        """It, to be compiled: made once, for machine code is found by it."""
+        return Loops(self.function)
 
     def given(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """Its arguments from those of the text."""

@@ -6,6 +6,7 @@ fewer are held in registers and the others are met one by one: block · across +
 """
 
 from dataclasses import dataclass
+from math import gcd
 
 from plaingrad.loops import registers
 
@@ -65,6 +66,19 @@ def run_tile(count: int, length: int, width: int) -> Tile:
     size = min(vector_size(width), length)
     across = min(2 if registers()[0] > 16 else 3, max(length // size, 1))
     return Tile(best_block(count, across, MOST_BLOCK), across, size)
+
+
+def run_size(lanes: int, inside: int, width: int) -> tuple[int, int]:
+    """The vector for runs of so many numbers, and the grain for what is left of them: a part of the lanes.
+
+    Beside eight grains and more to a vector what is left would take longer than the run.
+    """
+    size = vector_size(width)
+    if lanes < size and inside > lanes:
+        size = 1 << min(size, inside, 8 * lanes).bit_length() - 1
+        return size, gcd(size, lanes)
+    size = divisor(lanes, size)
+    return size, size
 
 
 def window_tile(filters: int, channels: int, columns: int) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ numbers. A product is always fused into its sum, so that a number has the same b
 
 import hashlib
 import inspect
-import pathlib
+import sys
 from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ from plaingrad.schedule.tiles import Tile
 @cache
 def _written() -> str:
     """What this module says: compiled code rests on it."""
-    return hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(inspect.getsource(sys.modules[__name__]).encode()).hexdigest()
 
 
 @cache
@@ -78,6 +78,16 @@ class Builder:
         """A vector of numbers that lie side by side."""
         place = self.builder.bitcast(self.place(array, offset), self.vector.as_pointer())
         return self.builder.load(place, align=self.width)
+
+    def load_part(self, place: Any, count: int) -> Any:
+        """So many numbers that lie side by side, then zeros."""
+        ir, part = self.ir, self.ir.VectorType(self.number, count)
+        loaded = self.builder.load(self.builder.bitcast(place, part.as_pointer()), align=self.width)
+        if count == self.tile.size:
+            return loaded
+        places = [*range(count), *[count] * (self.tile.size - count)]
+        shuffle = ir.Constant(ir.VectorType(ir.IntType(32), self.tile.size), places)
+        return self.builder.shuffle_vector(loaded, ir.Constant(part, [0.0] * count), shuffle)
 
     def store(self, vector: Any, array: Any, offset: Any) -> None:
         """Write a vector."""
@@ -160,8 +170,12 @@ class Builder:
 
 
 @cache
-def functions_of(tile: Tile, channels: int = 1) -> SimpleNamespace:
-    """The instructions on tiles of one shape. Of a window's weights a row is `channels` times so many columns."""
+def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespace:
+    """The instructions on tiles of one shape. Of a window's weights a row is `channels` times so many columns.
+
+    `correlate_part` reads a `grain` of numbers, the first of a vector.
+    """
+    grain = grain or tile.size
     rows, across, size = range(tile.block), range(tile.across), tile.size
     columns = tile.across // channels
 
@@ -180,7 +194,7 @@ def functions_of(tile: Tile, channels: int = 1) -> SimpleNamespace:
                 kind.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
                 return kind, code
 
-            function.said = function.__name__, repr(tile), channels, registers(), _written()  # type: ignore[attr-defined]
+            function.said = function.__name__, repr(tile), channels, grain, registers(), _written()  # type: ignore[attr-defined]
             return written_as(make)(function)
 
         return mark
@@ -279,21 +293,20 @@ def functions_of(tile: Tile, channels: int = 1) -> SimpleNamespace:
         sums: Any, errors: Any, start: int, step: int, pixels: Any, place: int, channel: int, gap: int
     ) -> Any:
         """Add errors[start + row · step + n] · pixels[place + c · channel + v · gap + n] to each sum, lane by lane."""
-        return correlate_part(sums, errors, start, step, pixels, place, channel, gap, 0, columns)
+        return correlated(sums, errors, start, step, pixels, place, channel, gap, range(columns), size)
 
     def write_correlate_part(at: Builder) -> Any:
         sums, errors, start, step, pixels, place, channel, gap, first, last = at.args
-        factors = [lambda q=q: at.load(errors, at.offset(start, q, step)) for q in rows]
-        builder, zero = at.builder, at.ir.Constant(at.vector, [0.0] * size)
+        builder, start_place = at.builder, at.place(errors, start)
+        factors = [lambda q=q: at.load_part(at.place(errors, at.offset(start, q, step)), grain) for q in rows]
 
         def number(c: int, v: int) -> Any:
             """The pixels, or zeros where there are none: then the errors are read in their place, which are there."""
             below = builder.icmp_signed("<", at.whole(v), last)
             inside = builder.and_(builder.icmp_signed("<=", first, at.whole(v)), below)
             there = at.place(pixels, at.offset(at.offset(place, c, channel), v, gap))
-            there = builder.select(inside, there, at.place(errors, start))
-            loaded = builder.load(builder.bitcast(there, at.vector.as_pointer()), align=at.width)
-            return builder.select(inside, loaded, zero)
+            loaded = at.load_part(builder.select(inside, there, start_place), grain)
+            return builder.select(inside, loaded, at.ir.Constant(at.vector, [0.0] * size))
 
         numbers = [lambda c=c, v=v: number(c, v) for c in range(channels) for v in range(columns)]
         return at.joined(at.products(at.sums(sums), factors, numbers))  # type: ignore[arg-type]
@@ -311,14 +324,29 @@ def functions_of(tile: Tile, channels: int = 1) -> SimpleNamespace:
         first: int,
         last: int,
     ) -> Any:
-        """The same where only the window's columns from first to last lie on the image: the others add nothing."""
-        made = sums.copy()
+        """The same for a grain, where only the window's columns from first to last lie on the image."""
+        inside = range(max(first, 0), min(last, columns))
+        return correlated(sums, errors, start, step, pixels, place, channel, gap, inside, grain)
+
+    def correlated(
+        sums: Any,
+        errors: Any,
+        start: int,
+        step: int,
+        pixels: Any,
+        place: int,
+        channel: int,
+        gap: int,
+        inside: range,
+        count: int,
+    ) -> Any:
+        made, errors, pixels = sums.copy(), errors.reshape(-1), pixels.reshape(-1)
         for q in rows:
-            factor = errors.reshape(-1)[start + q * step : start + q * step + size]
+            factor = errors[start + q * step :][:count]
             for c in range(channels):
-                for v in range(max(first, 0), min(last, columns)):
-                    begin_, part = place + c * channel + v * gap, (c * columns + v) * size
-                    made[q, part : part + size] += factor * pixels.reshape(-1)[begin_ : begin_ + size]
+                for v in inside:
+                    number, part = place + c * channel + v * gap, (c * columns + v) * size
+                    made[q, part : part + count] += factor * pixels[number : number + count]
         return made
 
     def write_totals(at: Builder) -> None:

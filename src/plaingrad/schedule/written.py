@@ -6,11 +6,10 @@ either way at random costs ten times as much.
 """
 
 from plaingrad.layers import dense, pool
-from plaingrad.loops import Loops, at, flat, loops, shared, sqrt
+from plaingrad.loops import Loops, at, flat, loops, sqrt
 from plaingrad.text import Text
 
 
-@shared
 def reach(index, stride, margin, size, count):
     """Where a window begins and ends among `count` real rows or columns. Without a margin all of it lies within."""
     first = index * stride - margin
