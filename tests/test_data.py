@@ -611,7 +611,7 @@ def test_no_mirror_left(tmp_path: Path, server: Server, monkeypatch: pytest.Monk
         lambda: download("mnist", folder, mirrors=[server.mirror("short")]), f"closed after {size // 2} of {size} bytes"
     )
     assert [each.name for each in folder.iterdir()] == [f"{FIRST}.part"]
-    monkeypatch.setattr(sources, "MOST_BYTES", 10)
+    monkeypatch.setattr("plaingrad.data.mirrors.MOST_BYTES", 10)
     refused(lambda: download("mnist", folder, mirrors=[server.mirror("plain")]), "more than 10 bytes")
     assert list(folder.iterdir()) == []
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.machine import machine_code, written_as
+from plaingrad.compiling import written_as
+from plaingrad.machine import machine_code
 from plaingrad.shelf import is_fraction
 
 WORDS = 96  # the most words of 64 bits of one call in a table; an array takes 5, and 2 for each axis

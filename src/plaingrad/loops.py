@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from plaingrad.calling import call
-from plaingrad.machine import Array, compiled_as, has_numba, machine_code, registers, written_as
+from plaingrad.compiling import compiled_as, written_as
+from plaingrad.machine import Array, has_numba, machine_code, registers
 from plaingrad.shelf import AS_WRITTEN, as_written, kind
 
 __all__ = [

@@ -16,7 +16,7 @@ from plaingrad.loss import Loss
 from plaingrad.program import Call, Program
 from plaingrad.quantities import Laid, Readable
 from plaingrad.schedule.calls import fast_calls, fuses, text_calls
-from plaingrad.schedule.fast import Task
+from plaingrad.schedule.fast import Task, check
 from plaingrad.step import Layered
 
 
@@ -105,6 +105,8 @@ class Run(Readable):
         """What a layer does on its way forward or back."""
         owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
         tasks, groups = self.tasks(name, way), getattr(owner, "groups", 1)
+        for task in tasks:
+            check(task, groups)
         if not self.is_fast:
             work = max(
                 prod(self.kinds[name]["x"].shape),

@@ -7,7 +7,7 @@ is named by all that the code depends on, and checked by its hash before it is l
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
+import importlib.util
 import json
 import os
 import pathlib
@@ -54,11 +54,11 @@ class Code:
     image: bytes
 
 
-def place(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> pathlib.Path:
-    """The file of a function's code for arguments of the types of `given`, then `constants`."""
+def place(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...], how: Any = ()) -> pathlib.Path:
+    """The file of a function's code for arguments of the types of `given`, then `constants`; `how` it is compiled."""
     known = tuple((type(each).__name__, each) for each in constants)
     said = identity(function), tuple(map(kind, given)), known, sorted(freedoms()), has_vectors(function)
-    name = f"{function.__name__}-{hashlib.sha256(repr((said, versions())).encode()).hexdigest()[:32]}"
+    name = f"{function.__name__}-{hashlib.sha256(repr((said, how, versions())).encode()).hexdigest()[:32]}"
     return cache_folder() / f"{name}.code"
 
 
@@ -89,7 +89,7 @@ def identity(function: Any, seen: tuple[Any, ...] = ()) -> tuple[Any, ...]:
     defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     meant = [function.meaning] if hasattr(function, "meaning") else []
     meanings = (_value_identity(each, (*seen, function)) for each in (*cells, *known, *defaults, *meant))
-    return (*_code_identity(function.__code__), *meanings)
+    return (*code_identity(function.__code__), *meanings)
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -100,8 +100,9 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(each)
 
 
-def _code_identity(code: CodeType) -> tuple[Any, ...]:
-    constants = (_code_identity(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts)
+def code_identity(code: CodeType) -> tuple[Any, ...]:
+    """What a function does, whatever the names in it mean."""
+    constants = (code_identity(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts)
     return (code.co_code, code.co_names, *constants)
 
 
@@ -137,9 +138,22 @@ def is_fraction(value: Any) -> bool:
 @functools.cache
 def versions() -> tuple[Any, ...]:
     """What compiles, for which processor, told what, and with which freedoms."""
-    packages = [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
+    import llvmlite
+
+    packages = (_version_of_numba(), llvmlite.__version__, np.__version__)
     told = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
     return (*packages, sys.version_info[:2], *host(), *told)
+
+
+def _version_of_numba() -> str:
+    """Read without importing Numba, nor the packages' metadata, whose reader alone takes as long as loading nests."""
+    spec = importlib.util.find_spec("numba")
+    try:
+        return pathlib.Path(spec.origin).with_name("_version.py").read_text()  # type: ignore[arg-type, union-attr]
+    except (OSError, TypeError, AttributeError):  # laid out otherwise
+        from importlib.metadata import version
+
+        return version("numba")
 
 
 @functools.cache

@@ -42,13 +42,18 @@ class Text:
     @functools.cached_property
     def source(self) -> str:
         """The function as it is written."""
-        try:
-            return textwrap.dedent(inspect.getsource(self.plain))
-        except OSError:
+        # inspect.getsource reads it token by token, which takes as long as all else at the start of a training.
+        code = self.plain.__code__
+        lines = linecache.getlines(code.co_filename, self.plain.__globals__)
+        if not lines:
             raise SettingError(
                 f"{self.__name__} has no source to read: a layer's text stands in a file or a notebook, where it can "
                 "be read as it is written; put it into a file and import it"
-            ) from None
+            )
+        first, end = code.co_firstlineno - 1, max(line or 0 for _, line, _, _ in code.co_positions())
+        depth = len(lines[first]) - len(lines[first].lstrip())
+        rest = itertools.takewhile(lambda line: not line.strip() or line[: depth + 1].isspace(), lines[end:])
+        return textwrap.dedent("".join([*lines[first:end], *rest])).rstrip() + "\n"
 
     @functools.cached_property
     def names(self) -> dict[str, Any]:

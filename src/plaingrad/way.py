@@ -12,9 +12,8 @@ import numpy as np
 
 from plaingrad.layer import Layer, passes
 from plaingrad.program import Call
-from plaingrad.schedule.calls import not_a_sum
 from plaingrad.schedule.elementwise import each_alone
-from plaingrad.schedule.fast import Task
+from plaingrad.schedule.fast import Task, not_a_sum
 from plaingrad.schedule.tree import fills
 from plaingrad.schedule.written import WRITTEN
 from plaingrad.text import Text

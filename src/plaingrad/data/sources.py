@@ -1,13 +1,10 @@
 """Where MNIST and Fashion-MNIST come from, fetching them, and finding data by name."""
 
-import hashlib
-import http.client
 import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plaingrad.data.bundled import digits
 from plaingrad.data.dataset import Split
@@ -15,11 +12,8 @@ from plaingrad.data.folder import image_folder
 from plaingrad.data.idx import idx_files, idx_split
 from plaingrad.errors import DataError, SettingError, nearest
 
-Progress = Callable[[str, int, int | None], None]
-
-TIMEOUT = 30.0  # seconds a mirror may be silent
-BLOCK = 1 << 16
-MOST_BYTES = 1 << 26  # no file of the table has half of it
+if TYPE_CHECKING:  # imported where it is needed: see there
+    from plaingrad.data.mirrors import Progress
 
 
 @dataclass(frozen=True)
@@ -120,7 +114,7 @@ def default_folder(name: str) -> Path:
 def download(
     name: str,
     folder: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
     mirrors: Sequence[str] | None = None,
 ) -> Path:
     """Fetch the files of "mnist" or "fashion-mnist" into `folder` (its default: `default_folder`), which is returned.
@@ -137,106 +131,15 @@ def download(
         if not mirror.startswith(("http://", "https://")):
             raise SettingError(f"download: mirror {mirror!r} needs to start with http:// or https://")
     folder = default_folder(name) if folder is None else Path(folder)
+    from plaingrad.data.mirrors import fetch, is_right
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, digest in source.files.items():
-            if not _right(folder / file, digest):
-                _fetch(folder / file, digest, places, progress)
-    except OSError as error:  # the mirrors' own errors end in _fetch: this one is of the disk
+            if not is_right(folder / file, digest):
+                fetch(folder / file, digest, places, progress)
+    except OSError as error:  # the mirrors' own errors end in `fetch`: this one is of the disk
         raise DataError(
             f"{name}: cannot write to {folder}: {error.strerror or error}; make room, or choose another"
         ) from None
     return folder
-
-
-class _MirrorError(Exception):
-    """One mirror did not give the file; the message says why, shortly."""
-
-
-def _fetch(target: Path, digest: str, mirrors: Sequence[str], progress: Progress | None) -> None:
-    """Get one file from the first mirror that has it right, by way of a .part file that outlives a cut."""
-    part = target.with_name(f"{target.name}.part")
-    reasons = []
-    for mirror in mirrors:
-        url = f"{mirror.rstrip('/')}/{target.name}"
-        try:
-            # A .part may be whole already; and one begun elsewhere may spoil what a good mirror adds to it.
-            right = _right(part, digest)
-            if not right:
-                resumed = _transfer(url, part, progress, target.name)
-                right = _right(part, digest)
-            if not right and resumed:
-                part.unlink()
-                _transfer(url, part, progress, target.name)
-                right = _right(part, digest)
-        except _MirrorError as error:
-            reasons.append(f"{mirror} {error}")
-            continue
-        if right:
-            os.replace(part, target)
-            return
-        part.unlink()
-        reasons.append(f"{mirror} wrong SHA-256")
-    raise DataError(
-        f"{target.name}: no mirror gave it ({'; '.join(reasons) or 'no mirror to ask'}); "
-        f"try again later, or fetch the four files by hand into {target.parent}"
-    )
-
-
-def _transfer(url: str, part: Path, progress: Progress | None, name: str) -> bool:
-    """Write what `url` holds to `part`, continuing it where the server can. True if it was continued."""
-    start = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": "plaingrad", **({"Range": f"bytes={start}-"} if start else {})}
-    try:
-        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416 and start:
-            part.unlink()
-            return _transfer(url, part, progress, name)
-        raise _MirrorError(f"HTTP {error.code}") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise _MirrorError(_reason(error)) from None
-    with answer:
-        resumed: bool = answer.status == 206
-        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            part.unlink(missing_ok=True)
-            raise _MirrorError("sent another part than was asked for")
-        done = start if resumed else 0
-        length = answer.headers.get("Content-Length", "")
-        total = done + int(length) if length.isdecimal() else None
-        with part.open("ab" if resumed else "wb") as file:
-            while block := _block(answer):
-                file.write(block)
-                done += len(block)
-                if progress:
-                    progress(name, done, total)
-                if done > MOST_BYTES:
-                    break
-            file.flush()
-            os.fsync(file.fileno())
-    if done > MOST_BYTES:
-        part.unlink()
-        raise _MirrorError(f"sent more than {MOST_BYTES} bytes")
-    if total is not None and done < total:
-        raise _MirrorError(f"closed after {done} of {total} bytes")
-    return resumed
-
-
-def _block(answer: http.client.HTTPResponse) -> bytes:
-    try:
-        return answer.read(BLOCK)
-    except (OSError, http.client.HTTPException) as error:
-        raise _MirrorError(_reason(error)) from None
-
-
-def _reason(error: Exception) -> str:
-    inner = getattr(error, "reason", error)
-    return " ".join(str(getattr(inner, "strerror", None) or inner).split()) or type(error).__name__
-
-
-def _right(path: Path, digest: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == digest

@@ -13,9 +13,8 @@ from plaingrad.layer import bind
 from plaingrad.loops import Array, Bound, Loops
 from plaingrad.program import Call
 from plaingrad.schedule.elementwise import each_alone, elementwise
-from plaingrad.schedule.fast import Task, kind_of, sum_nests
+from plaingrad.schedule.fast import Task, has_nests, not_a_sum, sum_nests
 from plaingrad.schedule.open import Opened, axes_of, opened
-from plaingrad.schedule.reading import NotReadable, sums
 from plaingrad.schedule.written import WRITTEN
 from plaingrad.shelf import as_written
 from plaingrad.text import Text, made
@@ -24,17 +23,6 @@ from plaingrad.text import Text, made
 def fuses(text: Text) -> bool:
     """Whether an activation can be laid into the nest of this text."""
     return not_a_sum(text) is None
-
-
-@cache
-def not_a_sum(text: Text) -> str | None:
-    """Why a text is no sum of products that there are nests for, in words; None where it is."""
-    try:
-        for each in sums(text).values():
-            kind_of(each)
-    except NotReadable as error:
-        return str(error)
-    return None
 
 
 @cache
@@ -58,10 +46,10 @@ def fast_calls(
 ) -> Iterator[Call]:
     """Nests for tasks done one after the other; `then` is an activation to lay into the last."""
     before: Task | None = None
-    if len(tasks) == 2 and not_a_sum(tasks[1].text) is None and "db" in tasks[1].wanted:
+    if len(tasks) == 2 and has_nests(tasks[1]) and "db" in tasks[1].wanted:
         before, *tasks = tasks  # the way back through an activation, which the sum of the errors does by the way
     for task in tasks:
-        if not_a_sum(task.text) is None:
+        if has_nests(task):
             for nest, known in sum_nests(task, lanes, groups, scratch, then, before):
                 yield bind(nest, task.owner, known)
         elif task.text in WRITTEN:

@@ -59,37 +59,61 @@ class Task:
 def sum_nests(
     task: Task, lanes: int, groups: int, scratch: Callable[[int], Array], then: Task | None, before: Task | None
 ) -> list[Bound]:
-    """Nests with what to bind them to, in order; NotReadable where the text is no sum, or one of another kind.
+    """Nests with what to bind them to, in order.
 
     `then` is an activation to lay into the store of the sum; `before` one whose way back is done first, to the errors
     that all sums here read: the sum of these does it by the way.
     """
-    read = {name: each for name, each in sums(task.text).items() if name in task.wanted}
-    for each in read.values():
-        check(each, task, groups)
+    read = {name: each for name, each in kinds(task.text).items() if name in task.wanted}
     if before is not None:  # the sum of the errors first
-        read = dict(sorted(read.items(), key=lambda each: not kind_of(each[1]).endswith("summed")))
-    scheduled = (Scheduled(each, task, lanes, groups, scratch, then, before) for each in read.values())
+        read = dict(sorted(read.items(), key=lambda each: not each[1][1].endswith("summed")))
+    scheduled = (Scheduled(*each, task, lanes, groups, scratch, then, before) for each in read.values())
     return [bound for each in scheduled for bound in each.nests()]
 
 
-def check(each: Sum, task: Task, groups: int) -> None:
-    """NotReadable unless it is a sum that there is a nest for; ShapeError where its arrays disagree on an axis."""
-    kind_of(each)
-    sizes: dict[str, tuple[int, str]] = {}
-    for cell in (each.target, *each.factors, *([] if each.first is None else [each.first])):
-        has_images = cell.array in task.images
-        if has_images != (next(iter(each.letters)) in cell.letters):
-            raise NotReadable(f"{task.text.__name__} reads {cell.array} by an index that names no image")
-        for axis, (letter, size) in enumerate(zip(cell.letters, task.seen[cell.array].shape, strict=True)):
-            if letter is not None:
-                size //= groups if axis == int(has_images) else 1
-                known, array = sizes.setdefault(letter, (size, cell.array))
+def check(task: Task, groups: int) -> None:
+    """ShapeError where the arrays of a sum disagree on how far a letter runs."""
+    for each, _ in kinds(task.text).values() if has_nests(task) else ():
+        sizes: dict[str, tuple[int, str]] = {}
+        for cell in each.cells:
+            if cell.array not in task.seen:  # a gradient that nobody wants
+                continue
+            shape = list(task.seen[cell.array].shape)
+            shape[int(cell.array in task.images)] //= groups
+            for letter, size in zip(cell.letters, shape, strict=True):
+                known, array = sizes.setdefault(letter, (size, cell.array)) if letter else (size, "")
                 if known != size:
                     raise ShapeError(
                         f"{task.owner}: along {letter} in {task.text.__name__} {array} has {known} places and "
                         f"{cell.array} has {size}; let weights() and output() agree"
                     )
+
+
+@cache
+def kinds(text: Text) -> dict[str, tuple[Sum, str]]:
+    """Each array a text fills, with its sum and that sum's kind; NotReadable where there is no nest for one."""
+    return {name: (each, kind_of(each)) for name, each in sums(text).items()}
+
+
+@cache
+def not_a_sum(text: Text) -> str | None:
+    """Why a text is no sum of products that there are nests for, in words; None where it is."""
+    try:
+        kinds(text)
+    except NotReadable as error:
+        return str(error)
+    return None
+
+
+def has_nests(task: Task) -> bool:
+    """Whether there are nests for a text as it is used here: whatever has a part for each image is asked for that."""
+    return not_a_sum(task.text) is None and all(
+        (cell.array in task.images) == (next(iter(each.letters)) in cell.letters)
+        and len(cell.index) == task.seen[cell.array].ndim
+        for each, _ in kinds(task.text).values()
+        for cell in each.cells
+        if cell.array in task.seen
+    )
 
 
 @cache
@@ -142,18 +166,20 @@ def kind_of(each: Sum) -> str:
 
 def _is_run_through(letter: str, extent: Extent, each: Sum) -> bool:
     """Whether a letter runs along a whole axis that it indexes, or through the window of a pixel."""
-    cells = [each.target, *each.factors, *([] if each.first is None else [each.first])]
     if isinstance(extent, str):
-        return any(letter in index.factors for cell in cells if None in cell.letters for index in cell.index)
+        return any(letter in index.factors for cell in each.cells if None in cell.letters for index in cell.index)
     array, axis = extent[0].removeprefix("d"), extent[1]
-    return any(cell.array.removeprefix("d") == array and (letter,) == cell.letters[axis : axis + 1] for cell in cells)
+    return any(
+        cell.array.removeprefix("d") == array and (letter,) == cell.letters[axis : axis + 1] for cell in each.cells
+    )
 
 
 @dataclass(frozen=True)
 class Scheduled:
-    """One sum of a work, and its nests."""
+    """One sum of a task, and its nests."""
 
     sum: Sum
+    kind: str
     task: Task
     lanes: int
     groups: int
@@ -163,7 +189,7 @@ class Scheduled:
 
     def nests(self) -> list[Bound]:
         """The nests that fill the target."""
-        kind, target = kind_of(self.sum), self.task.laid[self.sum.target.array]
+        kind, target = self.kind, self.task.laid[self.sum.target.array]
         width, arrays = target.dtype.itemsize, self.roles()
         if kind.endswith("summed"):
             size = divisor(target_length := arrays["dy"].size // target.size, vector_size(width))
@@ -244,7 +270,7 @@ class Scheduled:
     def roles(self) -> dict[str, Any]:
         """The arrays by what the nests call them: by whether they are met by the image, the filter, or both."""
         letters, target = [*self.sum.letters], self.sum.target
-        is_backward = not kind_of(self.sum).endswith("made")
+        is_backward = not self.kind.endswith("made")
         found = {} if self.sum.first is None else {"b": self.task.laid[self.sum.first.array]}
         for cell in (target, *self.sum.factors):
             has_images, has_filters = letters[0] in cell.letters, letters[1] in cell.letters

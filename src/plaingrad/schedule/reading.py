@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from plaingrad.schedule.tree import function_of, names_in
@@ -38,7 +38,7 @@ class Cell:
     array: str
     index: tuple[Index, ...]
 
-    @property
+    @cached_property
     def letters(self) -> tuple[str | None, ...]:
         """The letters that its indices simply are."""
         return tuple(each.letter for each in self.index)
@@ -56,6 +56,11 @@ class Sum:
     letters: dict[str, Extent]
     guards: tuple[tuple[Index, Extent], ...]
     first: Cell | None = None
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every number it has to do with."""
+        return [self.target, *self.factors, *([] if self.first is None else [self.first])]
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,13 @@ def stretch_tile(rows: int, lanes: int, inside: int, width: int) -> Tile | None:
         return Tile(best_block(rows, across, MOST_BLOCK), across, size)
     if tile.length != lanes:
         return None
-    best, few = None, tile.block * tile.across < FEW_SUMS
-    for columns in range(2, (ENOUGH_SUMS if few else 2) + 1):
+    best, few, count = None, tile.block * tile.across < FEW_SUMS, inside // lanes
+    for columns in range(2, min(count, ENOUGH_SUMS if few else 2) + 1):
         across = columns * tile.across
         block = best_block(rows, across, MOST_BLOCK)
         is_more = block * across <= ENOUGH_SUMS if few else block * across >= tile.block * tile.across
-        if columns * lanes <= inside and fits(block, across) and is_more:
+        # Few sums are many columns: of what is left over the last tile would do most again.
+        is_even = not few or columns == -(-count // -(-count // columns))
+        if fits(block, across) and is_more and is_even:
             best = Tile(block, across, tile.size)
     return best

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.machine import registers, written_as
+from plaingrad.compiling import written_as
+from plaingrad.machine import registers
 from plaingrad.schedule.tiles import Tile
 
 
