@@ -17,10 +17,11 @@ from plaingrad.layers.pool import Pool
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
 GROUND_UP = [
-    "errors", "shelf", "compiling", "machine", "calling", "loops", "program", "record", "text", "layer", "window", "exact",
-    "layers", "schedule", "trace", "loss", "optimiser", "door", "way", "step", "quantities", "run", "network", "models", "laws",
-    "data", "checkpoint", "run_folder", "shards", "inference", "explaining", "trainer", "examples", "checking",
-    "testing", "claims", "report", "commands", "explain_run", "check_run", "check_commands", "progress", "cli",
+    "errors", "shelf", "compiling", "machine", "calling", "loops", "program", "record", "text", "layer", "window",
+    "exact", "layers", "schedule", "trace", "loss", "optimiser", "door", "way", "step", "quantities", "run",
+    "network", "models", "laws", "data", "checkpoint", "run_folder", "shards", "inference", "explaining", "trainer",
+    "examples", "checking", "testing", "claims", "report", "commands", "explain_run", "check_run", "check_commands",
+    "progress", "cli",
 ]  # fmt: skip
 HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
 
