@@ -3,9 +3,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n auto --dist worksteal
+PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 
-.PHONY: help demo test lint test-torch test-bounds test-plain test-exhaustive test-mnist bench accuracy mistakes confusion docs format size clean
+.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist bench accuracy mistakes confusion docs format size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -25,7 +26,10 @@ test-bounds: .venv/test  ## the laws once more, with every index of every compil
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
 test-plain: .venv-plain/test  ## the laws once more where Numba is not installed
-	.venv-plain/bin/python -m pytest tests/test_layers.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
+	.venv-plain/bin/python -m pytest $(PARALLEL) tests/test_layers.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
+
+test-long: .venv/test  ## more of each law than every change needs; continuous integration runs it
+	$(PYTEST) -m long
 
 test-exhaustive: .venv/test  ## thousands of settings, dozens of kills: minutes
 	$(PYTEST) -m exhaustive

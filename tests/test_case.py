@@ -330,7 +330,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return text
 
 
-GONE = object()
+GONE = "(left out)"
 HUGE = 10**12
 CHANGES: list[tuple[str, Any, str]] = [
     ("format", GONE, "no case"),

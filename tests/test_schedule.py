@@ -86,7 +86,13 @@ def images_bits(layer, shape, lanes, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("place", range(len(SETTINGS)), ids=lambda place: str(SETTINGS[place]))
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(place, marks=[pytest.mark.long] * (place > 1), id=str(SETTINGS[place]))
+        for place in range(len(SETTINGS))
+    ],
+)
 def test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image(place, dtype, monkeypatch):
     """Every number of lanes with either kind of registers, in turns over the settings."""
     layer, shape = SETTINGS[place]
@@ -159,7 +165,13 @@ def is_found(monkeypatch):
     return False
 
 
-@pytest.mark.parametrize(("name", "old", "new"), BROKEN, ids=[f"{name}: {new or 'gone'}" for name, _, new in BROKEN])
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        pytest.param(*each, marks=[pytest.mark.long] * (place % 3 > 0), id=f"{each[0]}: {each[2] or 'gone'}")
+        for place, each in enumerate(BROKEN)
+    ],
+)
 def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
     plain = getattr(nests, name)
     source = inspect.getsource(plain)
