@@ -17,6 +17,7 @@ from plaingrad.explaining.facts import first_gradient
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.symbols import Symbols, symbols
 from plaingrad.explaining.update import State
+from plaingrad.explaining.words import about
 from plaingrad.loops import Array
 from plaingrad.network import LANES, Network
 from plaingrad.optimiser import Optimiser
@@ -56,8 +57,6 @@ class Explained:
 
     def overview(self) -> list[dict[str, Any]]:
         """Every array that can be asked about: its name, shape, and what it is."""
-        from plaingrad.explaining.words import about
-
         twin = tracer_of(self.run, self.state).twin
         return [
             {"name": sheet.name, "shape": list(sheet.shape), "about": about(twin, sheet)} for sheet in twin.in_order

@@ -1,5 +1,6 @@
 """`plaingrad.check`: gradients of anyone's against a network, and the laws of every layer of a network."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,13 +110,13 @@ LAWS = {
 
 def check_laws(net: Network, seeds: int = SEEDS) -> Laws:
     """Every law of every layer at its shape in the network; a layer that stands there twice is tried once."""
-    known: dict[tuple[Layer, Shape], dict[str, str | None]] = {}
-    rows = []
-    for step in net.steps.values():
-        if (step.layer, step.x) not in known:
-            known[step.layer, step.x] = {law: _breach(law, step.layer, step.x, seeds) for law in LAWS}
-        rows.append(Kept(step.name, step.layer, step.x, known[step.layer, step.x]))
-    return Laws(rows)
+    breach = functools.cache(_breach)
+    return Laws(
+        [
+            Kept(step.name, step.layer, step.x, {law: breach(law, step.layer, step.x, seeds) for law in LAWS})
+            for step in net.steps.values()
+        ]
+    )
 
 
 def _breach(law: str, layer: Layer, input: Shape, seeds: int) -> str | None:

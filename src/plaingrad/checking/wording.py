@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from plaingrad.explaining.facts import told_of
-
 if TYPE_CHECKING:
     from plaingrad.checking.case import Case
 
@@ -40,11 +38,6 @@ QUANTITIES = {
     "dw": "the gradient with respect to the weights of {}",
     "db": "the gradient with respect to the biases of {}",
 }
-
-
-def told_of_layer(record: Any) -> str:
-    """What a layer or a loss does."""
-    return told_of(record)
 
 
 def about(layer: str, quantity: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue.entry import enter, mistake
-from plaingrad.checking.catalogue.otherwise import laid, reshaped, with_weights
+from plaingrad.checking.catalogue.otherwise import laid, of_outputs, reshaped, with_weights
 from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
 
@@ -83,17 +83,15 @@ def terms_overwrite(scene: Scene) -> Iterator[Array]:
     yield scene.sum(terms.last("inner", (at["i"] * columns + at["j"]) * filters + at["k"]))
 
 
-@mistake(
+enter(
     "one-filter",
     "Conv.dx",
     "only one filter's errors reach the input",
     "Every filter read every channel, so the error of a channel is the sum over all filters: += inside the filter "
     "loop, and the filter's own index for dy.",
+    of_outputs(lambda k, i, j: k == k.max()),
+    of_outputs(lambda k, i, j: k == 0),
 )
-def one_filter(scene: Scene) -> Iterator[Array]:
-    terms, k = scene.terms, scene.letters()["k"]
-    for only in (k.max(), k.min()):
-        yield scene.sum(terms.only(k == only))
 
 
 enter(

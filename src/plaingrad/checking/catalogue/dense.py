@@ -12,6 +12,8 @@ from plaingrad.checking.catalogue.otherwise import reshaped, with_weights
 from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
 
+TOLD_APART = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")  # an entry of theirs says more
+
 
 def of_image(scene: Scene, image: int) -> Array:
     """What the pass makes where the errors of one image alone count."""
@@ -168,18 +170,14 @@ enter(
     when=lambda scene: scene.name != "loss",
 )
 
-
-@mistake(
+enter(
     "layer-skipped",
     "*.dx",
     "the error passes the layer unchanged, as if it did nothing",
     "Each layer multiplies the error by its own slope on the way back.",
+    lambda scene: scene.dy,
+    when=lambda scene: scene.name != "loss" and scene.kind not in TOLD_APART and scene.dy.shape == scene.expected.shape,
 )
-def layer_skipped(scene: Scene) -> Iterator[Array]:
-    own_words = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")  # theirs have an entry that says more
-    if scene.name != "loss" and scene.kind not in own_words and scene.dy.shape == scene.expected.shape:
-        yield scene.dy
-
 
 enter(
     "gradient-left-out",

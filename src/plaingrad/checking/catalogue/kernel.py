@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import enter, mistake
-from plaingrad.checking.catalogue.otherwise import of_windows
+from plaingrad.checking.catalogue.otherwise import of_outputs
 from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
 
@@ -53,8 +53,8 @@ enter(
     "only one position of the window counts: the sum over positions is overwritten, or left too early",
     "A kernel is used at every position, so its gradient is the sum over all of them: += in the loops over i and j, "
     "and return after them.",
-    *(of_windows(lambda i, j: (i == i.max()) & (j == j.max()), image) for image in (None, -1, 0)),
-    *(of_windows(lambda i, j: (i == 0) & (j == 0), image) for image in (None, -1, 0)),
+    *(of_outputs(lambda k, i, j: (i == i.max()) & (j == j.max()), image) for image in (None, -1, 0)),
+    *(of_outputs(lambda k, i, j: (i == 0) & (j == 0), image) for image in (None, -1, 0)),
 )
 
 enter(
@@ -62,10 +62,10 @@ enter(
     "Conv.dw Conv.db Conv.dx",
     "only one row of positions counts",
     "The loops over output rows and columns both belong inside the sum: += for every (i, j).",
-    of_windows(lambda i, j: i == i.max()),
-    of_windows(lambda i, j: i == 0),
-    of_windows(lambda i, j: j == j.max()),
-    of_windows(lambda i, j: j == 0),
+    of_outputs(lambda k, i, j: i == i.max()),
+    of_outputs(lambda k, i, j: i == 0),
+    of_outputs(lambda k, i, j: j == j.max()),
+    of_outputs(lambda k, i, j: j == 0),
 )
 
 enter(
@@ -73,9 +73,9 @@ enter(
     "Conv.dw Conv.db Conv.dx Conv.y MeanPool.dx",
     "the last row or column of windows is left out: a loop ends one too early",
     "There are (size + 2·padding - window) / stride + 1 windows along an axis; mind the + 1.",
-    of_windows(lambda i, j: (i < i.max()) & (j < j.max())),
-    of_windows(lambda i, j: i < i.max()),
-    of_windows(lambda i, j: j < j.max()),
+    of_outputs(lambda k, i, j: (i < i.max()) & (j < j.max())),
+    of_outputs(lambda k, i, j: i < i.max()),
+    of_outputs(lambda k, i, j: j < j.max()),
 )
 
 

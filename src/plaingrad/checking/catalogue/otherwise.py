@@ -12,17 +12,17 @@ from plaingrad.window import Window
 Places = tuple[Array, Array, Array, Array]
 
 
-def of_windows(kept: Callable[[Array, Array], Array], image: int | None = None) -> Form:
-    """A form in which some windows (i, j) alone count, and of several images one alone where it is told."""
+def of_outputs(kept: Callable[[Array, Array, Array], Array], image: int | None = None) -> Form:
+    """A form in which some numbers (k, i, j) of an output map alone count, of several images one alone where told."""
 
     def made(scene: Scene) -> Array | None:
         if image is not None and scene.images == 1:
             return None
         if scene.program.terms(scene.name):
             terms = scene.terms
-            _, i, j = terms.place("out")
-            return scene.sum(terms.only(kept(i, j)), None if image is None else scene.only_images(image))
-        dy = np.where(kept(*np.indices(scene.dy.shape[2:])), scene.dy, 0)
+            k, i, j = terms.place("out")
+            return scene.sum(terms.only(kept(k, i, j)), None if image is None else scene.only_images(image))
+        dy = np.where(kept(*np.indices(scene.dy.shape[1:])), scene.dy, 0)
         return scene.program.loop(scene.name, scene.quantity, scene.x, scene.weights, dy)
 
     return made

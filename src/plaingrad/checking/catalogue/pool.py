@@ -10,7 +10,7 @@ from plaingrad.checking.alone import Changes
 from plaingrad.checking.bilinear import Terms, terms_of
 from plaingrad.checking.catalogue.entry import Form, enter
 from plaingrad.checking.catalogue.maxpool import ADD, paid, passed
-from plaingrad.checking.catalogue.otherwise import of_windows
+from plaingrad.checking.catalogue.otherwise import of_outputs
 from plaingrad.checking.scene import Pair, Scene
 from plaingrad.loops import Array
 
@@ -21,8 +21,8 @@ enter(
     "MaxPool.dx MeanPool.dx L2Pool.dx",
     "only one window sends its error back: the loop is left too early",
     "Return after the loops over i and j, not inside them.",
-    of_windows(lambda i, j: (i == 0) & (j == 0)),
-    of_windows(lambda i, j: (i == i.max()) & (j == j.max())),
+    of_outputs(lambda k, i, j: (i == 0) & (j == 0)),
+    of_outputs(lambda k, i, j: (i == i.max()) & (j == j.max())),
 )
 
 enter(
@@ -30,9 +30,9 @@ enter(
     "MaxPool.dx L2Pool.dx",
     "the last row or column of windows sends nothing back",
     "There are (size + 2·padding - window) / stride + 1 windows along an axis; mind the + 1.",
-    of_windows(lambda i, j: i < i.max()),
-    of_windows(lambda i, j: j < j.max()),
-    of_windows(lambda i, j: (i < i.max()) & (j < j.max())),
+    of_outputs(lambda k, i, j: i < i.max()),
+    of_outputs(lambda k, i, j: j < j.max()),
+    of_outputs(lambda k, i, j: (i < i.max()) & (j < j.max())),
 )
 
 
