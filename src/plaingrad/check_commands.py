@@ -10,6 +10,11 @@ from plaingrad.record import json_text
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line, nothing else on stdout.")
 
 
+def say(as_json: bool, value: Any, *lines: str) -> None:
+    """A result as one JSON object, or in words."""
+    click.echo(json_text(value) if as_json else "\n".join(lines))
+
+
 @click.command()
 @click.option("-o", "--out", metavar="FILE", help="Where to write the case.  [stdout]")
 @click.option("--model", metavar="NAME", help="Of a built-in network (see `plaingrad models`).")
@@ -46,11 +51,11 @@ def case(out: str | None, as_json: bool, **told: Any) -> None:
     pathlib.Path(out).write_text(text, encoding="utf-8")
     quantities = len(made.to_json()["answer"]["quantities"])
     shown = {"case": out, "layers": list(made.net.steps), "images": made.images, "quantities": quantities}
-    click.echo(
-        json_text(shown)
-        if as_json
-        else f"{out}: {' → '.join(made.net.steps)}, {counted(made.images, 'image')}, "
-        f"{counted(len(made.batches), 'step')}, {quantities} quantities to answer; then: plaingrad check {out} ANSWER"
+    say(
+        as_json,
+        shown,
+        f"{out}: {' → '.join(made.net.steps)}, {counted(made.images, 'image')}, {counted(len(made.batches), 'step')}, "
+        f"{quantities} quantities to answer; then: plaingrad check {out} ANSWER",
     )
 
 

@@ -180,17 +180,13 @@ def _image(
         images, labels = kept
         name = f"test image {number}" + (f" of {pathlib.Path(data).name}" if data else "")
         return images[number : number + 1], int(labels[number]), name
+    held = f"holds {len(kept[0])} images, counted from 0" if kept else "holds no images"
     if data is None:
-        held = (
-            f"holds {len(kept[0])} images, counted from 0"
-            if kept
-            else "holds no images and does not say where its data are"
-        )
-        raise CheckpointError(f"{run} {held}; explain it on an image file with --image FILE")
+        more = "" if kept else " and does not say where its data are"
+        raise CheckpointError(f"{run} {held}{more}; explain it on an image file with --image FILE")
     try:
         test = load(data, data_dir or about.get("data_dir")).test
     except PlaingradError as error:
-        held = f"holds {len(kept[0])} images, counted from 0" if kept else "holds no images"
         raise CheckpointError(f"{run} {held}, and its data cannot be read for others: {error}") from None
     if number >= len(test):
         raise DataError(f"--image {number}: {data} has {len(test):,} test images, counted from 0")

@@ -13,6 +13,7 @@ from plaingrad.checking.case import Batch, Case, unfused
 from plaingrad.checking.own_names import OwnVerdict, check_own, names_of
 from plaingrad.door import numbers
 from plaingrad.errors import DataError, LawError, SettingError
+from plaingrad.laws import LAWS
 from plaingrad.layer import Layer, Shape, passes
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.network import Network
@@ -90,22 +91,6 @@ class Laws:
                 for row in self.rows
             ],
         }
-
-
-def _adjoint(layer: Layer, input: Shape, seeds: int) -> None:
-    for seed in range(seeds):
-        laws.check_adjoint(layer, input, np.random.default_rng(seed))
-
-
-def _compiled(layer: Layer, input: Shape, seeds: int) -> None:
-    for dtype in ("float32", "float64"):
-        laws.check_compiled(layer, input, dtype, np.random.default_rng(seeds))
-
-
-LAWS = {
-    "backward is the exact derivative of forward": _adjoint,
-    "compiled, each number is within rounding of its exact value": _compiled,
-}
 
 
 def check_laws(net: Network, seeds: int = SEEDS) -> Laws:

@@ -8,21 +8,10 @@ from typing import Any, TypeVar
 
 from plaingrad.checking.evidence import cells, nearest, patterns
 from plaingrad.checking.findings import Finding, Row
-from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page_maps import LEVELS, in_words, pictures
 from plaingrad.checking.passes import Key
-from plaingrad.checking.telling import (
-    FEW_ROWS,
-    NAMED_ROWS,
-    RULED_OUT,
-    SHORT,
-    in_order,
-    place_of,
-    right_text,
-    source_of,
-    trains,
-)  # fmt: skip
+from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, RULED_OUT, done_right, in_order, trains
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
 from plaingrad.checkpoint import page_file, write_safely
 from plaingrad.errors import MissingError
@@ -164,7 +153,7 @@ def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, 
         "advice": named.advice,
         "trains": trains(named.id, *(each.where for each in named.findings)),
         "findings": [_evidence(verdict, finding, most) for finding in named.findings],
-        "right": _done_right(verdict, named.findings[0]) if named.findings else None,
+        "right": done_right(verdict.search.program, named.findings[0].where) if named.findings else None,
         "same": list(dict.fromkeys(each.title for each in same if each.id != named.id)),
     }
 
@@ -176,7 +165,7 @@ def _unclear(verdict: Verdict, finding: Finding, anchor: str, most: int) -> dict
         "finding": _evidence(verdict, finding, most),
         "between": [name_of(key) for key in finding.suspects],
         "tried": len({mistake.id for mistake, _ in finding.tried}),
-        "right": _done_right(verdict, finding),
+        "right": done_right(verdict.search.program, finding.where),
     }
 
 
@@ -202,20 +191,6 @@ def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
             {"id": each.id, "title": each.title, "share": f"{each.share:.0%}", "distance": f"{each.distance:.2g}"}
             for each in nearest(finding, verdict.search)[:RULED_OUT]
         ],
-    }
-
-
-def _done_right(verdict: Verdict, finding: Finding) -> dict[str, Any]:
-    """How the library makes the array that is blamed: the formula, if it has one, and the text."""
-    program = verdict.search.program
-    text = right_text(program, finding.where)
-    source = source_of(text)
-    return {
-        "formula": formula_of(program, finding.where),
-        "batch": over_images(program, finding.where),
-        "place": place_of(text),
-        "source": "\n".join(source),
-        "is_short": len(source) <= SHORT,
     }
 
 

@@ -66,19 +66,30 @@ def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]
     if told:
         lines.append(f"  would it train? {told}")
     if with_loop:
-        lines += [f"  {line}" for line in done_right(verdict.search.program, finding.where)]
+        lines += [f"  {line}" for line in _right_lines(verdict.search.program, finding.where)]
     return lines
 
 
-def done_right(program: Program, key: Key) -> list[str]:
-    """How the library makes an array: the formula, and the text if it is short."""
-    formula, text = formula_of(program, key), right_text(program, key)
-    lines = [] if formula is None else [f"the formula: {formula}"]
-    lines += [f"  {over_images(program, key)}"] if formula and over_images(program, key) else []
+def done_right(program: Program, key: Key) -> dict[str, Any]:
+    """How the library makes an array: the formula, if it has one, and the text."""
+    text = right_text(program, key)
     source = source_of(text)
-    is_short = len(source) <= SHORT
-    lines.append(f"the loop that does it right: {place_of(text)}{':' if is_short else ''}")
-    return [*lines, *(f"  {line}" for line in source if is_short)]
+    return {
+        "formula": formula_of(program, key),
+        "batch": over_images(program, key),
+        "place": f"{text.__name__} in {text.__module__}",
+        "source": "\n".join(source),
+        "is_short": len(source) <= SHORT,
+    }
+
+
+def _right_lines(program: Program, key: Key) -> list[str]:
+    """The same in words, the text where it is short."""
+    right = done_right(program, key)
+    lines = [f"the formula: {right['formula']}"] if right["formula"] else []
+    lines += [f"  {right['batch']}"] if right["formula"] and right["batch"] else []
+    lines.append(f"the loop that does it right: {right['place']}{':' if right['is_short'] else ''}")
+    return [*lines, *(f"  {line}" for line in right["source"].splitlines() if right["is_short"])]
 
 
 def proof(verdict: Verdict, finding: Finding) -> list[str]:
@@ -247,11 +258,6 @@ def right_text(program: Program, key: Key) -> Text:
     owner = program.case.loss if layer == "loss" else program.steps[layer].layer
     text: Text = owner.forward if quantity == "y" else owner.backward
     return text
-
-
-def place_of(text: Text) -> str:
-    """Where a text is to be read."""
-    return f"{text.__name__} in {text.__module__}"
 
 
 def source_of(text: Text) -> list[str]:
