@@ -12,7 +12,6 @@ from plaingrad.data import load, read_image
 from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest
 from plaingrad.examples import example_named
 from plaingrad.explaining import tracer_of
-from plaingrad.explaining.explanation import Explanation, explain_cell
 from plaingrad.explaining.facts import first_gradient
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.symbols import Symbols, symbols
@@ -40,11 +39,6 @@ class Explained:
     def opens(self) -> str:
         """A number to begin with."""
         return self.first or first_gradient(tracer_of(self.run, self.state))
-
-    def explanation(self, quantity: str) -> Explanation:
-        """Where one number comes from."""
-        tracer = tracer_of(self.run, self.state)
-        return explain_cell(tracer, tracer.twin.cell(quantity), quantity)
 
     def symbols(self, quantity: str) -> Symbols:
         """One number as an expression."""
@@ -122,7 +116,7 @@ def answer(
         if found.in_parts != found.text:
             return f"{written}As LaTeX and as MathML it is {len(found.latex):,} letters long: --json writes it out."
         return f"{written}LaTeX:\n{found.latex}\n\nMathML:\n{found.mathml}"
-    explanation = explained.explanation(quantity)
+    explanation = explained.run.explain(quantity, explained.state)
     return explanation.to_json() if as_json else explanation.text(all_terms)
 
 
