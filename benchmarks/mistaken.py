@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -91,14 +92,15 @@ class Compiled(Alone):
 
     def __init__(self, owner: Layer | Loss, input: tuple[int, ...], count: int) -> None:
         super().__init__(owner, input, count)
-        self.calls: dict[tuple[str, Changes], Calls] = {}
+        self.calls: dict[tuple[Any, ...], Calls] = {}
 
-    def call(self, way: str, others: dict[str, Array], changes: Changes = ()) -> None:
-        assert not others, "a call is bound to its arrays"
-        if (way, changes) not in self.calls:
+    def call(self, way: str, others: dict[str, Any], changes: Changes = ()) -> None:
+        """The `others` are settings: a call is bound to its arrays."""
+        key = (way, changes, *others.items())
+        if key not in self.calls:
             every = [each for task in self.tasks(way, others, changes) for each in shares(task, self.groups)]
-            self.calls[way, changes] = Calls([compiled(each) for each in every])
-        self.calls[way, changes]()
+            self.calls[key] = Calls([compiled(each) for each in every])
+        self.calls[key]()
 
 
 class Quick(Program):

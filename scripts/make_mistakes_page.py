@@ -3,10 +3,12 @@
 `python scripts/make_mistakes_page.py` writes it; `make docs` runs this.
 """
 
+import inspect
 import pathlib
 import sys
 from typing import Any
 
+from plaingrad.checking import catalogue
 from plaingrad.checking.catalogue import CATALOGUE, Mistake
 from plaingrad.checking.telling import learns, measured
 
@@ -47,7 +49,8 @@ def page() -> str:
         every = [accuracy for network in told["networks"].values() for accuracy in network["right"]]
         text += MEASURED.format(about=told["about"], low=min(every), high=max(every))
     for group, heading in HEADINGS.items():
-        entries = [each for each in CATALOGUE.values() if each.wrong.__module__.endswith(f".{group}")]
+        source = inspect.getsource(getattr(catalogue, group))
+        entries = [each for each in CATALOGUE.values() if f'\n    "{each.id}",\n' in source]
         text += f"\n## {heading}\n\n{table(entries, told)}"
     return text
 

@@ -21,9 +21,9 @@ from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.evidence import cells, off, patterns
 from plaingrad.checking.findings import Finding
-from plaingrad.checking.formulas import formula_of
+from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
-from plaingrad.checking.page import MOST_CELLS, over_images, page_html, save_page
+from plaingrad.checking.page import MOST_CELLS, page_html, save_page
 from plaingrad.checking.page_maps import MOST_MAPS
 from plaingrad.checking.passes import Belief
 from plaingrad.checking.precision import DOUBLE
@@ -430,7 +430,7 @@ def test_the_text_that_does_it_right_needs_no_formula(monkeypatch: pytest.Monkey
     assert told in page
     assert "The loop that does it right" in page
     assert f"{text.__name__} in {text.__module__}" in page
-    monkeypatch.setattr("plaingrad.checking.page.formula_of", lambda program, key: None)
+    monkeypatch.setattr("plaingrad.checking.telling.formula_of", lambda program, key: None)
     page = page_html(verdict)
     assert "The formula" not in page
     assert f"{text.__name__} in {text.__module__}" in page

@@ -1,5 +1,6 @@
 """The subcommands `case` and `check`."""
 
+import pathlib
 from typing import Any
 
 import click
@@ -7,6 +8,11 @@ import click
 from plaingrad.record import json_text
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line, nothing else on stdout.")
+
+
+def say(as_json: bool, value: Any, *lines: str) -> None:
+    """A result as one JSON object, or in words."""
+    click.echo(json_text(value) if as_json else "\n".join(lines))
 
 
 @click.command()
@@ -35,19 +41,21 @@ def case(out: str | None, as_json: bool, **told: Any) -> None:
       plaingrad case --simple -o first.json
       plaingrad case --layers conv,tanh,meanpool,flatten,dense -o mine.json
     """
-    from plaingrad.check_run import counted, written_case
+    from plaingrad.check_run import chosen_case, counted
 
-    text, made = written_case(out, **told)
+    made = chosen_case(**told)
+    text = made.text()
     if out is None:
         click.echo(text, nl=False)
         return
+    pathlib.Path(out).write_text(text, encoding="utf-8")
     quantities = len(made.to_json()["answer"]["quantities"])
     shown = {"case": out, "layers": list(made.net.steps), "images": made.images, "quantities": quantities}
-    click.echo(
-        json_text(shown)
-        if as_json
-        else f"{out}: {' → '.join(made.net.steps)}, {counted(made.images, 'image')}, "
-        f"{counted(len(made.batches), 'step')}, {quantities} quantities to answer; then: plaingrad check {out} ANSWER"
+    say(
+        as_json,
+        shown,
+        f"{out}: {' → '.join(made.net.steps)}, {counted(made.images, 'image')}, {counted(len(made.batches), 'step')}, "
+        f"{quantities} quantities to answer; then: plaingrad check {out} ANSWER",
     )
 
 
@@ -78,15 +86,17 @@ def check(
     ANSWER is a JSON object of names and nested lists, an NPZ file, a folder of NAME.csv files, or - for stdin. Exit
     code: 0 right (also with another convention), 1 wrong or unclear, 2 not readable.
     """
-    from plaingrad.check_run import claimed, judged
+    from plaingrad.check_run import judged
+    from plaingrad.claims import claim
     from plaingrad.errors import SettingError
+    from plaingrad.examples import example_named
 
     if (example_name is None) != (formula is None):
         raise SettingError("a formula is checked with both --example NAME and --formula TEXT")
     if formula is not None and example_name is not None:
         if case_file or command or page:
             raise SettingError("a formula is checked by itself: leave out CASE, --run and --html")
-        told = claimed(example_name, formula)
+        told = claim(example_named(example_name).run(), formula)
         click.echo(json_text(told.to_json()) if as_json else told.text())
         context.exit(0 if told.right else 1)
     if case_file is None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from plaingrad.checking import Case, Verdict, check_answer, make_case, read_case
 from plaingrad.checking.case import of_words
-from plaingrad.claims import claim
 from plaingrad.commands import network_from_file
 from plaingrad.errors import SettingError, nearest
 from plaingrad.examples import example_named
@@ -16,34 +15,22 @@ from plaingrad.models import MODELS
 RATE, MODEL_RATE = 1 / 8, 1 / 256  # a large network takes smaller steps, or its scores overflow after the first
 
 
-def written_case(
-    out: str | None, model: str | None, network: str | None, example: str | None, layers: str | None, simple: bool,
-    images: int | None, steps: int, rate: float | None, seed: int, loss: str | None,
-) -> tuple[str, Case]:  # fmt: skip
-    """The case that was asked for, as text, and written where told."""
-    case = chosen_case(model, network, example, layers, simple, images, steps, rate, seed, loss)
-    text = case.text()
-    if out is not None:
-        pathlib.Path(out).write_text(text, encoding="utf-8")
-    return text, case
-
-
 def chosen_case(
     model: str | None, network: str | None, example: str | None, layers: str | None, simple: bool,
-    images: int | None, steps: int, rate: float | None, seed: int, loss: str | None,
+    loss: str | None, rate: float | None, **told: Any,
 ) -> Case:  # fmt: skip
     """The case of a built-in network, a file, an example, or some layers."""
     asked = {"--model": model, "--network": network, "--example": example, "--layers": layers, "--simple": simple}
     named = [name for name, value in asked.items() if value]
     if len(named) > 1:
         raise SettingError(f"case got {' and '.join(named)}; it needs one of them at most")
-    told: dict[str, Any] = {"images": images, "steps": steps, "seed": seed, "loss": chosen_loss(loss)}
-    told["rate"] = (MODEL_RATE if model else RATE) if rate is None else rate
+    told |= {"loss": chosen_loss(loss), "rate": (MODEL_RATE if model else RATE) if rate is None else rate}
     if model:
         if model not in MODELS:
             raise SettingError(f"there is no model {model!r}; {nearest(model, MODELS)}")
         net = MODELS[model].network()
-        return make_case(net.layers, net.input, **told | {"images": 2 if images is None else images}, name=model)
+        told["images"] = 2 if told["images"] is None else told["images"]
+        return make_case(net.layers, net.input, **told, name=model)
     if network:
         net = network_from_file(network)
         return make_case(net.layers, net.input, **told, name=net.name)
@@ -88,8 +75,3 @@ def judged(case_file: str, answer_file: str | None, command: str | None, seconds
     else:
         answer = read_answer(str(answer_file))
     return check_answer(case, answer)
-
-
-def claimed(example: str, formula: str) -> Any:
-    """Whether a formula for a number of an example is right."""
-    return claim(example_named(example).run(), formula)

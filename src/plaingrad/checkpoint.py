@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.errors import CheckpointError
+from plaingrad.errors import CheckpointError, SettingError
 from plaingrad.loops import Array
 from plaingrad.network import Network
 
@@ -42,6 +42,14 @@ def write_safely(path: pathlib.Path, content: bytes) -> None:
     finally:  # Ctrl-C comes through here too
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def page_file(path: str | pathlib.Path, usual: str) -> pathlib.Path:
+    """The file that a page is to be written to; SettingError where something other than a file is in its place."""
+    place = pathlib.Path(path)
+    if not place.name or (place.exists() and not place.is_file()):
+        raise SettingError(f"cannot write a page to {str(path)!r}, which is no file; name one, {usual} say")
+    return place
 
 
 def umask() -> int:

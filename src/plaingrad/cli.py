@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from plaingrad import __version__
-from plaingrad.check_commands import JSON, case, check
+from plaingrad.check_commands import JSON, case, check, say
 from plaingrad.errors import PlaingradError, StoppedError
 from plaingrad.record import json_text
 
@@ -81,21 +81,18 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
     result = finish(training, report=not no_report)
     for note in result.pop("notes"):
         click.echo(note, err=True)
-    if as_json:
-        click.echo(json_text(result))
-        return
     images = len(training.split.test)
-    if "best_epoch" in result:
-        click.echo(f"epoch {result['best_epoch']} was best on the validation images; it is the one tested and kept")
-    click.echo(
+    best = f"epoch {result.get('best_epoch')} was best on the validation images; it is the one tested and kept"
+    say(
+        as_json,
+        result,
+        *([best] if "best_epoch" in result else []),
         f"test accuracy {result['test_accuracy']:.4f} ({round(result['test_accuracy'] * images)} of {images} images), "
-        f"loss {result['test_loss']:.4f}"
-    )
-    click.echo(
+        f"loss {result['test_loss']:.4f}",
         f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.2f} s "
-        f"({result['images_per_second']:,.0f} images/s), loops ready in {result['compile_seconds']:.1f} s"
+        f"({result['images_per_second']:,.0f} images/s), loops ready in {result['compile_seconds']:.1f} s",
+        f"left in {result['out']}: {', '.join(result['files'])}",
     )
-    click.echo(f"left in {result['out']}: {', '.join(result['files'])}")
 
 
 @cli.command()
@@ -112,19 +109,16 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
     from plaingrad.commands import judge
 
     result = judge(run, data_name, data_dir, threads)
-    if as_json:
-        click.echo(json_text(result))
-        return
     low, high = result["interval"]
     right = round(result["accuracy"] * result["images"])
-    click.echo(
+    say(
+        as_json,
+        result,
         f"{result['model']} on {result['data']}: accuracy {result['accuracy']:.4f} ({right} of {result['images']}; "
-        f"95 % interval {low:.4f} to {high:.4f}), loss {result['loss']:.4f}"
+        f"95 % interval {low:.4f} to {high:.4f}), loss {result['loss']:.4f}",
+        *(f"  {name:>12}  {'-' if share is None else f'{share:.4f}'}" for name, share in result["classes"].items()),
+        *(f"  {pair['true']} taken for {pair['predicted']}: {pair['times']}×" for pair in result["confused"]),
     )
-    for name, share in result["classes"].items():
-        click.echo(f"  {name:>12}  {'-' if share is None else f'{share:.4f}'}")
-    for pair in result["confused"]:
-        click.echo(f"  {pair['true']} taken for {pair['predicted']}: {pair['times']}×")
 
 
 @cli.command()
@@ -141,12 +135,11 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
     from plaingrad.commands import name_images
 
     results = name_images(run, images)
-    if as_json:
-        click.echo(json_text({"predictions": results}))
-        return
+    lines = []
     for result in results:
         others = ", ".join(f"{each['class']} {each['probability']:.4f}" for each in result["next"])
-        click.echo(f"{result['image']}: {result['class']} {result['probability']:.4f} (next: {others})")
+        lines.append(f"{result['image']}: {result['class']} {result['probability']:.4f} (next: {others})")
+    say(as_json, {"predictions": results}, *lines)
 
 
 @cli.command()
@@ -200,19 +193,15 @@ def models(name: str | None, as_json: bool) -> None:
         net, recipe = (known.network(), known.recipe) if known else build(name, (1, 28, 28), 10, 0, "float32")
         told = f"{recipe.epochs} epochs, batches of {recipe.batch}, {recipe.optimiser.in_full()}, {recipe.schedule}"
         about = f"{known.about}\n" if known else ""
-        click.echo(json_text(net.to_json()) if as_json else f"{about}{told}\n\n{net.summary()}")
+        say(as_json, net.to_json(), f"{about}{told}\n\n{net.summary()}")
         return
-    nets = {each.name: (each, each.network()) for each in MODELS.values()}
-    if as_json:
-        rows = {
-            each.name: {"about": each.about, "input": net.input, "output": net.output, "parameters": net.size}
-            for each, net in nets.values()
-        }
-        click.echo(json_text(rows))
-        return
-    for each, net in nets.values():
+    rows, lines = {}, []
+    for each in MODELS.values():
+        net = each.network()
         shape = "×".join(map(str, net.input))
-        click.echo(f"{each.name:<15} {shape:>8} → {net.output[0]}  {net.size:>9,} parameters  {each.about}")
+        rows[each.name] = {"about": each.about, "input": net.input, "output": net.output, "parameters": net.size}
+        lines.append(f"{each.name:<15} {shape:>8} → {net.output[0]}  {net.size:>9,} parameters  {each.about}")
+    say(as_json, rows, *lines)
 
 
 @cli.group()
@@ -237,7 +226,7 @@ def get(name: str, folder: str | None, as_json: bool) -> None:
             click.echo(f"{file}: {done:,} of {f'{total:,}' if total else 'unknown'} bytes", err=True)
 
     place = download(name, folder, progress=shown)
-    click.echo(json_text({"data": name, "folder": str(place)}) if as_json else f"{name} is in {place}")
+    say(as_json, {"data": name, "folder": str(place)}, f"{name} is in {place}")
 
 
 cli.add_command(case)

@@ -82,9 +82,7 @@ def prepare(options: dict[str, Any]) -> Training:
         ) from None
     about = {
         "model": net.name,
-        "data": split.name
-        if data_name in ("digits", "mnist", "fashion-mnist")
-        else str(pathlib.Path(data_name).resolve()),
+        "data": split.name if data_name in NAMES else str(pathlib.Path(data_name).resolve()),
         "data_dir": str(pathlib.Path(data_dir).resolve()) if data_dir else None,
         "validation": told.get("validation"),
     }
@@ -95,10 +93,10 @@ def prepare(options: dict[str, Any]) -> Training:
     trainer = Trainer(
         net,
         train,
-        _optimiser(told, recipe),
+        chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate")),
         epochs=told.get("epochs", recipe.epochs),
         batch=told.get("batch", recipe.batch),
-        schedule=_choose("schedule", told["schedule"], SCHEDULES) if "schedule" in told else recipe.schedule,
+        schedule=SCHEDULES[_pick("schedule", told["schedule"], SCHEDULES)] if "schedule" in told else recipe.schedule,
         validation=validation,
         patience=told.get("patience"),
         seed=seed,
@@ -266,18 +264,10 @@ def network_from_file(path: str, seed: int = 0, dtype: str = "float32") -> Netwo
     return net
 
 
-def _optimiser(told: dict[str, Any], recipe: Recipe) -> Optimiser:
-    return chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate"))
-
-
 def chosen_optimiser(name: str | Optimiser, rate: float | None = None) -> Optimiser:
     """An optimiser by name, at another rate where one is told."""
-    chosen: Optimiser = _choose("optimiser", name, OPTIMISERS) if isinstance(name, str) else name
+    chosen = OPTIMISERS[_pick("optimiser", name, OPTIMISERS)] if isinstance(name, str) else name
     return chosen if rate is None else chosen.replace(rate=rate)
-
-
-def _choose(what: str, name: str, known: dict[str, Any]) -> Any:
-    return known[_pick(what, name, known)]
 
 
 def _pick(what: str, name: str, known: Any) -> str:

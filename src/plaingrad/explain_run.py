@@ -12,11 +12,11 @@ from plaingrad.data import load, read_image
 from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest
 from plaingrad.examples import example_named
 from plaingrad.explaining import tracer_of
-from plaingrad.explaining.explanation import Explanation, explain_cell
 from plaingrad.explaining.facts import first_gradient
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.symbols import Symbols, symbols
 from plaingrad.explaining.update import State
+from plaingrad.explaining.words import about
 from plaingrad.loops import Array
 from plaingrad.network import LANES, Network
 from plaingrad.optimiser import Optimiser
@@ -40,11 +40,6 @@ class Explained:
         """A number to begin with."""
         return self.first or first_gradient(tracer_of(self.run, self.state))
 
-    def explanation(self, quantity: str) -> Explanation:
-        """Where one number comes from."""
-        tracer = tracer_of(self.run, self.state)
-        return explain_cell(tracer, tracer.twin.cell(quantity), quantity)
-
     def symbols(self, quantity: str) -> Symbols:
         """One number as an expression."""
         tracer = tracer_of(self.run, self.state)
@@ -56,8 +51,6 @@ class Explained:
 
     def overview(self) -> list[dict[str, Any]]:
         """Every array that can be asked about: its name, shape, and what it is."""
-        from plaingrad.explaining.words import about
-
         twin = tracer_of(self.run, self.state).twin
         return [
             {"name": sheet.name, "shape": list(sheet.shape), "about": about(twin, sheet)} for sheet in twin.in_order
@@ -123,7 +116,7 @@ def answer(
         if found.in_parts != found.text:
             return f"{written}As LaTeX and as MathML it is {len(found.latex):,} letters long: --json writes it out."
         return f"{written}LaTeX:\n{found.latex}\n\nMathML:\n{found.mathml}"
-    explanation = explained.explanation(quantity)
+    explanation = explained.run.explain(quantity, explained.state)
     return explanation.to_json() if as_json else explanation.text(all_terms)
 
 
@@ -181,17 +174,13 @@ def _image(
         images, labels = kept
         name = f"test image {number}" + (f" of {pathlib.Path(data).name}" if data else "")
         return images[number : number + 1], int(labels[number]), name
+    held = f"holds {len(kept[0])} images, counted from 0" if kept else "holds no images"
     if data is None:
-        held = (
-            f"holds {len(kept[0])} images, counted from 0"
-            if kept
-            else "holds no images and does not say where its data are"
-        )
-        raise CheckpointError(f"{run} {held}; explain it on an image file with --image FILE")
+        more = "" if kept else " and does not say where its data are"
+        raise CheckpointError(f"{run} {held}{more}; explain it on an image file with --image FILE")
     try:
         test = load(data, data_dir or about.get("data_dir")).test
     except PlaingradError as error:
-        held = f"holds {len(kept[0])} images, counted from 0" if kept else "holds no images"
         raise CheckpointError(f"{run} {held}, and its data cannot be read for others: {error}") from None
     if number >= len(test):
         raise DataError(f"--image {number}: {data} has {len(test):,} test images, counted from 0")

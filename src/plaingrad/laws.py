@@ -29,10 +29,24 @@ def check(layer: Layer, input: Shape, seeds: int = 3) -> None:
 
     A layer whose loops leave their arrays is found out too, by an IndexError of the plain run.
     """
+    for law in LAWS.values():
+        law(layer, input, seeds)
+
+
+def _adjoint(layer: Layer, input: Shape, seeds: int) -> None:
     for seed in range(seeds):
         check_adjoint(layer, input, np.random.default_rng(seed))
+
+
+def _compiled(layer: Layer, input: Shape, seeds: int) -> None:
     for dtype in ("float32", "float64"):
         check_compiled(layer, input, dtype, np.random.default_rng(seeds))
+
+
+LAWS = {
+    "backward is the exact derivative of forward": _adjoint,
+    "compiled, each number is within rounding of its exact value": _compiled,
+}
 
 
 def alone(layer: Layer, input: Shape, dtype: Any, lanes: int = BATCH) -> tuple[Run, dict[str, Array]]:

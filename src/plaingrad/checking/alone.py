@@ -1,7 +1,9 @@
 """One layer or loss by itself, its texts run as Python, also with a piece of them changed."""
 
+import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from plaingrad.network import Network
 from plaingrad.run import Run
 from plaingrad.schedule.calls import text_calls
 from plaingrad.schedule.fast import Task
+from plaingrad.window import Window
 
 Changes = tuple[tuple[str, str], ...]
 MOST_SLOPES = 16
@@ -49,6 +52,25 @@ class Slopes:
         return np.bincount(self.out, numbers, int(np.prod(self.shape))).reshape(self.shape)
 
 
+@dataclass(frozen=True)
+class Remembered(Window):
+    """A window that looks only once where it lies: a text asks anew for every image and channel."""
+
+    known: dict[tuple[int, int], list[tuple[int, int, int, int]]] = field(default_factory=dict, compare=False)
+
+    def __call__(self, i: int, j: int) -> Iterator[tuple[int, int, int, int]]:
+        """Window (i, j), as it was laid the first time."""
+        if (i, j) not in self.known:
+            self.known[i, j] = list(super().__call__(i, j))
+        return iter(self.known[i, j])
+
+
+@functools.lru_cache(maxsize=64)
+def remembered(window: Window) -> Remembered:
+    """The same window, with a memory."""
+    return Remembered(window.size, window.stride, window.margins, window.dilation, window.image)
+
+
 class Alone:
     """A layer, or a loss, for `count` images: its arrays (image, …) by name, and its texts run on them as Python."""
 
@@ -81,26 +103,29 @@ class Alone:
         """A copy of one array."""
         return np.array(self.arrays[name])
 
-    def forward(self) -> None:
-        """From x and the weights to y."""
+    def forward(self, *changes: tuple[str, str], **others: Any) -> None:
+        """From x and the weights to y, with pieces of the text replaced, and other settings."""
         self.ran_on = ()
-        self.call("forward", {})
+        self.call("forward", others, changes)
 
-    def backward(self, *changes: tuple[str, str]) -> None:
-        """From dy to dx and the gradients, with pieces of the text replaced."""
-        self.call("backward", {}, changes)
+    def backward(self, *changes: tuple[str, str], **others: Any) -> None:
+        """From dy to dx and the gradients, with pieces of the text replaced, and other settings."""
+        self.call("backward", others, changes)
 
-    def call(self, way: str, others: dict[str, Array], changes: Changes = ()) -> None:
-        """Run the texts of one way, on the `others` among its arrays."""
+    def call(self, way: str, others: dict[str, Any], changes: Changes = ()) -> None:
+        """Run the texts of one way, on the `others` among its arrays and settings."""
         for task in self.tasks(way, others, changes):
             for call in text_calls(task, self.groups, as_python=True):
                 call()
 
-    def tasks(self, way: str, others: dict[str, Array], changes: Changes) -> Iterator[Task]:
+    def tasks(self, way: str, others: dict[str, Any], changes: Changes) -> Iterator[Task]:
         """The texts of one way with all they take; a changed one may take any array."""
         for task in self.run.tasks(self.name, way):
             text, more = (task.text.edited(*changes), self.arrays) if changes else (task.text, {})
-            yield replace(task, text=text, seen={**task.seen, **more, **others})
+            seen = {**task.seen, **more, **others}
+            if "window" in seen:
+                seen["window"] = remembered(seen["window"])
+            yield replace(task, text=text, seen=seen)
 
     def slopes(self, x: Array, w: dict[str, Array]) -> Slopes:
         """The backward text run on errors that remember their place: what each number of dx is made of."""

@@ -3,7 +3,6 @@
 import json
 import math
 import pathlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +69,12 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """The case as any language reads it."""
-        from plaingrad.checking.wording import FIELDS, asked, told_of_layer
+        from plaingrad.checking.wording import FIELDS, asked
+        from plaingrad.explaining.facts import told_of
 
         layers = [
             {"name": step.name, **_plain(step.layer), "input": list(step.x), "output": list(step.y)}
-            | {"about": told_of_layer(step.layer)}
+            | {"about": told_of(step.layer)}
             for step in self.net.steps.values()
         ]
         return {
@@ -82,7 +82,7 @@ class Case:
             "about": FIELDS["about"],
             "fields": {name: text for name, text in FIELDS.items() if name != "about"},
             "network": {"name": self.net.name, "input": list(self.net.input), "layers": layers},
-            "loss": {**self.loss.to_json(), "about": told_of_layer(self.loss)},
+            "loss": {**self.loss.to_json(), "about": told_of(self.loss)},
             "rate": self.rate,
             "weights": {name: array.tolist() for name, array in self.net.arrays.items()},
             "steps": [{"x": batch.x.tolist(), "target": batch.target.tolist()} for batch in self.batches],
@@ -196,15 +196,11 @@ def read_case(path: str) -> Case:
 
 def unfused(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     """The same network with each fused activation as a layer of its own, after the one that did it."""
-    return tuple(_apart(layers))
-
-
-def _apart(layers: tuple[Layer, ...]) -> Iterator[Layer]:
+    apart: list[Layer] = []
     for layer in layers:
         activation = getattr(layer, "activation", None)
-        yield layer.replace(activation=None) if activation else layer
-        if activation:
-            yield activation
+        apart += [layer.replace(activation=None), activation] if activation else [layer]
+    return tuple(apart)
 
 
 def make_case(
@@ -276,15 +272,11 @@ def of_words(words: str, input: Shape) -> tuple[Layer, ...]:
     layers: list[Layer] = []
     for word in chosen:
         layer = BY_WORD[word]
-        if isinstance(layer, Conv):
-            layer = replace_filters(layer, sum(isinstance(each, Conv) for each in layers))
+        if isinstance(layer, Conv):  # each with another number of filters than the one before, every second one strided
+            before = sum(isinstance(each, Conv) for each in layers)
+            layer = layer.replace(filters=3 + before % 3, stride=(2, 2) if before % 2 else (1, 1))
         layers.append(layer)
     return tuple(layers)
-
-
-def replace_filters(layer: Conv, before: int) -> Conv:
-    """Each convolution with another number of filters than the one before; every second one with a stride."""
-    return layer.replace(filters=3 + before % 3, stride=(2, 2) if before % 2 else (1, 1))
 
 
 TELLING: tuple[Layer, ...] = (

@@ -1,5 +1,6 @@
 """`plaingrad.check`: gradients of anyone's against a network, and the laws of every layer of a network."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from plaingrad.checking.case import Batch, Case, unfused
 from plaingrad.checking.own_names import OwnVerdict, check_own, names_of
 from plaingrad.door import numbers
 from plaingrad.errors import DataError, LawError, SettingError
+from plaingrad.laws import LAWS
 from plaingrad.layer import Layer, Shape, passes
 from plaingrad.loss import Loss, SoftmaxCrossEntropy
 from plaingrad.network import Network
@@ -91,31 +93,15 @@ class Laws:
         }
 
 
-def _adjoint(layer: Layer, input: Shape, seeds: int) -> None:
-    for seed in range(seeds):
-        laws.check_adjoint(layer, input, np.random.default_rng(seed))
-
-
-def _compiled(layer: Layer, input: Shape, seeds: int) -> None:
-    for dtype in ("float32", "float64"):
-        laws.check_compiled(layer, input, dtype, np.random.default_rng(seeds))
-
-
-LAWS = {
-    "backward is the exact derivative of forward": _adjoint,
-    "compiled, each number is within rounding of its exact value": _compiled,
-}
-
-
 def check_laws(net: Network, seeds: int = SEEDS) -> Laws:
     """Every law of every layer at its shape in the network; a layer that stands there twice is tried once."""
-    known: dict[tuple[Layer, Shape], dict[str, str | None]] = {}
-    rows = []
-    for step in net.steps.values():
-        if (step.layer, step.x) not in known:
-            known[step.layer, step.x] = {law: _breach(law, step.layer, step.x, seeds) for law in LAWS}
-        rows.append(Kept(step.name, step.layer, step.x, known[step.layer, step.x]))
-    return Laws(rows)
+    breach = functools.cache(_breach)
+    return Laws(
+        [
+            Kept(step.name, step.layer, step.x, {law: breach(law, step.layer, step.x, seeds) for law in LAWS})
+            for step in net.steps.values()
+        ]
+    )
 
 
 def _breach(law: str, layer: Layer, input: Shape, seeds: int) -> str | None:

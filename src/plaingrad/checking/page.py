@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 
 from plaingrad.checking.evidence import cells, nearest, patterns
 from plaingrad.checking.findings import Finding, Row
-from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
 from plaingrad.checking.page_maps import LEVELS, in_words, pictures
 from plaingrad.checking.passes import Key
-from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, RULED_OUT, SHORT, place_of, right_text, source_of, trains
+from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, RULED_OUT, done_right, in_order, trains
 from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
-from plaingrad.checkpoint import write_safely
-from plaingrad.errors import MissingError, SettingError
+from plaingrad.checkpoint import page_file, write_safely
+from plaingrad.errors import MissingError
 
 MOST_CELLS = 14_000  # on the page, in all maps: some 100 bytes each keep it below 2 MB
 LARGEST, SMALLEST = 2_400, 64  # cells of one finding
@@ -26,15 +25,8 @@ Section = TypeVar("Section")
 
 
 def save_page(verdict: Verdict, path: str | Path) -> None:
-    """Write the verdict as a page, whole or not at all.
-
-    MissingError without Jinja2; SettingError where something other than a file is in its place; CheckpointError where
-    it cannot be written.
-    """
-    place = Path(path)
-    if not place.name or (place.exists() and not place.is_file()):
-        raise SettingError(f"cannot write a page to {str(path)!r}, which is no file; name one, verdict.html say")
-    write_safely(place, page_html(verdict).encode("utf-8", "replace"))
+    """Write the verdict as a page, whole or not at all. MissingError without Jinja2."""
+    write_safely(page_file(path, "verdict.html"), page_html(verdict).encode("utf-8", "replace"))
 
 
 def page_html(verdict: Verdict) -> str:
@@ -161,7 +153,7 @@ def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, 
         "advice": named.advice,
         "trains": trains(named.id, *(each.where for each in named.findings)),
         "findings": [_evidence(verdict, finding, most) for finding in named.findings],
-        "right": _done_right(verdict, named.findings[0]) if named.findings else None,
+        "right": done_right(verdict.search.program, named.findings[0].where) if named.findings else None,
         "same": list(dict.fromkeys(each.title for each in same if each.id != named.id)),
     }
 
@@ -173,7 +165,7 @@ def _unclear(verdict: Verdict, finding: Finding, anchor: str, most: int) -> dict
         "finding": _evidence(verdict, finding, most),
         "between": [name_of(key) for key in finding.suspects],
         "tried": len({mistake.id for mistake, _ in finding.tried}),
-        "right": _done_right(verdict, finding),
+        "right": done_right(verdict.search.program, finding.where),
     }
 
 
@@ -202,24 +194,9 @@ def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
     }
 
 
-def _done_right(verdict: Verdict, finding: Finding) -> dict[str, Any]:
-    """How the library makes the array that is blamed: the formula, if it has one, and the text."""
-    program = verdict.search.program
-    text = right_text(program, finding.where)
-    source = source_of(text)
-    return {
-        "formula": formula_of(program, finding.where),
-        "batch": over_images(program, finding.where),
-        "place": place_of(text),
-        "source": "\n".join(source),
-        "is_short": len(source) <= SHORT,
-    }
-
-
 def quantities(verdict: Verdict, sections: dict[Key, str]) -> dict[str, Any]:
     """Every quantity that was compared, in the order of computing; those that are many and no news are folded."""
-    place = verdict.search.program.place
-    rows = sorted(verdict.rows, key=lambda row: place[row.key])
+    rows = in_order(verdict)
     told = [told_row(row, sections.get(row.key, "")) for row in rows]
     alike = {status: [row for row in told if row["status"] == status] for status in ("follows", "agrees")}
     folded = {status: each for status, each in alike.items() if len(each) > FEW_ROWS}

@@ -21,6 +21,7 @@ MOST_MAPS = 16  # of one array
 COUNTED = 24  # rows and columns of a table of counts, at most
 APART = 20.0  # where one array is so many times the size of the other, each has its own scale
 LONG = 8  # columns from which a map that is mostly wide has its three pictures one below the other
+FULL, SQUARE, CROSS = "h1", "h.8v.8h-.8z", "l.5 .5m0-.5l-.5 .5"  # in a cell; the first with a pen as wide as it is
 DIGITS = (6, 9, 12, 17)  # the first are what the command prints; more where they would look the same
 
 
@@ -78,21 +79,21 @@ def one_map(
     finding: Finding, at: tuple[int, int], window: Window, scale: tuple[float, float, float], names: tuple[str, ...]
 ) -> dict[str, Any]:
     """One map three times, and its numbers."""
-    best, place = finding.best, places(finding.given.shape[:-2], at)
+    best, maps = finding.best, as_maps(off(finding))
+    place = [int(each) for each in np.unravel_index(at[0] * maps.shape[1] + at[1], finding.given.shape[:-2])]
     made = window.of(as_maps(best.made)[at]) if best and best.key == finding.key else None
     given, expected = (window.of(as_maps(each)[at]) for each in (finding.given, finding.expected))
-    wrong = as_maps(off(finding))[at]
     values = {"yours": given, "should be": expected, "difference": given - expected}
-    marked = window.of(wrong)
+    marked = window.of(maps[at])
     return {
         "place": place,
-        "label": label(names, place),
-        "count": int(wrong.sum()),
+        "label": ", ".join(f"{name} {index}" for name, index in zip(names, place, strict=False)),
+        "count": int(maps[at].sum()),
         "pictures": [picture(name, array, limit) for (name, array), limit in zip(values.items(), scale, strict=True)],
         "numbers": numbers(given, expected, made),
-        "outline": outline(marked),
-        "crosses": crosses(marked),
-        "marks": bits(marked),
+        "outline": drawn(marked, SQUARE),
+        "crosses": drawn(marked, CROSS),
+        "marks": "".join("1" if wrong else "0" for wrong in marked.flat),
     }
 
 
@@ -149,18 +150,6 @@ def left_out(
     return told
 
 
-def places(leading: tuple[int, ...], chosen: tuple[int, int]) -> tuple[int, ...]:
-    """The indices that lead to a map."""
-    if not leading:
-        return ()
-    return (chosen[0], *(int(each) for each in np.unravel_index(chosen[1], leading[1:]))) if leading[1:] else chosen[:1]
-
-
-def label(names: tuple[str, ...], place: tuple[int, ...]) -> str:
-    """A map's place in words."""
-    return ", ".join(f"{name} {index}" for name, index in zip(names, place, strict=False))
-
-
 def count_table(counts: Array, size: int, names: tuple[str, ...]) -> dict[str, Any] | None:
     """How many numbers are wrong in each map; None where that says nothing or is too much."""
     if (counts == counts[0, 0]).all() or max(counts.shape) > COUNTED:
@@ -191,28 +180,13 @@ def picture(name: str, values: Array, limit: float) -> dict[str, Any]:
     # A difference of a rounding is none; in a map of values whatever is not 0 has a shade.
     shade = np.rint(share) if name == "difference" else np.sign(share) * np.ceil(np.abs(share))
     shade = np.clip(shade, -LEVELS, LEVELS).astype(int)
-    paths = {f"{'n' if at < 0 else 'p'}{abs(at)}": strokes(shade == at) for at in np.unique(shade).tolist() if at}
+    paths = {f"{'n' if at < 0 else 'p'}{abs(at)}": drawn(shade == at, FULL) for at in np.unique(shade).tolist() if at}
     return {"name": name, "paths": paths}
 
 
-def strokes(cells: Array) -> str:
-    """A path through cells, drawn with a pen as wide as a cell."""
-    return "".join(f"M{column} {row}h1" for row, column in np.argwhere(cells))
-
-
-def outline(cells: Array) -> str:
-    """A square in each cell."""
-    return "".join(f"M{column} {row}h.8v.8h-.8z" for row, column in np.argwhere(cells))
-
-
-def crosses(cells: Array) -> str:
-    """A cross in each cell."""
-    return "".join(f"M{column} {row}l.5 .5m0-.5l-.5 .5" for row, column in np.argwhere(cells))
-
-
-def bits(cells: Array) -> str:
-    """1 for each wrong cell in reading order, 0 for the others."""
-    return "".join("1" if wrong else "0" for wrong in cells.reshape(-1))
+def drawn(cells: Array, pen: str) -> str:
+    """A path through cells: in each the pen draws the same."""
+    return "".join(f"M{column} {row}{pen}" for row, column in np.argwhere(cells))
 
 
 def numbers(given: Array, expected: Array, made: Array | None) -> dict[str, str]:

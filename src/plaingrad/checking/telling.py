@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from plaingrad.checking.evidence import Cell, cells, explained_by_rounding, nearest, patterns
-from plaingrad.checking.findings import Finding
+from plaingrad.checking.findings import Finding, Row
 from plaingrad.checking.formulas import formula_of, over_images
 from plaingrad.checking.names import name_of
 from plaingrad.checking.passes import UPDATE, Key
@@ -23,9 +23,7 @@ NAMED_ROWS = 4  # of more that only follow so many are named
 
 def verdict_text(verdict: Verdict, every: bool = False) -> str:
     """The verdict as `plaingrad check` prints it; the table with a line for `every` quantity."""
-    lines = [_headline(verdict)]
-    for note in verdict.notes:
-        lines.append(f"  note: {note}")
+    lines = [_headline(verdict), *(f"  note: {note}" for note in verdict.notes)]
     for number, each in enumerate(verdict.mistakes):
         lines += ["", *_mistake_lines(verdict, each, number == 0)]
     for finding in verdict.unclear:
@@ -48,11 +46,15 @@ def _headline(verdict: Verdict) -> str:
 def _convention_lines(verdict: Verdict) -> list[str]:
     lines = []
     for each in verdict.conventions:
-        more = f" and {len(each.where) - NAMED_ROWS} more" if len(each.where) > NAMED_ROWS else ""
-        where = f" ({', '.join(each.where[:NAMED_ROWS])}{more})" if each.where else ""
-        lines.append(f"  convention: {each.title}{where}")
+        lines.append(f"  convention: {each.title}{f' ({some(each.where)})' if each.where else ''}")
         lines += [f"    {each.advice}"] if each.advice else []
     return lines
+
+
+def some(names: list[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - NAMED_ROWS} more" if len(names) > NAMED_ROWS else ""
+    return f"{', '.join(names[:NAMED_ROWS])}{more}"
 
 
 def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]:
@@ -64,19 +66,30 @@ def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]
     if told:
         lines.append(f"  would it train? {told}")
     if with_loop:
-        lines += [f"  {line}" for line in done_right(verdict.search.program, finding.where)]
+        lines += [f"  {line}" for line in _right_lines(verdict.search.program, finding.where)]
     return lines
 
 
-def done_right(program: Program, key: Key) -> list[str]:
-    """How the library makes an array: the formula, and the text if it is short."""
-    formula, text = formula_of(program, key), right_text(program, key)
-    lines = [] if formula is None else [f"the formula: {formula}"]
-    lines += [f"  {over_images(program, key)}"] if formula and over_images(program, key) else []
+def done_right(program: Program, key: Key) -> dict[str, Any]:
+    """How the library makes an array: the formula, if it has one, and the text."""
+    text = right_text(program, key)
     source = source_of(text)
-    is_short = len(source) <= SHORT
-    lines.append(f"the loop that does it right: {place_of(text)}{':' if is_short else ''}")
-    return [*lines, *(f"  {line}" for line in source if is_short)]
+    return {
+        "formula": formula_of(program, key),
+        "batch": over_images(program, key),
+        "place": f"{text.__name__} in {text.__module__}",
+        "source": "\n".join(source),
+        "is_short": len(source) <= SHORT,
+    }
+
+
+def _right_lines(program: Program, key: Key) -> list[str]:
+    """The same in words, the text where it is short."""
+    right = done_right(program, key)
+    lines = [f"the formula: {right['formula']}"] if right["formula"] else []
+    lines += [f"  {right['batch']}"] if right["formula"] and right["batch"] else []
+    lines.append(f"the loop that does it right: {right['place']}{':' if right['is_short'] else ''}")
+    return [*lines, *(f"  {line}" for line in right["source"].splitlines() if right["is_short"])]
 
 
 def proof(verdict: Verdict, finding: Finding) -> list[str]:
@@ -104,11 +117,9 @@ def _unclear_lines(verdict: Verdict, finding: Finding) -> list[str]:
     lines = [f"{name} is wrong, in a way this check has no name for"]
     lines += [f"  {line}" for line in proof(verdict, finding)]
     if finding.suspects:
-        names = [name_of(key) for key in finding.suspects]
-        more = f" and {len(names) - NAMED_ROWS} more" if len(names) > NAMED_ROWS else ""
+        names = some([name_of(key) for key in finding.suspects])
         lines.append(
-            f"  it rests on {', '.join(names[:NAMED_ROWS])}{more}, which you did not answer: answer the first of them "
-            "to learn where it begins"
+            f"  it rests on {names}, which you did not answer: answer the first of them to learn where it begins"
         )
     tried = {mistake.id for mistake, _ in finding.tried}
     near = nearest(finding, verdict.search)
@@ -129,8 +140,13 @@ def cell_text(name: str, cell: Cell) -> str:
     return f"{name}{place}: yours {cell.given:.6g}   should be {cell.expected:.6g}{known}"
 
 
+def in_order(verdict: Verdict) -> list[Row]:
+    """The quantities that were compared, in the order of computing."""
+    return sorted(verdict.rows, key=lambda row: verdict.search.program.place[row.key])
+
+
 def _table(verdict: Verdict, every: bool) -> list[str]:
-    rows = sorted(verdict.rows, key=lambda row: verdict.search.program.place[row.key])
+    rows = in_order(verdict)
     by_status = {status: [row for row in rows if row.status == status] for status in ("agrees", "follows")}
     summed = [status for status, each in by_status.items() if len(each) > FEW_ROWS and not every]
     shown = [row for row in rows if row.status not in summed]
@@ -139,11 +155,8 @@ def _table(verdict: Verdict, every: bool) -> list[str]:
     if shown:
         lines.insert(0, f"  {'quantity':<{wide}}  {'':<{broad}}  largest difference / largest number")
     if "follows" in summed:
-        names = [row.name for row in by_status["follows"]]
-        more = f" and {len(names) - NAMED_ROWS} more" if len(names) > NAMED_ROWS else ""
-        lines.append(
-            f"  {', '.join(names[:NAMED_ROWS])}{more} only follow: right by themselves, wrong by what they were given"
-        )
+        names = some([row.name for row in by_status["follows"]])
+        lines.append(f"  {names} only follow: right by themselves, wrong by what they were given")
     elif by_status["follows"]:
         lines.append("  what follows is right by itself, and wrong by what it was given")
     if "agrees" in summed:
@@ -155,7 +168,6 @@ def _table(verdict: Verdict, every: bool) -> list[str]:
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict as an object."""
-    program = verdict.search.program
     return {
         "verdict": verdict.verdict,
         "first_wrong": verdict.first_wrong,
@@ -166,10 +178,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
             {"id": each.id, "title": each.title, "where": each.where, "advice": each.advice}
             for each in verdict.conventions
         ],
-        "quantities": [
-            {"name": row.name, "status": row.status, "error": row.error}
-            for row in sorted(verdict.rows, key=lambda row: program.place[row.key])
-        ],
+        "quantities": [{"name": row.name, "status": row.status, "error": row.error} for row in in_order(verdict)],
         "notes": verdict.notes,
     }
 
@@ -249,11 +258,6 @@ def right_text(program: Program, key: Key) -> Text:
     owner = program.case.loss if layer == "loss" else program.steps[layer].layer
     text: Text = owner.forward if quantity == "y" else owner.backward
     return text
-
-
-def place_of(text: Text) -> str:
-    """Where a text is to be read."""
-    return f"{text.__name__} in {text.__module__}"
 
 
 def source_of(text: Text) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from plaingrad.explaining.facts import told_of
+from plaingrad.layer import Shape
 
 if TYPE_CHECKING:
     from plaingrad.checking.case import Case
@@ -42,11 +42,6 @@ QUANTITIES = {
 }
 
 
-def told_of_layer(record: Any) -> str:
-    """What a layer or a loss does."""
-    return told_of(record)
-
-
 def about(layer: str, quantity: str) -> str:
     """What a quantity is."""
     return QUANTITIES.get(quantity, f"the gradient with respect to {quantity[1:]} of {{}}").format(layer)
@@ -58,20 +53,18 @@ def asked(case: "Case") -> dict[str, Any]:
     count, steps = case.images, case.net.steps
     for number in range(1, len(case.batches) + 1):
         prefix, of_step = ("", "") if number == 1 else (f"step{number}.", f" in step {number}")
-
-        def add(name: str, shape: tuple[int, ...], text: str, prefix: str = prefix, of_step: str = of_step) -> None:
-            told[prefix + name] = {"shape": list(shape), "about": text + of_step}
-
-        for step in steps.values():
-            add(f"{step.name}.y", (count, *step.y), about(step.name, "y"))
-        add("loss", (), "the mean over the images of the loss")
-        add("loss.dx", (count, *case.net.output), "the gradient of the loss with respect to the network's output")
+        rows: list[tuple[str, Shape, str]] = [
+            *((f"{step.name}.y", (count, *step.y), about(step.name, "y")) for step in steps.values()),
+            ("loss", (), "the mean over the images of the loss"),
+            ("loss.dx", (count, *case.net.output), "the gradient of the loss with respect to the network's output"),
+        ]
         for step in reversed(steps.values()):
-            for name, weights in step.weights.items():
-                add(f"{step.name}.d{name}", weights.shape, about(step.name, "d" + name))
-            add(f"{step.name}.dx", (count, *step.x), about(step.name, "dx"))
+            weights = step.weights.items()
+            rows += [(f"{step.name}.d{name}", each.shape, about(step.name, "d" + name)) for name, each in weights]
+            rows.append((f"{step.name}.dx", (count, *step.x), about(step.name, "dx")))
+        told |= {prefix + name: {"shape": list(shape), "about": text + of_step} for name, shape, text in rows}
         for step in steps.values():
-            for name, weights in step.weights.items():
+            for name, each in step.weights.items():
                 whole = f"step{number}.{step.name}.{name}"
-                told[whole] = {"shape": list(weights.shape), "about": f"{step.name}.{name} after step {number}"}
+                told[whole] = {"shape": list(each.shape), "about": f"{step.name}.{name} after step {number}"}
     return told

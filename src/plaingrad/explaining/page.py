@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checkpoint import write_safely
+from plaingrad.checkpoint import page_file, write_safely
 from plaingrad.errors import DataError, SettingError
 from plaingrad.explaining.dense import MOST_ENTRIES, as_dense, sums_of
 from plaingrad.explaining.facts import (
@@ -79,11 +79,8 @@ class Page:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the page, whole or not at all. SettingError where something other than a file is in its place."""
-        place = Path(path)
-        if not place.name or (place.exists() and not place.is_file()):
-            raise SettingError(f"cannot write a page to {str(path)!r}, which is no file; name one, page.html say")
-        write_safely(Path(path), self.html().encode())
+        """Write the page, whole or not at all."""
+        write_safely(page_file(path, "page.html"), self.html().encode())
 
     def html(self) -> str:
         """The page as one file: style, script and record in it."""
@@ -128,21 +125,15 @@ class Page:
         arrays: dict[str, Any] = {}
         sheets = sheets_shown(self.tracer)
         for sheet in sorted(sheets, key=lambda each: each.quantity != "winner"):  # others ask who won
-            terms, reasons = Record(), Record()
-            if not self.tracer.is_given(sheet):
-                made = self.tracer.whole(sheet)
-                self.tracer.held[sheet.name] = made
-                for place, node in enumerate(made.reshape(-1)):
-                    values[sheet.start + place] = node.value
-                    self._add(sheet, sheet.start + place, node, terms, reasons)
-                arrays[sheet.name] = self._array(sheet, terms, reasons)
-                self.records[sheet.name] = terms
-                if sheet.name == sums_of(self.tracer, sheet.layer):
-                    arrays[sheet.name]["dense"] = self._dense(sheet, made)
-                if sheet.quantity != "winner":
-                    del self.tracer.held[sheet.name]
-            else:
+            if self.tracer.is_given(sheet):
                 arrays[sheet.name] = self._array(sheet, None, None)
+                continue
+            made = self.tracer.held[sheet.name] = self.tracer.whole(sheet)
+            arrays[sheet.name] = self._traced(sheet, dict(enumerate(made.reshape(-1), sheet.start)), values)
+            if sheet.name == sums_of(self.tracer, sheet.layer):
+                arrays[sheet.name]["dense"] = self._dense(sheet, made)
+            if sheet.quantity != "winner":
+                del self.tracer.held[sheet.name]
         return {sheet.name: arrays[sheet.name] for sheet in sheets}
 
     def _slice(self, values: Array) -> dict[str, Any]:
@@ -163,24 +154,27 @@ class Page:
             if sheet.size > LARGE:
                 left_out = np.array([cell not in met for cell in range(sheet.start, sheet.stop)])
                 values[sheet.start : sheet.stop][left_out] = np.nan
-            own = [cell for cell in nodes if sheet.start <= cell < sheet.stop]
-            terms, reasons = Record(), Record()
-            for cell in range(sheet.start, sheet.stop) if own else ():
-                if cell in nodes:
-                    values[cell] = nodes[cell].value
-                    self._add(sheet, cell, nodes[cell], terms, reasons)
-                else:
-                    for each in (terms, reasons):
-                        each.counts.append(0)
+            own = {cell: node for cell, node in nodes.items() if sheet.start <= cell < sheet.stop}
             if own:
-                arrays[sheet.name] = self._array(sheet, terms, reasons)
-                self.records[sheet.name] = terms
-                arrays[sheet.name]["held"] = [cell - sheet.start for cell in own]
+                arrays[sheet.name] = self._traced(sheet, own, values) | {"held": [cell - sheet.start for cell in own]}
             else:
                 arrays[sheet.name] = self._array(sheet, None, None)
         return arrays
 
-    def _add(self, sheet: Sheet, cell: int, node: Traced, terms: Record, reasons: Record) -> None:
+    def _traced(self, sheet: Sheet, nodes: dict[int, Traced], values: Array) -> dict[str, Any]:
+        """An array with the terms of those of its numbers that were traced."""
+        terms = self.records[sheet.name] = Record()
+        reasons = Record()
+        for cell in range(sheet.start, sheet.stop):
+            if cell in nodes:
+                values[cell] = nodes[cell].value
+                self._add(sheet, nodes[cell], terms, reasons)
+            else:
+                terms.counts.append(0)
+                reasons.counts.append(0)
+        return self._array(sheet, terms, reasons)
+
+    def _add(self, sheet: Sheet, node: Traced, terms: Record, reasons: Record) -> None:
         add_terms(terms, node, self.patterns)
         told = (*of_comparisons(self.tracer, sheet, node, node.why), *of_the_edge(self.tracer, sheet, node))
         found = list({(each.pattern, each.cells): each for each in told}.values())

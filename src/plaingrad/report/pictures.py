@@ -116,17 +116,14 @@ def legend(limit: float) -> dict[str, Any]:
 
 def seen_weights(net: Network) -> list[tuple[str, str, Array]]:
     """Layer, what its rows are called, and weights (filter, channel, row, column), where they look at an image."""
-    found = [(step.name, "filter", step.arrays["w"]) for step in net.steps.values() if _is_windowed(step.arrays)]
+    weighed = [step for step in net.steps.values() if "w" in step.arrays]
+    found = [(step.name, "filter", step.arrays["w"]) for step in weighed if step.arrays["w"].ndim == 4]
     if found:
         return found
     first = next((step for step in net.steps.values() if not isinstance(step.layer, Flatten)), None)
     if first is not None and isinstance(first.layer, Dense) and len(net.input) == 3:
         return [(first.name, "unit", first.arrays["w"].reshape(-1, *net.input))]
     return []
-
-
-def _is_windowed(arrays: dict[str, Array]) -> bool:
-    return "w" in arrays and arrays["w"].ndim == 4
 
 
 def kernels(net: Network) -> dict[str, Any]:
@@ -161,34 +158,27 @@ def maps(net: Network, images: Array, labels: Array, low: float, high: float) ->
     layers = []
     for step in list(net.steps.values())[:MAP_LAYERS]:
         values = np.asarray(run[step.name].y, float)[0]
-        limit = largest(values)
         if values.ndim == 3:
-            shown = thinned(values[:MAPS], 96)
-            size = 72 if len(shown) <= 12 else 56  # so that they fill one line of a wide page
-            tiles = [picture(signed_colours(each, limit), enlarged(shown, size)) for each in shown]
-            note = first_of(len(shown), len(values), "maps")
+            size = 72 if len(values) <= 12 else 56  # so that they fill one line of a wide page
+            drawn, note = tiles(values, size), first_of(min(len(values), MAPS), len(values), "maps")
         else:
-            flat = values.ravel()
-            tiles, note = [strip(flat[:STRIP], limit)], first_of(min(flat.size, STRIP), flat.size, "numbers")
+            flat, limit = values.ravel(), largest(values)
+            drawn = {"tiles": [strip(flat[:STRIP], limit)], "legend": legend(limit)}
+            note = first_of(min(flat.size, STRIP), flat.size, "numbers")
         layers.append(
-            {
-                "name": step.name,
-                "is_strip": values.ndim != 3,
-                "shape": shape_text(values.shape),
-                "tiles": tiles,
-                "legend": legend(limit),
-                "note": note,
-            }
+            {"name": step.name, "is_strip": values.ndim != 3, "shape": shape_text(values.shape), "note": note} | drawn
         )
     note = first_of(len(layers), len(net.steps), "layers")
     gradient = np.asarray(run[next(iter(net.steps))].dx, float)[0]
-    limit = largest(gradient)
-    pixels = None
-    if gradient.ndim == 3:
-        shown = thinned(gradient[:MAPS], 96)
-        tiles = [picture(signed_colours(each, limit), enlarged(shown, 144)) for each in shown]
-        pixels = {"tiles": tiles, "legend": legend(limit)}
+    pixels = tiles(gradient, 144) if gradient.ndim == 3 else None
     return {"image": photograph(images[0], low, high, 144), "layers": layers, "note": note, "gradient": pixels}
+
+
+def tiles(maps: Array, size: int) -> dict[str, Any]:
+    """The first of some maps (map, row, column) as coloured squares of about this size, and their scale."""
+    shown, limit = thinned(maps[:MAPS], 96), largest(maps)
+    squares = [picture(signed_colours(each, limit), enlarged(shown, size)) for each in shown]
+    return {"tiles": squares, "legend": legend(limit)}
 
 
 def strip(values: Array, limit: float) -> Picture:

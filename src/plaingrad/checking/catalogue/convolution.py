@@ -1,11 +1,11 @@
 """Mistakes in convolutions: forward, the error for the input, the gradients of kernel and bias."""
 
 from collections.abc import Iterator
-
-import numpy as np
+from dataclasses import replace
 
 from plaingrad.checking.bilinear import Terms
-from plaingrad.checking.catalogue.entry import mistake
+from plaingrad.checking.catalogue.entry import enter, mistake
+from plaingrad.checking.catalogue.otherwise import laid, of_outputs, reshaped, with_weights
 from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
 
@@ -24,44 +24,35 @@ def true_convolution(scene: Scene) -> Iterator[Terms]:
     yield terms.at("weight", (k, c, height - 1 - u, width - 1 - v))
 
 
-@mistake(
+enter(
     "kernel-turned",
     "Conv.dx",
     "the kernel is turned by 180° against the right way in the error for the input",
     "Each error goes back along the weights it came by: dx[c,row+u,column+v] += w[k,c,u,v] · dy[k,i,j]. Written as a "
     "scatter over windows the kernel is not turned; only written as one full convolution of dy it is turned, once.",
+    with_weights(lambda w: w[:, :, ::-1, ::-1]),
 )
-def kernel_turned(scene: Scene) -> Iterator[Array]:
-    terms, (height, width) = scene.terms, scene.window.size
-    k, c, u, v = terms.place("weight")
-    yield scene.sum(terms.at("weight", (k, c, height - 1 - u, width - 1 - v)))
 
-
-@mistake(
+enter(
     "kernel-half-turned",
     "Conv.dx",
     "the kernel is turned along one axis only in the error for the input",
     "A turn by 180° reverses rows and columns; reversing only one of them mirrors the kernel.",
+    with_weights(lambda w: w[:, :, ::-1]),
+    with_weights(lambda w: w[:, :, :, ::-1]),
 )
-def kernel_half_turned(scene: Scene) -> Iterator[Array]:
-    terms, (height, width) = scene.terms, scene.window.size
-    k, c, u, v = terms.place("weight")
-    yield scene.sum(terms.at("weight", (k, c, height - 1 - u, v)))
-    yield scene.sum(terms.at("weight", (k, c, u, width - 1 - v)))
 
-
-@mistake(
+enter(
     "kernel-transposed",
     "Conv.dx",
     "rows and columns of the kernel are exchanged in the error for the input",
     "A turn by 180° is no transpose: w[k,c,u,v] becomes w[k,c,K-1-u,K-1-v], not w[k,c,v,u]; nor is it a quarter turn.",
+    with_weights(lambda w: w.swapaxes(2, 3)),
+    with_weights(lambda w: w[:, :, ::-1].swapaxes(2, 3)),
+    with_weights(lambda w: w[:, :, :, ::-1].swapaxes(2, 3)),
+    with_weights(lambda w: w[:, :, ::-1, ::-1].swapaxes(2, 3)),
+    when=lambda scene: len(set(scene.window.size)) == 1,
 )
-def kernel_transposed(scene: Scene) -> Iterator[Array]:
-    terms, (height, width) = scene.terms, scene.window.size
-    k, c, u, v = terms.place("weight")
-    if height == width:
-        for places in ((v, u), (height - 1 - v, u), (v, height - 1 - u), (height - 1 - v, height - 1 - u)):
-            yield scene.sum(terms.at("weight", (k, c, *places)))
 
 
 @mistake(
@@ -75,9 +66,8 @@ def windows_overwrite(scene: Scene) -> Iterator[Array]:
     order = at["i"] * (at["j"].max() + 1) + at["j"]
     yield scene.sum(terms.last("inner", order))
     yield scene.sum(terms.last("inner", -order))
-    yield scene.sum(
-        terms.last("inner", at["u"] * (at["v"].max() + 1) + at["v"])
-    )  # columns written back window by pixel
+    pixels = at["u"] * (at["v"].max() + 1) + at["v"]  # columns are written back pixel by pixel of the window
+    yield scene.sum(terms.last("inner", pixels))
 
 
 @mistake(
@@ -93,111 +83,73 @@ def terms_overwrite(scene: Scene) -> Iterator[Array]:
     yield scene.sum(terms.last("inner", (at["i"] * columns + at["j"]) * filters + at["k"]))
 
 
-@mistake(
+enter(
     "one-filter",
     "Conv.dx",
     "only one filter's errors reach the input",
     "Every filter read every channel, so the error of a channel is the sum over all filters: += inside the filter "
     "loop, and the filter's own index for dy.",
+    of_outputs(lambda k, i, j: k == k.max()),
+    of_outputs(lambda k, i, j: k == 0),
 )
-def one_filter(scene: Scene) -> Iterator[Array]:
-    terms, k = scene.terms, scene.letters()["k"]
-    for only in (k.max(), k.min()):
-        yield scene.sum(terms.only(k == only))
 
 
-@mistake(
+enter(
     "filters-and-channels-exchanged",
     "Conv.dx Dense.dx",
     "the weights are read with their first two axes exchanged",
     "Going back, the sum runs over filters (units) and the result is indexed by channel (input): read w[k][c], not "
     "w[c][k]; a reshape does not transpose.",
+    with_weights(reshaped),
+    when=lambda scene: (
+        scene.weights["w"].shape[0] == scene.weights["w"].shape[1] or 1 not in scene.weights["w"].shape[:2]
+    ),
 )
-def exchanged(scene: Scene) -> Iterator[Array]:
-    terms = scene.terms
-    k, c, *rest = terms.place("weight")
-    filters, channels = scene.weights["w"].shape[:2]
-    if filters == channels:
-        yield scene.sum(terms.at("weight", (c, k, *rest)))
-    elif min(filters, channels) > 1:
-        turned = {**scene.weights, "w": reshaped(scene.weights["w"])}
-        yield scene.sum(terms, w=turned)
 
-
-def reshaped(w: Array) -> Array:
-    """The weights as one reads them who reshaped where a transpose was needed."""
-    filters, channels, *rest = w.shape
-    return np.ascontiguousarray(np.swapaxes(w.reshape(channels, filters, *rest), 0, 1))
-
-
-@mistake(
+enter(
     "stride-forgotten",
     "Conv.dx Conv.dw Conv.y MeanPool.dx",
     "the stride is left out of the place where a window begins",
     "Window (i, j) begins at row i · stride and column j · stride, going back as going forward.",
+    lambda scene: laid(scene, replace(scene.window, stride=(1, 1))),
+    when=lambda scene: max(scene.window.stride) > 1,
 )
-def stride_forgotten(scene: Scene) -> Iterator[Array]:
-    (apart, gap), (top, left) = scene.window.dilation, scene.begin
-    if max(scene.window.stride) > 1:
-        yield scene.sum(scene.placed(lambda i, j, u, v: i + u * apart - top, lambda i, j, u, v: j + v * gap - left))
 
-
-@mistake(
+enter(
     "padding-forgotten",
     "Conv.dx Conv.dw Conv.y",
     "the padding is left out: windows are taken as if the image began at its first pixel",
     "With padding p, window (i, j) begins p rows above and p columns left of i · stride, j · stride. Cut the margin "
     "off the padded gradient, or take it off the index.",
+    lambda scene: laid(scene, replace(scene.window, margins=((0, 0), (0, 0)))),
+    when=lambda scene: any(scene.begin),
 )
-def padding_forgotten(scene: Scene) -> Iterator[Array]:
-    (apart, gap), (down, step) = scene.window.dilation, scene.window.stride
-    if any(scene.begin):
-        yield scene.sum(scene.placed(lambda i, j, u, v: i * down + u * apart, lambda i, j, u, v: j * step + v * gap))
 
-
-@mistake(
+enter(
     "padding-removed-twice",
     "Conv.dx Conv.dw Conv.y",
     "the padding is taken off twice, or on the wrong side",
     "Cut p rows from the top and p from the bottom, once.",
+    lambda scene: laid(scene, replace(scene.window, margins=tuple((2 * each, 0) for each in scene.begin))),
+    when=lambda scene: any(scene.begin),
 )
-def padding_twice(scene: Scene) -> Iterator[Array]:
-    (apart, gap), (down, step), (top, left) = scene.window.dilation, scene.window.stride, scene.begin
-    if any(scene.begin):
-        yield scene.sum(
-            scene.placed(
-                lambda i, j, u, v: i * down + u * apart - 2 * top, lambda i, j, u, v: j * step + v * gap - 2 * left
-            )
-        )
 
-
-@mistake(
+enter(
     "dilation-forgotten",
     "Conv.dx Conv.dw Conv.y",
     "the dilation is left out: the kernel's weights stand side by side",
     "Weight (u, v) meets the pixel u · dilation below and v · dilation right of the window's first, in every pass.",
+    lambda scene: laid(scene, replace(scene.window, dilation=(1, 1))),
+    when=lambda scene: max(scene.window.dilation) > 1,
 )
-def dilation_forgotten(scene: Scene) -> Iterator[Array]:
-    (down, step), (top, left) = scene.window.stride, scene.begin
-    if max(scene.window.dilation) > 1:
-        yield scene.sum(scene.placed(lambda i, j, u, v: i * down + u - top, lambda i, j, u, v: j * step + v - left))
 
-
-@mistake(
+enter(
     "rows-and-columns-exchanged",
     "Conv.dx Conv.dw Conv.y MeanPool.dx",
     "rows and columns are exchanged in the place of a window",
     "Row index with row stride and height, column index with column stride and width; a map that is not square "
     "shows it.",
+    lambda scene: laid(scene, scene.window, lambda i, j, u, v: (j, i, u, v)),
+    lambda scene: laid(scene, replace(scene.window, stride=scene.window.stride[::-1])),
+    lambda scene: laid(scene, scene.window, lambda i, j, u, v: (i, j, v, u)),
 )
-def rows_and_columns(scene: Scene) -> Iterator[Array]:
-    (apart, gap), (down, step), (top, left) = scene.window.dilation, scene.window.stride, scene.begin
-    yield scene.sum(
-        scene.placed(lambda i, j, u, v: j * down + u * apart - top, lambda i, j, u, v: i * step + v * gap - left)
-    )
-    yield scene.sum(
-        scene.placed(lambda i, j, u, v: i * step + u * apart - top, lambda i, j, u, v: j * down + v * gap - left)
-    )
-    yield scene.sum(
-        scene.placed(lambda i, j, u, v: i * down + v * apart - top, lambda i, j, u, v: j * step + u * gap - left)
-    )

@@ -7,120 +7,106 @@ from dataclasses import replace
 import numpy as np
 
 from plaingrad.checking.bilinear import Terms
-from plaingrad.checking.catalogue.convolution import reshaped
-from plaingrad.checking.catalogue.entry import mistake
+from plaingrad.checking.catalogue.entry import enter, has_several_images, mistake
+from plaingrad.checking.catalogue.otherwise import reshaped, with_weights
 from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
 
+TOLD_APART = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")  # an entry of theirs says more
 
-@mistake(
+
+def of_image(scene: Scene, image: int) -> Array:
+    """What the pass makes where the errors of one image alone count."""
+    if scene.quantity != "dx":
+        return scene.sum(scene.terms, dy=scene.only_images(image))
+    kept = np.zeros_like(scene.expected)
+    kept[image] = scene.expected[image]
+    return kept
+
+
+enter(
     "one-image",
     "*.dw *.db *.dx loss.dx",
     "only one image of the batch counts",
     "The gradient of a batch is the sum (or mean) over its images: += inside the loop over images, set to zero "
     "before it.",
+    lambda scene: of_image(scene, -1),
+    lambda scene: of_image(scene, 0),
+    when=has_several_images,
 )
-def one_image(scene: Scene) -> Iterator[Array]:
-    if scene.images == 1:
-        return
-    for image in (scene.images - 1, 0):
-        if scene.quantity == "dx":
-            kept = np.zeros_like(scene.expected)
-            kept[image] = scene.expected[image]
-            yield kept
-        else:
-            yield scene.sum(scene.terms, dy=scene.only_images(image))
 
-
-@mistake(
+enter(
     "one-image-averaged",
     "*.dw *.db",
     "one image's gradient stands for the whole batch",
     "The gradient of a batch is the sum (or mean) over its images: += inside the loop over images, set to zero "
     "before it.",
+    lambda scene: scene.images * of_image(scene, -1),
+    lambda scene: scene.images * of_image(scene, 0),
+    when=has_several_images,
 )
-def one_image_averaged(scene: Scene) -> Iterator[Array]:
-    if scene.images > 1:
-        for image in (scene.images - 1, 0):
-            yield scene.images * scene.sum(scene.terms, dy=scene.only_images(image))
 
-
-@mistake(
+enter(
     "images-mixed-up",
     "*.dx *.y",
     "images and their numbers are mixed up: an array is reshaped where it should be transposed",
     "A matrix (numbers, image) becomes (image, numbers) by a transpose; a reshape deals the numbers out anew.",
+    lambda scene: scene.expected.reshape(scene.images, -1).T.reshape(scene.expected.shape),
+    lambda scene: scene.expected.reshape(-1, scene.images).T.reshape(scene.expected.shape),
+    lambda scene: scene.expected.swapaxes(0, 1).reshape(scene.expected.shape) if scene.expected.ndim == 4 else None,
+    when=lambda scene: has_several_images(scene) and scene.expected.ndim > 1,
 )
-def images_mixed(scene: Scene) -> Iterator[Array]:
-    if scene.images > 1 and scene.expected.ndim > 1:
-        flat = scene.expected.reshape(scene.images, -1)
-        yield flat.T.reshape(scene.expected.shape)
-        yield flat.reshape(flat.shape[::-1]).T.reshape(scene.expected.shape)
-        if scene.expected.ndim == 4:
-            yield np.swapaxes(scene.expected, 0, 1).reshape(scene.expected.shape)
 
-
-@mistake(
+enter(
     "images-averaged",
     "*.dx",
     "every image gets the same error, that of the whole batch",
     "Each image has an error of its own until the weights sum them up: keep the image's index on dx.",
+    lambda scene: np.broadcast_to(scene.expected.mean(axis=0), scene.expected.shape),
+    lambda scene: np.broadcast_to(scene.expected.sum(axis=0), scene.expected.shape),
+    when=has_several_images,
 )
-def images_averaged(scene: Scene) -> Iterator[Array]:
-    if scene.images > 1:
-        yield np.broadcast_to(scene.expected.mean(axis=0), scene.expected.shape)
-        yield np.broadcast_to(scene.expected.sum(axis=0), scene.expected.shape)
 
-
-@mistake(
+enter(
     "input-left-out",
     "Dense.dw Conv.dw",
     "the gradient of each weight is the error alone: it is not multiplied by the input",
     "y = w · x, so dw = dy · x: each weight's gradient is the error times the number it was multiplied with.",
+    lambda scene: scene.sum(scene.terms, x=np.ones_like(scene.x)),
 )
-def input_left_out(scene: Scene) -> Iterator[Array]:
-    yield scene.sum(scene.terms, x=np.ones_like(scene.x))
 
-
-@mistake(
+enter(
     "weights-reshaped",
     "Dense.y",
     "the weights are reshaped where they should be transposed",
     "w is (unit, input): y[k] = b[k] + Σ w[k][c] · x[c].",
+    with_weights(reshaped),
 )
-def weights_reshaped(scene: Scene) -> Iterator[Array]:
-    yield scene.sum(scene.terms, w={**scene.weights, "w": reshaped(scene.weights["w"])})
 
-
-@mistake(
+enter(
     "gradient-reshaped",
     "Dense.dw",
     "the gradient is (input, unit), reshaped to (unit, input) where it should be transposed",
     "dw[k][c] = Σ dy[k] · x[c]: the first index is the unit, as in w.",
+    lambda scene: np.ascontiguousarray(scene.expected.T).reshape(scene.expected.shape),
 )
-def gradient_reshaped(scene: Scene) -> Iterator[Array]:
-    yield np.ascontiguousarray(scene.expected.T).reshape(scene.expected.shape)
 
-
-@mistake(
+enter(
     "weights-left-out",
     "Dense.dx",
     "the error is summed without the weights",
     "dx[c] = Σ w[k][c] · dy[k]: the error goes back along each weight, times that weight.",
+    with_weights(np.ones_like),
 )
-def weights_left_out(scene: Scene) -> Iterator[Array]:
-    yield scene.sum(scene.terms, w={name: np.ones_like(w) for name, w in scene.weights.items()})
 
-
-@mistake(
+enter(
     "updated-weights",
     "Conv.dx Dense.dx",
     "the error is sent back through weights that were already updated",
     "Compute all gradients of a layer, dx too, from the weights that made the output, and update after that. The harm "
     "grows with the rate.",
+    lambda scene: scene.sum(scene.terms, w=scene.updated()),
 )
-def updated_weights(scene: Scene) -> Iterator[Array]:
-    yield scene.sum(scene.terms, w=scene.updated())
 
 
 @mistake(
@@ -156,72 +142,60 @@ def orders(rows: Array, shape: tuple[int, ...]) -> Iterator[Array]:
             yield laid.transpose(0, *(1 + np.argsort(order)))
 
 
-@mistake(
+enter(
     "image-transposed",
     "*.dx",
     "rows and columns of the errors are exchanged",
     "Keep (row, column) in that order on the way back.",
+    lambda scene: np.swapaxes(scene.expected, 2, 3).reshape(scene.expected.shape),
+    when=lambda scene: scene.expected.ndim == 4,
 )
-def image_transposed(scene: Scene) -> Iterator[Array]:
-    if scene.expected.ndim == 4:
-        yield np.swapaxes(scene.expected, 2, 3).reshape(scene.expected.shape)
 
-
-@mistake(
+enter(
     "nothing-goes-back",
     "*.dx",
     "no error goes back: this layer's dx is zero, and so is every gradient before it",
     "Every layer hands an error to the one before it, also one without weights. A backward pass written for a first "
     "layer often leaves it out.",
+    lambda scene: np.zeros_like(scene.expected),
     plain=True,
 )
-def nothing_back(scene: Scene) -> Iterator[Array]:
-    yield np.zeros_like(scene.expected)
 
-
-@mistake(
+enter(
     "input-returned",
     "*.dx",
     "the layer's input is handed back instead of an error",
     "dx has the shape of x and is no x: return the error.",
+    lambda scene: scene.x,
+    when=lambda scene: scene.name != "loss",
 )
-def input_returned(scene: Scene) -> Iterator[Array]:
-    if scene.name != "loss":
-        yield scene.x
 
-
-@mistake(
+enter(
     "layer-skipped",
     "*.dx",
     "the error passes the layer unchanged, as if it did nothing",
     "Each layer multiplies the error by its own slope on the way back.",
+    lambda scene: scene.dy,
+    when=lambda scene: scene.name != "loss" and scene.kind not in TOLD_APART and scene.dy.shape == scene.expected.shape,
 )
-def layer_skipped(scene: Scene) -> Iterator[Array]:
-    own_words = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")  # theirs have an entry that says more
-    if scene.name != "loss" and scene.kind not in own_words and scene.dy.shape == scene.expected.shape:
-        yield scene.dy
 
-
-@mistake(
+enter(
     "gradient-left-out",
     "*.dw *.db",
     "the gradient is zero: it is never computed",
     "Every trained array has a gradient: the bias too, and the first layer's weights too.",
+    lambda scene: np.zeros_like(scene.expected),
     plain=True,
 )
-def gradient_left_out(scene: Scene) -> Iterator[Array]:
-    yield np.zeros_like(scene.expected)
 
-
-@mistake(
+enter(
     "never-cleared",
     "*.dw *.db",
     "the gradient of the step before is still in it: it is never set to zero",
     "Set every gradient to zero at the start of a step, or assign the first product instead of adding it.",
+    lambda scene: scene.expected + scene.before,
+    when=lambda scene: scene.before is not None,
 )
-def never_cleared(scene: Scene) -> Iterator[Array]:
-    if scene.before is not None:
-        yield scene.expected + scene.before
 
 
 @mistake(

@@ -8,6 +8,7 @@ from plaingrad.checking.scene import Scene
 from plaingrad.loops import Array
 
 Wrong = Callable[[Scene], Iterator[Array | Terms]]
+Form = Callable[[Scene], Array | Terms | None]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,29 @@ def mistake(
         return wrong
 
     return entered
+
+
+def enter(
+    id: str,
+    passes: str,
+    title: str,
+    advice: str,
+    *forms: Form,
+    when: Callable[[Scene], bool] = lambda scene: True,
+    **flags: bool,
+) -> None:
+    """Make forms an entry: each says what its slip makes of a pass, None where it cannot happen there."""
+
+    def wrong(scene: Scene) -> Iterator[Array | Terms]:
+        if when(scene):
+            yield from (made for form in forms if (made := form(scene)) is not None)
+
+    mistake(id, passes, title, advice, **flags)(wrong)
+
+
+def has_several_images(scene: Scene) -> bool:
+    """Whether images can be mixed up at all."""
+    return scene.images > 1
 
 
 def applicable(scene: Scene) -> list[Mistake]:

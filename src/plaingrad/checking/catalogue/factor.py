@@ -1,11 +1,10 @@
 """Mistakes that are one factor: everything is right but for a number."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
 
-from plaingrad.checking.catalogue.entry import Wrong, mistake
+from plaingrad.checking.catalogue.entry import Form, enter
 from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
 
 ERRORS = "*.dx *.dw *.db"
 
@@ -16,79 +15,87 @@ def positions(scene: Scene) -> int:
     return prod(y[1:]) if len(y) == 3 else 1
 
 
-def times(factors: Callable[[Scene], tuple[float, ...]]) -> Wrong:
-    """An entry's function: the right numbers times each factor that is not 1."""
-
-    def wrong(scene: Scene) -> Iterator[Array]:
-        for factor in factors(scene):
-            if factor != 1:
-                yield factor * scene.expected
-
-    return wrong
+def times(factor: Callable[[Scene], float]) -> Form:
+    """The right numbers times a factor, where it is not 1."""
+    return lambda scene: factor(scene) * scene.expected if factor(scene) != 1 else None
 
 
-mistake(
+enter(
     "summed-over-the-batch",
     f"loss.dx loss.y {ERRORS}",
     "times the number of images: a sum over the batch where a mean is meant",
     "Divide by the number of images once, best in the loss's gradient; then every gradient is a mean by itself.",
+    times(lambda scene: scene.images),
     late=True,
-)(times(lambda scene: (scene.images,)))
+)
 
-mistake(
+enter(
     "divided-by-the-batch-again",
     f"loss.dx loss.y {ERRORS}",
     "divided by the number of images once more",
     "Divide by the number of images once, best in the loss's gradient, and nowhere else.",
+    times(lambda scene: 1 / scene.images),
+    times(lambda scene: 1 / scene.images**2),
     late=True,
-)(times(lambda scene: (1 / scene.images, 1 / scene.images**2)))
+)
 
-mistake(
+enter(
     "negated",
     f"loss.dx loss.y {ERRORS}",
     "the sign is turned",
     "The gradient is output minus target; and the weights go against it. Turn neither sign, or both.",
-)(times(lambda scene: (-1,)))
+    times(lambda scene: -1),
+)
 
-mistake(
+enter(
     "doubled-or-halved",
     f"loss.dx loss.y {ERRORS}",
     "a factor of 2 too many or too few",
     "In a loss a 2 comes from the derivative of a square, and a ½ before the square cancels it: use both, or neither. "
     "Elsewhere look for a number that happens to be 2 here, such as one side of a window.",
-)(times(lambda scene: (2, 0.5)))
+    times(lambda scene: 2),
+    times(lambda scene: 0.5),
+)
 
-mistake(
+enter(
     "divided-by-positions",
     "Conv.dw Conv.db Conv.dx",
     "divided by the number of positions of the window",
     "A shared weight's gradient is the sum over all its uses, not their mean.",
-)(times(lambda scene: (1 / positions(scene), 1 / (positions(scene) * scene.images))))
+    times(lambda scene: 1 / positions(scene)),
+    times(lambda scene: 1 / (positions(scene) * scene.images)),
+)
 
-mistake(
+enter(
     "divided-by-window",
     "Conv.dw Conv.db Conv.dx MeanPool.dx MaxPool.dx L2Pool.dx MeanPool.y L2Pool.y",
     "divided by the number of pixels in the window, once too often",
     "Only a mean pool divides by its window, once.",
-)(times(lambda scene: (1 / prod(scene.window.size),)))
+    times(lambda scene: 1 / prod(scene.window.size)),
+)
 
-mistake(
+enter(
     "averaged-over-filters",
     "Conv.dx Dense.dx",
     "the mean over filters or units where the sum is meant",
     "Every filter (unit) adds its part to the error of the input: a sum.",
-)(times(lambda scene: (1 / scene.program.steps[scene.name].y[0],)))
+    times(lambda scene: 1 / scene.program.steps[scene.name].y[0]),
+)
 
-mistake(
+enter(
     "averaged-over-outputs",
     "loss.dx loss.y",
     "divided or multiplied by the number of outputs",
     "The case says whether the loss is a sum or a mean over the outputs; its gradient follows it.",
-)(times(lambda scene: (1 / scene.x.shape[1], float(scene.x.shape[1]))))
+    times(lambda scene: 1 / scene.x.shape[1]),
+    times(lambda scene: float(scene.x.shape[1])),
+)
 
-mistake(
+enter(
     "scaled-by-the-rate",
     "loss.dx *.dw *.db *.dx",
     "multiplied by the learning rate",
     "The rate belongs in the update, not in the gradient.",
-)(times(lambda scene: (scene.rate, -scene.rate)))
+    times(lambda scene: scene.rate),
+    times(lambda scene: -scene.rate),
+)

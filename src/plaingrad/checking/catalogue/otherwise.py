@@ -1,0 +1,54 @@
+"""What a pass makes where one thing in it is otherwise: its errors, its weights, or where its windows lie."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from plaingrad.checking.catalogue.entry import Form
+from plaingrad.checking.scene import Scene
+from plaingrad.loops import Array
+from plaingrad.window import Window
+
+Places = tuple[Array, Array, Array, Array]
+
+
+def of_outputs(kept: Callable[[Array, Array, Array], Array], image: int | None = None) -> Form:
+    """A form in which some numbers (k, i, j) of an output map alone count, of several images one alone where told."""
+
+    def made(scene: Scene) -> Array | None:
+        if image is not None and scene.images == 1:
+            return None
+        if scene.program.terms(scene.name):
+            terms = scene.terms
+            k, i, j = terms.place("out")
+            return scene.sum(terms.only(kept(k, i, j)), None if image is None else scene.only_images(image))
+        dy = np.where(kept(*np.indices(scene.dy.shape[1:])), scene.dy, 0)
+        return scene.program.loop(scene.name, scene.quantity, scene.x, scene.weights, dy)
+
+    return made
+
+
+def with_weights(change: Callable[[Array], Array]) -> Form:
+    """A form in which the weights, but for the bias, are changed before they are read."""
+    return lambda scene: scene.sum(scene.terms, w={**scene.weights, "w": change(scene.weights["w"])})
+
+
+def reshaped(w: Array) -> Array:
+    """The weights as one reads them who reshaped where a transpose was needed."""
+    filters, channels, *rest = w.shape
+    return np.ascontiguousarray(np.swapaxes(w.reshape(channels, filters, *rest), 0, 1))
+
+
+def laid(scene: Scene, window: Window, order: Callable[..., Places] = lambda *letters: letters) -> Array:
+    """What a pass of sums makes where a window of other settings moves, or one whose letters are in another order."""
+    (down, step), (apart, gap), (top, left) = window.stride, window.dilation, window.padding
+
+    def row(*letters: Array) -> Array:
+        i, _, u, _ = order(*letters)
+        return np.asarray(i * down + u * apart - top)
+
+    def column(*letters: Array) -> Array:
+        _, j, _, v = order(*letters)
+        return np.asarray(j * step + v * gap - left)
+
+    return scene.sum(scene.placed(row, column))
