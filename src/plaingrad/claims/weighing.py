@@ -10,7 +10,7 @@ import numpy as np
 
 from plaingrad.claims.names import Names, Place
 from plaingrad.claims.points import Rerun
-from plaingrad.claims.tree import Name, Number, Tree, is_letter, nodes_of
+from plaingrad.claims.tree import letter_of
 from plaingrad.claims.value import (
     BeyondError,
     Evaluator,
@@ -28,6 +28,7 @@ from plaingrad.errors import SettingError
 from plaingrad.exact import Sized
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.explanation import Explanation, explain_cell
+from plaingrad.explaining.expressions import Node, every, is_kind
 from plaingrad.run import Run
 
 POINTS, MOST_PLACES = 3, 36
@@ -56,25 +57,23 @@ class Outcome:
 class Scales:
     """One claim about one run. For use in a context of fifty digits."""
 
-    def __init__(self, run: Run, left: Name, right: Tree) -> None:
-        self.left, self.right = left, right
+    def __init__(self, run: Run, left: Node, right: Node) -> None:
+        self.name, *self.index = left.parts
+        self.right = right
         self.tracer = tracer_of(run)
         self.twin = self.tracer.twin
         self.names = Names(self.twin)
-        self.sheet = self.names.asked(left.name, len(left.index))
+        self.sheet = self.names.asked(self.name, len(self.index))
         self.rerun, self.purse = Rerun(self.twin), Purse()
         self.here = self.rerun.here
         self.places = self._places()
 
     def _places(self) -> list[Asked]:
         """Every place the left side stands for; of very many the corners, and some anywhere."""
-        shown = [each.name for each in self.left.index if isinstance(each, Name) and not each.index]
-        letters = list(dict.fromkeys(shown))
-        lengths = self.names.lengths(self.sheet, len(self.left.index)) if letters else ()
-        spans = [
-            range(min(n for each, n in zip(self.left.index, lengths, strict=True) if is_letter(each, letter)))
-            for letter in letters
-        ]
+        shown = [letter_of(each) for each in self.index]
+        letters = [letter for letter in dict.fromkeys(shown) if letter is not None]
+        lengths = self.names.lengths(self.sheet, len(self.index)) if letters else ()
+        spans = [range(min(n for each, n in zip(shown, lengths, strict=True) if each == letter)) for letter in letters]
         chosen = list(itertools.islice(itertools.product(*spans), MOST_PLACES + 1))
         if len(chosen) > MOST_PLACES:
             rng = np.random.default_rng(0)
@@ -82,16 +81,13 @@ class Scales:
             drawn = (tuple(int(rng.integers(len(span))) for span in spans) for _ in range(MOST_PLACES))
             chosen = list(dict.fromkeys([*corners, *drawn]))[:MOST_PLACES]
         evaluator = Evaluator(self.names, self.here, self.purse)
-        every = [dict(zip(letters, each, strict=True)) for each in chosen]
-        return [Asked(tuple(evaluator.index(each, known) for each in self.left.index), known) for known in every]
+        known = [dict(zip(letters, each, strict=True)) for each in chosen]
+        return [Asked(tuple(evaluator.index(each, letters) for each in self.index), letters) for letters in known]
 
     @property
     def quantity(self) -> str:
         """What the claim is about, its letters as they are written."""
-        index = (
-            each.name if isinstance(each, Name) else str(at)
-            for each, at in zip(self.left.index, self.places[0].index, strict=True)
-        )
+        index = (letter_of(each) or str(at) for each, at in zip(self.index, self.places[0].index, strict=True))
         return f"{self.sheet.name}[{','.join(index)}]"
 
     def outcome(
@@ -110,7 +106,7 @@ class Scales:
         place = self.names.place(self.sheet, index)
         if place is None:
             raise BeyondError(
-                f"{self.left.name}[{','.join(map(str, index))}] is out of range; {self.twin.described(self.sheet)}. "
+                f"{self.name}[{','.join(map(str, index))}] is out of range; {self.twin.described(self.sheet)}. "
                 "Places are counted from 0"
             )
         return place
@@ -158,7 +154,7 @@ class Scales:
 
         To first order the claim is then off by no more than its changes when each of them is moved so far.
         """
-        numbers = [each for each in nodes_of(self.right) if isinstance(each, Number) and is_rounded(each.text)]
+        numbers = [each for each in every(self.right) if is_kind(each, "number") and is_rounded(each.parts[0])]
         allowed = bound(outcome.claimed) + bound(outcome.true)
         for each in numbers[:MOST_ROUNDED]:
             moved = Evaluator(self.names, self.here, self.purse, off=each).value(self.right, outcome.asked.letters)
