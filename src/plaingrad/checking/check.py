@@ -185,13 +185,12 @@ def _laid(
     case: Case, given: dict[Key, tuple[str, Array]], notes: list[str]
 ) -> tuple[dict[Key, list[Reading]], dict[Key, str], dict[str, Order]]:
     """Every way to read each array; and for weights, of which the first ones are known, the order they are in."""
-    shapes, trained = _shapes(case)
     arrays: dict[Key, list[Reading]] = {}
     groups: dict[Key, str] = {}
     orders: dict[str, Order] = {}
     for key, (name, array) in given.items():
-        shape = shapes[key]
-        group = group_of(shape, key[2].removeprefix("d") in trained.get(key[1], {}))
+        shape, is_trained = _shape(case, key)
+        group = group_of(shape, is_trained)
         if key[1:] == ("loss", "y") and array.ndim == 1 and array.size == case.images > 1:
             array = np.array(array.mean())
             notes.append(f"{name}: the mean of the {case.images} numbers given")
@@ -201,29 +200,27 @@ def _laid(
         found = readings(array, shape, group)
         if not found:
             raise refuse(name, array, shape)
-        if key[2] in trained.get(key[1], {}) and group in ("kernels", "dense") and group not in orders:
-            first = case.net.steps[key[1]].arrays[key[2]]
+        first = case.net.steps[key[1]].arrays.get(key[2]) if is_trained else None
+        if first is not None and group in ("kernels", "dense") and group not in orders:
             away = [float(np.abs(each.array - first).sum()) for each in found]
-            if 4 * min(away) < min([*away[1:], float(np.abs(first).sum())]) and not np.argmin(away):
-                orders[group] = found[0].order
-            elif 4 * min(away) < min(away[0], float(np.abs(first).sum())):  # an update moves weights by little
-                orders[group] = found[int(np.argmin(away))].order
+            nearest = int(np.argmin(away))
+            others = away[1:] if nearest == 0 else away[:1]
+            if 4 * away[nearest] < min([*others, float(np.abs(first).sum())]):  # an update moves weights by little
+                orders[group] = found[nearest].order
         if key[0] > 0:
             arrays[key], groups[key] = found, group
     return arrays, groups, orders
 
 
-def _shapes(case: Case) -> tuple[dict[Key, tuple[int, ...]], dict[str, dict[str, Any]]]:
-    """The shape of every array an answer may hold, and the trained arrays of each layer."""
-    shapes: dict[Key, tuple[int, ...]] = {}
-    count, trained = case.images, {name: step.weights for name, step in case.net.steps.items()}
-    for t in range(len(case.batches) + 1):
-        for name, step in case.net.steps.items():
-            shapes[t, name, "y"], shapes[t, name, "dx"] = (count, *step.y), (count, *step.x)
-            for weight, about in step.weights.items():
-                shapes[t, name, "d" + weight] = shapes[t, name, weight] = about.shape
-        shapes[t, "loss", "y"], shapes[t, "loss", "dx"] = (), (count, *case.net.output)
-    return shapes, trained
+def _shape(case: Case, key: Key) -> tuple[tuple[int, ...], bool]:
+    """The shape of an array, and whether it is a trained one or the gradient of such."""
+    _, name, quantity = key
+    if name == "loss":
+        return (() if quantity == "y" else (case.images, *case.net.output)), False
+    step = case.net.steps[name]
+    if quantity in ("y", "dx"):
+        return (case.images, *(step.y if quantity == "y" else step.x)), False
+    return step.weights[quantity if quantity in step.weights else quantity[1:]].shape, True
 
 
 REASONS = {

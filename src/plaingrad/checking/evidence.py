@@ -53,13 +53,9 @@ def cells(finding: Finding) -> list[Cell]:
     ]
 
 
+@np.errstate(all="ignore")
 def patterns(finding: Finding, steps: Steps) -> list[str]:
     """Where the wrong numbers lie, in words; the most telling first."""
-    with np.errstate(all="ignore"):
-        return _patterns(finding, steps)
-
-
-def _patterns(finding: Finding, steps: Steps) -> list[str]:
     wrong, given, expected = off(finding), finding.given, finding.expected
     told = []
     factor = ratio(finding.given, finding.expected, SAME)
