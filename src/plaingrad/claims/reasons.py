@@ -1,19 +1,18 @@
 """What may be wrong with a claim: its factor, its sign, its indices, an array taken for another."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 from plaingrad.claims.names import Place
 from plaingrad.claims.terms import Compared
-from plaingrad.claims.value import Reading, agree, sized
+from plaingrad.claims.value import Move, Reading, agree, sized
 from plaingrad.claims.weighing import Scales
 from plaingrad.exact import Sized
 from plaingrad.explaining.twin import Sheet
 
 MOST_PARTS = 1000  # a factor that is told is a fraction whose denominator is no larger
 SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1))
-Move = Callable[[Sheet, Place], Place]
 
 
 def constant_factor(claimed: Sequence[Sized], true: Sequence[Sized]) -> Fraction | None:

@@ -9,6 +9,7 @@ from typing import Any
 from plaingrad.claims.tree import Token, number, put, tokens
 from plaingrad.errors import SettingError, nearest
 from plaingrad.explaining.expressions import Node, is_kind
+from plaingrad.explaining.reading import OTHERWISE
 
 LONGEST, DEEPEST = 10_000, 64  # characters; brackets, signs and sums inside each other, as deep as Python's stack bears
 FUNCTIONS = ("exp", "ln", "log", "sqrt", "tanh", "sigmoid", "relu", "max", "min", "abs", "floor")
@@ -17,9 +18,8 @@ LOSSES = ("C", "L", "E", "J", "loss", "Loss", "cost", "Cost")
 SPELLINGS = {"σ": "sigmoid", "ReLU": "relu", "Relu": "relu", "log": "ln", "Sigmoid": "sigmoid"}
 RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 RESERVED = ("if", "with", "and", "else", "mod")
-OTHERWISE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "==": "!=", "!=": "="}
 EULER = Node("exp", (number(1),))
-ALWAYS = Node("=", (number(0), number(0)))
+ALWAYS = Node("==", (number(0), number(0)))
 
 
 def parse_claim(text: Any) -> tuple[Node, Node]:
@@ -96,6 +96,7 @@ class Parser:
 
     def comparison(self) -> Node:
         left, sign = self.sum(), self.take().text
+        sign = "==" if sign == "=" else sign
         if sign not in OTHERWISE:
             self.place -= 1
             raise self.error("needs a comparison such as > here")

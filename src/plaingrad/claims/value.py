@@ -1,7 +1,6 @@
 """What a formula gives at some numbers of a run: fifty digits, with a bound on their rounding carried along."""
 
 import math
-import operator
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,22 +12,19 @@ from plaingrad.claims.names import Names, Place
 from plaingrad.claims.tree import letter_of
 from plaingrad.errors import SettingError
 from plaingrad.exact import Sized
-from plaingrad.explaining.expressions import Node, every, is_kind
+from plaingrad.explaining.expressions import OPERATORS, Node, every, is_kind
 from plaingrad.explaining.twin import Sheet
 from plaingrad.loops import Array
 
 MOST_EVALUATED, LARGEST_POWER, FARTHEST = 300_000, 1000, 1_000_000
 DIGITS = 50
 UNIT = Decimal(5).scaleb(-DIGITS)  # half a unit in the last place, as a share of the number
-SIGNS: dict[str, Callable[[Any, Any], bool]] = {
-    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
-    "=": operator.eq, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
 WHOLE: dict[str, Callable[[list[Fraction]], Fraction]] = {
     "sum": lambda terms: sum(terms, Fraction(0)), "neg": lambda given: -given[0],
     "floor": lambda given: Fraction(math.floor(given[0])), "max": max, "min": min,
 }  # fmt: skip
 Letters = Mapping[str, int]
+Move = Callable[[Sheet, Place], Place]
 Point = Mapping[str, Array]  # of each array its numbers, by name: `Sized`, laid out as its sheet says
 
 
@@ -58,7 +54,7 @@ class Purse:
             )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reading:
     """Another way to read a claim: each place moved before it is looked up, an array in place of another.
 
@@ -66,9 +62,12 @@ class Reading:
     """
 
     words: str = ""
-    moved: Callable[[Sheet, Place], Place] | None = None
-    left: Callable[[Sheet, Place], Place] | None = None
+    moved: Move = lambda sheet, place: place
+    left: Move = lambda sheet, place: place
     replaced: Mapping[str, str] = field(default_factory=dict)
+
+
+AS_WRITTEN = Reading()
 
 
 def sized(number: Any) -> Sized:
@@ -97,9 +96,9 @@ class Evaluator:
     """Works a tree out at one point."""
 
     def __init__(
-        self, names: Names, point: Point, purse: Purse, reading: Reading | None = None, off: Node | None = None
+        self, names: Names, point: Point, purse: Purse, reading: Reading = AS_WRITTEN, off: Node | None = None
     ) -> None:
-        self.names, self.point, self.purse, self.reading, self.off = names, point, purse, reading or Reading(), off
+        self.names, self.point, self.purse, self.reading, self.off = names, point, purse, reading, off
         self.used: set[tuple[str, Place]] = set()
 
     def value(self, tree: Node, letters: Letters) -> Sized:
@@ -158,8 +157,7 @@ class Evaluator:
         sheet = self.names.sheet(name, len(index))
         if sheet.name in self.reading.replaced:
             sheet = self.names.twin.sheets[self.reading.replaced[sheet.name]]
-        if self.reading.moved is not None:
-            index = self.reading.moved(sheet, index)
+        index = self.reading.moved(sheet, index)
         place = self.names.place(sheet, index)
         if place is None:
             raise BeyondError(
@@ -235,7 +233,7 @@ class Evaluator:
 
     def _way(self, ways: tuple[tuple[Node, Node], ...], letters: Letters) -> Sized:
         for value, asked in ways:
-            if SIGNS[asked.kind](*(self._value(side, letters).value for side in asked.parts)):
+            if OPERATORS[asked.kind](*(self._value(side, letters).value for side in asked.parts)):
                 return self._value(value, letters)
         raise UndefinedError("the right side has no value: none of its conditions holds")
 

@@ -12,6 +12,7 @@ from plaingrad.claims.names import Names, Place
 from plaingrad.claims.points import Rerun
 from plaingrad.claims.tree import letter_of
 from plaingrad.claims.value import (
+    AS_WRITTEN,
     BeyondError,
     Evaluator,
     Letters,
@@ -90,19 +91,16 @@ class Scales:
         index = (letter_of(each) or str(at) for each, at in zip(self.index, self.places[0].index, strict=True))
         return f"{self.sheet.name}[{','.join(index)}]"
 
-    def outcome(
-        self, point: Point, asked: Asked, reading: Reading | None = None, purse: Purse | None = None
-    ) -> Outcome:
+    def outcome(self, point: Point, asked: Asked, reading: Reading = AS_WRITTEN, purse: Purse | None = None) -> Outcome:
         """The claim at one point and place."""
         evaluator = Evaluator(self.names, point, purse or self.purse, reading)
         true = point[self.sheet.name][self.place(asked, reading)]
         claimed = evaluator.value(self.right, asked.letters)
         return Outcome(asked, claimed, true, agree(claimed, true))
 
-    def place(self, asked: Asked, reading: Reading | None = None) -> Place:
+    def place(self, asked: Asked, reading: Reading = AS_WRITTEN) -> Place:
         """The place in the array that is claimed; BeyondError where it has none such."""
-        moved = reading.left if reading is not None else None
-        index = moved(self.sheet, asked.index) if moved is not None else asked.index
+        index = reading.left(self.sheet, asked.index)
         place = self.names.place(self.sheet, index)
         if place is None:
             raise BeyondError(
@@ -111,14 +109,11 @@ class Scales:
             )
         return place
 
-    def cell(self, asked: Asked) -> int:
-        """The cell that is claimed."""
-        place = self.place(asked)
-        return self.sheet.start + (int(np.ravel_multi_index(place, self.sheet.shape)) if place else 0)
-
     def explanation(self, asked: Asked) -> Explanation:
         """Where the true number comes from."""
-        return explain_cell(self.tracer, self.cell(asked))
+        place = self.place(asked)
+        cell = self.sheet.start + (int(np.ravel_multi_index(place, self.sheet.shape)) if place else 0)
+        return explain_cell(self.tracer, cell)
 
     @cached_property
     def points(self) -> list[Point]:
@@ -130,7 +125,7 @@ class Scales:
         """Other numbers, the targets as they are."""
         return self.rerun.elsewhere(np.random.default_rng(0), POINTS, with_targets=False)
 
-    def holds(self, points: Sequence[Point], reading: Reading | None = None, purse: Purse | None = None) -> bool:
+    def holds(self, points: Sequence[Point], reading: Reading = AS_WRITTEN, purse: Purse | None = None) -> bool:
         """Whether the claim, read so, holds here and at all these points."""
         try:
             every = itertools.product((self.here, *points), self.places)
