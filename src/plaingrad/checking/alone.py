@@ -1,11 +1,10 @@
 """One layer or loss by itself, its texts run as Python, also with a piece of them changed."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from plaingrad.checking.bilinear import NONE, Sum, laid
+from plaingrad.checking.bilinear import NONE, Sum, laid, products
 from plaingrad.layer import Layer, Shape
 from plaingrad.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
 from plaingrad.loops import Array
@@ -13,9 +12,7 @@ from plaingrad.loss import Loss
 from plaingrad.network import Network
 from plaingrad.run import Run
 from plaingrad.schedule.calls import text_calls
-from plaingrad.schedule.fast import Task
 
-Changes = tuple[tuple[str, str], ...]
 MOST_SLOPES = 16
 
 
@@ -84,23 +81,18 @@ class Alone:
     def forward(self) -> None:
         """From x and the weights to y."""
         self.ran_on = ()
-        self.call("forward", {})
+        self._run("forward", {})
 
     def backward(self, *changes: tuple[str, str]) -> None:
-        """From dy to dx and the gradients, with pieces of the text replaced."""
-        self.call("backward", {}, changes)
+        """From dy to dx and the gradients, with pieces of the text replaced; a changed text may take any array."""
+        self._run("backward", self.arrays if changes else {}, *changes)
 
-    def call(self, way: str, others: dict[str, Array], changes: Changes = ()) -> None:
+    def _run(self, way: str, others: dict[str, Array], *changes: tuple[str, str]) -> None:
         """Run the texts of one way, on the `others` among its arrays."""
-        for task in self.tasks(way, others, changes):
-            for call in text_calls(task, self.groups, as_python=True):
-                call()
-
-    def tasks(self, way: str, others: dict[str, Array], changes: Changes) -> Iterator[Task]:
-        """The texts of one way with all they take; a changed one may take any array."""
         for task in self.run.tasks(self.name, way):
-            text, more = (task.text.edited(*changes), self.arrays) if changes else (task.text, {})
-            yield replace(task, text=text, seen={**task.seen, **more, **others})
+            text = task.text.edited(*changes) if changes else task.text
+            for call in text_calls(replace(task, text=text, seen={**task.seen, **others}), self.groups, as_python=True):
+                call()
 
     def slopes(self, x: Array, w: dict[str, Array]) -> Slopes:
         """The backward text run on errors that remember their place: what each number of dx is made of."""
@@ -120,8 +112,6 @@ class Alone:
             return Slopes(own, own, self.get("dx").reshape(-1), x.shape)
         twin = {name: array.astype(object) if array.dtype == float else array for name, array in self.arrays.items()}
         laid(twin["dy"], lambda place: Sum(NONE, place))
-        self.call("backward", twin)
-        terms = [each.terms() if isinstance(each, Sum) else [] for each in twin["dx"].reshape(-1)]
-        every = np.array([term[1:] for each in terms for term in each], float).reshape(-1, 2)
-        out = np.repeat(np.arange(len(terms)), [len(each) for each in terms])
-        return Slopes(out, every[:, 0].astype(np.int64), every[:, 1], self.arrays["dx"].shape)
+        self._run("backward", twin)
+        out, _, inner, factor = products(twin["dx"])
+        return Slopes(out, inner, factor, self.arrays["dx"].shape)

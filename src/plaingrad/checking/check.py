@@ -24,14 +24,8 @@ from plaingrad.loops import Array
 from plaingrad.loss import SoftmaxCrossEntropy
 
 
-def check_answer(
-    case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset(), strict: bool = False
-) -> Verdict:
-    """The verdict on an answer; AnswerError where it cannot be compared.
-
-    Mistakes `left_out` are not looked for; to be `strict` is to take no factor, sign or order through all passes for
-    another convention.
-    """
+def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset()) -> Verdict:
+    """The verdict on an answer; AnswerError where it cannot be compared. Mistakes `left_out` are not looked for."""
     answer = answer if isinstance(answer, Answer) else answer_of(answer)
     known, notes = recognised(list(answer.arrays), case)
     if not known:
@@ -45,16 +39,16 @@ def check_answer(
     arrays, groups, orders = _laid(case, {key: (name, answer.arrays[name]) for key, name in chosen.items()}, notes)
     if not arrays:
         raise AnswerError("the answer holds no quantity that can be checked: weights before the first step are given")
-    broken = _broken(case, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
+    program = Program(case, DOUBLE)
+    broken = _broken(program, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
     if broken is not None:  # what comes before may show why
         last, words = broken
-        place = Program(case, DOUBLE).place
-        arrays = {key: found for key, found in arrays.items() if place[key] < place[last]}
+        arrays = {key: found for key, found in arrays.items() if program.place[key] < program.place[last]}
         if not arrays:
             raise AnswerError(words)
         notes.append(f"{words}. Only what comes before it is compared")
     precision = estimated([each.array for each in found] for found in arrays.values())
-    asked = Asked(case, arrays, groups, orders, precision, left_out, strict)
+    asked = Asked(program.like(precision.unit), arrays, groups, orders, precision, left_out)
     notes += asked.moved()
     search, taken = asked.searched()
     if broken is not None and not search.findings:
@@ -83,18 +77,14 @@ def _kept(search: Search) -> Iterator[str]:
 
 @dataclass
 class Asked:
-    """An answer and its case, to be searched in several ways."""
+    """An answer and its program, to be searched in several ways."""
 
-    case: Case
+    program: Program
     arrays: dict[Key, list[Reading]]
     groups: dict[Key, str]
     orders: dict[str, Order]
     precision: Precision
     left_out: frozenset[str]
-    strict: bool
-
-    def __post_init__(self) -> None:
-        self.program = Program(self.case, self.precision.unit)
 
     def moved(self) -> list[str]:
         """Take the output of a layer that was answered behind its activation for the activation's; a line for each."""
@@ -125,7 +115,7 @@ class Asked:
 
     def _is_probability(self, plain: Search, finding: Finding) -> bool:
         """Whether the outputs were answered behind the softmax that is in the loss."""
-        if not isinstance(self.case.loss, SoftmaxCrossEntropy):
+        if not isinstance(self.program.case.loss, SoftmaxCrossEntropy):
             return False
         self.program.loss_of(finding.key[0], finding.expected)
         p = self.program.alone("loss").get("probability").reshape(finding.expected.shape)
@@ -165,7 +155,7 @@ class Asked:
         """
         held, taken = self._begun([], unit), list[Usage]()
         found = held.disagreeing() or []
-        while found and not self.strict:
+        while found:
             best, agreed, before = None, frozenset(self.arrays) - {each.key for each in found}, held
             for usage in usages(self._begun(taken, unit).program, found, self.arrays, self.groups):
                 first = 0 if usage.orders else min(FIRST, len(found))
@@ -232,14 +222,14 @@ REASONS = {
 }
 
 
-def _broken(case: Case, given: dict[Key, tuple[str, Array]]) -> tuple[Key, str] | None:
+def _broken(program: Program, given: dict[Key, tuple[str, Array]]) -> tuple[Key, str] | None:
     """The first array, in the order of computing, with a number that is not finite; and a line about it."""
-    for key in Program(case, DOUBLE).keys:
+    for key in program.keys:
         if key not in given or np.isfinite(given[key][1]).all():
             continue
         name, array = given[key]
         place = tuple(int(each) for each in np.argwhere(~np.isfinite(array))[0])
-        owner = case.loss if key[1] == "loss" else case.net.steps[key[1]].layer
+        owner = program.case.loss if key[1] == "loss" else program.steps[key[1]].layer
         why = REASONS.get(type(owner).__name__, "")
         words = (
             f"{name}{list(place) if place else ''} is {array[place]}, the first number that is not finite in the order "
