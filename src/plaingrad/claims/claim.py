@@ -9,11 +9,12 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
+from plaingrad.claims.names import BeyondError
 from plaingrad.claims.reasons import constant_factor, factor_in_words, from_one, other_readings, wrong_terms
 from plaingrad.claims.terms import Compared, compared
 from plaingrad.claims.text import parse_claim
 from plaingrad.claims.tree import number, put
-from plaingrad.claims.value import DIGITS, BeyondError, Evaluator, Purse
+from plaingrad.claims.value import DIGITS, Evaluator, Purse
 from plaingrad.claims.weighing import Asked, Outcome, Scales
 from plaingrad.errors import SettingError
 from plaingrad.examples import EXAMPLES

@@ -7,8 +7,9 @@ from decimal import Decimal
 from functools import partial, reduce
 from typing import Any
 
+from plaingrad.claims.names import BeyondError
 from plaingrad.claims.tree import number, put
-from plaingrad.claims.value import BeyondError, Evaluator, agree, sized
+from plaingrad.claims.value import Evaluator, agree, sized
 from plaingrad.exact import Sized
 from plaingrad.explaining.explanation import Explanation, Term, term_text
 from plaingrad.explaining.expressions import Node, is_kind

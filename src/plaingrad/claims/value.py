@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from plaingrad.claims.names import Names, Place
+from plaingrad.claims.names import BeyondError, Names, Place
 from plaingrad.claims.tree import letter_of
 from plaingrad.errors import SettingError
 from plaingrad.exact import Sized
@@ -26,10 +26,6 @@ WHOLE: dict[str, Callable[[list[Fraction]], Fraction]] = {
 Letters = Mapping[str, int]
 Move = Callable[[Sheet, Place], Place]
 Point = Mapping[str, Array]  # of each array its numbers, by name: `Sized`, laid out as its sheet says
-
-
-class BeyondError(SettingError):
-    """A place that an array does not have."""
 
 
 class OverdrawnError(SettingError):
@@ -157,14 +153,7 @@ class Evaluator:
         sheet = self.names.sheet(name, len(index))
         if sheet.name in self.reading.replaced:
             sheet = self.names.twin.sheets[self.reading.replaced[sheet.name]]
-        index = self.reading.moved(sheet, index)
-        place = self.names.place(sheet, index)
-        if place is None:
-            raise BeyondError(
-                f"{name}[{','.join(map(str, index))}] is out of range; {self.names.twin.described(sheet)}. Places "
-                "are counted from 0"
-            )
-        return sheet, place
+        return sheet, self.names.place(name, sheet, self.reading.moved(sheet, index))
 
     def index(self, tree: Node, letters: Letters) -> int:
         """A whole number made of whole numbers and letters."""

@@ -13,7 +13,6 @@ from plaingrad.claims.points import Rerun
 from plaingrad.claims.tree import letter_of
 from plaingrad.claims.value import (
     AS_WRITTEN,
-    BeyondError,
     Evaluator,
     Letters,
     OverdrawnError,
@@ -100,14 +99,7 @@ class Scales:
 
     def place(self, asked: Asked, reading: Reading = AS_WRITTEN) -> Place:
         """The place in the array that is claimed; BeyondError where it has none such."""
-        index = reading.left(self.sheet, asked.index)
-        place = self.names.place(self.sheet, index)
-        if place is None:
-            raise BeyondError(
-                f"{self.name}[{','.join(map(str, index))}] is out of range; {self.twin.described(self.sheet)}. "
-                "Places are counted from 0"
-            )
-        return place
+        return self.names.place(self.name, self.sheet, reading.left(self.sheet, asked.index))
 
     def explanation(self, asked: Asked) -> Explanation:
         """Where the true number comes from."""
