@@ -13,7 +13,6 @@ from plaingrad.claims.names import BeyondError
 from plaingrad.claims.reasons import constant_factor, factor_in_words, from_one, other_readings, wrong_terms
 from plaingrad.claims.terms import Compared, compared
 from plaingrad.claims.text import parse_claim
-from plaingrad.claims.tree import number, put
 from plaingrad.claims.value import DIGITS, Evaluator, Purse
 from plaingrad.claims.weighing import Asked, Outcome, Scales
 from plaingrad.errors import SettingError
@@ -161,8 +160,7 @@ def terms_of(scales: Scales, asked: Asked, purse: Purse) -> Compared:
     """The claim's terms beside the true ones; none where they have nothing in common."""
     evaluators = [Evaluator(scales.names, point, purse) for point in (scales.here, *scales.points)]
     try:
-        right = put(scales.right, {letter: number(at) for letter, at in asked.letters.items()})
-        found = compared(right, evaluators, scales.explanation(asked))
+        found = compared(asked.formula, evaluators, scales.explanation(asked))
     except (SettingError, ArithmeticError):  # at another point, or multiplied out, it has no value
         return NOTHING
     return found if found.shared else NOTHING

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from plaingrad.claims.names import Place
 from plaingrad.claims.terms import Compared
+from plaingrad.claims.tree import letter_of
 from plaingrad.claims.value import Move, Reading, agree, sized
 from plaingrad.claims.weighing import Scales
 from plaingrad.exact import Sized
@@ -58,7 +59,7 @@ def from_one() -> Reading:
 def other_readings(scales: Scales) -> Iterator[Reading]:
     """Ways in which a claim goes wrong, each with the words for it: they are for a claim that holds when read so."""
     twin, about = scales.twin, scales.sheet
-    if not any(asked.letters for asked in scales.places):
+    if not any(map(letter_of, scales.index)):
         yield from_one()
     names = dict.fromkeys(sheet.name for sheet in scales.names.known.values() if sheet.name != about.name)
     used = [twin.sheets[name] for name in names]

@@ -29,7 +29,7 @@ class Part:
 
     def value(self, evaluator: Evaluator) -> Sized:
         """What it gives at one point."""
-        made = evaluator.value(Node("product", self.factors), {})
+        made = evaluator.value(Node("product", self.factors))
         return -made if self.is_negative else made
 
     def text(self, evaluator: Evaluator) -> str:

@@ -97,10 +97,10 @@ class Evaluator:
         self.names, self.point, self.purse, self.reading, self.off = names, point, purse, reading, off
         self.used: set[tuple[str, Place]] = set()
 
-    def value(self, tree: Node, letters: Letters) -> Sized:
+    def value(self, tree: Node) -> Sized:
         """What the formula gives; UndefinedError where that is no number."""
         try:
-            value = self._value(tree, letters)
+            value = self._value(tree, {})
             if abs(value.value) > sys.float_info.max:
                 raise OverflowError
             return value

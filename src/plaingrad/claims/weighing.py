@@ -10,11 +10,10 @@ import numpy as np
 
 from plaingrad.claims.names import Names, Place
 from plaingrad.claims.points import Rerun
-from plaingrad.claims.tree import letter_of
+from plaingrad.claims.tree import letter_of, number, put
 from plaingrad.claims.value import (
     AS_WRITTEN,
     Evaluator,
-    Letters,
     OverdrawnError,
     Point,
     Purse,
@@ -37,10 +36,10 @@ ROUNDED, MOST_ROUNDED = 4, 64  # typed digits from which on a number is taken fo
 
 @dataclass(frozen=True)
 class Asked:
-    """A place as it is written on the left, and what its letters stand for there."""
+    """A place as it is written on the left, and the formula there: both without the letters of the left side."""
 
     index: Place
-    letters: Letters
+    formula: Node
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,7 @@ class Scales:
     """One claim about one run. For use in a context of fifty digits."""
 
     def __init__(self, run: Run, left: Node, right: Node) -> None:
-        self.name, *self.index = left.parts
-        self.right = right
+        self.name, self.index, self.right = left.parts[0], left.parts[1:], right
         self.tracer = tracer_of(run)
         self.twin = self.tracer.twin
         self.names = Names(self.twin)
@@ -81,8 +79,9 @@ class Scales:
             drawn = (tuple(int(rng.integers(len(span))) for span in spans) for _ in range(MOST_PLACES))
             chosen = list(dict.fromkeys([*corners, *drawn]))[:MOST_PLACES]
         evaluator = Evaluator(self.names, self.here, self.purse)
-        known = [dict(zip(letters, each, strict=True)) for each in chosen]
-        return [Asked(tuple(evaluator.index(each, letters) for each in self.index), letters) for letters in known]
+        known = [dict(zip(letters, map(number, each), strict=True)) for each in chosen]
+        places = [tuple(evaluator.index(at, {}) for at in put(self.index, each)) for each in known]
+        return [Asked(place, put(self.right, each)) for place, each in zip(places, known, strict=True)]
 
     @property
     def quantity(self) -> str:
@@ -94,7 +93,7 @@ class Scales:
         """The claim at one point and place."""
         evaluator = Evaluator(self.names, point, purse or self.purse, reading)
         true = point[self.sheet.name][self.place(asked, reading)]
-        claimed = evaluator.value(self.right, asked.letters)
+        claimed = evaluator.value(asked.formula)
         return Outcome(asked, claimed, true, agree(claimed, true))
 
     def place(self, asked: Asked, reading: Reading = AS_WRITTEN) -> Place:
@@ -141,10 +140,12 @@ class Scales:
 
         To first order the claim is then off by no more than its changes when each of them is moved so far.
         """
-        numbers = [each for each in every(self.right) if is_kind(each, "number") and is_rounded(each.parts[0])]
+        numbers = [
+            each for each in every(outcome.asked.formula) if is_kind(each, "number") and is_rounded(each.parts[0])
+        ]
         allowed = bound(outcome.claimed) + bound(outcome.true)
         for each in numbers[:MOST_ROUNDED]:
-            moved = Evaluator(self.names, self.here, self.purse, off=each).value(self.right, outcome.asked.letters)
+            moved = Evaluator(self.names, self.here, self.purse, off=each).value(outcome.asked.formula)
             allowed += abs(moved.value - outcome.claimed.value)
         holds = bool(numbers) and abs(outcome.claimed.value - outcome.true.value) <= allowed
         return replace(outcome, holds=holds, rounded=holds)
@@ -152,7 +153,7 @@ class Scales:
     def names_itself(self) -> bool:
         """Whether the right side has the number that it is about."""
         evaluator = Evaluator(self.names, self.here, Purse())
-        evaluator.value(self.right, self.places[0].letters)
+        evaluator.value(self.places[0].formula)
         return (self.sheet.name, self.place(self.places[0])) in evaluator.used
 
     def names_nothing(self) -> bool:
