@@ -79,12 +79,12 @@ def forms_of(
                     yield Fit(mistake, key, factor * array, None, form, factor)
 
 
-def form_of(fit: Fit, program: Program, key: Key, env: Mapping[Key, Belief], expected: Array) -> Array | None:
-    """The mistake of `fit` in the same form, made in another pass; None where it cannot happen."""
+def form_of(fit: Fit, program: Program, key: Key, env: Mapping[Key, Belief], expected: Array) -> Array:
+    """The mistake of `fit` in the same form, made in another pass; what is `expected` where it cannot happen."""
     scene = Scene(program, key, env, expected, None)
     with np.errstate(all="ignore"):
         made = next(itertools.islice(made_by(fit.mistake, scene), fit.form, None), None)
-        return None if made is None else fit.times * made[0]
+        return expected if made is None else fit.times * made[0]
 
 
 def made_by(mistake: Mistake, scene: Scene) -> Iterator[tuple[Array, Terms | None]]:

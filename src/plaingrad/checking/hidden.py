@@ -155,8 +155,7 @@ class Hidden:
         """What a pass makes, known about as well as what it should make; with the slip of `fit` in its other steps."""
         value = self.program.value(key, env)
         if key[1:] == fit.key[1:] and (key in self.state.hidden or key in self.base):
-            made = form_of(fit, self.program, key, env, value)
-            value = value if made is None else made
+            value = form_of(fit, self.program, key, env, value)
         return alike(self.state.expected[key], value, self.program.unit)
 
     @contextmanager

@@ -181,7 +181,7 @@ class Passes:
         if quantity == "dx":
             if terms:
                 return terms.only(terms.inner >= 0).forward(weighing, w)
-            return self.alone(name).slopes(x, w).turned(weighing, self.alone(name).get("dy").shape)
+            return self.alone(name).slopes(x, w).turned(weighing)
         if terms:
             own = terms.of(quantity[1:])
             others = {each: np.zeros_like(array) for each, array in w.items()}
