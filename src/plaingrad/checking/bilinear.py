@@ -121,9 +121,8 @@ class Terms:
         for place, size in zip(places, shape, strict=True):
             inside &= (place >= 0) & (place < size)
         moved = np.ravel_multi_index(tuple(np.where(inside, place, 0) for place in places), shape)
-        other = np.where(has, moved, index)
-        laid = {"out": self.out, "weight": self.weight, "inner": self.inner, which: other}
-        return replace(self, out=laid["out"], weight=laid["weight"], inner=laid["inner"]).only(inside | ~has)
+        other: dict[str, Any] = {which: np.where(has, moved, index)}
+        return replace(self, **other).only(inside | ~has)
 
     def times(self, factor: Any) -> "Terms":
         """Each term times a number."""

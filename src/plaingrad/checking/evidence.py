@@ -42,14 +42,10 @@ def cells(finding: Finding) -> list[Cell]:
     made = best.made if best and best.key == finding.key else None
     order = np.argsort(-away, axis=None, kind="stable")[:SHOWN]
     places = [np.unravel_index(flat, away.shape) for flat in order if away.reshape(-1)[flat] > 0]
+    mistaken = [None if made is None else float(made[place]) for place in places]
     return [
-        Cell(
-            tuple(map(int, place)),
-            float(finding.given[place]),
-            float(finding.expected[place]),
-            None if made is None else float(made[place]),
-        )
-        for place in places
+        Cell(tuple(map(int, place)), float(finding.given[place]), float(finding.expected[place]), wrong)
+        for place, wrong in zip(places, mistaken, strict=True)
     ]
 
 

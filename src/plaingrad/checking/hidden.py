@@ -117,10 +117,8 @@ class Hidden:
                         continue
                 elif not self.budget.spend(path):
                     break
-                overlay = self._sent_on(fit)
-                made = overlay.get(self.key)
+                made = self._sent_on(fit).get(self.key)
                 if made and self.state.agrees(made, self.array) and explains(made.value, expected.value, self.array):
-                    fit.overlay = {each: belief for each, belief in overlay.items() if each in self.state.hidden}
                     found[known] = fit
         return list(found.values())
 

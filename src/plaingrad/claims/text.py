@@ -9,7 +9,7 @@ from typing import Any
 from plaingrad.claims.tree import Token, number, put, tokens
 from plaingrad.errors import SettingError, nearest
 from plaingrad.explaining.expressions import Node, is_kind
-from plaingrad.explaining.reading import OTHERWISE
+from plaingrad.explaining.notation import SIGNS_SHOWN
 
 LONGEST, DEEPEST = 10_000, 64  # characters; brackets, signs and sums inside each other, as deep as Python's stack bears
 FUNCTIONS = ("exp", "ln", "log", "sqrt", "tanh", "sigmoid", "relu", "max", "min", "abs", "floor")
@@ -19,7 +19,6 @@ SPELLINGS = {"σ": "sigmoid", "ReLU": "relu", "Relu": "relu", "log": "ln", "Sigm
 RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 RESERVED = ("if", "with", "and", "else", "mod")
 EULER = Node("exp", (number(1),))
-ALWAYS = Node("==", (number(0), number(0)))
 
 
 def parse_claim(text: Any) -> tuple[Node, Node]:
@@ -97,14 +96,14 @@ class Parser:
     def comparison(self) -> Node:
         left, sign = self.sum(), self.take().text
         sign = "==" if sign == "=" else sign
-        if sign not in OTHERWISE:
+        if sign not in SIGNS_SHOWN:
             self.place -= 1
             raise self.error("needs a comparison such as > here")
         return Node(sign, (left, self.sum()))
 
     def ways(self) -> Node:
         """One expression, or one for each way a comparison falls out: `A if y > 0; 0 if y ≤ 0`, `A if …, else B`."""
-        tree, ways = self.sum(), list[tuple[Node, Node]]()
+        tree, ways = self.sum(), list[tuple[Node, tuple[Node, ...]]]()
         while self.takes("if"):
             asked = [self.comparison()]
             while self.takes("and"):
@@ -112,12 +111,11 @@ class Parser:
             if self.takes(","):
                 self.need("else", "before what holds otherwise")
                 other = self.deeper(self.ways)
-                ways += [(other, Node(OTHERWISE[each.kind], each.parts)) for each in asked]
-                ways.append((tree, ALWAYS))
+                ways += [(tree, tuple(asked)), (other, ())]
                 break
             if len(asked) > 1:
                 raise self.error("needs `, else` after several conditions")
-            ways.append((tree, asked[0]))
+            ways.append((tree, tuple(asked)))
             if self.ahead().text == "with" or not self.takes(";"):
                 break
             tree = self.sum()

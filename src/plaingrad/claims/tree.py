@@ -4,7 +4,7 @@ A node is that of `explaining.expressions`, here of one of these kinds: `number`
 without an index a letter that runs; `sum` and `product` of several, in which `neg` is taken away and `below` divided
 by; `**` base exponent; a function of one number or of several, `tanh'` being the derivative of `tanh`; `over` (Σ or
 max) letter first last body, both ends included, and without these over all there is; `if` with pairs of a value and
-the comparison under which it holds.
+the comparisons that all hold where it does.
 """
 
 import re
@@ -70,12 +70,12 @@ def put(made: Any, named: Mapping[str, Node]) -> Any:
     """A tree, or several, with what letters stand for in their place; a sum's own letter stays what it is."""
     match made:
         case tuple():
-            return tuple(put(each, named) for each in made)
+            return tuple([put(each, named) for each in made])
         case Node("cell", (name,)):
             return named.get(name, made)
         case Node("over", (sign, letter, first, last, body)):
             others = {name: each for name, each in named.items() if name != letter}
             return Node("over", (sign, letter, put(first, named), put(last, named), put(body, others)))
         case Node(kind, parts):
-            return Node(kind, put(parts, named))
+            return Node(kind, tuple([put(each, named) for each in parts]))
     return made

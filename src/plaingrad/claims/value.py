@@ -220,9 +220,10 @@ class Evaluator:
             raise SettingError(f"nothing says where {letter} ends; write Σ[{letter}=0..3], or use it alone as an index")
         return range(max(max(self.names.sheet(name, count).shape) for name, count in alone))
 
-    def _way(self, ways: tuple[tuple[Node, Node], ...], letters: Letters) -> Sized:
+    def _way(self, ways: tuple[tuple[Node, tuple[Node, ...]], ...], letters: Letters) -> Sized:
         for value, asked in ways:
-            if OPERATORS[asked.kind](*(self._value(side, letters).value for side in asked.parts)):
+            sides = ((each.kind, [self._value(side, letters).value for side in each.parts]) for each in asked)
+            if all(OPERATORS[sign](left, right) for sign, (left, right) in sides):
                 return self._value(value, letters)
         raise UndefinedError("the right side has no value: none of its conditions holds")
 
