@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.bilinear import NONE, Sum, laid
+from plaingrad.checking.bilinear import NONE, Sum, Terms, laid, products
 from plaingrad.layer import Layer, Shape
 from plaingrad.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
 from plaingrad.loops import Array
@@ -24,32 +24,25 @@ MOST_SLOPES = 16
 
 @dataclass(frozen=True)
 class Slopes:
-    """What a layer's dx is made of for one input: dx[out] += factor · dy[inner], places in the flat arrays."""
+    """What a layer's dx is made of for one input: terms of dy that have no weight, all images laid end to end."""
 
-    out: Array
-    inner: Array
-    factor: Array
-    shape: tuple[int, ...]
+    terms: Terms
 
     def of(self, dy: Array) -> Array:
         """dx of an error."""
-        return self._sum(self.factor * dy.reshape(-1)[self.inner])
+        return np.asarray(self.terms.forward(dy[None], {})[0])
 
     def spread(self, slack: Array) -> Array:
         """How far dx is off where dy is off by so much."""
-        return np.sqrt(self._sum((self.factor * slack.reshape(-1)[self.inner]) ** 2))
+        return np.asarray(np.sqrt(self.terms.times(self.terms.factor).forward(slack[None] ** 2, {})[0]))
 
     def size(self, dy: Array) -> Array:
         """The sum of sizes of what dx adds up."""
-        return self._sum(np.abs(self.factor * dy.reshape(-1)[self.inner]))
+        return np.asarray(self.terms.times(np.sign(self.terms.factor)).forward(np.abs(dy)[None], {})[0])
 
-    def turned(self, weighing: Array, shape: tuple[int, ...]) -> Array:
+    def turned(self, weighing: Array) -> Array:
         """How much `weighing` · dx changes with each number of dy."""
-        products = self.factor * weighing.reshape(-1)[self.out]
-        return np.bincount(self.inner, products, int(np.prod(shape))).reshape(shape)
-
-    def _sum(self, numbers: Array) -> Array:
-        return np.bincount(self.out, numbers, int(np.prod(self.shape))).reshape(self.shape)
+        return np.asarray(self.terms.error(weighing[None], {})[0])
 
 
 @dataclass(frozen=True)
@@ -142,11 +135,9 @@ class Alone:
             own = np.arange(x.size)
             self.put(dy=np.ones(x.shape))
             self.backward()
-            return Slopes(own, own, self.get("dx").reshape(-1), x.shape)
+            found = own, np.full(x.size, NONE), own, self.get("dx").reshape(-1)
+            return Slopes(Terms(*found, x.shape, x.shape, {}))
         twin = {name: array.astype(object) if array.dtype == float else array for name, array in self.arrays.items()}
         laid(twin["dy"], lambda place: Sum(NONE, place))
         self.call("backward", twin)
-        terms = [each.terms() if isinstance(each, Sum) else [] for each in twin["dx"].reshape(-1)]
-        every = np.array([term[1:] for each in terms for term in each], float).reshape(-1, 2)
-        out = np.repeat(np.arange(len(terms)), [len(each) for each in terms])
-        return Slopes(out, every[:, 0].astype(np.int64), every[:, 1], self.arrays["dx"].shape)
+        return Slopes(Terms(*products(twin["dx"]), self.arrays["dx"].shape, self.arrays["dy"].shape, {}))

@@ -121,9 +121,8 @@ class Terms:
         for place, size in zip(places, shape, strict=True):
             inside &= (place >= 0) & (place < size)
         moved = np.ravel_multi_index(tuple(np.where(inside, place, 0) for place in places), shape)
-        other = np.where(has, moved, index)
-        laid = {"out": self.out, "weight": self.weight, "inner": self.inner, which: other}
-        return replace(self, out=laid["out"], weight=laid["weight"], inner=laid["inner"]).only(inside | ~has)
+        other: dict[str, Any] = {which: np.where(has, moved, index)}
+        return replace(self, **other).only(inside | ~has)
 
     def times(self, factor: Any) -> "Terms":
         """Each term times a number."""
@@ -193,16 +192,18 @@ def terms_of(layer: Layer, input: Shape) -> Terms | None:
         run.forward()
     except (TypeError, AttributeError):
         return None
-    if not any(isinstance(each, Sum) for each in run.y.flat):
+    others = [each for each in run.y.flat if not isinstance(each, Sum)]
+    if len(others) == run.y.size or any(each != 0 for each in others):  # 0: a window that is all padding
         return None
-    if not all(isinstance(each, Sum) or each == 0 for each in run.y.flat):  # 0: a window that is all padding
-        return None
-    sums = [each.terms() if isinstance(each, Sum) else [] for each in run.y.flat]
-    counts = [len(terms) for terms in sums]
+    return Terms(*products(run.y), step.y, step.x, {name: array.shape for name, array in step.arrays.items()})
+
+
+def products(numbers: Array) -> tuple[Array, Array, Array, Array]:
+    """The place, weight, input and factor of each product that an array of sums is made of."""
+    sums = [each.terms() if isinstance(each, Sum) else [] for each in numbers.flat]
     every = np.array([term for terms in sums for term in terms], float).reshape(-1, 3)
-    shapes = {name: array.shape for name, array in step.arrays.items()}
     weight, inner = every[:, 0].astype(np.int64), every[:, 1].astype(np.int64)
-    return Terms(np.repeat(np.arange(len(sums)), counts), weight, inner, every[:, 2], step.y, step.x, shapes)
+    return np.repeat(np.arange(len(sums)), [len(terms) for terms in sums]), weight, inner, every[:, 2]
 
 
 def laid(array: Array, made: Any) -> None:

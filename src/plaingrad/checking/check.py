@@ -24,14 +24,8 @@ from plaingrad.loops import Array
 from plaingrad.loss import SoftmaxCrossEntropy
 
 
-def check_answer(
-    case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset(), strict: bool = False
-) -> Verdict:
-    """The verdict on an answer; AnswerError where it cannot be compared.
-
-    Mistakes `left_out` are not looked for; to be `strict` is to take no factor, sign or order through all passes for
-    another convention.
-    """
+def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset()) -> Verdict:
+    """The verdict on an answer; AnswerError where it cannot be compared. Mistakes `left_out` are not looked for."""
     answer = answer if isinstance(answer, Answer) else answer_of(answer)
     known, notes = recognised(list(answer.arrays), case)
     if not known:
@@ -45,16 +39,16 @@ def check_answer(
     arrays, groups, orders = _laid(case, {key: (name, answer.arrays[name]) for key, name in chosen.items()}, notes)
     if not arrays:
         raise AnswerError("the answer holds no quantity that can be checked: weights before the first step are given")
-    broken = _broken(case, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
+    program = Program(case, DOUBLE)
+    broken = _broken(program, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
     if broken is not None:  # what comes before may show why
         last, words = broken
-        place = Program(case, DOUBLE).place
-        arrays = {key: found for key, found in arrays.items() if place[key] < place[last]}
+        arrays = {key: found for key, found in arrays.items() if program.place[key] < program.place[last]}
         if not arrays:
             raise AnswerError(words)
         notes.append(f"{words}. Only what comes before it is compared")
     precision = estimated([each.array for each in found] for found in arrays.values())
-    asked = Asked(case, arrays, groups, orders, precision, left_out, strict)
+    asked = Asked(program.like(precision.unit), arrays, groups, orders, precision, left_out)
     notes += asked.moved()
     search, taken = asked.searched()
     if broken is not None and not search.findings:
@@ -83,18 +77,14 @@ def _kept(search: Search) -> Iterator[str]:
 
 @dataclass
 class Asked:
-    """An answer and its case, to be searched in several ways."""
+    """An answer and its program, to be searched in several ways."""
 
-    case: Case
+    program: Program
     arrays: dict[Key, list[Reading]]
     groups: dict[Key, str]
     orders: dict[str, Order]
     precision: Precision
     left_out: frozenset[str]
-    strict: bool
-
-    def __post_init__(self) -> None:
-        self.program = Program(self.case, self.precision.unit)
 
     def moved(self) -> list[str]:
         """Take the output of a layer that was answered behind its activation for the activation's; a line for each."""
@@ -125,7 +115,7 @@ class Asked:
 
     def _is_probability(self, plain: Search, finding: Finding) -> bool:
         """Whether the outputs were answered behind the softmax that is in the loss."""
-        if not isinstance(self.case.loss, SoftmaxCrossEntropy):
+        if not isinstance(self.program.case.loss, SoftmaxCrossEntropy):
             return False
         self.program.loss_of(finding.key[0], finding.expected)
         p = self.program.alone("loss").get("probability").reshape(finding.expected.shape)
@@ -165,7 +155,7 @@ class Asked:
         """
         held, taken = self._begun([], unit), list[Usage]()
         found = held.disagreeing() or []
-        while found and not self.strict:
+        while found:
             best, agreed, before = None, frozenset(self.arrays) - {each.key for each in found}, held
             for usage in usages(self._begun(taken, unit).program, found, self.arrays, self.groups):
                 first = 0 if usage.orders else min(FIRST, len(found))
@@ -185,13 +175,12 @@ def _laid(
     case: Case, given: dict[Key, tuple[str, Array]], notes: list[str]
 ) -> tuple[dict[Key, list[Reading]], dict[Key, str], dict[str, Order]]:
     """Every way to read each array; and for weights, of which the first ones are known, the order they are in."""
-    shapes, trained = _shapes(case)
     arrays: dict[Key, list[Reading]] = {}
     groups: dict[Key, str] = {}
     orders: dict[str, Order] = {}
     for key, (name, array) in given.items():
-        shape = shapes[key]
-        group = group_of(shape, key[2].removeprefix("d") in trained.get(key[1], {}))
+        shape, is_trained = _shape(case, key)
+        group = group_of(shape, is_trained)
         if key[1:] == ("loss", "y") and array.ndim == 1 and array.size == case.images > 1:
             array = np.array(array.mean())
             notes.append(f"{name}: the mean of the {case.images} numbers given")
@@ -201,29 +190,27 @@ def _laid(
         found = readings(array, shape, group)
         if not found:
             raise refuse(name, array, shape)
-        if key[2] in trained.get(key[1], {}) and group in ("kernels", "dense") and group not in orders:
-            first = case.net.steps[key[1]].arrays[key[2]]
+        first = case.net.steps[key[1]].arrays.get(key[2]) if is_trained else None
+        if first is not None and group in ("kernels", "dense") and group not in orders:
             away = [float(np.abs(each.array - first).sum()) for each in found]
-            if 4 * min(away) < min([*away[1:], float(np.abs(first).sum())]) and not np.argmin(away):
-                orders[group] = found[0].order
-            elif 4 * min(away) < min(away[0], float(np.abs(first).sum())):  # an update moves weights by little
-                orders[group] = found[int(np.argmin(away))].order
+            nearest = int(np.argmin(away))
+            others = away[1:] if nearest == 0 else away[:1]
+            if 4 * away[nearest] < min([*others, float(np.abs(first).sum())]):  # an update moves weights by little
+                orders[group] = found[nearest].order
         if key[0] > 0:
             arrays[key], groups[key] = found, group
     return arrays, groups, orders
 
 
-def _shapes(case: Case) -> tuple[dict[Key, tuple[int, ...]], dict[str, dict[str, Any]]]:
-    """The shape of every array an answer may hold, and the trained arrays of each layer."""
-    shapes: dict[Key, tuple[int, ...]] = {}
-    count, trained = case.images, {name: step.weights for name, step in case.net.steps.items()}
-    for t in range(len(case.batches) + 1):
-        for name, step in case.net.steps.items():
-            shapes[t, name, "y"], shapes[t, name, "dx"] = (count, *step.y), (count, *step.x)
-            for weight, about in step.weights.items():
-                shapes[t, name, "d" + weight] = shapes[t, name, weight] = about.shape
-        shapes[t, "loss", "y"], shapes[t, "loss", "dx"] = (), (count, *case.net.output)
-    return shapes, trained
+def _shape(case: Case, key: Key) -> tuple[tuple[int, ...], bool]:
+    """The shape of an array, and whether it is a trained one or the gradient of such."""
+    _, name, quantity = key
+    if name == "loss":
+        return (() if quantity == "y" else (case.images, *case.net.output)), False
+    step = case.net.steps[name]
+    if quantity in ("y", "dx"):
+        return (case.images, *(step.y if quantity == "y" else step.x)), False
+    return step.weights[quantity if quantity in step.weights else quantity[1:]].shape, True
 
 
 REASONS = {
@@ -235,14 +222,14 @@ REASONS = {
 }
 
 
-def _broken(case: Case, given: dict[Key, tuple[str, Array]]) -> tuple[Key, str] | None:
+def _broken(program: Program, given: dict[Key, tuple[str, Array]]) -> tuple[Key, str] | None:
     """The first array, in the order of computing, with a number that is not finite; and a line about it."""
-    for key in Program(case, DOUBLE).keys:
+    for key in program.keys:
         if key not in given or np.isfinite(given[key][1]).all():
             continue
         name, array = given[key]
         place = tuple(int(each) for each in np.argwhere(~np.isfinite(array))[0])
-        owner = case.loss if key[1] == "loss" else case.net.steps[key[1]].layer
+        owner = program.case.loss if key[1] == "loss" else program.steps[key[1]].layer
         why = REASONS.get(type(owner).__name__, "")
         words = (
             f"{name}{list(place) if place else ''} is {array[place]}, the first number that is not finite in the order "

@@ -42,24 +42,16 @@ def cells(finding: Finding) -> list[Cell]:
     made = best.made if best and best.key == finding.key else None
     order = np.argsort(-away, axis=None, kind="stable")[:SHOWN]
     places = [np.unravel_index(flat, away.shape) for flat in order if away.reshape(-1)[flat] > 0]
+    mistaken = [None if made is None else float(made[place]) for place in places]
     return [
-        Cell(
-            tuple(map(int, place)),
-            float(finding.given[place]),
-            float(finding.expected[place]),
-            None if made is None else float(made[place]),
-        )
-        for place in places
+        Cell(tuple(map(int, place)), float(finding.given[place]), float(finding.expected[place]), wrong)
+        for place, wrong in zip(places, mistaken, strict=True)
     ]
 
 
+@np.errstate(all="ignore")
 def patterns(finding: Finding, steps: Steps) -> list[str]:
     """Where the wrong numbers lie, in words; the most telling first."""
-    with np.errstate(all="ignore"):
-        return _patterns(finding, steps)
-
-
-def _patterns(finding: Finding, steps: Steps) -> list[str]:
     wrong, given, expected = off(finding), finding.given, finding.expected
     told = []
     factor = ratio(finding.given, finding.expected, SAME)

@@ -1,5 +1,6 @@
 """What a search finds: passes that disagree, and the mistakes that explain them."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -44,10 +45,6 @@ class Finding:
         """The mistake that is named, if any is."""
         return self.fits[0] if self.fits else None
 
-    def rests_on_another(self, fit: Fit) -> bool:
-        """Whether a mistake would have been made in a pass before this one."""
-        return fit.key != self.key
-
     @property
     def where(self) -> Key:
         """The pass that is blamed."""
@@ -76,19 +73,21 @@ def forms_of(
         for mistake in applicable(scene):
             if mistake.id in left_out:
                 continue
-            for form, made in enumerate(mistake.wrong(scene)):
-                terms = made if isinstance(made, Terms) else None
-                array = scene.sum(made) if isinstance(made, Terms) else np.asarray(made)
+            for form, (array, terms) in enumerate(made_by(mistake, scene)):
                 yield Fit(mistake, key, array, terms, form)
                 if factor is not None:  # a mistake that goes by the case alone knows nothing of the program's factor
                     yield Fit(mistake, key, factor * array, None, form, factor)
 
 
-def form_of(fit: Fit, program: Program, key: Key, env: Mapping[Key, Belief], expected: Array) -> Array | None:
-    """The mistake of `fit` in the same form, made in another pass; None where it cannot happen."""
+def form_of(fit: Fit, program: Program, key: Key, env: Mapping[Key, Belief], expected: Array) -> Array:
+    """The mistake of `fit` in the same form, made in another pass; what is `expected` where it cannot happen."""
     scene = Scene(program, key, env, expected, None)
     with np.errstate(all="ignore"):
-        for form, made in enumerate(fit.mistake.wrong(scene)):
-            if form == fit.form:
-                return fit.times * (scene.sum(made) if isinstance(made, Terms) else np.asarray(made))
-    return None
+        made = next(itertools.islice(made_by(fit.mistake, scene), fit.form, None), None)
+        return expected if made is None else fit.times * made[0]
+
+
+def made_by(mistake: Mistake, scene: Scene) -> Iterator[tuple[Array, Terms | None]]:
+    """What a pass makes with each form of a mistake, and the terms that the layer is then made of, if it is."""
+    for made in mistake.wrong(scene):
+        yield (scene.sum(made), made) if isinstance(made, Terms) else (np.asarray(made), None)

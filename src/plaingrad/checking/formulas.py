@@ -7,9 +7,9 @@ import numpy as np
 from plaingrad.checking.names import name_of
 from plaingrad.checking.passes import Key
 from plaingrad.checking.slack import Program
-from plaingrad.errors import PlaingradError
 from plaingrad.explaining import tracer_of
-from plaingrad.explaining.explanation import explain_cell
+from plaingrad.explaining.general import described
+from plaingrad.explaining.notation import as_text
 from plaingrad.explaining.update import State
 from plaingrad.layer import Layer, Shape
 from plaingrad.layers import Flatten
@@ -24,43 +24,39 @@ MOST_TERMS, MOST_NUMBERS = 40_000, 2_000
 
 
 def formula_of(program: Program, key: Key) -> str | None:
-    """The general formula of an array, with the names of the case; None for one that has none, or takes too long."""
-    _, name, quantity = key
+    """The general formula of an array, with the names of the case; None for one that would take too long."""
     if not _is_small(program, key):
         return None
-    place = len(program.names) if name == "loss" else program.names.index(name)
-    before = f"{program.names[place - 1]}.y" if place else "input"
-    after = "loss" if place + 1 >= len(program.names) else program.names[place + 1]
-    rng = np.random.default_rng(0)
-    if name == "loss":
-        net, loss = Network(Flatten(), input=(*program.case.net.output, 1, 1), dtype="float64"), program.case.loss
-        target = program.case.batches[0].target[:1]
+    case, (_, name, quantity), rng = program.case, key, np.random.default_rng(0)
+    is_loss, is_update = name == "loss", program.is_update(key)
+    if is_loss:
+        net, loss = Network(Flatten(), input=(*case.net.output, 1, 1), dtype="float64"), case.loss
+        target = case.batches[0].target[:1]
     else:
         step = program.steps[name]
         net, loss = Network(*flat(step.layer, step.x), input=step.x, dtype="float64"), HalfSquaredError()
         target = rng.normal(size=(1, int(np.prod(step.y))))
-    x = np.abs(rng.normal(size=(1, *net.input))) * np.where(rng.random(net.input) < NEGATIVE[name != "loss"], -1, 1)
     run = Run(net, 1, loss, input_gradient=True, as_written=lambda work: True)
-    run.load(x)
+    run.load(np.abs(rng.normal(size=(1, *net.input))) * np.where(rng.random(net.input) < NEGATIVE[not is_loss], -1, 1))
     run.aim(target)
-    if name == "loss":
-        run.records["loss"]["share"][...] = 1 / program.case.images
+    if is_loss:
+        run.records["loss"]["share"][...] = 1 / case.images
     run.forward()
     run.backward()
     first = next(iter(net.steps))
-    state = State(SGD(rate=program.case.rate, momentum=0)) if program.is_update(key) else None
-    wanted = {"loss": f"loss.{quantity}"}.get(name, f"{first}.{quantity}{'_after' if state else ''}")
-    try:
-        tracer = tracer_of(run, state)
-        sheet, _ = tracer.twin.sheet_named(wanted)
-        formula = explain_cell(tracer, sheet.start).formula
-    except PlaingradError:
-        return None
+    tracer = tracer_of(run, State(SGD(rate=case.rate, momentum=0)) if is_update else None)
+    asked = f"{name if is_loss else first}.{quantity}{'_after' if is_update else ''}"
+    formula = as_text(described(tracer, tracer.twin.sheet_named(asked)[0])[0])
+    before, after = program.x_key(key)[1], "loss" if is_loss else program.dy_key(key)[1]
+    before = before if before == "input" else f"{before}.y"
     own = {"input": before, f"{first}.dy": f"{after}.dx", f"{first}.{quantity}_after": name_of(key)}
-    if name == "loss":
-        own |= {f"{first}.y": before, f"{first}.dy": "loss.dx", "loss.y": "loss"}
-        own["loss.share"] = f"1/{program.case.images}"
-    return None if formula is None else _renamed(str(formula), first, name, own)
+    if is_loss:
+        own |= {f"{first}.y": before, "loss.y": "loss", "loss.share": f"1/{case.images}"}
+
+    def renamed(found: re.Match[str]) -> str:
+        return own.get(found[0]) or re.sub(rf"^{first}\b", name, found[0])
+
+    return re.sub(rf"\b(?:input|loss\.\w+|{first}\.\w+)\b", renamed, formula)
 
 
 def flat(layer: Layer, input: Shape) -> tuple[Layer, ...]:
@@ -85,13 +81,3 @@ def _is_small(program: Program, key: Key) -> bool:
     step, terms = program.steps[name], program.terms(name)
     weights = sum(array.size for array in step.arrays.values()) if program.is_update(key) else 0
     return (len(terms.out) if terms else 0) <= MOST_TERMS and int(np.prod(step.x)) + weights <= MOST_NUMBERS
-
-
-def _renamed(formula: str, first: str, name: str, own: dict[str, str]) -> str:
-    """The formula of a layer by itself in the names that it has in its network."""
-
-    def renamed(found: re.Match[str]) -> str:
-        word = found[0]
-        return own.get(word) or re.sub(rf"^{first}\b", name, word)
-
-    return re.sub(rf"\b(?:input|loss\.\w+|{first}\.\w+)\b", renamed, formula)

@@ -102,7 +102,8 @@ class Hidden:
         doubt = 4 * float((np.abs(weighing) * room).sum()) + 1e-5 * abs(missing)
         found: dict[tuple[str, Key], Fit] = {}
         for place in sorted(self.suspects, key=lambda each: each not in pulls):
-            if place in self.budget.searched or not self.budget.spend(self._price(place, place in pulls)):
+            price = self.program.work(place) * (FORMS if place in pulls else 1)
+            if place in self.budget.searched or not self.budget.spend(price):
                 continue
             pull, right = pulls.get(place), self.env[place].value
             path = sum(self.program.work(each) for each in self._between(place))
@@ -116,16 +117,10 @@ class Hidden:
                         continue
                 elif not self.budget.spend(path):
                     break
-                overlay = self._sent_on(fit)
-                made = overlay.get(self.key)
+                made = self._sent_on(fit).get(self.key)
                 if made and self.state.agrees(made, self.array) and explains(made.value, expected.value, self.array):
-                    fit.overlay = {each: belief for each, belief in overlay.items() if each in self.state.hidden}
                     found[known] = fit
         return list(found.values())
-
-    def _price(self, place: Key, is_pulled: bool) -> int:
-        """About how many numbers are handled in trying all that can go wrong in a pass."""
-        return FORMS * self.program.work(place) if is_pulled else self.program.work(place)
 
     def _pulls(self, weighing: Array) -> dict[Key, Array]:
         """How the weighed sum of the array changes with the numbers of each pass without an answer it rests on."""
@@ -158,8 +153,7 @@ class Hidden:
         """What a pass makes, known about as well as what it should make; with the slip of `fit` in its other steps."""
         value = self.program.value(key, env)
         if key[1:] == fit.key[1:] and (key in self.state.hidden or key in self.base):
-            made = form_of(fit, self.program, key, env, value)
-            value = value if made is None else made
+            value = form_of(fit, self.program, key, env, value)
         return alike(self.state.expected[key], value, self.program.unit)
 
     @contextmanager

@@ -6,15 +6,15 @@ A case has its activations as layers of their own, which counts its layers anew:
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from plaingrad.checking.answer import Answer
 from plaingrad.checking.case import Case
 from plaingrad.checking.check import check_answer
-from plaingrad.checking.names import plainly
-from plaingrad.checking.verdict import Named, Verdict
+from plaingrad.checking.names import name_of, plainly
+from plaingrad.checking.verdict import Verdict
 from plaingrad.errors import AnswerError
 from plaingrad.network import Network
 
@@ -79,18 +79,6 @@ def names_of(net: Network, apart: Network) -> Names:
     return Names(pairs | {name: name for name in ("loss", "loss.y", "loss.dx")})
 
 
-@dataclass
-class OwnNamed(Named):
-    """A mistake whose places are told in the asker's names."""
-
-    names: Names = field(default_factory=lambda: Names({}))
-
-    @property
-    def where(self) -> list[str]:
-        """The arrays it was made in."""
-        return [self.names.in_text(name) for name in super().where]
-
-
 @dataclass(repr=False)
 class OwnVerdict(Verdict):
     """A verdict in the asker's names; its findings keep the keys of the case.
@@ -135,7 +123,7 @@ def check_own(
     notes = [*translated.notes, *map(names.in_text, plain.notes)]
     plain.notes = []
     mistakes, conventions = (
-        list[Named](OwnNamed(**vars(each), names=names) for each in part)
+        [replace(each, name_of=lambda key: names.in_text(name_of(key))) for each in part]
         for part in (plain.mistakes, plain.conventions)
     )
     rows = [replace(row, name=names.in_text(row.name)) for row in plain.rows]

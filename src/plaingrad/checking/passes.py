@@ -46,7 +46,11 @@ class Passes:
         self.other: dict[str, Terms] = {}  # layers that the program makes of other terms, forward and back
         self.factors: dict[tuple[str, str], float] = {}  # by which it makes the numbers of a pass larger, in every step
         self.ways: dict[tuple[str, str], Way] = {}  # passes that it makes in a way of its own, in every step
-        self.memo, self.given = Memo(), self._given()
+        self.memo = Memo()
+        self.given = {
+            (0, name, weight): exact(w) for name, each in self.steps.items() for weight, w in each.arrays.items()
+        }
+        self.given |= {(t, "input", "y"): exact(batch.x) for t, batch in enumerate(case.batches, 1)}
         self.keys = list(self._keys())
         self.place = {key: number for number, key in enumerate(self.keys)}
 
@@ -67,15 +71,6 @@ class Passes:
     def start(self) -> Env:
         """What is given: the batches and the first weights, which are exact."""
         return dict(self.given)
-
-    def _given(self) -> Env:
-        env: Env = {}
-        for t, batch in enumerate(self.case.batches, 1):
-            env[t, "input", "y"] = exact(batch.x)
-        for name, step in self.steps.items():
-            for weight, array in step.arrays.items():
-                env[0, name, weight] = exact(array)
-        return env
 
     def x_key(self, key: Key) -> Key:
         """Where the input of a layer comes from."""
@@ -159,17 +154,15 @@ class Passes:
         w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
         if quantity in w:
             return stepped(w[quantity], env[t, name, "d" + quantity].value, self.rate(key))
-        x, terms = env[self.x_key(key)].value if self._reads_x(key) else None, self.terms(name)
+        terms = self.terms(name)
+        if quantity == "dx" and terms:
+            return terms.error(env[self.dy_key(key)].value, w)
+        x = env[self.x_key(key)].value
         if quantity == "y":
-            assert x is not None
             return terms.forward(x, w) if terms else self.loop(name, "y", x, w, None)
         dy = env[self.dy_key(key)].value
         if quantity == "dx":
-            if terms:
-                return terms.error(dy, w)
-            assert x is not None
             return self.alone(name).slopes(x, w).of(dy)
-        assert x is not None
         return terms.slope(quantity[1:], dy, x) if terms else self.loop(name, quantity, x, w, dy)
 
     def pulled(self, key: Key, need: Key, env: Mapping[Key, Belief], weighing: Array) -> Array | None:
@@ -188,7 +181,7 @@ class Passes:
         if quantity == "dx":
             if terms:
                 return terms.only(terms.inner >= 0).forward(weighing, w)
-            return self.alone(name).slopes(x, w).turned(weighing, self.alone(name).get("dy").shape)
+            return self.alone(name).slopes(x, w).turned(weighing)
         if terms:
             own = terms.of(quantity[1:])
             others = {each: np.zeros_like(array) for each, array in w.items()}
@@ -202,9 +195,6 @@ class Passes:
             return 100 * self.case.images
         terms, numbers = self.terms(name), int(np.prod(self.steps[name].x))
         return self.case.images * (len(terms.out) if terms else 4 * numbers)
-
-    def _reads_x(self, key: Key) -> bool:
-        return self.x_key(key) in self.needs(key)
 
     def loop(self, name: str, quantity: str, x: Array, w: dict[str, Array], dy: Array | None) -> Array:
         """An array of a layer by its own texts."""

@@ -92,20 +92,16 @@ def numbers(array: Array) -> Array:
     return np.asarray(values[np.isfinite(values) & (values != 0)])
 
 
+@np.errstate(over="ignore")
 def is_binary(values: Array) -> bool:
     """Whether numbers are short in binary, as those of a case are: their few decimals say nothing about printing."""
-    with np.errstate(over="ignore"):
-        scaled = values * 2.0**24
+    scaled = values * 2.0**24
     return bool((np.abs(scaled) < 2.0**53).all() and (scaled == np.round(scaled)).all())
 
 
+@np.errstate(all="ignore")
 def of_numbers(values: Array) -> Precision:
     """The precision of some numbers: the fewest digits, or decimals, that give them all."""
-    with np.errstate(all="ignore"):
-        return _of_numbers(values)
-
-
-def _of_numbers(values: Array) -> Precision:
     single = values.astype(np.float32)
     is_single = bool((single == values).all())
     digits = fewest(values, lambda v, d: np.array([float(f"{x:.{d - 1}e}") for x in v]), PRINTED)
@@ -113,11 +109,8 @@ def _of_numbers(values: Array) -> Precision:
     if is_single and digits is None and decimals is None:
         # A float32 of a rounded number is no round number itself; one whose last place is finer can tell.
         finest = int(np.floor(-np.log10(min(np.abs(values).max(), 1e300) * 20 * SINGLE)))
-        as_single = {
-            "digits": fewest(single, lambda v, d: np.array([np.float32(f"{x:.{d - 1}e}") for x in v]), OF_SINGLE - 1),
-            "decimals": fewest(single, np.round, min(finest, OF_SINGLE)),
-        }
-        digits, decimals = as_single["digits"], as_single["decimals"]
+        digits = fewest(single, lambda v, d: np.array([np.float32(f"{x:.{d - 1}e}") for x in v]), OF_SINGLE - 1)
+        decimals = fewest(single, np.round, min(finest, OF_SINGLE))
     if digits is not None or decimals is not None:
         return Precision(digits, decimals, SINGLE)
     if not is_single:

@@ -18,10 +18,10 @@ def allowed(expected: Belief, array: Array, precision: Precision) -> Array:
     return SLACKS * expected.slack + precision.grain(array) + own
 
 
+@np.errstate(all="ignore")
 def agrees(expected: Belief, array: Array, precision: Precision) -> bool:
     """Whether an answered array is what is expected, up to rounding."""
-    with np.errstate(all="ignore"):
-        return bool((np.abs(array - expected.value) <= allowed(expected, array, precision)).all())
+    return bool((np.abs(array - expected.value) <= allowed(expected, array, precision)).all())
 
 
 def alike(expected: Belief, made: Array, unit: float) -> Belief:
@@ -34,21 +34,21 @@ def alike(expected: Belief, made: Array, unit: float) -> Belief:
     return Belief(made, np.maximum(expected.slack * scale, ALIKE * level * largest))
 
 
+@np.errstate(all="ignore")
 def explains(made: Array, expected: Array, given: Array) -> bool:
     """Whether a mistake leaves little of what was off without it: one that changes next to nothing explains nothing."""
-    with np.errstate(all="ignore"):
-        left, without = (float(np.linalg.norm(given - each)) for each in (made, expected))
-        return left <= LEFT * without
+    left, without = (float(np.linalg.norm(given - each)) for each in (made, expected))
+    return left <= LEFT * without
 
 
+@np.errstate(all="ignore")
 def ratio(given: Array, expected: Array, near: float) -> float | None:
     """The one factor between two arrays, if there is one, to so much of the largest number."""
     given, expected = given.reshape(-1), expected.reshape(-1)
-    with np.errstate(all="ignore"):
-        weight = float((expected * expected).sum())
-        factor = float((given * expected).sum()) / weight if weight else 0.0
-        size = np.abs(expected).max(initial=0) * abs(factor)
-        return factor if size > 0 and np.abs(given - factor * expected).max() <= near * size else None
+    weight = float((expected * expected).sum())
+    factor = float((given * expected).sum()) / weight if weight else 0.0
+    size = np.abs(expected).max(initial=0) * abs(factor)
+    return factor if size > 0 and np.abs(given - factor * expected).max() <= near * size else None
 
 
 def relative(array: Array, expected: Array) -> float:

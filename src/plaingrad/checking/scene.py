@@ -16,7 +16,13 @@ Pair = tuple[int, int]
 
 @dataclass
 class Scene:
-    """A pass: `expected` is what it should have made of its arrays, `given` what the program made."""
+    """A pass: `expected` is what it should have made of its arrays, `given` what the program made.
+
+    `step` counts from 1. `name` is the layer's, or "loss"; `owner` is the layer, or the loss, and `kind` what kind it
+    is of. `quantity` is what the pass makes: y, dx, dw, db, or a weight after the update; `way` is the same but
+    "update" for such a weight, and `weight` the trained array that a gradient or an update is about. `leak` is how much
+    a rectifier lets pass below zero; `begin` is the margin that a window has above and left of the image.
+    """
 
     program: Program
     key: Key
@@ -24,46 +30,16 @@ class Scene:
     expected: Array
     given: Array | None = None
 
-    @property
-    def step(self) -> int:
-        """Which step of training, from 1."""
-        return self.key[0]
-
-    @property
-    def name(self) -> str:
-        """The layer's name, or "loss"."""
-        return self.key[1]
-
-    @property
-    def quantity(self) -> str:
-        """What the pass makes: y, dx, dw, db, or a weight after the update."""
-        return self.key[2]
-
-    @property
-    def owner(self) -> Any:
-        """The layer, or the loss."""
-        return self.program.case.loss if self.name == "loss" else self.program.steps[self.name].layer
-
-    @property
-    def kind(self) -> str:
-        """The kind of the layer or loss."""
-        return type(self.owner).__name__
-
-    @property
-    def way(self) -> str:
-        """The quantity, or "update" for a weight after the step."""
-        is_weight = self.name != "loss" and self.quantity in self.program.steps[self.name].weights
-        return "update" if is_weight else self.quantity
-
-    @property
-    def images(self) -> int:
-        """How many images a batch has."""
-        return self.program.case.images
-
-    @property
-    def rate(self) -> float:
-        """The rate of the updates."""
-        return self.program.rate(self.key)
+    def __post_init__(self) -> None:
+        self.step, self.name, self.quantity = self.key
+        self.owner: Any = self.program.case.loss if self.name == "loss" else self.program.steps[self.name].layer
+        self.kind = type(self.owner).__name__
+        is_update = self.program.is_update(self.key)
+        self.way, self.weight = ("update", self.quantity) if is_update else (self.quantity, self.quantity[1:])
+        self.images, self.rate = self.program.case.images, self.program.rate(self.key)
+        self.leak: Any = getattr(self.owner, "slope", 0)
+        self.window: Any = getattr(self.owner, "window", None)
+        self.begin: Pair = self.window.padding if self.window else (0, 0)
 
     @property
     def x(self) -> Array:
@@ -92,11 +68,6 @@ class Scene:
         return {name: self.env[key].value for name, key in self.program.weight_keys(self.key).items()}
 
     @property
-    def weight(self) -> str:
-        """The trained array that a gradient or an update is about."""
-        return self.quantity if self.way == "update" else self.quantity[1:]
-
-    @property
     def slope(self) -> Array:
         """For an update: the gradient it was to use."""
         return self.env[self.step, self.name, "d" + self.quantity].value
@@ -123,23 +94,12 @@ class Scene:
         assert terms is not None
         return terms.of(self.weight) if self.way in ("dw", "db") else terms
 
-    @property
-    def leak(self) -> Any:
-        """How much a rectifier lets pass below zero."""
-        return getattr(self.owner, "slope", 0)
-
-    @property
-    def window(self) -> Any:
-        """The window of a convolution or a pool."""
-        return self.owner.window
-
     def letters(self, terms: Terms | None = None) -> dict[str, Array]:
         """For each product its letters: filter k, output row i and column j, window row u and column v, channel c."""
         terms = terms or self.terms
         k, i, j = terms.place("out")
         c, row, column = terms.place("inner")
-        (down, step), (apart, gap) = self.window.stride, self.window.dilation
-        top, left = self.window.margins[0][0], self.window.margins[1][0]
+        (down, step), (apart, gap), (top, left) = self.window.stride, self.window.dilation, self.begin
         u, v = (row - i * down + top) // apart, (column - j * step + left) // gap
         return {"k": k, "i": i, "j": j, "c": c, "u": u, "v": v, "row": row, "column": column}
 
@@ -176,11 +136,6 @@ class Scene:
             inner=joined(others.inner, inner),
             factor=joined(others.factor, np.full(shape, factor)),
         )
-
-    @property
-    def begin(self) -> Pair:
-        """The margin above and left of the image."""
-        return self.window.margins[0][0], self.window.margins[1][0]
 
     def sum(
         self, terms: Terms, dy: Array | None = None, x: Array | None = None, w: dict[str, Array] | None = None

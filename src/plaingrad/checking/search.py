@@ -123,7 +123,7 @@ class Search(State):
         if fit is None or key in self.arrays:
             return expected
         made = form_of(fit, self.program, key, self.env, expected.value)
-        return expected if made is None else alike(expected, made, self.program.unit)
+        return expected if made is expected.value else alike(expected, made, self.program.unit)
 
     def _judge(self, key: Key, expected: Belief) -> None:
         reading = self.agreeing(key, expected)

@@ -23,6 +23,7 @@ CHOICE = 4  # slacks by which an input may be off where a layer chooses
 SIGNS = 6  # random patterns of signs where a layer is unknown
 MOST_NEAR = 4  # numbers of nearly one size that are looked at one by one
 MOST_SINGLE = 12  # outputs of a softmax that are moved one by one
+sq = np.square
 
 
 class Program(Passes):
@@ -127,11 +128,6 @@ class Program(Passes):
             off = [np.abs(self.loss_of(t, moved)[quantity] - made) for moved in moves(Softmax(), x)]
             slack = slack + np.max(off, axis=0)
         return np.asarray(slack + 4 * self.unit * np.abs(made))
-
-
-def sq(array: Array) -> Array:
-    """Each number times itself."""
-    return array * array
 
 
 def count_of(index: Array) -> int:

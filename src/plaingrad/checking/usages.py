@@ -7,6 +7,7 @@ without, and the answer is then searched as that of such a program.
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -15,10 +16,9 @@ from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.findings import Finding, Fit, form_of, forms_of
 from plaingrad.checking.layout import Order, Reading
-from plaingrad.checking.passes import Belief, Env, Key, Way, exact
+from plaingrad.checking.passes import Env, Key, Way, exact
 from plaingrad.checking.rounding import ratio
 from plaingrad.checking.slack import Program
-from plaingrad.loops import Array
 from plaingrad.loss import HalfSquaredError, MeanSquaredError
 
 NEAR = 2e-2
@@ -179,7 +179,7 @@ def _throughout(program: Program, truth: Env, id: str) -> Iterator[Usage]:
             by_form.setdefault(fit.form, []).append(fit)
     for fits in by_form.values():
         terms = {fit.key[1]: fit.terms for fit in fits if fit.terms is not None}
-        ways = {fit.key[1:]: _way(fit) for fit in fits if fit.key[1] not in terms}
+        ways = {fit.key[1:]: partial(form_of, fit) for fit in fits if fit.key[1] not in terms}
         if any(not np.array_equal(fit.made, truth[fit.key].value) for fit in fits):
             yield Usage(id, CATALOGUE[id].title, CATALOGUE[id].advice, ways=ways, terms=terms)
 
@@ -194,14 +194,6 @@ def _pairs(program: Program, truth: Env, ids: tuple[str, str]) -> Iterator[Usage
     fits = [_forms(program, key, truth, id) for key, id in zip(keys, ids, strict=True)]
     for first, then in itertools.product(*fits):
         about = CATALOGUE[ids[0]]
-        yield Usage(ids[0], about.title, about.advice, ways={fit.key[1:]: _way(fit) for fit in (first, then)})
-
-
-def _way(fit: Fit) -> Way:
-    """A pass made as the mistake of `fit` has it."""
-
-    def way(program: Program, key: Key, env: Mapping[Key, Belief], expected: Array) -> Array:
-        made = form_of(fit, program, key, env, expected)
-        return expected if made is None else made
-
-    return way
+        yield Usage(
+            ids[0], about.title, about.advice, ways={fit.key[1:]: partial(form_of, fit) for fit in (first, then)}
+        )

@@ -1,10 +1,12 @@
 """The verdict on an answer: right, right with another convention, a mistake, or unclear; and why."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from plaingrad.checking.findings import Finding, Row
+from plaingrad.checking.findings import Finding, Fit, Row
 from plaingrad.checking.layout import told
 from plaingrad.checking.names import name_of
 from plaingrad.checking.passes import Key
@@ -24,11 +26,12 @@ class Named:
     advice: str
     findings: list[Finding] = field(default_factory=list)
     passes: list[Key] = field(default_factory=list)  # those of a usage, which nothing is found against
+    name_of: Callable[[Key], str] = name_of
 
     @property
     def where(self) -> list[str]:
         """The arrays it was made in."""
-        return list(dict.fromkeys(map(name_of, [*(finding.where for finding in self.findings), *self.passes])))
+        return list(dict.fromkeys(map(self.name_of, [*(finding.where for finding in self.findings), *self.passes])))
 
 
 @dataclass(repr=False)
@@ -121,10 +124,12 @@ def told_most(findings: list[Finding]) -> None:
     A number that happens to be that of the images comes last: a window of 4 pixels is not a batch of 4.
     """
     counts = Counter(fit.mistake.id for finding in findings for fit in finding.fits)
+
+    def rank(key: Key, fit: Fit) -> tuple[bool, int, bool, bool]:
+        return not fit.mistake.convention, -counts[fit.mistake.id], fit.key != key, fit.mistake.late
+
     for finding in findings:
-        finding.fits.sort(key=lambda fit: fit.mistake.late)  # each sort keeps the order of what it finds equal
-        finding.fits.sort(key=finding.rests_on_another)
-        finding.fits.sort(key=lambda fit: (not fit.mistake.convention, -counts[fit.mistake.id]))
+        finding.fits.sort(key=partial(rank, finding.key))
 
 
 def usual(order: Any) -> bool:

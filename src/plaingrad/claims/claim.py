@@ -9,10 +9,11 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
+from plaingrad.claims.names import BeyondError
 from plaingrad.claims.reasons import constant_factor, factor_in_words, from_one, other_readings, wrong_terms
 from plaingrad.claims.terms import Compared, compared
 from plaingrad.claims.text import parse_claim
-from plaingrad.claims.value import DIGITS, BeyondError, Evaluator, Purse
+from plaingrad.claims.value import DIGITS, Evaluator, Purse
 from plaingrad.claims.weighing import Asked, Outcome, Scales
 from plaingrad.errors import SettingError
 from plaingrad.examples import EXAMPLES
@@ -159,7 +160,7 @@ def terms_of(scales: Scales, asked: Asked, purse: Purse) -> Compared:
     """The claim's terms beside the true ones; none where they have nothing in common."""
     evaluators = [Evaluator(scales.names, point, purse) for point in (scales.here, *scales.points)]
     try:
-        found = compared(scales.right, asked.letters, evaluators, scales.explanation(asked))
+        found = compared(asked.formula, evaluators, scales.explanation(asked))
     except (SettingError, ArithmeticError):  # at another point, or multiplied out, it has no value
         return NOTHING
     return found if found.shared else NOTHING

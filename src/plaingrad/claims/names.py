@@ -9,6 +9,10 @@ from plaingrad.explaining.twin import INPUT, Sheet, Twin
 Place = tuple[int, ...]
 
 
+class BeyondError(SettingError):
+    """A place that an array does not have."""
+
+
 class Names:
     """The arrays of a run as a claim names them; where the layer is left out, those of the layer it is about."""
 
@@ -71,10 +75,9 @@ class Names:
         fitting = {sheet: whole for sheet, whole in fitting.items() if sheet != self.about} or fitting
         chosen = f"{self.layer}.{quantity}"
         if self.layer not in owners or self.names[chosen] not in fitting:
-            if len(fitting or by_sheet) > 1:
-                either = " or ".join((fitting or by_sheet).values())
-                raise SettingError(f"{quantity} could be {either}; name the layer too")
-            chosen = next(iter((fitting or by_sheet).values()))
+            chosen, *others = (fitting or by_sheet).values()
+            if others:
+                raise SettingError(f"{quantity} could be {' or '.join([chosen, *others])}; name the layer too")
         if len(by_sheet) > 1:
             self.readings[quantity] = chosen
         return chosen
@@ -87,8 +90,8 @@ class Names:
     def _may_name_image(self, sheet: Sheet) -> bool:
         return self.twin.count == 1 and self.twin.twin.has_images(sheet.layer, sheet.quantity)
 
-    def place(self, sheet: Sheet, index: Place) -> Place | None:
-        """The whole place that an index means; None where the array has none such. SettingError for a wrong count."""
+    def place(self, name: str, sheet: Sheet, index: Place) -> Place:
+        """The whole place that an index means, of an array named so; SettingError for a wrong count."""
         if (sheet.name, index) not in self.places:
             if not self.fits(sheet, len(index)):
                 shape = "×".join(map(str, sheet.shape)) or "one number"
@@ -96,7 +99,13 @@ class Names:
                     f"{sheet.name} got {len(index)} indices; it is {shape}, and {self.twin.described(sheet)}"
                 )
             self.places[sheet.name, index] = self._place(sheet, index)
-        return self.places[sheet.name, index]
+        place = self.places[sheet.name, index]
+        if place is None:
+            raise BeyondError(
+                f"{name}[{','.join(map(str, index))}] is out of range; {self.twin.described(sheet)}. Places are "
+                "counted from 0"
+            )
+        return place
 
     def _place(self, sheet: Sheet, index: Place) -> Place | None:
         """Axes that are left out are of length 1, so whichever those are, at most one place comes of it."""

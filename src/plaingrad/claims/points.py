@@ -14,7 +14,7 @@ import numpy as np
 from plaingrad.claims.value import Point, agree, sized
 from plaingrad.errors import SettingError
 from plaingrad.exact import Sized
-from plaingrad.explaining.twin import Sheet, Twin
+from plaingrad.explaining.twin import Twin
 from plaingrad.layers import LeakyReLU, ReLU
 from plaingrad.loops import Array
 from plaingrad.loss import CrossEntropy, SoftmaxCrossEntropy
@@ -101,13 +101,9 @@ class Rerun:
     def point(self) -> Point:
         """Backward, and every number by the name of its array."""
         self.run.backward()
-        return {sheet.name: self._values(sheet) for sheet in self.twin.in_order if self._has(sheet)}
-
-    def _has(self, sheet: Sheet) -> bool:
-        return sheet.quantity in self.run.records[sheet.layer]
-
-    def _values(self, sheet: Sheet) -> Array:
-        return np.array(as_sized(self.run.seen(sheet.layer, sheet.quantity)), object).reshape(sheet.shape)
+        made = [each for each in self.twin.in_order if each.quantity in self.run.records[each.layer]]
+        numbers = (np.array(as_sized(self.run.seen(each.layer, each.quantity)), object) for each in made)
+        return {each.name: array.reshape(each.shape) for each, array in zip(made, numbers, strict=True)}
 
     def elsewhere(self, rng: np.random.Generator, count: int, with_targets: bool) -> list[Point]:
         """Some points near the run, with the same winners: everything is moved, and if ties forbid it, in a tie."""

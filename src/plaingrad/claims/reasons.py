@@ -1,19 +1,19 @@
 """What may be wrong with a claim: its factor, its sign, its indices, an array taken for another."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 from plaingrad.claims.names import Place
 from plaingrad.claims.terms import Compared
-from plaingrad.claims.value import Reading, agree, sized
+from plaingrad.claims.tree import letter_of
+from plaingrad.claims.value import Move, Reading, agree, sized
 from plaingrad.claims.weighing import Scales
 from plaingrad.exact import Sized
 from plaingrad.explaining.twin import Sheet
 
 MOST_PARTS = 1000  # a factor that is told is a fraction whose denominator is no larger
 SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1))
-Move = Callable[[Sheet, Place], Place]
 
 
 def constant_factor(claimed: Sequence[Sized], true: Sequence[Sized]) -> Fraction | None:
@@ -59,7 +59,7 @@ def from_one() -> Reading:
 def other_readings(scales: Scales) -> Iterator[Reading]:
     """Ways in which a claim goes wrong, each with the words for it: they are for a claim that holds when read so."""
     twin, about = scales.twin, scales.sheet
-    if not any(asked.letters for asked in scales.places):
+    if not any(map(letter_of, scales.index)):
         yield from_one()
     names = dict.fromkeys(sheet.name for sheet in scales.names.known.values() if sheet.name != about.name)
     used = [twin.sheets[name] for name in names]

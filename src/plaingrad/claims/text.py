@@ -6,21 +6,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from plaingrad.claims.tree import (
-    Apply,
-    Name,
-    Number,
-    Over,
-    Power,
-    Product,
-    Sum,
-    Token,
-    Tree,
-    Ways,
-    put,
-    tokens,
-)
+from plaingrad.claims.tree import Token, number, put, tokens
 from plaingrad.errors import SettingError, nearest
+from plaingrad.explaining.expressions import Node, is_kind
+from plaingrad.explaining.notation import SIGNS_SHOWN
 
 LONGEST, DEEPEST = 10_000, 64  # characters; brackets, signs and sums inside each other, as deep as Python's stack bears
 FUNCTIONS = ("exp", "ln", "log", "sqrt", "tanh", "sigmoid", "relu", "max", "min", "abs", "floor")
@@ -29,11 +18,10 @@ LOSSES = ("C", "L", "E", "J", "loss", "Loss", "cost", "Cost")
 SPELLINGS = {"σ": "sigmoid", "ReLU": "relu", "Relu": "relu", "log": "ln", "Sigmoid": "sigmoid"}
 RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 RESERVED = ("if", "with", "and", "else", "mod")
-OTHERWISE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<", "=": "!=", "==": "!=", "!=": "="}
-EULER = Apply("exp", (Number("1"),))
+EULER = Node("exp", (number(1),))
 
 
-def parse_claim(text: Any) -> tuple[Name, Tree]:
+def parse_claim(text: Any) -> tuple[Node, Node]:
     """The two sides of LEFT = RIGHT. SettingError, in one line, where the text cannot be read."""
     if not isinstance(text, str):
         raise SettingError(f"a claim got a {type(text).__name__}; it is a text, such as 'conv1.dw[0,0,0,0] = 2 * 3'")
@@ -75,7 +63,7 @@ class Parser:
         got = ascii(self.now.text[:20]).replace("\\u03a3", "Σ") if self.now.kind != "end" else "its end"
         return SettingError(f"cannot read the claim at character {self.now.start + 1}, {got}: it {needs}")
 
-    def deeper(self, read: Callable[[], Tree]) -> Tree:
+    def deeper(self, read: Callable[[], Node]) -> Node:
         self.depth += 1
         if self.depth > DEEPEST:
             raise self.error(f"goes more than {DEEPEST} brackets, signs or sums deep; write it flatter")
@@ -83,18 +71,18 @@ class Parser:
         self.depth -= 1
         return tree
 
-    def claim(self) -> tuple[Name, Tree]:
+    def claim(self) -> tuple[Node, Node]:
         left = self.primary() if self.now.kind == "name" else None
-        if not isinstance(left, Name) or not self.takes("="):
+        if not is_kind(left, "cell") or not self.takes("="):
             raise self.error("is written QUANTITY = FORMULA, such as conv1.dw[0,0,0,0] = 2 * input[0,1,1]")
         right = self.named_in(self.ways())
         if self.now.kind != "end":
             raise self.error("needs a sign such as * or + here, or nothing more")
         return left, right
 
-    def named_in(self, tree: Tree) -> Tree:
+    def named_in(self, tree: Node) -> Node:
         """What stands behind `with a = …; b = …`, laid in where the names stand: each may name those behind it."""
-        named: list[tuple[str, Tree]] = []
+        named: list[tuple[str, Node]] = []
         while self.takes(";"):
             if not named:
                 self.need("with", "before a name and what it stands for")
@@ -105,16 +93,17 @@ class Parser:
             tree = put(tree, {letter: value})
         return tree
 
-    def comparison(self) -> tuple[Tree, str, Tree]:
+    def comparison(self) -> Node:
         left, sign = self.sum(), self.take().text
-        if sign not in OTHERWISE:
+        sign = "==" if sign == "=" else sign
+        if sign not in SIGNS_SHOWN:
             self.place -= 1
             raise self.error("needs a comparison such as > here")
-        return left, sign, self.sum()
+        return Node(sign, (left, self.sum()))
 
-    def ways(self) -> Tree:
+    def ways(self) -> Node:
         """One expression, or one for each way a comparison falls out: `A if y > 0; 0 if y ≤ 0`, `A if …, else B`."""
-        tree, ways = self.sum(), list[tuple[Tree, Tree, str, Tree]]()
+        tree, ways = self.sum(), list[tuple[Node, tuple[Node, ...]]]()
         while self.takes("if"):
             asked = [self.comparison()]
             while self.takes("and"):
@@ -122,46 +111,52 @@ class Parser:
             if self.takes(","):
                 self.need("else", "before what holds otherwise")
                 other = self.deeper(self.ways)
-                ways += [(other, left, OTHERWISE[sign], right) for left, sign, right in asked]
-                ways.append((tree, Number("0"), "=", Number("0")))
+                ways += [(tree, tuple(asked)), (other, ())]
                 break
             if len(asked) > 1:
                 raise self.error("needs `, else` after several conditions")
-            ways.append((tree, *asked[0]))
+            ways.append((tree, tuple(asked)))
             if self.ahead().text == "with" or not self.takes(";"):
                 break
             tree = self.sum()
             if self.now.text != "if":
                 raise self.error("needs the word if")
-        return Ways(tuple(ways)) if ways else tree
+        return Node("if", tuple(ways)) if ways else tree
 
-    def sum(self) -> Tree:
+    def sum(self) -> Node:
         return self.deeper(self._sum)
 
-    def _sum(self) -> Tree:
-        negative = self.takes("-") or (self.takes("+") and False)
-        terms = [(negative, self.term())]
-        while self.now.text in ("+", "-") and self.now.kind == "sign":
-            terms.append((self.take().text == "-", self.term()))
-        return Sum(tuple(terms)) if negative or len(terms) > 1 else terms[0][1]
+    def _sum(self) -> Node:
+        terms = [self.signed()]
+        while self.now.kind == "sign" and self.now.text in ("+", "-"):
+            terms.append(self.signed())
+        return one_of("sum", terms)
 
-    def term(self) -> Tree:
-        factors = [(False, self.unary())]
+    def signed(self) -> Node:
+        """A term, with a sign before it or without."""
+        if self.takes("-"):
+            return Node("neg", (self.term(),))
+        self.takes("+")
+        return self.term()
+
+    def term(self) -> Node:
+        factors = [self.unary()]
         while True:
-            if self.now.kind == "sign" and self.now.text in ("*", "/"):
-                factors.append((self.take().text == "/", self.unary()))
+            if self.takes("*"):
+                factors.append(self.unary())
+            elif self.takes("/"):
+                factors.append(Node("below", (self.unary(),)))
             elif self.takes("//"):
-                above = Product(tuple(factors)) if len(factors) > 1 else factors[0][1]
-                factors = [(False, Apply("floor", (Product(((False, above), (True, self.unary()))),)))]
+                factors = [floored(one_of("product", factors), self.unary())]
             elif self.takes("mod"):
-                above, by = Product(tuple(factors)) if len(factors) > 1 else factors[0][1], self.unary()
-                whole = Apply("floor", (Product(((False, above), (True, by))),))
-                factors = [(False, Sum(((False, above), (True, Product(((False, by), (False, whole)))))))]
+                above, by = one_of("product", factors), self.unary()
+                whole = Node("product", (by, floored(above, by)))
+                factors = [Node("sum", (above, Node("neg", (whole,))))]
             elif self.begins_a_factor():
-                self._refuse_ambiguous(*factors[-1])
-                factors.append((False, self.power()))
+                self._refuse_ambiguous(factors[-1])
+                factors.append(self.power())
             else:
-                return Product(tuple(factors)) if len(factors) > 1 else factors[0][1]
+                return one_of("product", factors)
 
     def begins_a_factor(self) -> bool:
         """Whether what is next stands beside a factor without a sign between: 2 x, 2(…), (…)(…)."""
@@ -169,33 +164,32 @@ class Parser:
         opens = now.text in ("(", "√", "⌊", "⌈", "Σ") or (now.kind == "name" and now.text not in RESERVED)
         return opens and (before.kind in ("number", "raised") or before.text in (")", "]", "⌋", "⌉"))
 
-    def _refuse_ambiguous(self, below: bool, factor: Tree) -> None:
-        plain_exponent = isinstance(factor, Power) and self.tokens[self.place - 1].kind == "number"
-        if below or plain_exponent:
+    def _refuse_ambiguous(self, factor: Node) -> None:
+        plain_exponent = factor.kind == "**" and self.tokens[self.place - 1].kind == "number"
+        if factor.kind == "below" or plain_exponent:
             raise self.error("could mean two things without a sign here: write * or brackets")
 
-    def unary(self) -> Tree:
+    def unary(self) -> Node:
         if self.takes("-"):
-            return Sum(((True, self.deeper(self.unary)),))
+            return Node("neg", (self.deeper(self.unary),))
         return self.deeper(self.unary) if self.takes("+") else self.power()
 
-    def power(self) -> Tree:
+    def power(self) -> Node:
         base = self.primary()
-        exponent: Tree
         if self.now.kind == "raised":
             text = self.take().text.translate(RAISED)
-            exponent = Number(text.lstrip("+-"))
-            exponent = Sum(((True, exponent),)) if text.startswith("-") else exponent
+            exponent = number(text.lstrip("+-"))
+            exponent = Node("neg", (exponent,)) if text.startswith("-") else exponent
         elif self.takes("^"):
             exponent = self.deeper(self.unary)
         else:
             return base
-        return Apply("exp", (exponent,)) if base is EULER else Power(base, exponent)
+        return Node("exp", (exponent,)) if base is EULER else Node("**", (base, exponent))
 
-    def primary(self) -> Tree:
+    def primary(self) -> Node:
         token = self.now
         if token.kind == "number":
-            return Number(self.take().text)
+            return number(self.take().text)
         if token.kind == "name" and token.text not in RESERVED:
             return self.named()
         if self.takes("Σ"):
@@ -203,19 +197,19 @@ class Parser:
         if self.takes("("):
             return self._closed(self.ways(), ")")
         if self.takes("√"):
-            return Apply("sqrt", (self.deeper(self.primary),))
+            return Node("sqrt", (self.deeper(self.primary),))
         if self.takes("⌊"):
-            return Apply("floor", (self._closed(self.sum(), "⌋"),))
+            return Node("floor", (self._closed(self.sum(), "⌋"),))
         if self.takes("⌈"):
-            inner = Sum(((True, self._closed(self.sum(), "⌉")),))
-            return Sum(((True, Apply("floor", (inner,))),))
+            inner = Node("neg", (self._closed(self.sum(), "⌉"),))
+            return Node("neg", (Node("floor", (inner,)),))
         raise self.error("needs a number, a name or a bracket here")
 
-    def _closed(self, tree: Tree, closing: str) -> Tree:
+    def _closed(self, tree: Node, closing: str) -> Node:
         self.need(closing, "to close the bracket")
         return tree
 
-    def named(self) -> Tree:
+    def named(self) -> Node:
         """A function of something, a sum, a cell or a letter."""
         name = self.joined()
         if name == "e" and self.now.text not in ("[", "("):
@@ -230,48 +224,45 @@ class Parser:
             if function not in FUNCTIONS:
                 raise SettingError(f"the claim has {name[:40]!r} before a bracket; {nearest(name[:40], FUNCTIONS)}")
             return self.applied(function + "'" * primed)
-        return Name(name, self.index()) if self.now.text == "[" else Name(name)
+        return Node("cell", (name, *(self.several("]", "to close the place") if self.takes("[") else ())))
 
     def joined(self) -> str:
         """A name; dC/dw and ∂C/∂w are dw, and ∂ may stand apart."""
-        name = self.take().text
-        if name == "d" and self.now.kind == "name":
-            name += self.take().text
+        name = self._word()
         if name[:1] == "d" and name[1:] in LOSSES and self.now.text == "/" and self.ahead().text.startswith("d"):
             self.take()
-            name = self.take().text
-            if name == "d" and self.now.kind == "name":
-                name += self.take().text
+            name = self._word()
         return name
 
-    def index(self) -> tuple[Tree, ...]:
-        self.need("[", "before the place")
-        places = [self.sum()]
-        while self.takes(","):
-            places.append(self.sum())
-        self.need("]", "to close the place")
-        return tuple(places)
+    def _word(self) -> str:
+        word = self.take().text
+        return word + self.take().text if word == "d" and self.now.kind == "name" else word
 
-    def applied(self, function: str) -> Tree:
-        self.need("(", f"after {function}")
+    def several(self, closing: str, what: str) -> list[Node]:
+        """Expressions with commas between, and what closes them."""
         given = [self.sum()]
         while self.takes(","):
             given.append(self.sum())
-        self.need(")", f"to close {function}(")
+        self.need(closing, what)
+        return given
+
+    def applied(self, function: str) -> Node:
+        self.need("(", f"after {function}")
+        given = self.several(")", f"to close {function}(")
         if len(given) > 1 and function not in ("max", "min"):
             raise SettingError(f"the claim gives {function} {len(given)} numbers; it takes one")
-        return Apply(function, tuple(given))
+        return Node(function, tuple(given))
 
     def _binds(self, signs: tuple[str, ...]) -> bool:
         """Whether a bracket with a letter that runs is next: `(i=` or `(i,`."""
         return self.now.text == "(" and self.ahead().kind == "name" and self.ahead(2).text in signs
 
-    def over(self, sign: str) -> Tree:
+    def over(self, sign: str) -> Node:
         """`[i=0…3] body`, `[i,j] body` or `(i=0..3, j=0..3, body)`."""
         closing = "]" if self.takes("[") else ")"
         if closing == ")":
             self.need("(", f"or '[' after {sign}")
-        letters: list[tuple[str, Tree | None, Tree | None]] = []
+        letters: list[tuple[str, Node | None, Node | None]] = []
         while self.now.kind == "name" and self.ahead().text in ("=", ",", "]"):
             letter, first, last = self.take().text, None, None
             if "." in letter or letter == "e":
@@ -291,5 +282,15 @@ class Parser:
         if closing == ")":
             self.need(")", f"to close {sign}(")
         for letter, first, last in reversed(letters):
-            body = Over(sign, letter, first, last, body)
+            body = Node("over", (sign, letter, first, last, body))
         return body
+
+
+def one_of(kind: str, parts: list[Node]) -> Node:
+    """A sum or a product; what has but one part is that."""
+    return Node(kind, tuple(parts)) if len(parts) > 1 else parts[0]
+
+
+def floored(above: Node, by: Node) -> Node:
+    """How often a number is in another."""
+    return Node("floor", (Node("product", (above, Node("below", (by,)))),))

@@ -1,11 +1,19 @@
-"""What a formula is made of: the tokens of its text, and the small tree they are read into."""
+"""What a formula is made of: the tokens of its text, and the nodes they are read into.
+
+A node is that of `explaining.expressions`, here of one of these kinds: `number` as it is typed; `cell` name index…, or
+without an index a letter that runs; `sum` and `product` of several, in which `neg` is taken away and `below` divided
+by; `**` base exponent; a function of one number or of several, `tanh'` being the derivative of `tanh`; `over` (Σ or
+max) letter first last body, both ends included, and without these over all there is; `if` with pairs of a value and
+the comparisons that all hold where it does.
+"""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from plaingrad.errors import SettingError
+from plaingrad.explaining.expressions import Node
 
 ALIKE = str.maketrans(
     dict.fromkeys("−–—‐‑﹣－", "-") | dict.fromkeys("×·⋅∙∗✕", "*") | dict.fromkeys("÷∕⁄", "/")
@@ -17,72 +25,6 @@ TOKEN = re.compile(
     r"|(?P<raised>[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
     r"|(?P<sign>\.\.|\*\*|//|<=|>=|==|!=|[-+*/^()\[\],;=<>'√⌊⌋⌈⌉Σ])"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Number:
-    """A number as it is typed."""
-
-    text: str
-
-
-@dataclass(frozen=True, eq=False)
-class Name:
-    """A cell of an array, or a letter that runs: a letter has no index."""
-
-    name: str
-    index: "tuple[Tree, ...]" = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Sum:
-    """Terms, each with whether it is taken away."""
-
-    terms: "tuple[tuple[bool, Tree], ...]"
-
-
-@dataclass(frozen=True, eq=False)
-class Product:
-    """Factors, each with whether it is divided by."""
-
-    factors: "tuple[tuple[bool, Tree], ...]"
-
-
-@dataclass(frozen=True, eq=False)
-class Power:
-    """A base and its exponent."""
-
-    base: "Tree"
-    exponent: "Tree"
-
-
-@dataclass(frozen=True, eq=False)
-class Apply:
-    """A function of one number, or of several; `tanh'` is the derivative of `tanh`."""
-
-    function: str
-    given: "tuple[Tree, ...]"
-
-
-@dataclass(frozen=True, eq=False)
-class Over:
-    """A Σ or max over a letter from `first` to `last`, both included; without these over all there is."""
-
-    sign: str
-    letter: str
-    first: "Tree | None"
-    last: "Tree | None"
-    body: "Tree"
-
-
-@dataclass(frozen=True, eq=False)
-class Ways:
-    """Values, each with the comparison (left, sign, right) under which it holds."""
-
-    ways: "tuple[tuple[Tree, Tree, str, Tree], ...]"
-
-
-Tree = Number | Name | Sum | Product | Power | Apply | Over | Ways
 
 
 @dataclass(frozen=True)
@@ -114,45 +56,26 @@ def tokens(text: str) -> list[Token]:
     return [*found, Token("end", "", place)]
 
 
-def put(tree: Any, named: "dict[str, Tree]") -> Any:
-    """A tree, or several, with what names stand for in their place."""
-    if isinstance(tree, tuple):
-        return tuple(put(each, named) for each in tree)
-    if not isinstance(tree, Tree):
-        return tree
-    if isinstance(tree, Name) and not tree.index:
-        return named.get(tree.name, tree)
-    return replace(tree, **{each.name: put(getattr(tree, each.name), named) for each in fields(tree)})
+def number(value: Any) -> Node:
+    """A number as a node."""
+    return Node("number", (str(value),))
 
 
-def is_letter(tree: Tree, letter: str) -> bool:
-    return isinstance(tree, Name) and tree.name == letter and not tree.index
+def letter_of(tree: Node) -> str | None:
+    """The letter that a node is; None for any other."""
+    return tree.parts[0] if tree.kind == "cell" and len(tree.parts) == 1 else None
 
 
-def parts_of(tree: Tree) -> list[Tree]:
-    """What a tree is made of, indices and bounds left out."""
-    match tree:
-        case Sum(pairs) | Product(pairs):
-            return [each for _, each in pairs]
-        case Power():
-            return [tree.base, tree.exponent]
-        case Apply():
-            return [*tree.given]
-        case Over():
-            return [tree.body]
-        case Ways():
-            return [each for value, left, _, right in tree.ways for each in (value, left, right)]
-    return []
-
-
-def nodes_of(tree: Tree) -> Iterator[Tree]:
-    """Every node of a formula."""
-    stack = [tree]
-    while stack:
-        yield stack[-1]
-        stack += reversed(parts_of(stack.pop()))
-
-
-def cells_of(tree: Tree) -> list[Name]:
-    """Every name of a formula that has an index."""
-    return [each for each in nodes_of(tree) if isinstance(each, Name) and each.index]
+def put(made: Any, named: Mapping[str, Node]) -> Any:
+    """A tree, or several, with what letters stand for in their place; a sum's own letter stays what it is."""
+    match made:
+        case tuple():
+            return tuple([put(each, named) for each in made])
+        case Node("cell", (name,)):
+            return named.get(name, made)
+        case Node("over", (sign, letter, first, last, body)):
+            others = {name: each for name, each in named.items() if name != letter}
+            return Node("over", (sign, letter, put(first, named), put(last, named), put(body, others)))
+        case Node(kind, parts):
+            return Node(kind, tuple([put(each, named) for each in parts]))
+    return made

@@ -1,7 +1,6 @@
 """What a formula gives at some numbers of a run: fifty digits, with a bound on their rounding carried along."""
 
 import math
-import operator
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,38 +8,24 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from plaingrad.claims.names import Names, Place
-from plaingrad.claims.tree import (
-    Apply,
-    Name,
-    Number,
-    Over,
-    Power,
-    Product,
-    Sum,
-    Tree,
-    Ways,
-    cells_of,
-    is_letter,
-)
+from plaingrad.claims.names import BeyondError, Names, Place
+from plaingrad.claims.tree import letter_of
 from plaingrad.errors import SettingError
 from plaingrad.exact import Sized
+from plaingrad.explaining.expressions import OPERATORS, Node, every, is_kind
 from plaingrad.explaining.twin import Sheet
 from plaingrad.loops import Array
 
 MOST_EVALUATED, LARGEST_POWER, FARTHEST = 300_000, 1000, 1_000_000
 DIGITS = 50
 UNIT = Decimal(5).scaleb(-DIGITS)  # half a unit in the last place, as a share of the number
-SIGNS: dict[str, Callable[[Any, Any], bool]] = {
-    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
-    "=": operator.eq, "==": operator.eq, "!=": operator.ne,
+WHOLE: dict[str, Callable[[list[Fraction]], Fraction]] = {
+    "sum": lambda terms: sum(terms, Fraction(0)), "neg": lambda given: -given[0],
+    "floor": lambda given: Fraction(math.floor(given[0])), "max": max, "min": min,
 }  # fmt: skip
 Letters = Mapping[str, int]
+Move = Callable[[Sheet, Place], Place]
 Point = Mapping[str, Array]  # of each array its numbers, by name: `Sized`, laid out as its sheet says
-
-
-class BeyondError(SettingError):
-    """A place that an array does not have."""
 
 
 class OverdrawnError(SettingError):
@@ -65,7 +50,7 @@ class Purse:
             )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reading:
     """Another way to read a claim: each place moved before it is looked up, an array in place of another.
 
@@ -73,9 +58,12 @@ class Reading:
     """
 
     words: str = ""
-    moved: Callable[[Sheet, Place], Place] | None = None
-    left: Callable[[Sheet, Place], Place] | None = None
+    moved: Move = lambda sheet, place: place
+    left: Move = lambda sheet, place: place
     replaced: Mapping[str, str] = field(default_factory=dict)
+
+
+AS_WRITTEN = Reading()
 
 
 def sized(number: Any) -> Sized:
@@ -104,15 +92,15 @@ class Evaluator:
     """Works a tree out at one point."""
 
     def __init__(
-        self, names: Names, point: Point, purse: Purse, reading: Reading | None = None, off: Tree | None = None
+        self, names: Names, point: Point, purse: Purse, reading: Reading = AS_WRITTEN, off: Node | None = None
     ) -> None:
-        self.names, self.point, self.purse, self.reading, self.off = names, point, purse, reading or Reading(), off
+        self.names, self.point, self.purse, self.reading, self.off = names, point, purse, reading, off
         self.used: set[tuple[str, Place]] = set()
 
-    def value(self, tree: Tree, letters: Letters) -> Sized:
+    def value(self, tree: Node) -> Sized:
         """What the formula gives; UndefinedError where that is no number."""
         try:
-            value = self._value(tree, letters)
+            value = self._value(tree, {})
             if abs(value.value) > sys.float_info.max:
                 raise OverflowError
             return value
@@ -121,125 +109,121 @@ class Evaluator:
                 "the right side has no value: it divides by 0, has a logarithm or root that is none, or is too large"
             ) from None
 
-    def _value(self, tree: Tree, letters: Letters) -> Sized:
+    def _value(self, tree: Node, letters: Letters) -> Sized:
         self.purse.pay()
-        match tree:
-            case Number():
-                return sized(Decimal(tree.text) + (last_digit(tree.text) / 2 if tree is self.off else 0))
-            case Name(name, ()) if name in letters:
+        match tree.kind, tree.parts:
+            case "number", (text,):
+                return sized(Decimal(text) + (last_digit(text) / 2 if tree is self.off else 0))
+            case "cell", (name,) if name in letters:
                 return sized(letters[name])
-            case Name():
+            case "cell", _:
                 return self._cell(tree, letters)
-            case Sum():
+            case "sum", terms:
                 total = sized(0)
-                for negative, term in tree.terms:
-                    total = total - self._value(term, letters) if negative else total + self._value(term, letters)
+                for each in terms:
+                    total = total + self._value(each, letters)
                 return total
-            case Product():
+            case "product", factors:
                 made = sized(1)
-                for below, factor in tree.factors:
-                    made = made / self._value(factor, letters) if below else made * self._value(factor, letters)
+                for each in factors:
+                    is_below = each.kind == "below"
+                    factor = self._value(each.parts[0] if is_below else each, letters)
+                    made = made / factor if is_below else made * factor
                 return made
-            case Power():
-                return power(self._value(tree.base, letters), self._value(tree.exponent, letters))
-            case Apply():
-                return applied(tree.function, [self._value(each, letters) for each in tree.given])
-            case Over():
+            case "neg", (of,):
+                return -self._value(of, letters)
+            case "over", _:
                 return self._over(tree, letters)
-            case Ways():
-                return self._way(tree, letters)
+            case "if", ways:
+                return self._way(ways, letters)
+        given = [self._value(each, letters) for each in tree.parts]
+        return power(*given) if tree.kind == "**" else applied(tree.kind, given)
 
-    def _cell(self, tree: Name, letters: Letters) -> Sized:
+    def _cell(self, tree: Node, letters: Letters) -> Sized:
         sheet, place = self.cell(tree, letters)
         if sheet.name == self.names.about:
             self.used.add((sheet.name, place))
         number: Sized = self.point[sheet.name][place]
         return number
 
-    def cell(self, tree: Name, letters: Letters) -> tuple[Sheet, Place]:
+    def cell(self, tree: Node, letters: Letters) -> tuple[Sheet, Place]:
         """The array and the place in it that a name means, as this reading has it."""
-        index = tuple(self.index(each, letters) for each in tree.index)
-        sheet = self.names.sheet(tree.name, len(index))
+        name, *places = tree.parts
+        index = tuple(self.index(each, letters) for each in places)
+        sheet = self.names.sheet(name, len(index))
         if sheet.name in self.reading.replaced:
             sheet = self.names.twin.sheets[self.reading.replaced[sheet.name]]
-        if self.reading.moved is not None:
-            index = self.reading.moved(sheet, index)
-        place = self.names.place(sheet, index)
-        if place is None:
-            raise BeyondError(
-                f"{tree.name}[{','.join(map(str, index))}] is out of range; {self.names.twin.described(sheet)}. Places "
-                "are counted from 0"
-            )
-        return sheet, place
+        return sheet, self.names.place(name, sheet, self.reading.moved(sheet, index))
 
-    def index(self, tree: Tree, letters: Letters) -> int:
+    def index(self, tree: Node, letters: Letters) -> int:
         """A whole number made of whole numbers and letters."""
         number = self._whole(tree, letters)
         if number.denominator != 1 or abs(number) > FARTHEST:
             raise SettingError(f"an index of the claim is {str(number)[:40]}; it needs a whole number, ⌊…⌋ rounds down")
         return int(number)
 
-    def _whole(self, tree: Tree, letters: Letters) -> Fraction:
+    def _whole(self, tree: Node, letters: Letters) -> Fraction:
         self.purse.pay()
-        number: Any = None
-        match tree:
-            case Number(text) if text.isdigit() and len(text) < 8:
-                return Fraction(int(text))
-            case Name(name, ()) if name in letters:
-                return Fraction(letters[name])
-            case Sum():
-                signed = [(-1 if negative else 1) * self._whole(each, letters) for negative, each in tree.terms]
-                number = sum(signed, Fraction(0))
-            case Product():
-                number = Fraction(1)
-                for below, each in tree.factors:
-                    one = self._whole(each, letters)
-                    if below and not one:
-                        raise SettingError("an index of the claim divides by 0; it needs a whole number")
-                    number = number / one if below else number * one
-            case Apply("floor", (each,)):
-                number = Fraction(math.floor(self._whole(each, letters)))
-            case Apply("max" | "min" as which, given):
-                number = (max if which == "max" else min)(self._whole(each, letters) for each in given)
-        if number is None or max(abs(number.numerator), number.denominator) > FARTHEST**2:
-            what = repr(tree.name) if isinstance(tree, Name) else "a number with a point or a large one, or a power"
+        found = self._made_of_whole(tree, letters)
+        if found is None or max(abs(found.numerator), found.denominator) > FARTHEST**2:
+            what = repr(tree.parts[0]) if is_kind(tree, "cell") else "a number with a point or a large one, or a power"
             raise SettingError(f"an index of the claim has {what}; it is made of whole numbers and letters that run")
-        return Fraction(number)
+        return found
 
-    def _over(self, tree: Over, letters: Letters) -> Sized:
+    def _made_of_whole(self, tree: Node, letters: Letters) -> Fraction | None:
+        match tree.kind, tree.parts:
+            case "number", (text,) if text.lstrip("-").isdigit() and len(text) < 8:
+                return Fraction(int(text))
+            case "cell", (name,) if name in letters:
+                return Fraction(letters[name])
+            case "product", factors:
+                made = Fraction(1)
+                for each in factors:
+                    is_below = each.kind == "below"
+                    factor = self._whole(each.parts[0] if is_below else each, letters)
+                    if is_below and not factor:
+                        raise SettingError("an index of the claim divides by 0; it needs a whole number")
+                    made = made / factor if is_below else made * factor
+                return made
+            case ("sum" | "neg" | "floor" | "max" | "min") as kind, given:
+                return WHOLE[kind]([self._whole(each, letters) for each in given])
+        return None
+
+    def _over(self, tree: Node, letters: Letters) -> Sized:
+        sign, name, first, _, body = tree.parts
         found: Sized | None = None
         for letter in self.run(tree, letters):
             self.purse.pay()
             try:
-                each = self._value(tree.body, {**letters, tree.letter: letter})
+                each = self._value(body, {**letters, name: letter})
             except BeyondError:  # no term, as in any textbook
-                if tree.first is not None and self.reading.words:
+                if first is not None and self.reading.words:
                     raise  # what is only a guess must fit better
-                self.names.went_beyond |= tree.first is not None
+                self.names.went_beyond |= first is not None
                 continue
-            if tree.sign == "max":
+            if sign == "max":
                 found = each if found is None or each > found else found
             else:
                 found = each if found is None else found + each
-        if found is None and tree.sign == "max":
+        if found is None and sign == "max":
             raise UndefinedError("the right side has a max over nothing")
         return sized(0) if found is None else found
 
-    def run(self, tree: Over, letters: Letters) -> range:
+    def run(self, tree: Node, letters: Letters) -> range:
         """The numbers a letter runs through; without bounds, all that can name a place."""
-        if tree.first is None or tree.last is None:
-            alone = [each for each in cells_of(tree.body) if any(is_letter(one, tree.letter) for one in each.index)]
-            if not alone:
-                raise SettingError(
-                    f"nothing says where {tree.letter} ends; write Σ[{tree.letter}=0..3], or use it alone as an index"
-                )
-            return range(max(max(self.names.sheet(each.name, len(each.index)).shape) for each in alone))
-        first, last = self.index(tree.first, letters), self.index(tree.last, letters)
-        return range(first, last + 1)
+        _, letter, first, last, body = tree.parts
+        if first is not None:
+            return range(self.index(first, letters), self.index(last, letters) + 1)
+        cells = [each.parts for each in every(body) if is_kind(each, "cell")]
+        alone = [(name, len(index)) for name, *index in cells if letter in map(letter_of, index)]
+        if not alone:
+            raise SettingError(f"nothing says where {letter} ends; write Σ[{letter}=0..3], or use it alone as an index")
+        return range(max(max(self.names.sheet(name, count).shape) for name, count in alone))
 
-    def _way(self, tree: Ways, letters: Letters) -> Sized:
-        for value, left, sign, right in tree.ways:
-            if SIGNS[sign](self._value(left, letters).value, self._value(right, letters).value):
+    def _way(self, ways: tuple[tuple[Node, tuple[Node, ...]], ...], letters: Letters) -> Sized:
+        for value, asked in ways:
+            sides = ((each.kind, [self._value(side, letters).value for side in each.parts]) for each in asked)
+            if all(OPERATORS[sign](left, right) for sign, (left, right) in sides):
                 return self._value(value, letters)
         raise UndefinedError("the right side has no value: none of its conditions holds")
 

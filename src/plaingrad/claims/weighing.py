@@ -10,11 +10,10 @@ import numpy as np
 
 from plaingrad.claims.names import Names, Place
 from plaingrad.claims.points import Rerun
-from plaingrad.claims.tree import Name, Number, Tree, is_letter, nodes_of
+from plaingrad.claims.tree import letter_of, number, put
 from plaingrad.claims.value import (
-    BeyondError,
+    AS_WRITTEN,
     Evaluator,
-    Letters,
     OverdrawnError,
     Point,
     Purse,
@@ -28,6 +27,7 @@ from plaingrad.errors import SettingError
 from plaingrad.exact import Sized
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.explanation import Explanation, explain_cell
+from plaingrad.explaining.expressions import Node, every, is_kind
 from plaingrad.run import Run
 
 POINTS, MOST_PLACES = 3, 36
@@ -36,10 +36,10 @@ ROUNDED, MOST_ROUNDED = 4, 64  # typed digits from which on a number is taken fo
 
 @dataclass(frozen=True)
 class Asked:
-    """A place as it is written on the left, and what its letters stand for there."""
+    """A place as it is written on the left, and the formula there: both without the letters of the left side."""
 
     index: Place
-    letters: Letters
+    formula: Node
 
 
 @dataclass(frozen=True)
@@ -56,25 +56,22 @@ class Outcome:
 class Scales:
     """One claim about one run. For use in a context of fifty digits."""
 
-    def __init__(self, run: Run, left: Name, right: Tree) -> None:
-        self.left, self.right = left, right
+    def __init__(self, run: Run, left: Node, right: Node) -> None:
+        self.name, self.index, self.right = left.parts[0], left.parts[1:], right
         self.tracer = tracer_of(run)
         self.twin = self.tracer.twin
         self.names = Names(self.twin)
-        self.sheet = self.names.asked(left.name, len(left.index))
+        self.sheet = self.names.asked(self.name, len(self.index))
         self.rerun, self.purse = Rerun(self.twin), Purse()
         self.here = self.rerun.here
         self.places = self._places()
 
     def _places(self) -> list[Asked]:
         """Every place the left side stands for; of very many the corners, and some anywhere."""
-        shown = [each.name for each in self.left.index if isinstance(each, Name) and not each.index]
-        letters = list(dict.fromkeys(shown))
-        lengths = self.names.lengths(self.sheet, len(self.left.index)) if letters else ()
-        spans = [
-            range(min(n for each, n in zip(self.left.index, lengths, strict=True) if is_letter(each, letter)))
-            for letter in letters
-        ]
+        shown = [letter_of(each) for each in self.index]
+        letters = [letter for letter in dict.fromkeys(shown) if letter is not None]
+        lengths = self.names.lengths(self.sheet, len(self.index)) if letters else ()
+        spans = [range(min(n for each, n in zip(shown, lengths, strict=True) if each == letter)) for letter in letters]
         chosen = list(itertools.islice(itertools.product(*spans), MOST_PLACES + 1))
         if len(chosen) > MOST_PLACES:
             rng = np.random.default_rng(0)
@@ -82,47 +79,32 @@ class Scales:
             drawn = (tuple(int(rng.integers(len(span))) for span in spans) for _ in range(MOST_PLACES))
             chosen = list(dict.fromkeys([*corners, *drawn]))[:MOST_PLACES]
         evaluator = Evaluator(self.names, self.here, self.purse)
-        every = [dict(zip(letters, each, strict=True)) for each in chosen]
-        return [Asked(tuple(evaluator.index(each, known) for each in self.left.index), known) for known in every]
+        known = [dict(zip(letters, map(number, each), strict=True)) for each in chosen]
+        places = [tuple(evaluator.index(at, {}) for at in put(self.index, each)) for each in known]
+        return [Asked(place, put(self.right, each)) for place, each in zip(places, known, strict=True)]
 
     @property
     def quantity(self) -> str:
         """What the claim is about, its letters as they are written."""
-        index = (
-            each.name if isinstance(each, Name) else str(at)
-            for each, at in zip(self.left.index, self.places[0].index, strict=True)
-        )
+        index = (letter_of(each) or str(at) for each, at in zip(self.index, self.places[0].index, strict=True))
         return f"{self.sheet.name}[{','.join(index)}]"
 
-    def outcome(
-        self, point: Point, asked: Asked, reading: Reading | None = None, purse: Purse | None = None
-    ) -> Outcome:
+    def outcome(self, point: Point, asked: Asked, reading: Reading = AS_WRITTEN, purse: Purse | None = None) -> Outcome:
         """The claim at one point and place."""
         evaluator = Evaluator(self.names, point, purse or self.purse, reading)
         true = point[self.sheet.name][self.place(asked, reading)]
-        claimed = evaluator.value(self.right, asked.letters)
+        claimed = evaluator.value(asked.formula)
         return Outcome(asked, claimed, true, agree(claimed, true))
 
-    def place(self, asked: Asked, reading: Reading | None = None) -> Place:
+    def place(self, asked: Asked, reading: Reading = AS_WRITTEN) -> Place:
         """The place in the array that is claimed; BeyondError where it has none such."""
-        moved = reading.left if reading is not None else None
-        index = moved(self.sheet, asked.index) if moved is not None else asked.index
-        place = self.names.place(self.sheet, index)
-        if place is None:
-            raise BeyondError(
-                f"{self.left.name}[{','.join(map(str, index))}] is out of range; {self.twin.described(self.sheet)}. "
-                "Places are counted from 0"
-            )
-        return place
-
-    def cell(self, asked: Asked) -> int:
-        """The cell that is claimed."""
-        place = self.place(asked)
-        return self.sheet.start + (int(np.ravel_multi_index(place, self.sheet.shape)) if place else 0)
+        return self.names.place(self.name, self.sheet, reading.left(self.sheet, asked.index))
 
     def explanation(self, asked: Asked) -> Explanation:
         """Where the true number comes from."""
-        return explain_cell(self.tracer, self.cell(asked))
+        place = self.place(asked)
+        cell = self.sheet.start + (int(np.ravel_multi_index(place, self.sheet.shape)) if place else 0)
+        return explain_cell(self.tracer, cell)
 
     @cached_property
     def points(self) -> list[Point]:
@@ -134,7 +116,7 @@ class Scales:
         """Other numbers, the targets as they are."""
         return self.rerun.elsewhere(np.random.default_rng(0), POINTS, with_targets=False)
 
-    def holds(self, points: Sequence[Point], reading: Reading | None = None, purse: Purse | None = None) -> bool:
+    def holds(self, points: Sequence[Point], reading: Reading = AS_WRITTEN, purse: Purse | None = None) -> bool:
         """Whether the claim, read so, holds here and at all these points."""
         try:
             every = itertools.product((self.here, *points), self.places)
@@ -158,10 +140,12 @@ class Scales:
 
         To first order the claim is then off by no more than its changes when each of them is moved so far.
         """
-        numbers = [each for each in nodes_of(self.right) if isinstance(each, Number) and is_rounded(each.text)]
+        numbers = [
+            each for each in every(outcome.asked.formula) if is_kind(each, "number") and is_rounded(each.parts[0])
+        ]
         allowed = bound(outcome.claimed) + bound(outcome.true)
         for each in numbers[:MOST_ROUNDED]:
-            moved = Evaluator(self.names, self.here, self.purse, off=each).value(self.right, outcome.asked.letters)
+            moved = Evaluator(self.names, self.here, self.purse, off=each).value(outcome.asked.formula)
             allowed += abs(moved.value - outcome.claimed.value)
         holds = bool(numbers) and abs(outcome.claimed.value - outcome.true.value) <= allowed
         return replace(outcome, holds=holds, rounded=holds)
@@ -169,7 +153,7 @@ class Scales:
     def names_itself(self) -> bool:
         """Whether the right side has the number that it is about."""
         evaluator = Evaluator(self.names, self.here, Purse())
-        evaluator.value(self.right, self.places[0].letters)
+        evaluator.value(self.places[0].formula)
         return (self.sheet.name, self.place(self.places[0])) in evaluator.used
 
     def names_nothing(self) -> bool:
