@@ -8,8 +8,8 @@ import numpy as np
 
 from plaingrad.data import Split, digits, load
 from plaingrad.errors import PlaingradError
-from plaingrad.models import model
-from plaingrad.trainer import score, train
+from plaingrad.network.models import model
+from plaingrad.training.trainer import score, train
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SEEDS = (0, 1, 2)

@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from plaingrad.compiler.machine_code import processors
 from plaingrad.data import load
 from plaingrad.errors import PlaingradError
-from plaingrad.machine import processors
-from plaingrad.models import model
+from plaingrad.network.models import model
 from timing import OURS, THEIRS, Plan, Row, row, spread
 from works import step_flops
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 import peer_torch
-from plaingrad.layers import Conv
-from plaingrad.loops import Array
-from plaingrad.network import Network
-from plaingrad.program import Crew, Program
-from plaingrad.run import Run
-from plaingrad.shards import lanes_for
+from plaingrad.compiler.loops import Array
+from plaingrad.compiler.program import Crew, Program
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layers import Conv
+from plaingrad.training.shards import lanes_for
 from timing import OURS, Call, Plan, Row, by_turns, ready, row
 from works import THREADS, random_for, settings
 

@@ -13,20 +13,32 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.alone import Alone, Changes
 from plaingrad.checking.case import Batch, Case
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.passes import Belief, Env, Key, exact
-from plaingrad.checking.scene import Scene
-from plaingrad.checking.slack import Program
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.passes import Belief, Env, Key, exact
+from plaingrad.checking.search.single_layer import Alone, Changes
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.compiler.loops import Array
+from plaingrad.compiler.program import Program as Calls
 from plaingrad.data import digits
-from plaingrad.layer import Layer
-from plaingrad.layers import Conv, Dense, Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax, Tanh
-from plaingrad.loops import Array
-from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, SoftmaxCrossEntropy
-from plaingrad.network import Network
-from plaingrad.program import Program as Calls
+from plaingrad.network.network import Network
 from plaingrad.schedule.calls import compiled, shares
+from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    L2Pool,
+    LeakyReLU,
+    MaxPool,
+    MeanPool,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, SoftmaxCrossEntropy
 
 STEPS, IMAGES = 1000, 20  # 20 images a step, and a test: the 360 test images come out even
 SEEDS = range(5)  # of weights and batches; a mistake's accuracy is the median of theirs

@@ -35,13 +35,13 @@ from mistaken import (
     weights_of,
 )
 from plaingrad.checking.catalogue import CATALOGUE, Mistake, applicable
-from plaingrad.checking.passes import Env, Key
-from plaingrad.checking.scene import Scene
-from plaingrad.checking.slack import Program
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.passes import Env, Key
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.compiler.loops import Array
+from plaingrad.compiler.machine_code import processors
 from plaingrad.data import digits
-from plaingrad.layers import Conv
-from plaingrad.loops import Array
-from plaingrad.machine import processors
+from plaingrad.textbook.layers import Conv
 
 FILE = pathlib.Path(plaingrad.checking.__file__).with_name("trains.json")
 # Forty right runs say what chance does to one. The runs of a mistake that does nothing are right runs too: the median

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.layers import Conv
-from plaingrad.loss import SoftmaxCrossEntropy
-from plaingrad.network import LANES, Network
-from plaingrad.program import Program
-from plaingrad.run import Run
+from plaingrad.compiler.program import Program
+from plaingrad.network.network import LANES, Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layers import Conv
+from plaingrad.textbook.losses import SoftmaxCrossEntropy
 from timing import OURS, Call, Plan, Row, by_turns, row
 from works import CLASSES, NESTS, NETWORKS, random_for
 

@@ -5,13 +5,13 @@ from itertools import count
 
 import numpy as np
 
+from plaingrad.compiler.loops import Array
 from plaingrad.data import from_arrays
-from plaingrad.inference import Inference
-from plaingrad.loops import Array
-from plaingrad.network import Network
-from plaingrad.optimiser import SGD
-from plaingrad.shards import Shards
-from plaingrad.trainer import Trainer
+from plaingrad.network.network import Network
+from plaingrad.textbook.optimisers import SGD
+from plaingrad.training.inference import Inference
+from plaingrad.training.shards import Shards
+from plaingrad.training.trainer import Trainer
 from timing import Call
 from works import BATCHES, CLASSES
 

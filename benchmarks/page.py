@@ -22,9 +22,9 @@ from selenium.webdriver.chrome.service import Service
 
 from plaingrad.data import load
 from plaingrad.explaining.page import Page
-from plaingrad.models import model
-from plaingrad.run import Run
-from plaingrad.trainer import train
+from plaingrad.network.models import model
+from plaingrad.network.run import Run
+from plaingrad.training.trainer import train
 
 WAYS = ("page just opened", "page in use")
 FLAGS = ("--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--hide-scrollbars")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.loops import registers
+from plaingrad.compiler.loops import registers
 
 SUMS = 12  # more than the additions that a core can have under way, and few enough for 16 registers
 COUNT = 10_000_000

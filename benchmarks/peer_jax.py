@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ours import MOMENTUM, RATE
-from plaingrad.layers import Conv, Dense, Flatten, MaxPool
-from plaingrad.loops import Array
-from plaingrad.machine import processors
-from plaingrad.network import Network
+from plaingrad.compiler.loops import Array
+from plaingrad.compiler.machine_code import processors
+from plaingrad.network.network import Network
+from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool
 from timing import Call, UnableError
 
 NAME = "JAX"

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from ours import MOMENTUM, RATE
-from plaingrad.layers import Conv, Dense, Flatten, MaxPool, ReLU
-from plaingrad.loops import Array
-from plaingrad.network import Network
+from plaingrad.compiler.loops import Array
+from plaingrad.network.network import Network
+from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
 from timing import THEIRS, Call, UnableError
 
 EAGER: dict[str, dict[str, bool]] = {

@@ -17,7 +17,7 @@ from commands import commands
 from growth import growth
 from nests import nests
 from peak import measure
-from plaingrad.machine import processors
+from plaingrad.compiler.machine_code import processors
 from steps import fusing, inference, steps
 from text import said
 from timing import Plan, keep_memory

@@ -9,8 +9,8 @@ import numpy as np
 import ours
 import peer_jax
 import peer_torch
-from plaingrad.layer import Layer
-from plaingrad.network import Network
+from plaingrad.network.network import Network
+from plaingrad.textbook.layer import Layer
 from timing import OURS, Call, Plan, Row, by_turns, ready, row
 from works import FUSINGS, INFERENCES, NETWORKS, STEPS, forward_flops, random_batches, step_flops
 

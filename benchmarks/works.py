@@ -5,10 +5,10 @@ from zlib import crc32
 
 import numpy as np
 
-from plaingrad.layers import Conv, Dense, Flatten, MaxPool, ReLU
-from plaingrad.loops import Array
-from plaingrad.models import model
-from plaingrad.network import Network
+from plaingrad.compiler.loops import Array
+from plaingrad.network.models import model
+from plaingrad.network.network import Network
+from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
 
 SEED = 2026
 BATCHES = 4  # different ones, taken in turn

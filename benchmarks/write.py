@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from plaingrad.models import MODELS
-from plaingrad.network import Network
+from plaingrad.network.models import MODELS
+from plaingrad.network.network import Network
 from text import (
     accuracies,
     best_of,

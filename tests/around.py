@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from plaingrad.layer import Layer
-from plaingrad.layers import Dense, Flatten, Softmax
-from plaingrad.loops import as_written
-from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from plaingrad.network import Network
-from plaingrad.run import Run
-from plaingrad.text import places
+from plaingrad.compiler.loops import as_written
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.layers import Dense, Flatten, Softmax
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.text import places
 
 CLASSES = 3
 LOSSES = (SoftmaxCrossEntropy(), HalfSquaredError(), MeanSquaredError(), CrossEntropy())

@@ -10,11 +10,11 @@ import numpy as np
 
 from diseased import Place, Wrong, alike, finite, form_of, networks, places, played, sites
 from plaingrad.checking.check import check_answer
-from plaingrad.checking.findings import Finding
-from plaingrad.checking.names import name_of
-from plaingrad.checking.passes import Key
-from plaingrad.checking.verdict import Verdict
-from plaingrad.loops import Array
+from plaingrad.checking.search.findings import Finding
+from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.passes import Key
+from plaingrad.checking.verdict.verdict import Verdict
+from plaingrad.compiler.loops import Array
 from strange import STRANGE
 from students import Student, in_print, told
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.layer import Layer
-from plaingrad.layers import (
+from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.layers import (
     Conv,
     Dense,
     Flatten,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 import plaingrad as pg
-from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.case import Batch, Case, make_case
 from plaingrad.checking.catalogue import CATALOGUE, applicable
-from plaingrad.checking.passes import Env, Key, exact
-from plaingrad.checking.scene import Scene
-from plaingrad.checking.slack import Program
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.passes import Env, Key, exact
+from plaingrad.checking.search.products import Terms
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.compiler.loops import Array
 
 UNIT = 2.0**-53
 SINGLE = 2.0**-24

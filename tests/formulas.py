@@ -2,7 +2,7 @@
 
 The reader knows nothing of how formulas are made. A tree is laid out as a line of signs; fractions, roots and powers
 are the only groups besides brackets. Σ takes in the product behind it, up to the next + or −. Every cell is a value
-that bounds the rounding of what is made of it, `plaingrad.exact.Sized`: so a formula and the number it is about may
+that bounds the rounding of what is made of it, `Sized`: so a formula and the number it is about may
 differ by no more than the bound that follows from the formula itself. To name a place that an array does not have is
 a mistake, unless a condition leaves it out.
 """
@@ -15,9 +15,9 @@ from decimal import Decimal
 
 import numpy as np
 
-from plaingrad.exact import Sized
 from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import as_text
+from plaingrad.network.exact import Sized
 
 SIGNS = {"=": operator.eq, "≠": operator.ne, "<": operator.lt, "≤": operator.le, ">": operator.gt, "≥": operator.ge}
 CLOSED = {"(": ")", "⌊": "⌋", "⌈": "⌉"}

@@ -12,10 +12,10 @@ import numpy as np
 
 import plaingrad as pg
 from plaingrad.checking.case import Case
-from plaingrad.layers import Conv, Dense, Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
-from plaingrad.loops import Array
-from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError
-from plaingrad.step import Step
+from plaingrad.compiler.loops import Array
+from plaingrad.network.step import Step
+from plaingrad.textbook.layers import Conv, Dense, Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError
 from students import Arrays
 
 Weights = dict[tuple[str, str], Array]

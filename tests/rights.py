@@ -11,7 +11,7 @@ from diseased import networks, tied
 from frameworks import SOURCES
 from plaingrad.checking.case import Case
 from plaingrad.checking.check import check_answer
-from plaingrad.checking.names import name_of
+from plaingrad.checking.search.names import name_of
 from students import ORDERS, WAYS, Arrays, Student, in_print, told
 
 TIES = (None, 0, 1, 2, 3)  # the seed of what is made equal or 0; None for nothing

@@ -5,7 +5,9 @@ from fractions import Fraction
 import numpy as np
 
 from plaingrad.errors import ShapeError
-from plaingrad.layers import (
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layers import (
     Conv,
     Dense,
     Flatten,
@@ -15,8 +17,6 @@ from plaingrad.layers import (
     MeanPool,
     ReLU,
 )
-from plaingrad.network import Network
-from plaingrad.run import Run
 
 LANES = (1, 1, 2, 3, 4, 5, 6, 8, 12, 16)
 REGISTERS = ((32, 16), (16, 8), (32, 4), (16, 2))  # how many, and how many float32 numbers in each

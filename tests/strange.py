@@ -7,9 +7,9 @@ from zlib import crc32
 import numpy as np
 
 from diseased import Wrong
-from plaingrad.checking.bilinear import Terms
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.products import Terms
+from plaingrad.compiler.loops import Array
 
 STRANGE: dict[str, Wrong] = {}
 

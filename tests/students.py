@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.case import Case
-from plaingrad.checking.names import name_of
-from plaingrad.checking.passes import Key
-from plaingrad.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
-from plaingrad.layers.pool import Pool
-from plaingrad.loops import Array
-from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError
-from plaingrad.step import Step
+from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.passes import Key
+from plaingrad.compiler.loops import Array
+from plaingrad.network.step import Step
+from plaingrad.textbook.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
+from plaingrad.textbook.layers.pool import Pool
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError
 
 Arrays = dict[Key, Array]
 ORDERS: dict[str, dict[str, tuple[int, ...]]] = {

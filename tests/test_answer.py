@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 
 from plaingrad.checking import answer_files, answer_json, answer_nested, program
-from plaingrad.checking.answer import Answer, answer_of, parse_answer, read_answer
-from plaingrad.checking.program import ask
+from plaingrad.checking.answers.answer import Answer, answer_of, parse_answer, read_answer
+from plaingrad.checking.answers.program import ask
 from plaingrad.errors import AnswerError
 
 RNG = np.random.default_rng(5)
@@ -157,7 +157,7 @@ def test_the_limits_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert len(parsed(text)) == 2
     for kind in (str, str.encode):
         assert "is larger than" in not_parsed(kind(f"{text} "))
-    monkeypatch.setattr("plaingrad.checking.answer.BYTES_LIMIT", len(text))
+    monkeypatch.setattr("plaingrad.checking.answers.answer.BYTES_LIMIT", len(text))
     (tmp_path / "answer.json").write_text(f"{text} ")
     assert "is larger than" in refused(read_answer, tmp_path / "answer.json")
 
@@ -309,7 +309,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 
 def test_an_endless_file_is_not_read_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plaingrad.checking.answer.BYTES_LIMIT", 1 << 22)
+    monkeypatch.setattr("plaingrad.checking.answers.answer.BYTES_LIMIT", 1 << 22)
     assert "is larger than" in refused(read_answer, "/dev/zero")
 
 
@@ -1000,5 +1000,5 @@ def test_a_damaged_answer_of_a_program_is_one_line_too(tmp_path: Path) -> None:
 
 
 def test_reading_answers_loads_no_numba() -> None:
-    code = "import sys, plaingrad.checking.program; print({'numba', 'torch'} & set(sys.modules))"
+    code = "import sys, plaingrad.checking.answers.program; print({'numba', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -18,11 +18,11 @@ from jsonschema import Draft202012Validator
 import plaingrad as pg
 from cases import CASES
 from plaingrad.checking.case import BY_WORD, FORMAT, MOST_BYTES, Case, make_case, of_words, read_case
-from plaingrad.checking.names import known_names
+from plaingrad.checking.search.names import known_names
 from plaingrad.errors import CaseError, PlaingradError, SettingError
-from plaingrad.examples import EXAMPLES
-from plaingrad.loss import Loss
-from plaingrad.models import MODELS
+from plaingrad.explaining.examples import EXAMPLES
+from plaingrad.network.models import MODELS
+from plaingrad.textbook.losses import Loss
 
 LARGE = {"mnist-cnn"}  # a million weights: half a minute to validate
 WHOLE: dict[str, Any] = make_case().to_json()

@@ -17,11 +17,11 @@ import pytest
 
 from plaingrad.checking import Case, make_case
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.names import known_names
-from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
-from plaingrad.cli import main
-from plaingrad.examples import EXAMPLES
-from plaingrad.models import MODELS
+from plaingrad.checking.search.names import known_names
+from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
+from plaingrad.cli.main import main
+from plaingrad.explaining.examples import EXAMPLES
+from plaingrad.network.models import MODELS
 from students import Student, Ways, told
 
 ROOT = Path(__file__).parents[1]

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from plaingrad import checkpoint
 from plaingrad.errors import CheckpointError
-from plaingrad.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool
-from plaingrad.models import MODELS
-from plaingrad.network import Network
+from plaingrad.network.models import MODELS
+from plaingrad.network.network import Network
+from plaingrad.textbook.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool
+from plaingrad.training import checkpoint
 
 SOURCES = Path(checkpoint.__file__).parent
 FACTS = {"name": "Zürich [1] 数字 \udcff", "nested": {"a": [1, 2.5, None, True, 1e-300, 0.1]}, "empty": {}}

@@ -12,14 +12,14 @@ import pytest
 
 import plaingrad as pg
 from around import LOSSES, images_for, network_around, run_around, targets_for
-from plaingrad.claims.claim import claim
-from plaingrad.claims.points import MOST_PRODUCTS, Rerun, pattern
-from plaingrad.claims.text import DEEPEST, LONGEST
-from plaingrad.claims.value import DIGITS, LARGEST_POWER, MOST_EVALUATED, bound, sized
-from plaingrad.claims.weighing import POINTS
+from plaingrad.checking.claims.claim import claim
+from plaingrad.checking.claims.points import MOST_PRODUCTS, Rerun, pattern
+from plaingrad.checking.claims.text import DEEPEST, LONGEST
+from plaingrad.checking.claims.value import DIGITS, LARGEST_POWER, MOST_EVALUATED, bound, sized
+from plaingrad.checking.claims.weighing import POINTS
 from plaingrad.errors import SettingError
-from plaingrad.examples import EXAMPLES
 from plaingrad.explaining import tracer_of
+from plaingrad.explaining.examples import EXAMPLES
 
 PATIENCE = 5  # seconds for a text that asks for all it may: the most that may be evaluated takes below one
 IN_WORDS = re.compile(r"no short formula| where |is given")

@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 
 from plaingrad import __version__, checkpoint, digits
-from plaingrad.cli import cli, main
+from plaingrad.cli.main import cli, main
+from plaingrad.cli.progress import Lines, Live
 from plaingrad.data.idx import STEMS, write_idx
-from plaingrad.models import MODELS
-from plaingrad.network import Network
-from plaingrad.progress import Lines, Live
-from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES
-from plaingrad.trainer import Event, Trainer
+from plaingrad.network.models import MODELS
+from plaingrad.network.network import Network
+from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES
+from plaingrad.training.trainer import Event, Trainer
 
 KEYS = {
     *("model", "data", "parameters", "epochs", "seconds", "compile_seconds", "images_per_second"),
@@ -211,7 +211,7 @@ def test_without_its_report_a_run_is_the_same(command: Command) -> None:
     assert set(whole["files"]) - set(bare["files"]) == {"report.html"}
     assert {each.name for each in Path(bare["out"]).iterdir()} == set(bare["files"])
     assert (whole["test_loss"], whole["test_accuracy"]) == (bare["test_loss"], bare["test_accuracy"])
-    code = "import sys, plaingrad.cli as cli; cli.main(); print('matplotlib' in sys.modules)"
+    code = "import sys, plaingrad.cli.main as cli; cli.main(); print('matplotlib' in sys.modules)"
     options = ["train", "--epochs", "1", "--no-report", "--out", "apart"]
     done = subprocess.run(
         [sys.executable, "-c", code.replace("cli.main()", f"cli.cli({options}, standalone_mode=False)")],

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from plaingrad import program as program_module
-from plaingrad.calling import DONE
-from plaingrad.layer import bind
-from plaingrad.loops import has_numba
-from plaingrad.program import Crew, Program
+from plaingrad.compiler.loops import has_numba
+from plaingrad.compiler.native_call import DONE
+from plaingrad.compiler.program import Crew, Program
+from plaingrad.textbook.layer import bind
 from test_loops import python
 from test_program import check_alike, refuse, refusing, stirring
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.verdict import CONVENTION
+from plaingrad.checking.verdict.verdict import CONVENTION
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [

@@ -14,7 +14,7 @@ import pytest
 from plaingrad import Conv, Dense, Flatten, MaxPool, ReLU, Sigmoid
 from plaingrad.checking.case import Case, make_case
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.slack import Program
+from plaingrad.checking.search.uncertainty import Program
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 FILES = {"c": "main.c", "java": "Main.java", "javascript": "main.js", "python": "main.py"}

@@ -16,14 +16,16 @@ from hypothesis import strategies as drawn
 import plaingrad as pg
 from around import LOSSES, images_for, network_around, run_around, scale_backward, scale_forward, targets_for
 from cases import CASES
-from plaingrad.examples import EXAMPLES
+from plaingrad.compiler.loops import as_written
 from plaingrad.explaining import tracer_of
+from plaingrad.explaining.examples import EXAMPLES
 from plaingrad.explaining.explanation import Explanation, explain_cell
 from plaingrad.explaining.notation import as_latex, as_mathml, as_text, number_text
 from plaingrad.explaining.symbols import Expander, symbols
 from plaingrad.explaining.update import State
-from plaingrad.layer import Weights
-from plaingrad.layers import (
+from plaingrad.schedule.calls import update_call
+from plaingrad.textbook.layer import Weights
+from plaingrad.textbook.layers import (
     Conv,
     Dense,
     Flatten,
@@ -36,10 +38,8 @@ from plaingrad.layers import (
     Softmax,
     Tanh,
 )
-from plaingrad.loops import as_written
-from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
-from plaingrad.optimiser import SGD, Adam, AdamW
-from plaingrad.schedule.calls import update_call
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW
 
 SETTINGS = [(layer, shape, count) for layer, shape in CASES for count in (1, 3)]
 
@@ -722,7 +722,7 @@ def test_a_run_without_labels_has_no_gradients_to_explain():
 
 
 def test_a_run_without_images_is_refused():
-    from plaingrad.run import Run
+    from plaingrad.network.run import Run
 
     run = Run(network_around(Dense(2), (3,)), 2)
     run.index[:] = -1

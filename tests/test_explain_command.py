@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from plaingrad import checkpoint, digits, example, model
-from plaingrad.cli import main
-from plaingrad.examples import EXAMPLES
-from plaingrad.network import Network
-from plaingrad.run_folder import BEST, CHECKPOINT, IMAGES, MOST_KEPT
+from plaingrad.cli.main import main
+from plaingrad.explaining.examples import EXAMPLES
+from plaingrad.network.network import Network
+from plaingrad.training.run_folder import BEST, CHECKPOINT, IMAGES, MOST_KEPT
 
 KEYS = {"quantity", "value", "run_value", "formula", "terms", "reasons", "next"}
 OPENS = "conv1.dw[0,0,0,0]"

@@ -9,17 +9,29 @@ import plaingrad as pg
 from around import LOSSES, images_for, network_around, run_around, targets_for
 from cases import CASES
 from formulas import Formula, WordsError, disagreements
+from plaingrad.compiler.loops import exp
 from plaingrad.errors import PlaingradError
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.general import cost, described, read, samples
 from plaingrad.explaining.notation import as_text
 from plaingrad.explaining.update import State
-from plaingrad.layers import Conv, Dense, Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax, Tanh
-from plaingrad.loops import exp
-from plaingrad.loss import CrossEntropy, SoftmaxCrossEntropy
-from plaingrad.network import Network
-from plaingrad.run import Run
-from plaingrad.text import places
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    L2Pool,
+    LeakyReLU,
+    MaxPool,
+    MeanPool,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from plaingrad.textbook.losses import CrossEntropy, SoftmaxCrossEntropy
+from plaingrad.textbook.text import places
 
 FEW, MANY = 40, 400  # random networks
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
-from plaingrad.inference import softmax
-from plaingrad.network import LANES
-from plaingrad.shards import Shards
+from plaingrad.network.network import LANES
+from plaingrad.training.inference import softmax
+from plaingrad.training.shards import Shards
 from test_loops import python
 
 RNG = np.random.default_rng(0)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
-from plaingrad.layer import Weights
-from plaingrad.loops import loops
-from plaingrad.text import places
+from plaingrad.compiler.loops import loops
+from plaingrad.textbook.layer import Weights
+from plaingrad.textbook.text import places
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*compiled as it stands")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cases import CASES, SMOOTH, exhaustive
-from plaingrad.laws import alone, check_adjoint, check_compiled, points, run_through
-from plaingrad.layer import Layer
-from plaingrad.layers import MeanPool
+from plaingrad.checking.laws import alone, check_adjoint, check_compiled, points, run_through
+from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.layers import MeanPool
 
 rows = pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
 

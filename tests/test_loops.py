@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import plaingrad
-from plaingrad.layer import bind
-from plaingrad.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, ReLU
-from plaingrad.loops import CACHE_LINE, exp, has_numba, loops, sqrt, tanh, zeros
-from plaingrad.loops import log as logarithm
-from plaingrad.loss import HalfSquaredError
-from plaingrad.machine import together
-from plaingrad.network import LANES, Network
-from plaingrad.shelf import identity
+from plaingrad.compiler.code_cache import identity
+from plaingrad.compiler.loops import CACHE_LINE, exp, has_numba, loops, sqrt, tanh, zeros
+from plaingrad.compiler.loops import log as logarithm
+from plaingrad.compiler.machine_code import together
+from plaingrad.network.network import LANES, Network
+from plaingrad.textbook.layer import bind
+from plaingrad.textbook.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, ReLU
+from plaingrad.textbook.losses import HalfSquaredError
 
 PACKAGE = pathlib.Path(plaingrad.__file__).parent
 
@@ -90,7 +90,7 @@ OWN_NEST = """
 import sys
 import numpy as np
 from own_step import step
-from plaingrad.loops import loops
+from plaingrad.compiler.loops import loops
 
 TIMES = 1
 
@@ -194,9 +194,9 @@ PLAIN = """
 import json
 import sys
 import numpy as np
-from plaingrad.loops import has_numba
-from plaingrad.loss import HalfSquaredError
-from plaingrad.network import Network
+from plaingrad.compiler.loops import has_numba
+from plaingrad.textbook.losses import HalfSquaredError
+from plaingrad.network.network import Network
 
 folder = sys.argv[1]
 given = np.load(folder + "/given.npz")
@@ -251,7 +251,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
 AT_A_PROMPT = """
 import sys
 import numpy as np
-from plaingrad.loops import loops
+from plaingrad.compiler.loops import loops
 
 @loops
 def first(x, y):
@@ -338,7 +338,7 @@ def test_zeros_start_on_a_cache_line(shape, dtype):
 OWN_WITH_SETTINGS = """
 from settings import SCALE
 import numpy as np
-from plaingrad.loops import loops
+from plaingrad.compiler.loops import loops
 
 @loops
 def own(x, y):
@@ -450,8 +450,8 @@ def test_code_is_compiled_where_no_process_can_help(cache, monkeypatch, trouble)
         raise (OSError if trouble == "os.fork" else ChildProcessError)(10, "no")
 
     monkeypatch.setattr(trouble, fails)
-    monkeypatch.setattr("plaingrad.machine.processors", lambda: 2)
-    monkeypatch.setattr("plaingrad.machine.MADE", {})
+    monkeypatch.setattr("plaingrad.compiler.machine_code.processors", lambda: 2)
+    monkeypatch.setattr("plaingrad.compiler.machine_code.MADE", {})
     factors = range(50, 60) if trouble == "os.fork" else range(60, 70)  # what a process has bound is not made again
     made = together(lambda: [scaled.bound([np.zeros(5), np.zeros(5)], factor=factor) for factor in factors])
     x, y = np.ones(5), np.zeros(5)

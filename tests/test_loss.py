@@ -7,13 +7,13 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from plaingrad.checking.laws import DIGITS, dual, value_of
 from plaingrad.errors import ShapeError
-from plaingrad.exact import Sized, decimals, fractions
-from plaingrad.laws import DIGITS, dual, value_of
-from plaingrad.layers import Conv, Flatten
-from plaingrad.loss import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from plaingrad.network import LANES, Network
-from plaingrad.run import Run
+from plaingrad.network.exact import Sized, decimals, fractions
+from plaingrad.network.network import LANES, Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layers import Conv, Flatten
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 
 OUTPUTS, BATCH = 4, 3
 SQUARED = (MeanSquaredError(), HalfSquaredError())

@@ -13,7 +13,7 @@ import pytest
 
 from plaingrad.checking import telling
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.telling import learns, measured, trains
+from plaingrad.checking.verdict.text import learns, measured, trains
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 

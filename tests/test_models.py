@@ -7,9 +7,9 @@ import pytest
 
 from plaingrad.data import digits, load
 from plaingrad.errors import SettingError
-from plaingrad.models import MODELS, model
-from plaingrad.network import Network
-from plaingrad.trainer import score, train
+from plaingrad.network.models import MODELS, model
+from plaingrad.network.network import Network
+from plaingrad.training.trainer import score, train
 
 MNIST = pathlib.Path(__file__).parents[2] / "shared" / "data" / "mnist"
 SEEDS = (0, 1, 2)

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from cases import CASES
+from plaingrad.compiler.loops import has_numba
 from plaingrad.errors import DataError, SettingError, ShapeError
-from plaingrad.exact import fractions
-from plaingrad.layer import Glorot, He, Layer, Uniform, Zeros
-from plaingrad.layers import (
+from plaingrad.network.exact import fractions
+from plaingrad.network.network import LANES, Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layer import Glorot, He, Layer, Uniform, Zeros
+from plaingrad.textbook.layers import (
     Conv,
     Dense,
     Flatten,
@@ -27,11 +30,8 @@ from plaingrad.layers import (
     Softmax,
     Tanh,
 )
-from plaingrad.loops import has_numba
-from plaingrad.loss import HalfSquaredError, SoftmaxCrossEntropy
-from plaingrad.network import LANES, Network
-from plaingrad.run import Run
-from plaingrad.text import places
+from plaingrad.textbook.losses import HalfSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.text import places
 
 IMAGE = (2, 6, 5)
 CLASSES = 3

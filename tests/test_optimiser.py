@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from plaingrad.errors import SettingError
-from plaingrad.exact import decimals, fractions
-from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+from plaingrad.network.exact import decimals, fractions
 from plaingrad.schedule.calls import update_call
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
 
 SIZE, STEPS, DIGITS = 6, 5, 50
 

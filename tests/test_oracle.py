@@ -11,9 +11,9 @@ import pytest
 
 import plaingrad as pg
 from cases import CASES, SMOOTH, exhaustive
-from plaingrad.exact import fractions
-from plaingrad.laws import alone
-from plaingrad.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, MeanPool, ReLU
+from plaingrad.checking.laws import alone
+from plaingrad.network.exact import fractions
+from plaingrad.textbook.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, MeanPool, ReLU
 
 ROWS = [row for row in [*CASES, *itertools.islice(exhaustive(1), 4, None, 13)] if not isinstance(row[0], SMOOTH)]
 

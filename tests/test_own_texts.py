@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from plaingrad.checking.laws import alone, points, run_through
 from plaingrad.errors import ShapeError
-from plaingrad.laws import alone, points, run_through
-from plaingrad.layers import Conv, Dense
+from plaingrad.textbook.layers import Conv, Dense
 from test_layers import quarters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*compiled as it stands:UserWarning")

@@ -17,15 +17,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plaingrad.compiler.loops import Array
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.explanation import Explanation
 from plaingrad.explaining.facts import class_probabilities, sheets_shown
 from plaingrad.explaining.notation import as_text, tree_of
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.reasons import is_idle, sentences
+from plaingrad.explaining.traced_numbers import Traced
 from plaingrad.explaining.words import role
-from plaingrad.layer import Layer
-from plaingrad.layers import (
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.layers import (
     Conv,
     Dense,
     Flatten,
@@ -38,12 +42,8 @@ from plaingrad.layers import (
     Softmax,
     Tanh,
 )
-from plaingrad.loops import Array
-from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
-from plaingrad.network import Network
-from plaingrad.run import Run
-from plaingrad.text import places
-from plaingrad.trace import Traced
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.text import places
 
 pytest.importorskip("selenium", reason="the page is tested with Selenium, which is not installed: pip install selenium")
 from selenium import webdriver
@@ -78,7 +78,7 @@ FLAGS = [
 def _plain() -> Iterator[None]:
     """These networks are small: running their nests as written takes less time than compiling them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("plaingrad.loops.has_numba", lambda: False)
+        patch.setattr("plaingrad.compiler.loops.has_numba", lambda: False)
         yield
 
 

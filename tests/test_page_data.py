@@ -13,16 +13,16 @@ import pytest
 import plaingrad as pg
 from around import images_for, network_around, run_around, scale_backward, scale_forward, targets_for
 from cases import CASES
-from plaingrad.examples import EXAMPLES
+from plaingrad.compiler.loops import as_written
 from plaingrad.explaining import tracer_of
+from plaingrad.explaining.examples import EXAMPLES
 from plaingrad.explaining.page import MOST_TERMS, Page, single
 from plaingrad.explaining.recording import COPY, PRODUCT, Patterns, Record, blob
-from plaingrad.layer import Weights
-from plaingrad.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU
-from plaingrad.loops import as_written
-from plaingrad.loss import HalfSquaredError, SoftmaxCrossEntropy
-from plaingrad.record import json_text
-from plaingrad.trace import CELL, Traced
+from plaingrad.explaining.traced_numbers import CELL, Traced
+from plaingrad.textbook.layer import Weights
+from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU
+from plaingrad.textbook.losses import HalfSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.record import json_text
 
 KINDS = {"product", "copy", "other"}
 REASONS = {"branch", "tie", "padding", "note"}

@@ -7,15 +7,15 @@ import pytest
 
 from diseased import networks
 from plaingrad.checking import make_case
-from plaingrad.checking.memo import Memo
-from plaingrad.checking.passes import Belief, Env, Key, exact, stepped
-from plaingrad.checking.precision import DOUBLE, SINGLE
-from plaingrad.checking.rounding import SLACKS
-from plaingrad.checking.slack import Program, settled
-from plaingrad.layers import MaxPool, ReLU
-from plaingrad.optimiser import SGD
-from plaingrad.run import Run
+from plaingrad.checking.search.memo import Memo
+from plaingrad.checking.search.passes import Belief, Env, Key, exact, stepped
+from plaingrad.checking.search.precision import DOUBLE, SINGLE
+from plaingrad.checking.search.rounding import SLACKS
+from plaingrad.checking.search.uncertainty import Program, settled
+from plaingrad.network.run import Run
 from plaingrad.schedule.calls import update_call
+from plaingrad.textbook.layers import MaxPool, ReLU
+from plaingrad.textbook.optimisers import SGD
 from students import Student
 
 NETWORKS = list(networks())

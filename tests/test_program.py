@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
-from plaingrad.calling import WORDS, words
-from plaingrad.layer import bind
-from plaingrad.loops import has_numba, loops
-from plaingrad.program import Program
-from plaingrad.run import Run
+from plaingrad.compiler.loops import has_numba, loops
+from plaingrad.compiler.native_call import WORDS, words
+from plaingrad.compiler.program import Program
+from plaingrad.network.run import Run
+from plaingrad.textbook.layer import bind
 from test_loops import python
 
 pytestmark = pytest.mark.skipif(not has_numba(), reason="without Numba nothing is compiled")
@@ -130,9 +130,9 @@ def test_a_failure_that_does_not_come_again_is_told():
 
 BEYOND = """
 import numpy as np
-from plaingrad.layer import bind
-from plaingrad.loops import loops
-from plaingrad.program import Crew, Program
+from plaingrad.textbook.layer import bind
+from plaingrad.compiler.loops import loops
+from plaingrad.compiler.program import Crew, Program
 
 @loops
 def fill(x, y):

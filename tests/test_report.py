@@ -13,9 +13,9 @@ import pytest
 
 from plaingrad.data import Dataset, from_arrays
 from plaingrad.errors import DataError, MissingError
-from plaingrad.layers import Conv, Dense, Flatten, MaxPool, ReLU
-from plaingrad.network import Network
-from plaingrad.report import page, pictures, write_report
+from plaingrad.network.network import Network
+from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
+from plaingrad.training.report import page, pictures, write_report
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -31,7 +31,7 @@ ADDRESSES = ("src", "href", "srcset", "action", "data", "poster", "background")
 @pytest.fixture(autouse=True)
 def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """These networks are small: running their nests as written takes less time than compiling them."""
-    monkeypatch.setattr("plaingrad.loops.has_numba", lambda: False)
+    monkeypatch.setattr("plaingrad.compiler.loops.has_numba", lambda: False)
 
 
 class Reader(HTMLParser):
@@ -265,7 +265,7 @@ def test_a_failure_leaves_the_page_that_is_there(tmp_path: Path, monkeypatch: py
 
     for broken in ("rendered", "os.replace"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"plaingrad.report.page.{broken}", full)
+            patch.setattr(f"plaingrad.training.report.page.{broken}", full)
             with pytest.raises(OSError, match="no space"):
                 write_report(path, small(), test, answers(test), HISTORY, {})
         assert path.read_text() == "before"

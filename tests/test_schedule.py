@@ -7,14 +7,14 @@ import pytest
 
 import plaingrad as pg
 from cases import CASES
-from plaingrad.layers import Conv, Dense, LeakyReLU, MaxPool, ReLU
-from plaingrad.network import Network
-from plaingrad.run import Run
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
 from plaingrad.schedule import fast, nests, written
 from plaingrad.schedule.reading import NotReadable, sums
 from plaingrad.schedule.tree import fills
 from plaingrad.schedule.written import WRITTEN
-from plaingrad.text import Text, made, places
+from plaingrad.textbook.layers import Conv, Dense, LeakyReLU, MaxPool, ReLU
+from plaingrad.textbook.text import Text, made, places
 from schedules import LANES, REGISTERS, differing, drawn
 
 

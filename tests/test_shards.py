@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
-from plaingrad.layer import Weights, bind
-from plaingrad.loops import Loops
-from plaingrad.network import LANES
-from plaingrad.run import Run
-from plaingrad.shards import CACHED, SHARED_FROM, Shards, crew_size, lanes_for
-from plaingrad.text import places
+from plaingrad.compiler.loops import Loops
+from plaingrad.network.network import LANES
+from plaingrad.network.run import Run
+from plaingrad.textbook.layer import Weights, bind
+from plaingrad.textbook.text import places
+from plaingrad.training.shards import CACHED, SHARED_FROM, Shards, crew_size, lanes_for
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.normal(size=(150, 1, 6, 5)), RNG.integers(0, 3, 150)

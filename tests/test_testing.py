@@ -9,11 +9,11 @@ import pytest
 
 import plaingrad as pg
 from cases import CASES
-from plaingrad.checking.alone import Alone
-from plaingrad.layer import Weights
-from plaingrad.network import Network
+from plaingrad.checking.search.single_layer import Alone
+from plaingrad.network.network import Network
 from plaingrad.testing import assert_gradients, check_module
-from plaingrad.text import places
+from plaingrad.textbook.layer import Weights
+from plaingrad.textbook.text import places
 
 
 def own_passes(layer, shape, backward_of=lambda made: made):

@@ -7,10 +7,10 @@ import pathlib
 import pytest
 
 import plaingrad as pg
-from plaingrad.loss import Loss
-from plaingrad.optimiser import SGD, Optimiser
-from plaingrad.text import Text
-from plaingrad.window import Window
+from plaingrad.textbook.losses import Loss
+from plaingrad.textbook.optimisers import SGD, Optimiser
+from plaingrad.textbook.text import Text
+from plaingrad.textbook.window import Window
 
 MOST_LINES, MOST_ARGUMENTS = 12, 7
 AXES = set("nkcijuv") | {"row", "column", "place"}

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from cases import CASES, SMOOTH, exhaustive
-from plaingrad.exact import Sized
-from plaingrad.laws import DIGITS, alone, points, run_through
-from plaingrad.layers import (
+from plaingrad.checking.laws import DIGITS, alone, points, run_through
+from plaingrad.network.exact import Sized
+from plaingrad.network.network import Network
+from plaingrad.schedule.calls import update_call
+from plaingrad.textbook.layers import (
     Conv,
     Dense,
     Flatten,
@@ -26,10 +28,8 @@ from plaingrad.layers import (
     Softmax,
     Tanh,
 )
-from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
-from plaingrad.network import Network
-from plaingrad.optimiser import SGD, Adam, AdamW
-from plaingrad.schedule.calls import update_call
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW
 from test_layers import quarters
 
 torch = pytest.importorskip("torch")

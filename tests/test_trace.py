@@ -10,18 +10,18 @@ import pytest
 from around import LOSSES, images_for, network_around, run_around, targets_for
 from cases import CASES
 from plaingrad import Layer
+from plaingrad.compiler.loops import as_written, exp, has_numba, log, sqrt, tanh
 from plaingrad.explaining import tracer_of
-from plaingrad.layers import Conv, Dense, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
-from plaingrad.loops import as_written, exp, has_numba, log, sqrt, tanh
-from plaingrad.loss import CrossEntropy, HalfSquaredError, SoftmaxCrossEntropy
-from plaingrad.optimiser import SGD, Adam, AdamW
-from plaingrad.run import Run
+from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Choices, Given, Made, Traced, lift, run_traced
+from plaingrad.network.run import Run
 from plaingrad.schedule.narrow import leading_to
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import fills, needed
 from plaingrad.schedule.tree import function_of as tree_of_function
-from plaingrad.text import Text, places
-from plaingrad.trace import CELL, NAMED, NUMBER, Choices, Given, Made, Traced, lift, run_traced
+from plaingrad.textbook.layers import Conv, Dense, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW
+from plaingrad.textbook.text import Text, places
 
 SETTINGS = [(layer, shape, count) for layer, shape in CASES for count in (1, 3)]
 DRAWN = [
@@ -311,7 +311,7 @@ def test_what_a_number_needs_is_kept_when_it_is_narrowed():
 
 
 def made_from(source):
-    from plaingrad.text import made
+    from plaingrad.textbook.text import made
 
     return Text(made(source, {"places": places}, source.partition("(")[0].removeprefix("def ")))
 

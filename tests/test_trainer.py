@@ -27,13 +27,13 @@ from plaingrad.errors import (
     ShapeError,
     StoppedError,
 )
-from plaingrad.layers import Conv, Dense, Flatten, MaxPool, ReLU, Softmax
-from plaingrad.loss import CrossEntropy
-from plaingrad.network import Network
-from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, Optimiser
-from plaingrad.run_folder import BEST, CHECKPOINT, HISTORY
-from plaingrad.shards import Shards
-from plaingrad.trainer import Event, Trainer
+from plaingrad.network.network import Network
+from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU, Softmax
+from plaingrad.textbook.losses import CrossEntropy
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, Optimiser
+from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY
+from plaingrad.training.shards import Shards
+from plaingrad.training.trainer import Event, Trainer
 
 TESTS = Path(__file__).resolve().parent
 TIMES = {"seconds", "images_per_second"}  # what may differ between two runs of the same seed

@@ -17,23 +17,23 @@ from selenium.webdriver.common.keys import Keys
 
 import test_page
 from plaingrad.checking import Case, Verdict, check_answer, make_case
-from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.evidence import cells, off, patterns
-from plaingrad.checking.findings import Finding
-from plaingrad.checking.formulas import formula_of, over_images
-from plaingrad.checking.names import name_of
-from plaingrad.checking.page import MOST_CELLS, page_html, save_page
-from plaingrad.checking.page_maps import MOST_MAPS
-from plaingrad.checking.passes import Belief
-from plaingrad.checking.precision import DOUBLE
-from plaingrad.checking.scene import Scene
-from plaingrad.checking.slack import Program
-from plaingrad.checking.telling import FEW_ROWS, NAMED_ROWS, right_text, source_of
-from plaingrad.checking.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.evidence import cells, off, patterns
+from plaingrad.checking.search.findings import Finding
+from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.passes import Belief
+from plaingrad.checking.search.precision import DOUBLE
+from plaingrad.checking.search.products import Terms
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.checking.verdict.formulas import formula_of, over_images
+from plaingrad.checking.verdict.maps import MOST_MAPS
+from plaingrad.checking.verdict.page import MOST_CELLS, page_html, save_page
+from plaingrad.checking.verdict.text import FEW_ROWS, NAMED_ROWS, right_text, source_of
+from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
+from plaingrad.compiler.loops import Array
 from plaingrad.errors import MissingError, SettingError
-from plaingrad.loops import Array
-from plaingrad.models import MODELS
+from plaingrad.network.models import MODELS
 from students import Student, Ways
 from test_page import FAINT, PHONE, WICKED, Browser
 
@@ -430,7 +430,7 @@ def test_the_text_that_does_it_right_needs_no_formula(monkeypatch: pytest.Monkey
     assert told in page
     assert "The loop that does it right" in page
     assert f"{text.__name__} in {text.__module__}" in page
-    monkeypatch.setattr("plaingrad.checking.telling.formula_of", lambda program, key: None)
+    monkeypatch.setattr("plaingrad.checking.verdict.text.formula_of", lambda program, key: None)
     page = page_html(verdict)
     assert "The formula" not in page
     assert f"{text.__name__} in {text.__module__}" in page

@@ -5,7 +5,7 @@ The public names. Nothing here loads Numba: that happens when the first nest is 
 
 __version__ = "0.1.0"
 
-from plaingrad import checkpoint, testing
+from plaingrad import testing
 from plaingrad.data import Dataset, Split, digits, fashion_mnist, from_arrays, image_folder, mnist
 from plaingrad.errors import (
     AnswerError,
@@ -19,11 +19,14 @@ from plaingrad.errors import (
     ShapeError,
     StoppedError,
 )
-from plaingrad.examples import example
 from plaingrad.explaining import explain
-from plaingrad.inference import Inference, predict
-from plaingrad.layer import Glorot, He, Layer, Ones, Uniform, Zeros
-from plaingrad.layers import (
+from plaingrad.explaining.examples import example
+from plaingrad.network.models import model
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.testing import check
+from plaingrad.textbook.layer import Glorot, He, Layer, Ones, Uniform, Zeros
+from plaingrad.textbook.layers import (
     Conv,
     Dense,
     Flatten,
@@ -36,13 +39,11 @@ from plaingrad.layers import (
     Softmax,
     Tanh,
 )
-from plaingrad.loss import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
-from plaingrad.models import model
-from plaingrad.network import Network
-from plaingrad.optimiser import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
-from plaingrad.run import Run
-from plaingrad.testing import check
-from plaingrad.trainer import Event, Trainer, score, train
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
+from plaingrad.training import checkpoint
+from plaingrad.training.inference import Inference, predict
+from plaingrad.training.trainer import Event, Trainer, score, train
 
 __all__ = [
     "SGD",

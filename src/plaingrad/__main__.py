@@ -1,5 +1,5 @@
 """`python -m plaingrad`: the command line."""
 
-from plaingrad.cli import main
+from plaingrad.cli.main import main
 
 main()

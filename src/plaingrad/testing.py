@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from plaingrad.errors import SettingError
-from plaingrad.layer import Layer
-from plaingrad.loss import Loss
-from plaingrad.network import Network
+from plaingrad.network.network import Network
+from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.losses import Loss
 
 if TYPE_CHECKING:
-    from plaingrad.checking.in_python import Laws
-    from plaingrad.checking.own_names import OwnVerdict
+    from plaingrad.checking.functions.in_python import Laws
+    from plaingrad.checking.functions.own_names import OwnVerdict
 
 __all__ = ["assert_gradients", "check", "check_module"]
 
@@ -56,7 +56,7 @@ def check(
     and compiled it is the same; the result has `.is_right`, `.text()` and a row a layer. `check(layer, input)` does so
     for one layer and raises LawError where it breaks a law. AnswerError and DataError where nothing can be compared.
     """
-    from plaingrad.checking import in_python
+    from plaingrad.checking.functions import in_python
 
     if isinstance(subject, Layer):
         return in_python.check_layer(subject, x if input is None else input, seeds)
@@ -92,13 +92,13 @@ def assert_gradients(
     if isinstance(subject, type) and issubclass(subject, Layer):
         raise SettingError(f"assert_gradients got {subject.__name__}, which is no layer yet; did you forget its ()?")
     if isinstance(subject, Layer):
-        from plaingrad.checking.lone import assert_layer
+        from plaingrad.checking.functions.single_function import assert_layer
 
         if inputs:
             raise SettingError("for a layer the numbers are drawn: give input=(channels, rows, columns), and weights=")
         assert_layer(subject, forward, backward, input, images, seed, weights)
         return
-    from plaingrad.checking.differences import assert_derivative
+    from plaingrad.checking.functions.differences import assert_derivative
 
     if forward is not None or input is not None or weights is not None:
         raise SettingError("for functions give the arrays themselves: assert_gradients(forward, backward, x, w)")
@@ -118,6 +118,6 @@ def check_module(
     with its place, its name or "loss"; its parameters are `weight` and `bias`. No `.grad` is touched. SettingError for
     a module that plaingrad has no layer for; MissingError without PyTorch.
     """
-    from plaingrad.checking.of_torch import verdict_on
+    from plaingrad.checking.functions.torch_modules import verdict_on
 
     return verdict_on(module, x, target, loss, stands_for or {})

@@ -2,6 +2,6 @@
 
 from plaingrad.checking.case import Case, make_case, read_case
 from plaingrad.checking.check import check_answer
-from plaingrad.checking.verdict import Verdict
+from plaingrad.checking.verdict.verdict import Verdict
 
 __all__ = ["Case", "Verdict", "check_answer", "make_case", "read_case"]

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.compiler.loops import Array
 from plaingrad.errors import CaseError, PlaingradError, SettingError, nearest
-from plaingrad.layer import Layer, Shape
-from plaingrad.layers import (
+from plaingrad.network.network import Network
+from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.layers import (
     Conv,
     Dense,
     Flatten,
@@ -23,9 +25,7 @@ from plaingrad.layers import (
     Softmax,
     Tanh,
 )
-from plaingrad.loops import Array
-from plaingrad.loss import CrossEntropy, Loss, SoftmaxCrossEntropy
-from plaingrad.network import Network
+from plaingrad.textbook.losses import CrossEntropy, Loss, SoftmaxCrossEntropy
 
 FORMAT = "plaingrad case 1"
 GRAIN = 64  # numbers are whole multiples of 1 / GRAIN: any float holds them exactly, and they are short to print
@@ -69,7 +69,7 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """The case as any language reads it."""
-        from plaingrad.checking.wording import FIELDS, asked
+        from plaingrad.checking.case_words import FIELDS, asked
         from plaingrad.explaining.facts import told_of
 
         layers = [

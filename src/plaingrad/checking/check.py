@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.answer import Answer, answer_of
+from plaingrad.checking.answers.answer import Answer, answer_of
+from plaingrad.checking.answers.layout import Order, Reading, group_of, readings, refuse
 from plaingrad.checking.case import Case
-from plaingrad.checking.findings import Finding
-from plaingrad.checking.layout import Order, Reading, group_of, readings, refuse
-from plaingrad.checking.names import name_of, recognised
-from plaingrad.checking.passes import Belief, Key
-from plaingrad.checking.precision import DOUBLE, SINGLE, Precision, estimated
-from plaingrad.checking.search import Search
-from plaingrad.checking.slack import Program
-from plaingrad.checking.usages import Usage, usages
-from plaingrad.checking.verdict import Verdict, drawn
+from plaingrad.checking.search.conventions import Usage, usages
+from plaingrad.checking.search.findings import Finding
+from plaingrad.checking.search.names import name_of, recognised
+from plaingrad.checking.search.passes import Belief, Key
+from plaingrad.checking.search.precision import DOUBLE, SINGLE, Precision, estimated
+from plaingrad.checking.search.search import Search
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.checking.verdict.verdict import Verdict, drawn
+from plaingrad.compiler.loops import Array
 from plaingrad.errors import AnswerError
-from plaingrad.layers import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
-from plaingrad.loops import Array
-from plaingrad.loss import SoftmaxCrossEntropy
+from plaingrad.textbook.layers import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from plaingrad.textbook.losses import SoftmaxCrossEntropy
 
 
 def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset()) -> Verdict:

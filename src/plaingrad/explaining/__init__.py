@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from plaingrad.errors import SettingError
-from plaingrad.run import Run
+from plaingrad.network.run import Run
 
 __all__ = ["explain", "tracer_of"]
 
@@ -34,7 +34,7 @@ def explain(run: Run, quantity: str | None = None, optimiser: Any = None) -> Any
     from plaingrad.explaining.explanation import explain_cell
     from plaingrad.explaining.page import Page
     from plaingrad.explaining.update import State
-    from plaingrad.optimiser import Optimiser
+    from plaingrad.textbook.optimisers import Optimiser
 
     if quantity is not None and not isinstance(quantity, str):
         raise SettingError(f"explain got {quantity!r}; a number is named by a text, such as 'conv1.dw[0,0,1,2]'")

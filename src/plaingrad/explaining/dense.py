@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plaingrad.compiler.loops import Array
 from plaingrad.errors import SettingError
 from plaingrad.explaining.notation import number_text
 from plaingrad.explaining.terms import product, summands
+from plaingrad.explaining.traced_numbers import CELL, Traced
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
-from plaingrad.loops import Array
-from plaingrad.trace import CELL, Traced
 
 MOST_ENTRIES = 10_000_000
 

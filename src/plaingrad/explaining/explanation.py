@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.exact import Sized
 from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import Tree, as_latex, as_mathml, as_text, number_text, tree_of
 from plaingrad.explaining.reasons import sentences
 from plaingrad.explaining.terms import fold, product, summands, visible
+from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Traced
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.explaining.words import about
-from plaingrad.trace import CELL, NAMED, NUMBER, Traced
+from plaingrad.network.exact import Sized
 
 MOST_SHOWN = 12  # terms, unless all are wanted
 MOST_ADDED = 3  # in a sum inside a term, unless all are wanted
@@ -137,8 +137,8 @@ class Explanation:
         """How far rounding may take `run_value` from `value`.
 
         The factors of the explained run are rounded themselves: what the expression gives for those is worked out to
-        50 digits. Beyond that its own roundings may add γ(n) · Σ|terms|, see `plaingrad.exact.Sized`. A sum that the
-        run keeps nowhere, since the activation is laid into the same loops, is one expression with what is made of it.
+        50 digits. Beyond that its own roundings may add γ(n) · Σ|terms|, see `Sized`. A sum that the run keeps
+        nowhere, since the activation is laid into the same loops, is one expression with what is made of it.
         """
         if self.run_value is None or self.node is None or not math.isfinite(self.value):
             return math.nan

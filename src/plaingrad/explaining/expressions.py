@@ -7,11 +7,11 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from plaingrad.exact import Sized
+from plaingrad.compiler.loops import Array
 from plaingrad.explaining import notation
 from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import SIGNS_SHOWN, Tree, bracketed
-from plaingrad.loops import Array
+from plaingrad.network.exact import Sized
 
 SUM, PRODUCT, ALONE = 1, 2, 3  # how tightly parts hold together: what is looser than asked for is put in brackets
 LEVELS = {"+": SUM, "-": SUM, "neg": SUM, "*": PRODUCT, "/": PRODUCT, "over": PRODUCT, "if": 0}

@@ -9,8 +9,8 @@ from plaingrad.explaining.dense import sums_of
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import INPUT, Sheet
 from plaingrad.explaining.words import RECORDS, about, role
-from plaingrad.inference import probabilities
-from plaingrad.layer import passes
+from plaingrad.textbook.layer import passes
+from plaingrad.training.inference import probabilities
 
 ROLES = {"values": "value", "errors": "error", "weights": "weight", "gradients": "gradient", "others": "other"}
 BARE: dict[str, Any] = {key: [] for key in (*ROLES, "texts")}

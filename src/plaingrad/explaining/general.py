@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.compiler.loops import Array
 from plaingrad.explaining.expressions import Expression, Node, UnreadError, changed, is_kind, work
 from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import Tree
@@ -12,9 +13,8 @@ from plaingrad.explaining.reading import Reader
 from plaingrad.explaining.showing import Formula, shown
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Making, Sheet
-from plaingrad.layer import Layer
-from plaingrad.loops import Array
-from plaingrad.loss import Loss
+from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.losses import Loss
 
 MOST_TERMS = 3_000_000  # worked out at once: a formula with more is worked out at some of its places
 MOST_UPDATED = 500  # parameters whose next step is made by the text

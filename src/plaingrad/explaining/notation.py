@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plaingrad.explaining.terms import visible
-from plaingrad.trace import CELL, NAMED, NUMBER, Traced
+from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Traced
 
 Tree = Any  # a letter, or a list: it goes to the page as JSON
 LATEX_SIGNS = {"×": r"\times ", "·": r"\cdot ", "−": "-", "Σ": r"\sum ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "…": r"\dots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "√": r"\surd ", "β₁": r"\beta_1 ", "β₂": r"\beta_2 ", "ε": r"\varepsilon "}  # fmt: skip  # noqa: E501

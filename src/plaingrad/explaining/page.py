@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checkpoint import page_file, write_safely
+from plaingrad.compiler.loops import Array
 from plaingrad.errors import DataError, SettingError
 from plaingrad.explaining.dense import MOST_ENTRIES, as_dense, sums_of
 from plaingrad.explaining.facts import (
@@ -25,15 +25,15 @@ from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import as_text, spread
 from plaingrad.explaining.reasons import of_comparisons, of_the_edge
 from plaingrad.explaining.recording import Patterns, Record, add_terms, blob
+from plaingrad.explaining.traced_numbers import Traced
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet, Twin
 from plaingrad.explaining.update import State
 from plaingrad.explaining.words import GLOSSARY, about, role
-from plaingrad.loops import Array
-from plaingrad.network import Network
-from plaingrad.record import json_text
-from plaingrad.run import Run
-from plaingrad.trace import Traced
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.record import json_text
+from plaingrad.training.checkpoint import page_file, write_safely
 
 MOST_TERMS = 4_000_000  # recorded in one page: beyond it the file outgrows 8 MB, and a browser's patience
 SLICE_TERMS = 400_000

@@ -13,8 +13,8 @@ from plaingrad.explaining.indices import Index
 from plaingrad.explaining.solving import Solved
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import Named, copied, filled, function_of
-from plaingrad.text import Text
-from plaingrad.window import Window
+from plaingrad.textbook.text import Text
+from plaingrad.textbook.window import Window
 
 FUNCTIONS = ("exp", "log", "sqrt", "tanh", "abs")
 SIGNS: dict[type, str] = {

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from math import prod
 
 from plaingrad.explaining.notation import SIGNS_SHOWN, number_text
+from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Comparison, Traced
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
-from plaingrad.layers import LeakyReLU, ReLU
-from plaingrad.trace import CELL, NAMED, NUMBER, Comparison, Traced
+from plaingrad.textbook.layers import LeakyReLU, ReLU
 
 MOST_NAMED = 8
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.compiler.loops import Array
 from plaingrad.explaining.notation import as_text, spread, tree_of
 from plaingrad.explaining.terms import summands
-from plaingrad.loops import Array
-from plaingrad.trace import CELL, Traced
+from plaingrad.explaining.traced_numbers import CELL, Traced
 
 PRODUCT, COPY = 0, 1  # the two looks that nearly all terms have
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plaingrad.compiler.loops import Array
 from plaingrad.explaining.expressions import Expression, Node, changed, every, is_kind, tree
 from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import Tree, as_text, number_text
 from plaingrad.explaining.twin import Making, Sheet
 from plaingrad.explaining.words import AXES, SPARE
-from plaingrad.loops import Array
 
 SYMBOLS = {"beta1": "β₁", "beta2": "β₂", "epsilon": "ε", "gradient": "g"}
 SETTINGS = {"rate": "learning rate, at this step", "t": "number of the step, from 1"}

@@ -7,8 +7,8 @@ from typing import Any
 from plaingrad.errors import MissingError, SettingError
 from plaingrad.explaining.notation import as_latex, as_mathml
 from plaingrad.explaining.terms import fold
+from plaingrad.explaining.traced_numbers import CELL, NAMED, Traced
 from plaingrad.explaining.tracing import Tracer
-from plaingrad.trace import CELL, NAMED, Traced
 
 MOST_CELLS = 4_000  # met on the way down: what SymPy can take in seconds, and a reader at all
 MOST_ON_A_LINE = 2_000  # letters

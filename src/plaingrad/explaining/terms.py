@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from plaingrad.loops import exp, log, sqrt, tanh
-from plaingrad.trace import CELL, NAMED, NUMBER, Traced
+from plaingrad.compiler.loops import exp, log, sqrt, tanh
+from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Traced
 
 OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda left, right: left + right,

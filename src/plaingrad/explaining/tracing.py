@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.compiler.loops import Array
 from plaingrad.errors import LawError
+from plaingrad.explaining.traced_numbers import CELL, Choices, Given, Made, Place, Traced, run_traced, same
 from plaingrad.explaining.twin import Making, Sheet, Twin
 from plaingrad.explaining.update import Parameter, State, parameters
-from plaingrad.layer import passes
-from plaingrad.loops import Array
 from plaingrad.schedule.calls import share
 from plaingrad.schedule.narrow import leading_to
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import fills
-from plaingrad.trace import CELL, Choices, Given, Made, Place, Traced, run_traced, same
+from plaingrad.textbook.layer import passes
 
 MOST_READY = 200_000  # numbers
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from plaingrad.compiler.loops import Array, as_written
+from plaingrad.compiler.machine_code import together
 from plaingrad.errors import DataError, SettingError, nearest
-from plaingrad.loops import Array, as_written
-from plaingrad.machine import together
-from plaingrad.network import Network
-from plaingrad.run import Run
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
 from plaingrad.schedule.fast import Task
 
 FEW_PRODUCTS = 20_000  # so many a text makes as Python before a compiler has begun

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.compiler.loops import Array
+from plaingrad.explaining.traced_numbers import CELL, NAMED, Traced
 from plaingrad.explaining.twin import Making, Sheet, Twin, as_floats
-from plaingrad.loops import Array
-from plaingrad.optimiser import SGD, Optimiser
 from plaingrad.schedule.fast import Task
-from plaingrad.trace import CELL, NAMED, Traced
+from plaingrad.textbook.optimisers import SGD, Optimiser
 
 AFTER = "_after"
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.layer import bind
-from plaingrad.loops import Array, Bound, Loops
-from plaingrad.program import Call
+from plaingrad.compiler.code_cache import as_written
+from plaingrad.compiler.loops import Array, Bound, Loops
+from plaingrad.compiler.program import Call
 from plaingrad.schedule.elementwise import each_alone, elementwise
 from plaingrad.schedule.fast import Task, has_nests, not_a_sum, sum_nests
 from plaingrad.schedule.open import Opened, axes_of, opened
 from plaingrad.schedule.written import WRITTEN
-from plaingrad.shelf import as_written
-from plaingrad.text import Text, made
+from plaingrad.textbook.layer import bind
+from plaingrad.textbook.text import Text, made
 
 
 def fuses(text: Text) -> bool:

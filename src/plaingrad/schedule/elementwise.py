@@ -3,9 +3,9 @@
 import ast
 from functools import cache
 
-from plaingrad.loops import Loops, flat
+from plaingrad.compiler.loops import Loops, flat
 from plaingrad.schedule.tree import function_of
-from plaingrad.text import Text, made
+from plaingrad.textbook.text import Text, made
 
 
 @cache

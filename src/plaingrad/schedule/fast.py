@@ -13,8 +13,8 @@ from math import gcd, prod
 from types import FunctionType
 from typing import Any
 
+from plaingrad.compiler.loops import Array, Loops
 from plaingrad.errors import ShapeError
-from plaingrad.loops import Array, Loops
 from plaingrad.schedule import nests
 from plaingrad.schedule.reading import Cell, Extent, NotReadable, Sum, sums
 from plaingrad.schedule.tiles import (
@@ -29,7 +29,7 @@ from plaingrad.schedule.tiles import (
 )
 from plaingrad.schedule.tree import fills, function_of
 from plaingrad.schedule.vectors import functions_of
-from plaingrad.text import Text, made
+from plaingrad.textbook.text import Text, made
 
 Bound = tuple[Loops, dict[str, Any]]
 Activation = tuple[str, tuple[tuple[str, Any, type], ...]]

@@ -9,7 +9,7 @@ block of filters or channels are packed, so that they are met in order. The last
 activation makes of a tile, and `window_sums_wide` is `window_sums` for wide tiles.
 """
 
-from plaingrad.loops import at
+from plaingrad.compiler.loops import at
 from plaingrad.schedule.tiles import Tile
 from plaingrad.schedule.vectors import functions_of
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-from plaingrad.loops import Loops
+from plaingrad.compiler.loops import Loops
 from plaingrad.schedule.tree import Named, copied, filled, function_of, names_in, needed, reads_cells
-from plaingrad.text import Text, made
-from plaingrad.window import Window
+from plaingrad.textbook.text import Text, made
+from plaingrad.textbook.window import Window
 
 ONLY = "only"  # the name under which a narrowed text is told what each letter may be
 

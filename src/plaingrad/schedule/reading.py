@@ -7,8 +7,8 @@ from functools import cache, cached_property
 from typing import Any
 
 from plaingrad.schedule.tree import function_of, names_in
-from plaingrad.text import Text
-from plaingrad.window import Window
+from plaingrad.textbook.text import Text
+from plaingrad.textbook.window import Window
 
 Extent = tuple[str, int] | str
 """How far a letter runs: along an axis of an array, or as far as a setting says."""

@@ -8,7 +8,7 @@ fewer are held in registers and the others are met one by one: block · across +
 from dataclasses import dataclass
 from math import gcd
 
-from plaingrad.loops import registers
+from plaingrad.compiler.loops import registers
 
 MOST_ACROSS, MOST_BLOCK = 4, 8  # more rows would read too many weights at once
 FEW_SUMS, ENOUGH_SUMS = 8, 16  # with few sums the processor waits for each addition

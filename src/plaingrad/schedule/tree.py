@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from plaingrad.text import Text
+from plaingrad.textbook.text import Text
 
 
 def parsed(text: str) -> ast.expr:

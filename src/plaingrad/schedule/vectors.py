@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.compiling import written_as
-from plaingrad.machine import registers
+from plaingrad.compiler.machine_code import registers
+from plaingrad.compiler.numba_code import written_as
 from plaingrad.schedule.tiles import Tile
 
 

@@ -5,9 +5,9 @@ between two numbers, done for many images at once. A step that depends on a comp
 either way at random costs ten times as much.
 """
 
-from plaingrad.layers import dense, pool
-from plaingrad.loops import Loops, at, flat, loops, sqrt
-from plaingrad.text import Text
+from plaingrad.compiler.loops import Loops, at, flat, loops, sqrt
+from plaingrad.textbook.layers import dense, pool
+from plaingrad.textbook.text import Text
 
 
 def reach(index, stride, margin, size, count):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Form, enter, mistake
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.compiler.loops import Array
 
 RIGHT = {"Sigmoid": "dy * y * (1 - y)", "Tanh": "dy * (1 - y * y)"}  # what their backward texts give each place
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue.entry import enter, mistake
 from plaingrad.checking.catalogue.otherwise import laid, of_outputs, reshaped, with_weights
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.products import Terms
+from plaingrad.compiler.loops import Array
 
 
 @mistake(

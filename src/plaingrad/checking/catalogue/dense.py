@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from plaingrad.checking.bilinear import Terms
 from plaingrad.checking.catalogue.entry import enter, has_several_images, mistake
 from plaingrad.checking.catalogue.otherwise import reshaped, with_weights
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.products import Terms
+from plaingrad.compiler.loops import Array
 
 TOLD_APART = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")  # an entry of theirs says more
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from plaingrad.checking.bilinear import Terms
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.products import Terms
+from plaingrad.compiler.loops import Array
 
 Wrong = Callable[[Scene], Iterator[Array | Terms]]
 Form = Callable[[Scene], Array | Terms | None]

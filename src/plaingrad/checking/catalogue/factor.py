@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import prod
 
 from plaingrad.checking.catalogue.entry import Form, enter
-from plaingrad.checking.scene import Scene
+from plaingrad.checking.search.context import Scene
 
 ERRORS = "*.dx *.dw *.db"
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from plaingrad.checking.catalogue.entry import enter, mistake
 from plaingrad.checking.catalogue.otherwise import of_outputs
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.compiler.loops import Array
 
 enter(
     "error-turned",

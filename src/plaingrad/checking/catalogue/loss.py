@@ -6,8 +6,8 @@ import numpy as np
 
 from plaingrad.checking.catalogue.activation import sigmoid, softmax_over, summed
 from plaingrad.checking.catalogue.entry import enter, mistake
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.compiler.loops import Array
 
 
 def probability(scene: Scene) -> Array:

@@ -5,11 +5,11 @@ from math import prod
 
 import numpy as np
 
-from plaingrad.checking.alone import Changes
 from plaingrad.checking.catalogue.entry import Form, enter, mistake
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
-from plaingrad.window import Window
+from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.single_layer import Changes
+from plaingrad.compiler.loops import Array
+from plaingrad.textbook.window import Window
 
 # Pieces of the texts: by which rule a pixel wins, who is paid, and what.
 LARGER = "is_larger(x[n, c, row, column], y[n, c, i, j])"

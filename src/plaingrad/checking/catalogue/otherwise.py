@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Form
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
-from plaingrad.window import Window
+from plaingrad.checking.search.context import Scene
+from plaingrad.compiler.loops import Array
+from plaingrad.textbook.window import Window
 
 Places = tuple[Array, Array, Array, Array]
 

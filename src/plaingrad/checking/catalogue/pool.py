@@ -6,13 +6,13 @@ from math import prod
 
 import numpy as np
 
-from plaingrad.checking.alone import Changes
-from plaingrad.checking.bilinear import Terms, terms_of
 from plaingrad.checking.catalogue.entry import Form, enter
 from plaingrad.checking.catalogue.maxpool import ADD, paid, passed
 from plaingrad.checking.catalogue.otherwise import of_outputs
-from plaingrad.checking.scene import Pair, Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Pair, Scene
+from plaingrad.checking.search.products import Terms, terms_of
+from plaingrad.checking.search.single_layer import Changes
+from plaingrad.compiler.loops import Array
 
 NORM, INPUT = "/ y[n, c, i, j]", "* x[n, c, row, column]"  # in the text of an L2 pool
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import enter, has_several_images, mistake
-from plaingrad.checking.scene import Scene
-from plaingrad.loops import Array
+from plaingrad.checking.search.context import Scene
+from plaingrad.compiler.loops import Array
 
 WHOLE = 0.999  # a share of 1 is no momentum: the gradients were never cleared
 

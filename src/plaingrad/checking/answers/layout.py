@@ -1,0 +1,108 @@
+"""In which order an answer's arrays are laid out: NHWC, kernels with the channels last, one long row, …"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array
+from plaingrad.errors import AnswerError
+
+Order = tuple[int, ...] | str
+AXES = {
+    "maps": ("image", "channel", "row", "column"),
+    "kernels": ("filter", "channel", "row", "column"),
+    "dense": ("unit", "input"),
+    "rows": ("image", "number"),
+}
+USUAL: dict[str, tuple[tuple[int, ...], ...]] = {  # orders in use, the commonest first
+    "maps": ((0, 1, 2, 3), (0, 2, 3, 1), (1, 2, 3, 0), (2, 3, 1, 0), (3, 2, 1, 0), (0, 2, 1, 3), (0, 3, 2, 1)),
+    "kernels": ((0, 1, 2, 3), (2, 3, 1, 0), (1, 0, 2, 3), (0, 2, 3, 1), (2, 3, 0, 1), (3, 2, 1, 0)),
+    "dense": ((0, 1), (1, 0)),
+    "rows": ((0, 1), (1, 0)),
+}
+TURNED = "turned"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An answered array as the case lays it out, and the order it was found in."""
+
+    array: Array
+    order: Order
+
+
+def group_of(shape: tuple[int, ...], is_weight: bool) -> str:
+    """Arrays that a program lays out alike."""
+    if len(shape) == 4:
+        return "kernels" if is_weight else "maps"
+    return ("dense" if is_weight else "rows") if len(shape) == 2 else "other"
+
+
+def readings(given: Array, shape: tuple[int, ...], group: str) -> list[Reading]:
+    """Every way to read an array as one of `shape`, the likeliest first."""
+    found = [Reading(given, tuple(range(given.ndim)))] if given.shape == shape else []
+    if not shape:
+        return [Reading(given.reshape(()), ())] if given.size == 1 else []
+    if given.ndim == len(shape) > 1:
+        for order in _orders(shape, group):
+            if order != tuple(range(len(shape))) and tuple(shape[axis] for axis in order) == given.shape:
+                found.append(Reading(given.transpose(np.argsort(order)), order))
+    elif given.ndim == len(shape) - 1 and shape[0] == 1:
+        found += readings(given[None], shape, group)
+    if not found and given.size == int(np.prod(shape)):
+        squeezed, wanted = given.squeeze(), tuple(size for size in shape if size > 1)
+        if squeezed.shape == wanted:
+            found.append(Reading(squeezed.reshape(shape), tuple(range(len(shape)))))
+        elif given.ndim <= 2 or squeezed.ndim <= 1:
+            for order in _orders(shape, group):
+                flat = given.reshape([shape[axis] for axis in order])
+                found.append(Reading(flat.transpose(np.argsort(order)), order))
+    if group == "kernels":
+        found += [Reading(each.array[:, :, ::-1, ::-1], TURNED) for each in found[:1]]
+    return found
+
+
+def _orders(shape: tuple[int, ...], group: str) -> list[tuple[int, ...]]:
+    """All orders of the axes, those in use first, the case's own before all."""
+    usual = USUAL.get(group, ())
+    every = itertools.permutations(range(len(shape)))
+    return sorted(every, key=lambda order: usual.index(order) if order in usual else len(usual))
+
+
+def told(group: str, order: Order) -> str:
+    """An order in words."""
+    if order == TURNED:
+        return "kernels are stored turned by 180°"
+    assert not isinstance(order, str)
+    names = AXES[group]
+    return (
+        f"{'weights' if group in ('kernels', 'dense') else 'images'} are ({', '.join(names[axis] for axis in order)})"
+    )
+
+
+def refuse(name: str, given: Array, shape: tuple[int, ...]) -> AnswerError:
+    """The message about an array that cannot be the one asked for."""
+    got, needs = shape_text(given.shape), shape_text(shape)
+    hint = ""
+    if sorted(given.shape) == sorted(shape):
+        hint = "; its axes are in another order"
+    elif given.size == int(np.prod(shape)):
+        hint = f"; it has as many numbers, {given.size}: a reshape may do"
+    elif len(given.shape) == len(shape):
+        axes = [str(axis) for axis in range(len(shape)) if given.shape[axis] != shape[axis]]
+        hint = f"; it differs along ax{'is' if len(axes) == 1 else 'es'} {', '.join(axes)}, counted from 0"
+    return AnswerError(f"{name} got the shape {got}; it needs {needs}{hint}")
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as one reads it."""
+    return "×".join(map(str, shape)) if shape else "one number"
+
+
+def suspicious(reading: Reading) -> bool:
+    """Whether an order only exchanges rows and columns, or turns kernels: a mistake, where nothing else tells."""
+    if isinstance(reading.order, str):
+        return reading.order == TURNED
+    axes = [axis for axis in reading.order if reading.array.shape[axis] > 1]  # axes of length 1 have no order
+    return len(reading.order) == 4 and axes != sorted(axes) and sorted(axes) == [{2: 3, 3: 2}.get(a, a) for a in axes]

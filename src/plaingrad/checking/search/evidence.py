@@ -1,0 +1,172 @@
+"""The evidence for a finding: which numbers are off, by what factor, where; what fits nearly, what was ruled out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from plaingrad.checking.search.findings import Finding
+from plaingrad.checking.search.passes import Belief, Key
+from plaingrad.checking.search.rounding import allowed, ratio
+from plaingrad.checking.search.search import Search
+from plaingrad.compiler.loops import Array
+from plaingrad.network.step import Step
+
+SHOWN = 4
+SAME = 1e-4  # of the largest number: what is read as one factor, or as the same number
+FEW = 8  # places that are told one by one
+Place = tuple[int, ...]
+Steps = Mapping[str, Step]  # the layers of a network, by name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number: where it is, what was answered, what it should be, what the named mistake gives."""
+
+    place: Place
+    given: float
+    expected: float
+    mistaken: float | None
+
+
+def off(finding: Finding) -> Array:
+    """Which numbers are wrong."""
+    wrong: Array = np.abs(finding.given - finding.expected) > 8 * finding.slack + 1e-9 * np.abs(finding.expected)
+    return wrong if wrong.any() else finding.given != finding.expected
+
+
+def cells(finding: Finding) -> list[Cell]:
+    """The numbers that tell most: the largest differences, and where there is one a number that agrees."""
+    away = np.abs(finding.given - finding.expected)
+    best = finding.best
+    made = best.made if best and best.key == finding.key else None
+    order = np.argsort(-away, axis=None, kind="stable")[:SHOWN]
+    places = [np.unravel_index(flat, away.shape) for flat in order if away.reshape(-1)[flat] > 0]
+    mistaken = [None if made is None else float(made[place]) for place in places]
+    return [
+        Cell(tuple(map(int, place)), float(finding.given[place]), float(finding.expected[place]), wrong)
+        for place, wrong in zip(places, mistaken, strict=True)
+    ]
+
+
+@np.errstate(all="ignore")
+def patterns(finding: Finding, steps: Steps) -> list[str]:
+    """Where the wrong numbers lie, in words; the most telling first."""
+    wrong, given, expected = off(finding), finding.given, finding.expected
+    told = []
+    factor = ratio(finding.given, finding.expected, SAME)
+    many = f"all {wrong.size} numbers" if wrong.size > 1 else "the one number"
+    if factor is not None and wrong.any():
+        told.append(f"your value = truth × {factor:.6g} in {many}")
+    elif not np.any(given):
+        told.append(f"{many} are 0")
+    elif wrong.all():
+        told.append(f"{many} are wrong" if wrong.size > 1 else "the number is wrong")
+    else:
+        told.append(f"{int(wrong.sum())} of {wrong.size} numbers are wrong")
+        told += _places(finding.key, wrong, steps)
+    if factor is None and np.allclose(np.sort(given, axis=None), np.sort(expected, axis=None), rtol=1e-4, atol=1e-9):
+        told.append("the right numbers are all there, in other places")
+    elif factor is None and wrong.any():
+        told += _parts(given, expected)
+    told += _special(finding, wrong)
+    return told
+
+
+def _places(key: Key, wrong: Array, steps: Steps) -> list[str]:
+    """Along which axis the wrong numbers lie together."""
+    names = axes_of(key, wrong.ndim, steps)
+    told = []
+    for axis, name in enumerate(names):
+        others = tuple(each for each in range(wrong.ndim) if each != axis)
+        per = wrong.any(axis=others)
+        if 0 < per.sum() <= min(FEW, per.size / 2):
+            which = ", ".join(str(each) for each in np.flatnonzero(per))
+            told.append(f"all of them have {name} {which} (of {per.size}, counted from 0)")
+    if wrong.ndim == 4 and min(wrong.shape[2:]) > 2:
+        inner = np.zeros(wrong.shape[2:], bool)
+        inner[1:-1, 1:-1] = True
+        if not wrong[..., inner].any():
+            told.append("all of them lie on the border of the map; the inside is right")
+        elif wrong[..., inner].all() and not wrong[..., ~inner].any():
+            told.append("all of the inside is wrong; the border is right")
+    return told
+
+
+def _parts(given: Array, expected: Array) -> list[str]:
+    """Simple relations that hold number by number."""
+    told = []
+    if np.allclose(np.abs(given), np.abs(expected), rtol=1e-4, atol=1e-9):
+        told.append("the sizes are right, some signs are turned")
+    if given.ndim > 1:
+        for axis, name in ((0, "first"), (1, "second")):
+            others = tuple(each for each in range(given.ndim) if each != axis)
+            weight = (expected * expected).sum(axis=others, keepdims=True)
+            factor = (given * expected).sum(axis=others, keepdims=True) / np.where(weight == 0, 1, weight)
+            if np.abs(given - factor * expected).max() <= 1e-4 * np.abs(given).max(initial=0):
+                values = ", ".join(f"{each:.4g}" for each in factor.reshape(-1)[:8])
+                told.append(f"one factor for each place of the {name} index: {values}")
+                break
+    if given.size > 2 and np.allclose(given, given.reshape(-1)[0], rtol=1e-5, atol=0):
+        told.append("all your numbers are the same")
+    return told
+
+
+def _special(finding: Finding, wrong: Array) -> list[str]:
+    """Ties, zeros, and what a stride leaves out."""
+    told = []
+    zero = finding.expected == 0
+    if zero.any() and wrong[zero].any() and not wrong[~zero].any():
+        told.append("all of them should be 0: nothing should arrive there")
+    elif zero.any() and not wrong[zero].any() and wrong[~zero].all():
+        told.append("every number that is not 0 is wrong; the zeros are right")
+    missing = (finding.given == 0) & ~zero
+    if missing.any() and (missing == wrong).all() and not missing.all():
+        told.append("all of them are 0 in your answer: something never arrives there")
+    return told
+
+
+def axes_of(key: Key, count: int, steps: Steps) -> tuple[str, ...]:
+    """What the axes of an array are called."""
+    _, layer, quantity = key
+    step = steps.get(layer)
+    if step is not None and quantity.removeprefix("d") in step.weights:
+        names: tuple[str, ...] = ("filter", "channel", "row", "column") if count == 4 else ("unit", "input")
+        return names[:count]
+    return ("image", "channel", "row", "column") if count == 4 else ("image", "output")[:count]
+
+
+def explained_by_rounding(finding: Finding, search: Search) -> float:
+    """How far a right number may be off, relative to the largest number of the answer."""
+    size = max(float(np.abs(finding.given).max(initial=0)), np.finfo(float).tiny)
+    room = allowed(Belief(finding.expected, finding.slack), finding.given, search.precision)
+    return float(room.max(initial=0)) / size
+
+
+@dataclass(frozen=True)
+class Near:
+    """A mistake that does not give the answer's numbers, and how near it comes."""
+
+    id: str
+    title: str
+    share: float  # of the wrong numbers that it would account for
+    distance: float  # largest difference, relative to the largest number
+
+
+def nearest(finding: Finding, search: Search) -> list[Near]:
+    """The mistakes that were ruled out, the nearest first."""
+    wrong, named = off(finding), {fit.mistake.id for fit in finding.fits}
+    largest = [float(np.abs(each).max(initial=0)) for each in (finding.given, finding.expected)]
+    size = max(*largest, np.finfo(float).tiny)
+    near: dict[str, Near] = {}
+    for mistake, made in finding.tried:
+        if mistake.id in named or not np.isfinite(made).all():
+            continue
+        with np.errstate(over="ignore"):
+            away = np.abs(made - finding.given)
+        share = float((away[wrong] <= SAME * size).mean()) if wrong.any() else 0.0
+        each = Near(mistake.id, mistake.title, share, float(away.max(initial=0)) / size)
+        known = near.get(mistake.id)
+        if known is None or (each.share, -each.distance) > (known.share, -known.distance):
+            near[mistake.id] = each
+    return sorted(near.values(), key=lambda each: (-each.share, each.distance))

@@ -1,0 +1,228 @@
+"""What a program does in one step after another, pass by pass.
+
+A *pass* makes one array: an output, the loss, an error, the gradient of one weight, or a weight after an update. Its
+key is (step, layer, quantity). Each is computed from whatever arrays it is given, so that a program can be judged by
+its own numbers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plaingrad.checking.case import Case
+from plaingrad.checking.search.memo import Memo
+from plaingrad.checking.search.products import Terms, terms_of
+from plaingrad.checking.search.single_layer import Alone
+from plaingrad.compiler.loops import Array
+from plaingrad.textbook.optimisers import SGD
+
+UPDATE = SGD().update
+Key = tuple[int, str, str]  # step from 1, layer or "loss" or "input", quantity
+
+
+@dataclass(frozen=True)
+class Belief:
+    """An array as it should be, and about how far a right program's may be from it, number by number."""
+
+    value: Array
+    slack: Array
+
+
+Env = dict[Key, Belief]
+Way = Callable[[Any, Key, Mapping[Key, Belief], Array], Array]
+"""From the program, the pass, the arrays it may read and what it should make of them to what it makes."""
+
+
+class Passes:
+    """The passes of a case, in order, and what each should make."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.steps = case.net.steps
+        self.names = list(self.steps)
+        self.alones: dict[str, Alone] = {}
+        self.other: dict[str, Terms] = {}  # layers that the program makes of other terms, forward and back
+        self.factors: dict[tuple[str, str], float] = {}  # by which it makes the numbers of a pass larger, in every step
+        self.ways: dict[tuple[str, str], Way] = {}  # passes that it makes in a way of its own, in every step
+        self.memo = Memo()
+        self.given = {
+            (0, name, weight): exact(w) for name, each in self.steps.items() for weight, w in each.arrays.items()
+        }
+        self.given |= {(t, "input", "y"): exact(batch.x) for t, batch in enumerate(case.batches, 1)}
+        self.keys = list(self._keys())
+        self.place = {key: number for number, key in enumerate(self.keys)}
+
+    def _keys(self) -> Iterator[Key]:
+        for t in range(1, len(self.case.batches) + 1):
+            for name in self.names:
+                yield t, name, "y"
+            yield t, "loss", "y"
+            yield t, "loss", "dx"
+            for name in reversed(self.names):
+                for weight in reversed(self.steps[name].weights):
+                    yield t, name, "d" + weight
+                yield t, name, "dx"
+            for name in reversed(self.names):  # as their gradients come
+                for weight in reversed(self.steps[name].weights):
+                    yield t, name, weight
+
+    def start(self) -> Env:
+        """What is given: the batches and the first weights, which are exact."""
+        return dict(self.given)
+
+    def x_key(self, key: Key) -> Key:
+        """Where the input of a layer comes from."""
+        t, name, _ = key
+        if name == "loss":
+            return t, self.names[-1], "y"
+        place = self.names.index(name)
+        return t, self.names[place - 1] if place else "input", "y"
+
+    def dy_key(self, key: Key) -> Key:
+        """Where the error of a layer's output comes from."""
+        t, name, _ = key
+        place = self.names.index(name)
+        return t, self.names[place + 1] if place + 1 < len(self.names) else "loss", "dx"
+
+    def weight_keys(self, key: Key) -> dict[str, Key]:
+        """A layer's weights before the step."""
+        t, name, _ = key
+        return {} if name == "loss" else {weight: (t - 1, name, weight) for weight in self.steps[name].weights}
+
+    def needs(self, key: Key) -> tuple[Key, ...]:
+        """The arrays a pass reads."""
+        t, name, quantity = key
+        if name == "loss":
+            return (self.x_key(key),)
+        weights = self.weight_keys(key)
+        if quantity in weights:
+            return weights[quantity], (t, name, "d" + quantity)
+        if quantity == "y":
+            return self.x_key(key), *weights.values()
+        if self.terms(name):
+            if quantity == "dx":
+                return self.dy_key(key), *weights.values()
+            return self.dy_key(key), self.x_key(key)
+        return self.dy_key(key), self.x_key(key), *weights.values()
+
+    def terms(self, name: str) -> Terms | None:
+        """The terms of a layer, where its outputs are sums of products."""
+        if name == "loss":
+            return None
+        if name in self.other:
+            return self.other[name]
+        step = self.steps[name]
+        return terms_of(step.layer, step.x)
+
+    def alone(self, name: str) -> Alone:
+        """A layer, or the loss, by itself."""
+        if name not in self.alones:
+            owner = self.case.loss if name == "loss" else self.steps[name].layer
+            input = self.case.net.output if name == "loss" else self.steps[name].x
+            self.alones[name] = Alone(owner, input, self.case.images)
+        return self.alones[name]
+
+    def value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+        """What a pass should make of the arrays in `env`, in the ways of this program."""
+        made, way = self._plain(key, env), self.ways.get(key[1:])
+        factor = 1.0 if self.is_update(key) else self.factors.get(key[1:], 1.0)
+        if factor != 1:
+            plain = made
+            made = self.memo.of((key, "times", factor), [plain], lambda: np.asarray(plain * factor))
+        return made if way is None else way(self, key, env, made)
+
+    def _plain(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+        """The same without a factor or a way of the program's own."""
+        made_of = [*(env[need].value for need in self.needs(key)), self.other.get(key[1])]
+        made: Array = self.memo.of((key, self.rate(key)), made_of, lambda: self._value(key, env))
+        return made
+
+    def is_update(self, key: Key) -> bool:
+        """Whether a pass makes a weight after a step."""
+        return key[1] != "loss" and key[2] in self.steps[key[1]].weights
+
+    def rate(self, key: Key) -> float:
+        """The rate of an update; the case's for any other pass."""
+        return self.case.rate * (self.factors.get(key[1:], 1.0) if self.is_update(key) else 1.0)
+
+    def _value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+        t, name, quantity = key
+        if name == "loss":
+            return self.loss_of(t, env[self.x_key(key)].value)[quantity]
+        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
+        if quantity in w:
+            return stepped(w[quantity], env[t, name, "d" + quantity].value, self.rate(key))
+        terms = self.terms(name)
+        if quantity == "dx" and terms:
+            return terms.error(env[self.dy_key(key)].value, w)
+        x = env[self.x_key(key)].value
+        if quantity == "y":
+            return terms.forward(x, w) if terms else self.loop(name, "y", x, w, None)
+        dy = env[self.dy_key(key)].value
+        if quantity == "dx":
+            return self.alone(name).slopes(x, w).of(dy)
+        return terms.slope(quantity[1:], dy, x) if terms else self.loop(name, quantity, x, w, dy)
+
+    def pulled(self, key: Key, need: Key, env: Mapping[Key, Belief], weighing: Array) -> Array | None:
+        """How much `weighing` · (what a pass makes) changes with each number of one of the arrays it reads.
+
+        None where it does not follow in proportion, as from the way forward.
+        """
+        t, name, quantity = key
+        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
+        if need == (t, name, "d" + quantity) and quantity in w:
+            return np.asarray(-self.rate(key) * weighing)
+        if name == "loss" or quantity == "y" or need != self.dy_key(key) or key[1:] in self.ways:
+            return None
+        weighing = weighing * self.factors.get(key[1:], 1.0)
+        terms, x = self.terms(name), env[self.x_key(key)].value
+        if quantity == "dx":
+            if terms:
+                return terms.only(terms.inner >= 0).forward(weighing, w)
+            return self.alone(name).slopes(x, w).turned(weighing)
+        if terms:
+            own = terms.of(quantity[1:])
+            others = {each: np.zeros_like(array) for each, array in w.items()}
+            return own.forward(x, others | {quantity[1:]: weighing})
+        return None
+
+    def work(self, key: Key) -> int:
+        """About how many numbers a pass handles."""
+        name = key[1]
+        if name == "loss":
+            return 100 * self.case.images
+        terms, numbers = self.terms(name), int(np.prod(self.steps[name].x))
+        return self.case.images * (len(terms.out) if terms else 4 * numbers)
+
+    def loop(self, name: str, quantity: str, x: Array, w: dict[str, Array], dy: Array | None) -> Array:
+        """An array of a layer by its own texts."""
+        alone = self.alone(name)
+        alone.run_on(x, w)
+        if dy is not None:
+            alone.put(dy=dy)
+            alone.backward()
+        return alone.get(quantity)
+
+    def loss_of(self, t: int, x: Array) -> dict[str, Array]:
+        """The mean loss and its gradient for these outputs."""
+        alone, count = self.alone("loss"), len(x)
+        alone.put(x=x, target=self.case.batches[t - 1].target, share=np.full(count, 1 / count))
+        alone.forward()
+        alone.backward()
+        return {"y": np.array(alone.get("y").mean()), "dx": alone.get("dx")}
+
+
+def stepped(w: Array, dw: Array, rate: float) -> Array:
+    """A weight after a plain step, by the library's own text, which runs for one place, a whole array."""
+    weights, slopes, velocities = np.empty((3, 1), object)
+    weights[0], slopes[0], velocities[0] = w.copy(), dw, 0.0
+    UPDATE(weights, slopes, velocities, rate, 0.0, 0.0)
+    made: Array = weights[0]
+    return made
+
+
+def exact(array: Array) -> Belief:
+    """An array that is known."""
+    return Belief(array, np.zeros_like(array))

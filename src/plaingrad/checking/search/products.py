@@ -1,0 +1,214 @@
+"""The terms of a layer, found by running its forward text on numbers that remember what was multiplied.
+
+Where every output is a sum of products of a weight and an input, as in convolutions, dense layers and mean pools, the
+list of these products is the whole layer: y = Σ w·x, and turned round dx = Σ w·dy and dw = Σ dy·x. A mistake is then a
+rule over terms: which are left out, or which number is read instead.
+"""
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.layer import Layer, Shape
+
+NONE = -1  # in place of a weight or an input where a term has none
+
+
+class Sum:
+    """A number that remembers what it is: a product (weight, input), or the sum of two such, times a factor."""
+
+    __slots__ = ("factor", "left", "right")
+
+    def __init__(self, left: Any, right: Any, factor: float = 1.0) -> None:
+        self.left, self.right, self.factor = left, right, factor
+
+    def __add__(self, other: Any) -> "Sum":
+        if other.__class__ is Sum:
+            return Sum(self, other)
+        return self if other == 0 else NotImplemented
+
+    def __neg__(self) -> "Sum":
+        return self * -1.0
+
+    def __sub__(self, other: Any) -> "Sum":
+        return self.__add__(-other)
+
+    def __rsub__(self, other: Any) -> "Sum":
+        return self.__neg__().__add__(other)
+
+    def __mul__(self, other: Any) -> "Sum":
+        if other.__class__ is not Sum:
+            return Sum(self, None, other)
+        try:
+            if self.right < 0 <= self.left and other.left < 0 <= other.right:
+                return Sum(self.left, other.right)
+            if self.left < 0 <= self.right and other.right < 0 <= other.left:
+                return Sum(other.left, self.right)
+        except TypeError:  # one of them is a sum already
+            pass
+        raise NotBilinear
+
+    def __truediv__(self, other: Any) -> "Sum":
+        return self.__mul__(1 / other)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def terms(self) -> list[tuple[int, int, float]]:
+        """(weight, input, factor) of each product, in the order added."""
+        found, left = [], [(self, 1.0)]
+        while left:
+            number, factor = left.pop()
+            if number.left.__class__ is not Sum:
+                found.append((number.left, number.right, factor * number.factor))
+                continue
+            if number.right is not None:
+                left.append((number.right, factor))
+            left.append((number.left, factor * number.factor))
+        return found
+
+
+class NotBilinear(TypeError):  # noqa: N818 (an answer, not an error)
+    """An output is no sum of products of a weight and an input."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Products by their places in the flat arrays of one image: y[out] += factor · w[weight] · x[inner].
+
+    `weight` counts through all of the layer's trained arrays, laid end to end.
+    """
+
+    out: Array
+    weight: Array
+    inner: Array
+    factor: Array
+    y: Shape
+    x: Shape
+    weights: dict[str, Shape]
+
+    def only(self, kept: Array) -> "Terms":
+        """The terms of which `kept` is true."""
+        return replace(
+            self, out=self.out[kept], weight=self.weight[kept], inner=self.inner[kept], factor=self.factor[kept]
+        )
+
+    def starts(self) -> dict[str, int]:
+        """Where each trained array begins."""
+        starts, start = {}, 0
+        for name, shape in self.weights.items():
+            starts[name] = start
+            start += int(np.prod(shape))
+        return starts
+
+    def _shape(self, which: str) -> Shape:
+        return {"out": self.y, "inner": self.x, "weight": next(iter(self.weights.values()), ())}[which]
+
+    def place(self, which: str) -> tuple[Array, ...]:
+        """The indices of each term's `out`, `inner`, or (in the first trained array) `weight`; 0 where it has none."""
+        shape, index = self._shape(which), getattr(self, which)
+        return np.unravel_index(np.where(index < int(np.prod(shape)), np.maximum(index, 0), 0), shape)
+
+    def at(self, which: str, places: tuple[Array, ...]) -> "Terms":
+        """The terms with other places; those that lie beyond the array are left out, those that had none stay."""
+        shape, index = self._shape(which), getattr(self, which)
+        has = (index >= 0) & (index < int(np.prod(shape)))
+        inside = np.ones(len(index), bool)
+        for place, size in zip(places, shape, strict=True):
+            inside &= (place >= 0) & (place < size)
+        moved = np.ravel_multi_index(tuple(np.where(inside, place, 0) for place in places), shape)
+        other: dict[str, Any] = {which: np.where(has, moved, index)}
+        return replace(self, **other).only(inside | ~has)
+
+    def times(self, factor: Any) -> "Terms":
+        """Each term times a number."""
+        return replace(self, factor=self.factor * factor)
+
+    def last(self, of: str, key: Array) -> "Terms":
+        """For each place of `of` only the terms whose key is the largest there."""
+        place = getattr(self, of)
+        largest = np.full(int(place.max()) + 2, key.min())  # the last is that of terms without a place, -1
+        np.maximum.at(largest, place, key)
+        return self.only(key == largest[place])
+
+    def of(self, name: str) -> "Terms":
+        """The terms of one trained array."""
+        start = self.starts()[name]
+        return self.only((self.weight >= start) & (self.weight < start + int(np.prod(self.weights[name]))))
+
+    def forward(self, x: Array, w: dict[str, Array], no_weight: float = 1.0, no_input: float = 1.0) -> Array:
+        """y (image, …) from x (image, …). What stands in place of a weight or an input that a term has not."""
+        weights = self._read(self.weight, _flat(w), no_weight)
+        return self._sums(self.out, self.y, weights * self._read(self.inner, _rows(x), no_input))
+
+    def error(self, dy: Array, w: dict[str, Array], no_weight: float = 1.0) -> Array:
+        """dx (image, …) from dy (image, …)."""
+        some = self.only(self.inner >= 0)
+        weights = some._read(some.weight, _flat(w), no_weight)
+        return some._sums(some.inner, some.x, weights * _rows(dy)[:, some.out])
+
+    def slope(self, name: str, dy: Array, x: Array, no_input: float = 1.0) -> Array:
+        """The gradient of one trained array, summed over the images."""
+        some, start, shape = self.of(name), self.starts()[name], self.weights[name]
+        inputs = some._read(some.inner, _rows(x), no_input)
+        products = (_rows(dy)[:, some.out] * inputs * some.factor).sum(axis=0)
+        return np.bincount(some.weight - start, products, int(np.prod(shape))).reshape(shape)
+
+    def _read(self, index: Array, rows: Array, missing: float) -> Array:
+        if not rows.size:
+            return np.full(len(index), missing)
+        return np.where(index >= 0, rows[..., np.maximum(index, 0)], missing)
+
+    def _sums(self, index: Array, shape: Shape, products: Array) -> Array:
+        size = int(np.prod(shape))
+        products = products * self.factor
+        return np.stack([np.bincount(index, row, size) for row in products]).reshape(len(products), *shape)
+
+
+def _rows(array: Array) -> Array:
+    return array.reshape(len(array), -1)
+
+
+def _flat(w: dict[str, Array]) -> Array:
+    return np.concatenate([array.reshape(-1) for array in w.values()]) if w else np.zeros(0)
+
+
+@functools.lru_cache(maxsize=64)
+def terms_of(layer: Layer, input: Shape) -> Terms | None:
+    """The terms of a layer; None for one whose outputs are no such sums."""
+    net = Network(layer, input=input, dtype=object)
+    run = Run(net, 1, backward=False)
+    (step,) = net.steps.values()
+    start = 0
+    for array in step.arrays.values():
+        laid(array, lambda place, start=start: Sum(start + place, NONE))
+        start += array.size
+    laid(run.x, lambda place: Sum(NONE, place))
+    try:
+        run.forward()
+    except (TypeError, AttributeError):
+        return None
+    others = [each for each in run.y.flat if not isinstance(each, Sum)]
+    if len(others) == run.y.size or any(each != 0 for each in others):  # 0: a window that is all padding
+        return None
+    return Terms(*products(run.y), step.y, step.x, {name: array.shape for name, array in step.arrays.items()})
+
+
+def products(numbers: Array) -> tuple[Array, Array, Array, Array]:
+    """The place, weight, input and factor of each product that an array of sums is made of."""
+    sums = [each.terms() if isinstance(each, Sum) else [] for each in numbers.flat]
+    every = np.array([term for terms in sums for term in terms], float).reshape(-1, 3)
+    weight, inner = every[:, 0].astype(np.int64), every[:, 1].astype(np.int64)
+    return np.repeat(np.arange(len(sums)), [len(terms) for terms in sums]), weight, inner, every[:, 2]
+
+
+def laid(array: Array, made: Any) -> None:
+    """Fill an array with what is made of each place."""
+    flat = np.empty(array.size, object)
+    for place in range(array.size):
+        flat[place] = made(place)
+    array[...] = flat.reshape(array.shape)

@@ -1,0 +1,143 @@
+"""One layer or loss by itself, its texts run as Python, also with a piece of them changed."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from plaingrad.checking.search.products import NONE, Sum, Terms, laid, products
+from plaingrad.compiler.loops import Array
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.schedule.calls import text_calls
+from plaingrad.schedule.fast import Task
+from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
+from plaingrad.textbook.losses import Loss
+from plaingrad.textbook.window import Window
+
+Changes = tuple[tuple[str, str], ...]
+MOST_SLOPES = 16
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """What a layer's dx is made of for one input: terms of dy that have no weight, all images laid end to end."""
+
+    terms: Terms
+
+    def of(self, dy: Array) -> Array:
+        """dx of an error."""
+        return np.asarray(self.terms.forward(dy[None], {})[0])
+
+    def spread(self, slack: Array) -> Array:
+        """How far dx is off where dy is off by so much."""
+        return np.asarray(np.sqrt(self.terms.times(self.terms.factor).forward(slack[None] ** 2, {})[0]))
+
+    def size(self, dy: Array) -> Array:
+        """The sum of sizes of what dx adds up."""
+        return np.asarray(self.terms.times(np.sign(self.terms.factor)).forward(np.abs(dy)[None], {})[0])
+
+    def turned(self, weighing: Array) -> Array:
+        """How much `weighing` · dx changes with each number of dy."""
+        return np.asarray(self.terms.error(weighing[None], {})[0])
+
+
+@dataclass(frozen=True)
+class Remembered(Window):
+    """A window that looks only once where it lies: a text asks anew for every image and channel."""
+
+    known: dict[tuple[int, int], list[tuple[int, int, int, int]]] = field(default_factory=dict, compare=False)
+
+    def __call__(self, i: int, j: int) -> Iterator[tuple[int, int, int, int]]:
+        """Window (i, j), as it was laid the first time."""
+        if (i, j) not in self.known:
+            self.known[i, j] = list(super().__call__(i, j))
+        return iter(self.known[i, j])
+
+
+@functools.lru_cache(maxsize=64)
+def remembered(window: Window) -> Remembered:
+    """The same window, with a memory."""
+    return Remembered(window.size, window.stride, window.margins, window.dilation, window.image)
+
+
+class Alone:
+    """A layer, or a loss, for `count` images: its arrays (image, …) by name, and its texts run on them as Python."""
+
+    def __init__(self, owner: Layer | Loss, input: Shape, count: int) -> None:
+        self.owner, self.groups = owner, getattr(owner, "groups", 1)
+        layer, loss = (owner, None) if isinstance(owner, Layer) else (Flatten(), owner)
+        net = Network(layer, input=input, dtype="float64")
+        self.run = Run(net, count, loss, input_gradient=True, as_written=lambda work: True)
+        self.name = next(iter(net.steps)) if loss is None else "loss"
+        self.arrays = {name: self.run.seen(self.name, name) for name in self.run.records[self.name]}
+        self.ran_on: tuple[bytes, ...] = ()  # the input and the weights of which y is there
+        self.known_slopes: dict[tuple[bytes, ...], Slopes] = {}
+
+    def run_on(self, x: Array, w: dict[str, Array]) -> None:
+        """From this input and these weights to y; nothing is done where that was the last thing done."""
+        key = (x.tobytes(), *(array.tobytes() for array in w.values()))
+        if key != self.ran_on:
+            self.put(x=x, **w)
+            self.forward()
+            self.ran_on = key
+
+    def put(self, **arrays: Array) -> None:
+        """Lay numbers into the arrays of these names."""
+        if arrays.keys() - {"dy"}:
+            self.ran_on = ()
+        for name, array in arrays.items():
+            self.arrays[name][...] = np.reshape(array, self.arrays[name].shape)
+
+    def get(self, name: str) -> Array:
+        """A copy of one array."""
+        return np.array(self.arrays[name])
+
+    def forward(self, *changes: tuple[str, str], **others: Any) -> None:
+        """From x and the weights to y, with pieces of the text replaced, and other settings."""
+        self.ran_on = ()
+        self.call("forward", others, changes)
+
+    def backward(self, *changes: tuple[str, str], **others: Any) -> None:
+        """From dy to dx and the gradients, with pieces of the text replaced, and other settings."""
+        self.call("backward", others, changes)
+
+    def call(self, way: str, others: dict[str, Any], changes: Changes = ()) -> None:
+        """Run the texts of one way, on the `others` among its arrays and settings."""
+        for task in self.tasks(way, others, changes):
+            for call in text_calls(task, self.groups, as_python=True):
+                call()
+
+    def tasks(self, way: str, others: dict[str, Any], changes: Changes) -> Iterator[Task]:
+        """The texts of one way with all they take; a changed one may take any array."""
+        for task in self.run.tasks(self.name, way):
+            text, more = (task.text.edited(*changes), self.arrays) if changes else (task.text, {})
+            seen = {**task.seen, **more, **others}
+            if "window" in seen:
+                seen["window"] = remembered(seen["window"])
+            yield replace(task, text=text, seen=seen)
+
+    def slopes(self, x: Array, w: dict[str, Array]) -> Slopes:
+        """The backward text run on errors that remember their place: what each number of dx is made of."""
+        key = (x.tobytes(), *(array.tobytes() for array in w.values()))
+        if key not in self.known_slopes:
+            if len(self.known_slopes) >= MOST_SLOPES:
+                self.known_slopes.pop(next(iter(self.known_slopes)))
+            self.known_slopes[key] = self._slopes(x, w)
+        return self.known_slopes[key]
+
+    def _slopes(self, x: Array, w: dict[str, Array]) -> Slopes:
+        self.run_on(x, w)
+        if isinstance(self.owner, ReLU | LeakyReLU | Sigmoid | Tanh):  # number by number: one error for each will do
+            own = np.arange(x.size)
+            self.put(dy=np.ones(x.shape))
+            self.backward()
+            found = own, np.full(x.size, NONE), own, self.get("dx").reshape(-1)
+            return Slopes(Terms(*found, x.shape, x.shape, {}))
+        twin = {name: array.astype(object) if array.dtype == float else array for name, array in self.arrays.items()}
+        laid(twin["dy"], lambda place: Sum(NONE, place))
+        self.call("backward", twin)
+        return Slopes(Terms(*products(twin["dx"]), self.arrays["dx"].shape, self.arrays["dy"].shape, {}))

@@ -1,0 +1,75 @@
+"""An answer beside its case, as far as it has been judged: what is known of every array so far."""
+
+from dataclasses import dataclass, field
+
+from plaingrad.checking.answers.layout import AXES, Order, Reading, suspicious
+from plaingrad.checking.search import rounding
+from plaingrad.checking.search.findings import Row
+from plaingrad.checking.search.passes import Belief, Env, Key
+from plaingrad.checking.search.precision import Precision
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.compiler.loops import Array
+
+
+@dataclass(repr=False, eq=False)
+class State:
+    """`arrays` are the readings of each answered quantity, the likeliest first; `orders` those that are known."""
+
+    program: Program
+    arrays: dict[Key, list[Reading]]
+    groups: dict[Key, str]
+    precision: Precision
+    orders: dict[str, Order]
+    left_out: frozenset[str] = frozenset()
+    found_orders: dict[str, Order] = field(default_factory=dict)
+    odd_orders: dict[Key, Order] = field(default_factory=dict)  # of arrays laid out otherwise than others of their kind
+    expected: Env = field(default_factory=dict)
+    hidden: set[Key] = field(default_factory=set)
+    rows: dict[Key, Row] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.env: Env = self.program.start()
+
+    def agrees(self, expected: Belief, array: Array) -> bool:
+        """Whether an array is what is expected, up to rounding."""
+        return rounding.agrees(expected, array, self.precision)
+
+    def own(self, array: Array) -> Belief:
+        """The program's own numbers, as exact as they were printed."""
+        kept: Belief = self.program.memo.of(
+            ("own", self.precision), [array], lambda: Belief(array, self.precision.grain(array) / 2)
+        )
+        return kept
+
+    def agreeing(self, key: Key, expected: Belief) -> Reading | None:
+        """The reading of an array that agrees with what is expected: first the order its kind was found in before."""
+        group = self.groups[key]
+        known = self._order(group)
+        readings = self.arrays[key]
+        for reading in sorted(readings, key=lambda each: each.order != known):
+            if not self.agrees(expected, reading.array):
+                continue
+            orders = [each.order for each in readings]
+            if reading.order != known and suspicious(reading) and not suspicious(readings[0]):
+                continue
+            if group in AXES and self._tells(reading, readings, expected):
+                if known in orders and reading.order != known:  # it could be as the others are, and is not
+                    continue
+                if known is None:
+                    self.found_orders[group] = reading.order
+                elif reading.order != known:
+                    self.odd_orders[key] = reading.order
+            return reading
+        return None
+
+    def likeliest(self, key: Key) -> Reading:
+        """The reading to judge by where none agrees."""
+        known = self._order(self.groups[key])
+        return next((each for each in self.arrays[key] if each.order == known), self.arrays[key][0])
+
+    def _order(self, group: str) -> Order | None:
+        return self.found_orders.get(group, self.orders.get(group))
+
+    def _tells(self, reading: Reading, readings: list[Reading], expected: Belief) -> bool:
+        """Whether no other reading would have agreed as well."""
+        return not any(self.agrees(expected, other.array) for other in readings if other.order != reading.order)

@@ -1,0 +1,195 @@
+"""Looks for mistakes in passes whose arrays were not answered, by what follows from them."""
+
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from plaingrad.checking.search.findings import Fit, form_of, forms_of
+from plaingrad.checking.search.passes import Belief, Env, Key
+from plaingrad.checking.search.products import Terms
+from plaingrad.checking.search.rounding import alike, allowed, explains
+from plaingrad.checking.search.state import State
+from plaingrad.compiler.loops import Array
+
+FORMS = 20  # about as many mistakes can be made in a pass
+MOST_WORK = 25_000_000
+"""How many numbers a search handles in looking for mistakes in passes without an answer: about two seconds."""
+
+
+@dataclass
+class Budget:
+    """What may still be spent."""
+
+    left: int = MOST_WORK
+    searched: set[Key] = field(default_factory=set)  # passes that were looked through without a result
+
+    def spend(self, work: int) -> bool:
+        """Whether there was enough left."""
+        self.left -= work
+        return self.left >= 0
+
+
+class Hidden:
+    """The passes without an answer that one disagreeing pass rests on."""
+
+    def __init__(self, state: State, key: Key, array: Array, budget: Budget) -> None:
+        self.state, self.program, self.env = state, state.program, state.env
+        self.key, self.array, self.budget = key, array, budget
+        self.suspects = tuple(self._resting_on())
+        self.base: Env = {}
+
+    def explained(self, fits: list[Fit]) -> list[Fit]:
+        """The mistakes, of those in the pass itself and those in any pass before it, that explain most answers."""
+        judged = self._observed()
+        self.base = self._baseline(judged)
+        fits = fits + self._fits()
+        for fit in fits:
+            fit.agreed = self._agreement(fit, judged)
+        most = max((fit.agreed for fit in fits), default=0)
+        fits = [fit for fit in fits if fit.agreed == most and most > 0]
+        if not fits:
+            self.budget.searched |= set(self.suspects)
+        return fits
+
+    def _resting_on(self) -> Iterator[Key]:
+        """The passes without an answer, nearest first."""
+        waiting, seen = [self.key], {self.key}
+        while waiting:
+            for need in self.program.needs(waiting.pop(0)):
+                if need in self.state.hidden and need not in seen:
+                    seen.add(need)
+                    waiting.append(need)
+                    yield need
+
+    def _observed(self) -> list[Key]:
+        """The answered passes that rest on any of these without another answer between."""
+        reach, judged = set(self.suspects), []
+        for key in self.program.keys:
+            if any(need in reach for need in self.program.needs(key)):
+                if key in self.state.arrays:
+                    judged.append(key)
+                elif key[0] == self.suspects[0][0]:
+                    reach.add(key)
+        return judged
+
+    def _baseline(self, judged: list[Key]) -> Env:
+        """What every pass from the first suspect to the last judged one should be if nothing else is wrong."""
+        base: Env = {}
+        env = ChainMap(base, self.env)
+        places = [self.program.place[each] for each in (*self.suspects, *judged)]
+        for each in self.program.keys[min(places) : max(places) + 1]:
+            belief = self.program.evaluate(each, env)
+            self.state.expected[each] = belief
+            if each not in self.env:
+                given = each in self.state.arrays
+                base[each] = self.state.own(self.state.likeliest(each).array) if given else belief
+        return base
+
+    def _fits(self) -> list[Fit]:
+        """The mistakes that, made in an earlier pass without an answer, give the answered array.
+
+        On the way back all follows in proportion: one weighing of the answer, pulled back to the pass, rules out nearly
+        all forms at the price of a product. What may be left is sent through the passes between.
+        """
+        expected = self.state.expected[self.key]
+        weighing = np.asarray(np.random.default_rng(0).normal(size=self.array.shape))
+        pulls = self._pulls(weighing)
+        missing = float((weighing * (self.array - expected.value)).sum())
+        room = allowed(expected, self.array, self.state.precision)
+        doubt = 4 * float((np.abs(weighing) * room).sum()) + 1e-5 * abs(missing)
+        found: dict[tuple[str, Key], Fit] = {}
+        for place in sorted(self.suspects, key=lambda each: each not in pulls):
+            price = self.program.work(place) * (FORMS if place in pulls else 1)
+            if place in self.budget.searched or not self.budget.spend(price):
+                continue
+            pull, right = pulls.get(place), self.env[place].value
+            path = sum(self.program.work(each) for each in self._between(place))
+            for fit in forms_of(self.program, place, self.env, right, None, self.state.left_out):
+                known = (fit.mistake.id, place)
+                if known in found or np.array_equal(fit.made, right):
+                    continue
+                if pull is not None and self.key[0] == place[0]:
+                    gained = float((pull * (fit.made - right)).sum())
+                    if not abs(gained - missing) <= doubt + 1e-5 * abs(gained):
+                        continue
+                elif not self.budget.spend(path):
+                    break
+                made = self._sent_on(fit).get(self.key)
+                if made and self.state.agrees(made, self.array) and explains(made.value, expected.value, self.array):
+                    found[known] = fit
+        return list(found.values())
+
+    def _pulls(self, weighing: Array) -> dict[Key, Array]:
+        """How the weighed sum of the array changes with the numbers of each pass without an answer it rests on."""
+        pulls = {self.key: weighing}
+        for each in reversed(self.program.keys[: self.program.place[self.key] + 1]):
+            if each in pulls:
+                for need in self.program.needs(each):
+                    if need in self.state.hidden:
+                        pull = self.program.pulled(each, need, self.env, pulls[each])
+                        if pull is not None:
+                            pulls[need] = pulls[need] + pull if need in pulls else pull
+        return pulls
+
+    def _between(self, place: Key) -> list[Key]:
+        """The passes after one, up to the disagreeing one."""
+        return self.program.keys[self.program.place[place] + 1 : self.program.place[self.key] + 1]
+
+    def _sent_on(self, fit: Fit) -> Env:
+        """What follows from a mistake, through passes without an answer, up to and with the disagreeing one."""
+        overlay: Env = {fit.key: alike(self.env[fit.key], fit.made, self.program.unit)}
+        env = ChainMap(overlay, self.env)
+        with self._made_of(fit.key[1], fit.terms):
+            for each in self._between(fit.key):
+                touched = any(need in overlay for need in self.program.needs(each)) or each[1:] == fit.key[1:]
+                if touched and (each in self.state.hidden or each == self.key):
+                    overlay[each] = self._quick(each, env, fit)
+        return overlay
+
+    def _quick(self, key: Key, env: Mapping[Key, Belief], fit: Fit) -> Belief:
+        """What a pass makes, known about as well as what it should make; with the slip of `fit` in its other steps."""
+        value = self.program.value(key, env)
+        if key[1:] == fit.key[1:] and (key in self.state.hidden or key in self.base):
+            value = form_of(fit, self.program, key, env, value)
+        return alike(self.state.expected[key], value, self.program.unit)
+
+    @contextmanager
+    def _made_of(self, layer: str, terms: Terms | None) -> Iterator[None]:
+        """For a while a layer is made of other terms."""
+        kept = dict(self.program.other)
+        if terms is not None:
+            self.program.other[layer] = terms
+        try:
+            yield
+        finally:
+            self.program.other = kept
+
+    def _agreement(self, fit: Fit, judged: list[Key]) -> int:
+        """How many answered passes agree once this mistake is made; -1 if one that agreed would not any more."""
+        overlay: Env = {}
+        env: Mapping[Key, Belief] = ChainMap(overlay, self.base, self.env)
+        count, places = 0, [self.program.place[each] for each in (fit.key, *judged)]
+        with self._made_of(fit.key[1], fit.terms):
+            for each in self.program.keys[min(places) : max(places) + 1]:
+                if each == fit.key:
+                    known = self.state.expected.get(each, Belief(fit.made, np.zeros_like(fit.made)))
+                    overlay[each] = alike(known, fit.made, self.program.unit)
+                    count += each in judged
+                    continue
+                if not any(need in overlay for need in self.program.needs(each)):
+                    if each in judged:
+                        count += self.state.agrees(self.state.expected[each], self.state.likeliest(each).array)
+                    continue
+                made = self._quick(each, env, fit)
+                if each not in self.state.arrays:
+                    overlay[each] = made
+                elif each in judged:
+                    agrees = self.state.agrees(made, self.state.likeliest(each).array)
+                    if not agrees and self.state.agrees(self.state.expected[each], self.state.likeliest(each).array):
+                        return -1
+                    count += agrees
+        fit.overlay = {key: belief for key, belief in overlay.items() if key in self.state.hidden}
+        return count

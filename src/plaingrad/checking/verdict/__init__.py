@@ -1,0 +1,1 @@
+"""The verdict: what was found, in words, as JSON and as a page."""

@@ -1,0 +1,224 @@
+"""The verdict as one self-contained page, the wrong cells marked on maps of the arrays."""
+
+import base64
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from plaingrad.checking.search.evidence import cells, nearest, patterns
+from plaingrad.checking.search.findings import Finding, Row
+from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.passes import Key
+from plaingrad.checking.verdict.maps import LEVELS, in_words, pictures
+from plaingrad.checking.verdict.text import FEW_ROWS, NAMED_ROWS, RULED_OUT, done_right, in_order, trains
+from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
+from plaingrad.errors import MissingError
+from plaingrad.training.checkpoint import page_file, write_safely
+
+MOST_CELLS = 14_000  # on the page, in all maps: some 100 bytes each keep it below 2 MB
+LARGEST, SMALLEST = 2_400, 64  # cells of one finding
+SIGNS = {RIGHT: "✓", CONVENTION: "≈", MISTAKE: "✗", UNCLEAR: "?"}
+STATUS_SIGNS = {"agrees": "✓", "follows": "↓", "another convention": "≈", "wrong": "✗", "not judged": "–"}
+FOLLOWS = "right by itself, and wrong by what it was given"
+Section = TypeVar("Section")
+
+
+def save_page(verdict: Verdict, path: str | Path) -> None:
+    """Write the verdict as a page, whole or not at all. MissingError without Jinja2."""
+    write_safely(page_file(path, "verdict.html"), page_html(verdict).encode("utf-8", "replace"))
+
+
+def page_html(verdict: Verdict) -> str:
+    """The page as one file: style and script in it, every name escaped."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise MissingError("the verdict's page", "jinja2", "report") from None
+    here = files("plaingrad.checking.verdict")
+    page, style, script = ((here / name).read_text("utf-8") for name in ("page.html", "page.css", "page_reading.js"))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    script = f"\n{script}"
+    # The policy lets this one script run and no other, so that text from a file can never become one.
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    template = environment.from_string(page)
+    return template.render(contents(verdict), style=style, shades=shades(), script=script, allowed=allowed)
+
+
+def shades() -> list[dict[str, Any]]:
+    """For each shade of a colour: how much of which two colours it is mixed of."""
+    half = LEVELS // 2
+    return [
+        {
+            "level": level,
+            "share": 100 * (level if level <= half else level - half) // half,
+            "colour": "half" if level <= half else "full",
+            "ground": "zero" if level <= half else "half",
+        }
+        for level in range(1, LEVELS + 1)
+    ]
+
+
+# What the page says
+
+
+def contents(verdict: Verdict) -> dict[str, Any]:
+    """Everything the page shows, section by section."""
+    from plaingrad import __version__
+
+    mistakes, unclear = anchored("mistake", verdict.mistakes), anchored("unclear", verdict.unclear)
+    conventions = anchored("convention", merged(verdict))
+    named = mistakes | conventions
+    every = [finding for each in named.values() for finding in each.findings] + verdict.unclear
+    most = share_of([finding.given.size for finding in every])
+    sections = {key: anchor for anchor, each in conventions.items() for key in each.passes}
+    sections |= {finding.key: anchor for anchor, each in named.items() for finding in each.findings}
+    sections |= {finding.key: anchor for anchor, finding in unclear.items()}
+    return {
+        "version": __version__,
+        "case": verdict.search.program.case.net.name,
+        "headline": headline(verdict),
+        "notes": verdict.notes,
+        "few": NAMED_ROWS,
+        "mistakes": [_named(verdict, each, anchor, most) for anchor, each in mistakes.items()],
+        "unclear": [_unclear(verdict, each, anchor, most) for anchor, each in unclear.items()],
+        "conventions": [_named(verdict, each, anchor, most) for anchor, each in conventions.items()],
+        "quantities": quantities(verdict, sections),
+    }
+
+
+def anchored(kind: str, sections: list[Section]) -> dict[str, Section]:
+    """Sections by the names that links to them use."""
+    return {f"{kind}-{number}": each for number, each in enumerate(sections, 1)}
+
+
+def merged(verdict: Verdict) -> list[Named]:
+    """The conventions, those of one title as one: that of a loss and that of its gradient, say."""
+    place, kept = verdict.search.program.place, dict[tuple[str, str], Named]()
+    for each in verdict.conventions:
+        one = kept.setdefault((each.id, each.title), Named(each.id, each.title, each.advice))
+        one.findings += each.findings
+        one.passes = sorted({*one.passes, *each.passes}, key=place.__getitem__)
+    return list(kept.values())
+
+
+def share_of(sizes: list[int]) -> int:
+    """How many cells of each array are drawn at most: what small arrays do not need is left to the large ones."""
+    left, share = MOST_CELLS, LARGEST
+    for number, size in enumerate(sorted(sizes)):
+        share = left // (len(sizes) - number)
+        if size > share:
+            break
+        left -= size
+    return max(min(share, LARGEST), SMALLEST)
+
+
+def headline(verdict: Verdict) -> dict[str, str]:
+    """The verdict in one word, in one sentence, and what it rests on."""
+    count, first = len(verdict.rows), verdict.first_wrong
+    many = len(verdict.mistakes)
+    titles = {
+        RIGHT: ("right", "Right", "Every number agrees."),
+        CONVENTION: (
+            "convention",
+            "Right, with another convention",
+            "Nothing is wrong: where the answer differs from the case, it goes another right way.",
+        ),
+        MISTAKE: (
+            "mistake",
+            "A mistake" if many == 1 else f"{many} mistakes",
+            f"The first quantity that is wrong is {first}.",
+        ),
+        UNCLEAR: ("unclear", "Unclear", f"{first} is wrong, and no known mistake gives its numbers."),
+    }
+    kind, title, sentence = titles[verdict.verdict]
+    compared = f"{count} quantit{'y' if count == 1 else 'ies'} compared, to {verdict.search.precision}"
+    return {
+        "kind": kind,
+        "sign": SIGNS[verdict.verdict],
+        "title": title,
+        "sentence": sentence,
+        "compared": f"{compared}.",
+    }
+
+
+def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, Any]:
+    """A mistake or a convention; one that is a usage has no findings, and so no evidence."""
+    same = (fit.mistake for finding in named.findings[:1] for fit in finding.fits)
+    return {
+        "anchor": anchor,
+        "id": named.id,
+        "title": named.title,
+        "where": named.where,
+        "advice": named.advice,
+        "trains": trains(named.id, *(each.where for each in named.findings)),
+        "findings": [_evidence(verdict, finding, most) for finding in named.findings],
+        "right": done_right(verdict.search.program, named.findings[0].where) if named.findings else None,
+        "same": list(dict.fromkeys(each.title for each in same if each.id != named.id)),
+    }
+
+
+def _unclear(verdict: Verdict, finding: Finding, anchor: str, most: int) -> dict[str, Any]:
+    return {
+        "anchor": anchor,
+        "where": name_of(finding.key),
+        "finding": _evidence(verdict, finding, most),
+        "between": [name_of(key) for key in finding.suspects],
+        "tried": len({mistake.id for mistake, _ in finding.tried}),
+        "right": done_right(verdict.search.program, finding.where),
+    }
+
+
+def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
+    """Where the wrong numbers lie, the ones that tell most, the maps, and what was ruled out."""
+    program, name, best = verdict.search.program, name_of(finding.key), finding.best
+    shown = cells(finding)
+    return {
+        "name": name,
+        "sentences": patterns(finding, program.steps),
+        "source": name_of(best.key) if best and best.key != finding.key else None,
+        "cells": [
+            {
+                "place": f"[{','.join(map(str, cell.place))}]" if cell.place else name,
+                "numbers": in_words(cell.given, cell.expected),
+                "mistaken": None if cell.mistaken is None else f"{cell.mistaken:.6g}",
+            }
+            for cell in shown
+        ],
+        "has_mistaken": any(cell.mistaken is not None for cell in shown),
+        "maps": pictures(finding, program, most),
+        "ruled_out": [
+            {"id": each.id, "title": each.title, "share": f"{each.share:.0%}", "distance": f"{each.distance:.2g}"}
+            for each in nearest(finding, verdict.search)[:RULED_OUT]
+        ],
+    }
+
+
+def quantities(verdict: Verdict, sections: dict[Key, str]) -> dict[str, Any]:
+    """Every quantity that was compared, in the order of computing; those that are many and no news are folded."""
+    rows = in_order(verdict)
+    told = [told_row(row, sections.get(row.key, "")) for row in rows]
+    alike = {status: [row for row in told if row["status"] == status] for status in ("follows", "agrees")}
+    folded = {status: each for status, each in alike.items() if len(each) > FEW_ROWS}
+    worst = max((row.error for row in rows if row.status == "agrees"), default=0.0)
+    who = f"{'All' if len(alike['agrees']) == len(rows) else 'The other'} {len(alike['agrees'])}"
+    titles = {
+        "follows": f"{len(alike['follows'])} only follow: each is {FOLLOWS}",
+        "agrees": f"{who} agree, off by {worst:.1e} of their largest number at most",
+    }
+    return {
+        "rows": [row for row in told if row["status"] not in folded],
+        "note": f"What follows is {FOLLOWS}." if alike["follows"] and "follows" not in folded else "",
+        "folded": [{"title": titles[status], "rows": each} for status, each in folded.items()],
+    }
+
+
+def told_row(row: Row, section: str) -> dict[str, str]:
+    """A quantity, and the section that is about it."""
+    status = row.status
+    if section.startswith(("mistake", "unclear")):
+        status = "wrong"
+    elif section and status == "wrong":  # by itself; but it is part of a convention that goes through all layers
+        status = "another convention"
+    told = {"status": status, "kind": status.replace(" ", "-"), "sign": STATUS_SIGNS[status], "section": section}
+    return {"name": row.name, "error": f"{row.error:.1e}", **told}

@@ -1,0 +1,287 @@
+"""What the commands do: a run from options to report, and the questions one asks of a finished run."""
+
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from plaingrad.data import Dataset, Split, load, read_image
+from plaingrad.data.dataset import generator
+from plaingrad.errors import MissingError, SettingError, ShapeError, nearest
+from plaingrad.network.models import Model, Recipe, model
+from plaingrad.network.network import Network
+from plaingrad.textbook.layer import Shape
+from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+from plaingrad.training import checkpoint
+from plaingrad.training.inference import Inference, probabilities
+from plaingrad.training.report import wilson, write_report
+from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES, find, keep_images, saved
+from plaingrad.training.shards import Shards
+from plaingrad.training.trainer import EVALUATED_AT_ONCE, Trainer, check_fit
+
+OPTIMISERS: dict[str, Optimiser] = {
+    "sgd": SGD(),
+    "nesterov": SGD(nesterov=True),
+    "adam": Adam(),
+    "adamw": AdamW(),
+}
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Constant(),
+    "step": StepDecay(),
+    "cosine": Cosine(),
+    "onecycle": OneCycle(),
+}
+NAMES = ("digits", "mnist", "fashion-mnist")
+KEPT_BY_RESUME = {"threads", "data_dir"}
+
+
+@dataclass
+class Training:
+    """A training run with the data it belongs to."""
+
+    trainer: Trainer
+    split: Split
+    about: dict[str, Any]
+
+    def headline(self) -> str:
+        """What is about to be trained, on what, and how."""
+        trainer, held = self.trainer, self.trainer.validation
+        images = [f"{len(trainer.data):,} training"]
+        images += [f"{len(held):,} validation"] if held else []
+        images += [f"{len(self.split.test):,} test images"]
+        done = f", {trainer.position.step:,} steps done" if trainer.position.step else ""
+        return (
+            f"{trainer.net.name} on {self.split.name}: {', '.join(images)}; {trainer.epochs} epochs of "
+            f"{trainer.per_epoch} steps{done}; {trainer.optimiser.in_full()}, {trainer.schedule}"
+        )
+
+
+def prepare(options: dict[str, Any]) -> Training:
+    """A new run from the options of `plaingrad train`; None means that an option was not given."""
+    told = {name: value for name, value in options.items() if value is not None}
+    data_name, data_dir = told.get("data_name", "digits"), told.get("data_dir")
+    dtype = _pick("dtype", told.get("dtype", "float32"), ("float32", "float64"))
+    out = told.get("out")
+    if out is not None and pathlib.Path(out).exists():
+        raise SettingError(f"{out} exists already; go on with it by --resume {out}, or choose another --out")
+    split = load(data_name, data_dir)
+    seed, classes = told.get("seed", 0), len(split.train.classes)
+    generator(seed)  # says at once what is wrong with a seed
+    try:
+        net, recipe = build(told.get("model_name"), split.train.shape, classes, seed, dtype)
+    except ShapeError as error:
+        if "data_name" in told:
+            raise
+        raise ShapeError(
+            f"{error}. The data are the bundled 8×8 digits; for this model name others with --data"
+        ) from None
+    about = {
+        "model": net.name,
+        "data": split.name if data_name in NAMES else str(pathlib.Path(data_name).resolve()),
+        "data_dir": str(pathlib.Path(data_dir).resolve()) if data_dir else None,
+        "validation": told.get("validation"),
+    }
+    train, validation = _held_back(split.train, told.get("validation"), seed)
+    if "patience" in told and validation is None:
+        raise SettingError("--patience needs images to judge by; add --validation 0.1, say")
+    recipe = recipe.fitted(len(train))
+    trainer = Trainer(
+        net,
+        train,
+        chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate")),
+        epochs=told.get("epochs", recipe.epochs),
+        batch=told.get("batch", recipe.batch),
+        schedule=SCHEDULES[_pick("schedule", told["schedule"], SCHEDULES)] if "schedule" in told else recipe.schedule,
+        validation=validation,
+        patience=told.get("patience"),
+        seed=seed,
+        threads=told.get("threads"),
+        out=out or _free_folder(f"{net.name}-{pathlib.Path(split.name).name}"),
+        about=about,
+    )
+    return Training(trainer, split, about)
+
+
+def take_up(run: str, options: dict[str, Any]) -> Training:
+    """A run that was stopped, standing where it was saved."""
+    told = {name: value for name, value in options.items() if value is not None}
+    if unwanted := [f"--{name.removesuffix('_name').replace('_', '-')}" for name in told if name not in KEPT_BY_RESUME]:
+        raise SettingError(f"--resume goes on with the run's own settings; leave out {', '.join(unwanted)}")
+    _, _, facts = checkpoint.load(find(pathlib.Path(run), CHECKPOINT))
+    about, settings = facts.get("about", {}), facts.get("training", {})
+    if "data" not in about or not settings:
+        raise SettingError(f"{run} was not made by `plaingrad train`, which alone can resume it; use Trainer.resume")
+    split = load(about["data"], told.get("data_dir") or about["data_dir"])
+    train, validation = _held_back(split.train, about["validation"], settings["seed"])
+    trainer = Trainer.resume(run, train, validation=validation, threads=told.get("threads"))
+    return Training(trainer, split, about)
+
+
+def finish(training: Training, report: bool = True) -> dict[str, Any]:
+    """Test the trained network, write the report if wanted, and say all of it as `plaingrad train --json` does."""
+    trainer, test = training.trainer, training.split.test
+    assert trainer.out is not None
+    net = trainer.net  # as it was at its best epoch, where there were validation images to say which
+    with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads, backward=False) as shards:
+        loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
+    history = trainer.position.history
+    seconds = sum(entry["seconds"] for entry in history)
+    keep_images(trainer.out, test)
+    result = {
+        "model": training.about["model"],
+        "data": training.about["data"],
+        "parameters": net.size,
+        "epochs": len(history),
+        "seconds": round(seconds, 3),
+        "compile_seconds": round(trainer.compile_seconds, 3),
+        "images_per_second": round(len(history) * len(trainer.data) / max(seconds, 1e-9), 1),
+        "test_accuracy": accuracy,
+        "test_loss": loss,
+        "out": str(trainer.out),
+        "seed": trainer.seed,
+        "batch": trainer.batch,
+        "dtype": net.dtype.name,
+    }
+    if trainer.validation is not None:
+        result |= {"best_epoch": trainer.position.best_epoch, "validation_images": len(trainer.validation)}
+    notes, files = [], [CHECKPOINT, HISTORY, IMAGES, *([BEST] if (trainer.out / BEST).exists() else [])]
+    guessed = np.bincount(test.labels).max() / len(test)
+    if accuracy <= guessed:
+        notes.append(
+            f"that is no better than always naming the most frequent class ({guessed:.4f}): "
+            "try a smaller --rate, more --epochs, or another --model"
+        )
+    if not report:
+        return result | {"files": files, "notes": notes}
+    facts = {
+        key.replace("_", " "): value
+        for key, value in result.items()
+        if key not in ("compile_seconds", "test_loss", "test_accuracy")
+    }
+    recipe = {name: getattr(trainer, name).in_full() for name in ("optimiser", "schedule", "loss")}
+    named = replace(test, classes=output_names(test.classes, net), name=training.split.name)
+    try:
+        write_report(
+            trainer.out / "report.html", net, named, probabilities(outputs, trainer.loss), history, facts | recipe
+        )
+        files.append("report.html")
+    except MissingError as error:
+        notes.append(f"no report.html: {error}")
+    return result | {"files": files, "notes": notes}
+
+
+def told_of(facts: dict[str, Any]) -> tuple[dict[str, Any], Loss]:
+    """What a checkpoint says of its data, and the loss it was trained with."""
+    training = facts.get("training", {})
+    return facts.get("about", {}), Loss.from_json(training["loss"]) if training else SoftmaxCrossEntropy()
+
+
+def opened(run: str) -> tuple[Network, dict[str, Any], Loss]:
+    """A trained network, what is said of its data, and its loss."""
+    net, _, facts = saved(run)
+    return net, *told_of(facts)
+
+
+def output_names(classes: Sequence[str], net: Network) -> tuple[str, ...]:
+    """A name for each output: the classes of the data, and numbers for outputs beyond them."""
+    return (*classes, *(f"output {number}" for number in range(len(classes), net.output[0])))
+
+
+def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | None) -> dict[str, Any]:
+    """Accuracy, its interval, loss, accuracy of each class, and the pairs confused most often."""
+    net, about, loss_record = opened(run)
+    if not data_name and "data" not in about:
+        raise SettingError(f"{run} does not say what data it was trained on; name some with --data")
+    split = load(data_name or about["data"], data_dir or (None if data_name else about["data_dir"]))
+    test = split.test
+    check_fit(net, test)
+    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, backward=False) as shards:
+        loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
+    seen = outputs.argmax(axis=1)
+    classes = {}
+    for number, name in enumerate(test.classes):
+        own = test.labels == number
+        classes[name] = float((seen[own] == number).mean()) if own.any() else None
+    pairs, times = np.unique(np.stack([test.labels, seen])[:, seen != test.labels], axis=1, return_counts=True)
+    worst = sorted(zip(times.tolist(), pairs.T.tolist(), strict=True), key=lambda each: (-each[0], each[1]))[:5]
+    names = output_names(test.classes, net)
+    return {
+        "run": run,
+        "model": net.name,
+        "data": split.name,
+        "images": len(test),
+        "accuracy": accuracy,
+        "interval": wilson(round(accuracy * len(test)), len(test)),
+        "loss": loss,
+        "classes": classes,
+        "confused": [{"true": names[true], "predicted": names[other], "times": n} for n, (true, other) in worst],
+    }
+
+
+def name_images(run: str, images: Sequence[str]) -> list[dict[str, Any]]:
+    """For each image file the class the network names, its probability, and the next two."""
+    net, about, loss = opened(run)
+    if len(net.input) != 3:
+        raise SettingError(f"{net.name} takes {net.input[0]} features, not images")
+    pixels = np.stack([read_image(path, net.input) for path in images])
+    outputs = Inference(net)(pixels)
+    names = output_names(about.get("classes", ()), net)
+    results = []
+    for path, row in zip(images, probabilities(outputs, loss), strict=True):
+        ranked = [{"class": names[k], "probability": float(row[k])} for k in np.argsort(-row, kind="stable")[:3]]
+        results.append({"image": path, **ranked[0], "next": ranked[1:]})
+    return results
+
+
+def build(name: str | None, shape: Shape, classes: int, seed: int, dtype: str) -> tuple[Network, Recipe]:
+    """A network by name or from a JSON file, and its recipe; without a name, one that fits the images' size."""
+    if name is not None and (name.endswith(".json") or pathlib.Path(name).is_file()):
+        return network_from_file(name, seed, dtype), Recipe()
+    chosen: Model = model(name or ("digits" if min(shape[1:]) < 16 else "lenet5"))
+    return chosen.network(shape, classes, seed, dtype), chosen.recipe
+
+
+def network_from_file(path: str, seed: int = 0, dtype: str = "float32") -> Network:
+    """The network a JSON file lists."""
+    try:
+        text = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"cannot read the network {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"the network {path} is not JSON: {error}") from None
+    try:
+        net = Network.from_json(text, seed, dtype)
+    except SettingError as error:
+        raise type(error)(f"the network {path}: {error}") from None
+    except (TypeError, ValueError, MemoryError, RecursionError) as error:  # too large, too deep, or of a wrong type
+        raise SettingError(f"the network {path} cannot be built: {error}") from None
+    net.name = net.name if net.name != "network" else pathlib.Path(path).stem
+    return net
+
+
+def chosen_optimiser(name: str | Optimiser, rate: float | None = None) -> Optimiser:
+    """An optimiser by name, at another rate where one is told."""
+    chosen = OPTIMISERS[_pick("optimiser", name, OPTIMISERS)] if isinstance(name, str) else name
+    return chosen if rate is None else chosen.replace(rate=rate)
+
+
+def _pick(what: str, name: str, known: Any) -> str:
+    if name not in known:
+        raise SettingError(f"--{what} got {name!r}; {nearest(name, known)}")
+    return name
+
+
+def _held_back(train: Dataset, share: float | None, seed: int) -> tuple[Dataset, Dataset | None]:
+    return (train, None) if share is None else train.split(share, seed)
+
+
+def _free_folder(name: str) -> str:
+    """`runs/NAME`, or with the next number where it is taken."""
+    name = re.sub(r"[^\w.+-]", "_", name).lstrip(".")[:100]  # it may come from a file
+    places = (pathlib.Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, 10**6))
+    return str(next(place for place in places if not place.exists()))

@@ -1,0 +1,214 @@
+"""What `plaingrad explain` does: the run of a trained network on one of its images, ready to be asked."""
+
+import pathlib
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from plaingrad.cli.commands import chosen_optimiser, output_names, told_of
+from plaingrad.compiler.loops import Array
+from plaingrad.data import load, read_image
+from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest
+from plaingrad.explaining import tracer_of
+from plaingrad.explaining.examples import example_named
+from plaingrad.explaining.facts import first_gradient
+from plaingrad.explaining.page import Page
+from plaingrad.explaining.symbols import Symbols, symbols
+from plaingrad.explaining.update import State
+from plaingrad.explaining.words import about
+from plaingrad.network.network import LANES, Network
+from plaingrad.network.run import Run
+from plaingrad.textbook.optimisers import Optimiser
+from plaingrad.training.run_folder import kept_images, saved
+from plaingrad.training.shards import lanes_for
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A run to be explained, the optimiser's state, and what the page is to say of it."""
+
+    run: Run
+    state: State | None
+    title: str
+    classes: tuple[str, ...]
+    first: str = ""
+
+    @property
+    def opens(self) -> str:
+        """A number to begin with."""
+        return self.first or first_gradient(tracer_of(self.run, self.state))
+
+    def symbols(self, quantity: str) -> Symbols:
+        """One number as an expression."""
+        tracer = tracer_of(self.run, self.state)
+        return symbols(tracer, tracer.twin.cell(quantity))
+
+    def page(self, opens: str | None) -> Page:
+        """The page of all numbers."""
+        return Page(self.run, self.state, opens=opens or self.first or None, title=self.title, classes=self.classes)
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Every array that can be asked about: its name, shape, and what it is."""
+        twin = tracer_of(self.run, self.state).twin
+        return [
+            {"name": sheet.name, "shape": list(sheet.shape), "about": about(twin, sheet)} for sheet in twin.in_order
+        ]
+
+
+def answer(
+    words: tuple[str, ...],
+    example_name: str | None,
+    *,
+    image: str | None,
+    label: str | None,
+    data_dir: str | None,
+    optimiser: str | None,
+    rate: float | None,
+    page: str | None,
+    symbols: bool,
+    all_terms: bool,
+    as_json: bool,
+) -> Any:
+    """What `plaingrad explain` prints: a text, or with `as_json` what becomes one object."""
+    if len(words) > (1 if example_name else 2):
+        raise SettingError(
+            f"explain takes {'a QUANTITY' if example_name else 'a RUN and a QUANTITY'}, got {' '.join(words)}"
+        )
+    if not words and not example_name:
+        raise SettingError("explain needs a RUN, the folder that `plaingrad train` left, or --example NAME")
+    if example_name and any(each is not None for each in (image, label, data_dir)):
+        raise SettingError("an example has its own image: leave out --image, --label and --data-dir")
+    quantity = (words[0] if words else None) if example_name else (words[1] if len(words) > 1 else None)
+    of_input = page is not None or quantity is None or ".dx" in quantity
+    explained = (
+        example(example_name)
+        if example_name
+        else trained(words[0], "0" if image is None else image, label, data_dir, of_input)
+    )
+    if optimiser or rate is not None:
+        chosen = chosen_optimiser(optimiser or "sgd", rate)
+        explained = replace(explained, state=State(chosen))
+    if page is not None and (symbols or all_terms):
+        raise SettingError("--html writes a page of everything: leave out --symbols and --all")
+    if page is not None:
+        made = explained.page(quantity)
+        made.save(page)
+        size = pathlib.Path(page).stat().st_size
+        told = {"page": page, "title": made.title, "bytes": size}
+        return told if as_json else f"{page}: {made.title}, {size / 1e6:.1f} MB; open it in a browser"
+    if quantity is None and (symbols or all_terms):
+        raise SettingError("--symbols and --all are about one number: name a QUANTITY")
+    if quantity is None:
+        arrays = explained.overview()
+        wide = max(len(each["name"]) for each in arrays)
+        lines = (f"  {each['name']:<{wide}} {shape_text(each['shape']):>13}  {each['about']}" for each in arrays)
+        hint = "name one number of one of these, such as " + explained.opens
+        return (
+            {"title": explained.title, "quantities": arrays} if as_json else "\n".join([explained.title, *lines, hint])
+        )
+    if symbols:
+        found = explained.symbols(quantity)
+        if as_json:
+            return {"quantity": found.quantity, "symbols": found.to_json()}
+        written = f"{found.quantity} = {found.in_parts}\n\n"
+        if found.in_parts != found.text:
+            return f"{written}As LaTeX and as MathML it is {len(found.latex):,} letters long: --json writes it out."
+        return f"{written}LaTeX:\n{found.latex}\n\nMathML:\n{found.mathml}"
+    explanation = explained.run.explain(quantity, explained.state)
+    return explanation.to_json() if as_json else explanation.text(all_terms)
+
+
+def shape_text(shape: list[int]) -> str:
+    """A shape as one reads it."""
+    return "×".join(map(str, shape)) if shape else "one number"
+
+
+def example(name: str) -> Explained:
+    """One of the library's examples: a small network with its numbers."""
+    made = example_named(name)
+    return Explained(made.run(), None, f"{name}: {made.about}", (), made.opens)
+
+
+def trained(
+    run: str, image: str, label: str | None = None, data_dir: str | None = None, input_gradient: bool = True
+) -> Explained:
+    """A trained network on one of its test images (a number), or on an image file.
+
+    The run is made by the machine code it was trained with; that for the `input_gradient`, which training does without,
+    may have to be compiled first.
+    """
+    net, arrays, facts = saved(run)
+    about, loss = told_of(facts)
+    pixels, known, told = _image(run, net, about, image, data_dir)
+    names = output_names(tuple(about.get("classes", ())), net)
+    target = known if label is None else _class(label, names)
+    if target is None:
+        target = int(net.run(pixels).output[0].argmax())
+        told += f", taken for {names[target]}"
+    if not 0 <= target < net.output[0]:
+        raise DataError(f"{run}: the image has the label {target}, and the network {net.output[0]} outputs")
+    state, batch = _state(net, arrays, facts)
+    made = Run(net, lanes_for(net, batch), loss, input_gradient=input_gradient)
+    made.load(pixels)
+    made.forward()
+    made.aim(np.array([target]))
+    made.backward()
+    return Explained(made, state, f"{net.name} on {told}", names)
+
+
+def _image(
+    run: str, net: Network, about: dict[str, Any], image: str, data_dir: str | None
+) -> tuple[Array, int | None, str]:
+    """The pixels of one image, its label where it has one, and what it is called."""
+    if not re.fullmatch("[0-9]+", image):
+        if len(net.input) != 3:
+            raise SettingError(f"{net.name} takes {net.input[0]} features, not an image file")
+        channels, rows, columns = net.input
+        return read_image(image, (channels, rows, columns))[None], None, pathlib.Path(image).name
+    number, folder = int(image), pathlib.Path(run)
+    kept = kept_images(folder) if folder.is_dir() else None
+    data = about.get("data")
+    if kept is not None and number < len(kept[0]):
+        images, labels = kept
+        name = f"test image {number}" + (f" of {pathlib.Path(data).name}" if data else "")
+        return images[number : number + 1], int(labels[number]), name
+    held = f"holds {len(kept[0])} images, counted from 0" if kept else "holds no images"
+    if data is None:
+        more = "" if kept else " and does not say where its data are"
+        raise CheckpointError(f"{run} {held}{more}; explain it on an image file with --image FILE")
+    try:
+        test = load(data, data_dir or about.get("data_dir")).test
+    except PlaingradError as error:
+        raise CheckpointError(f"{run} {held}, and its data cannot be read for others: {error}") from None
+    if number >= len(test):
+        raise DataError(f"--image {number}: {data} has {len(test):,} test images, counted from 0")
+    return (
+        test.images[number : number + 1],
+        int(test.labels[number]),
+        f"test image {number} of {pathlib.Path(data).name}",
+    )
+
+
+def _class(label: str, names: tuple[str, ...]) -> int:
+    if label in names:
+        return names.index(label)
+    raise SettingError(f"--label {label!r} is not a class of this network; {nearest(label, names)}")
+
+
+def _state(net: Network, arrays: dict[str, Array], facts: dict[str, Any]) -> tuple[State | None, int]:
+    """What the optimiser carried when the run was saved, and how many images its batches had."""
+    if "training" not in facts:
+        return None, LANES
+    optimiser = Optimiser.from_json(facts["training"]["optimiser"])
+    slots = {}
+    for slot in optimiser.slots:
+        flat = np.zeros(net.parameters.shape, net.dtype)
+        for layer, views in zip(net.steps, net.views(flat), strict=True):
+            for name, view in views.items():
+                saved = arrays.get(f"optimiser.{slot}.{layer}.{name}")
+                view[...] = 0 if saved is None else saved
+        slots[slot] = flat
+    state = State(optimiser, slots, int(facts.get("position", {}).get("step", 0)))
+    return state, int(facts["training"]["batch"])

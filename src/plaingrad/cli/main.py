@@ -1,0 +1,267 @@
+"""The command line: each subcommand reads its options, calls the public functions, and says what came of it.
+
+Results go to stdout, progress and errors to stderr. Bad input is one line and exit code 2.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from plaingrad import __version__
+from plaingrad.cli.check_commands import JSON, case, check, say
+from plaingrad.errors import PlaingradError, StoppedError
+from plaingrad.textbook.record import json_text
+
+DATA_DIR = click.option("--data-dir", metavar="DIR", help="Where the IDX files of mnist or fashion-mnist lie.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="plaingrad")
+def cli() -> None:
+    """Convolutional networks whose gradients are in plain sight.
+
+    \b
+    Start here:
+      plaingrad train                        a small CNN on the bundled 8×8 digits, in seconds
+      plaingrad data get mnist               fetch MNIST once
+      plaingrad train --data mnist           LeNet-5 on it
+      plaingrad evaluate runs/digits-digits  accuracy, and where it goes wrong
+      plaingrad explain runs/digits-digits   every number of it, and where it comes from
+      plaingrad case -o case.json            a problem for your own program, in any language
+      plaingrad check case.json answer.json  what is right in its answer, and what mistake was made
+      plaingrad models                       the built-in networks
+    """
+
+
+@cli.command()
+@click.option(
+    "--model", "model_name", metavar="NAME|FILE", help="A built-in network (see `plaingrad models`) or a JSON file."
+)
+@click.option("--data", "data_name", metavar="NAME|FOLDER", help="digits, mnist, fashion-mnist, or a folder of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
+@DATA_DIR
+@click.option("--epochs", type=int, metavar="N", help="Times through the training images.  [the model's recipe]")
+@click.option("--batch", type=int, metavar="N", help="Images for each step of the optimiser.  [the model's recipe]")
+@click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's recipe]")
+@click.option("--rate", type=float, metavar="R", help="Learning rate: how far each step goes.  [the model's recipe]")
+@click.option("--schedule", metavar="NAME", help="constant, step, cosine or onecycle.  [the model's recipe]")
+@click.option("--validation", type=float, metavar="SHARE", help="Hold back this share of the training images to judge by; the epoch with the best accuracy on them is kept.")  # fmt: skip  # noqa: E501
+@click.option(
+    "--patience", type=int, metavar="N", help="Stop after N epochs that were no better on the validation images."
+)
+@click.option("--seed", type=int, metavar="S", help="The same seed gives the same result, to the bit, for any number of threads.  [0]")  # fmt: skip  # noqa: E501
+@click.option("--threads", type=int, metavar="T", help="[as many as there are processors]")
+@click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
+@click.option("--out", metavar="RUN", help="The run folder to make.  [runs/MODEL-DATA]")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, with its own settings.")
+@click.option("--no-report", is_flag=True, help="Leave no report.html: its curves take a third of a second to draw.")
+@JSON
+def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) -> None:
+    """Train a network and leave a run folder: checkpoint, history, and report.html with pictures.
+
+    \b
+    Examples:
+      plaingrad train
+      plaingrad train --model lenet5 --data mnist --epochs 5
+      plaingrad train --data photos/ --validation 0.2 --patience 3
+      plaingrad train --resume runs/lenet5-mnist      after Ctrl-C, a crash, or a power cut
+
+    Ctrl-C finishes the step at hand and saves. Nothing is ever overwritten.
+    """
+    from plaingrad.cli.commands import finish, prepare, take_up
+    from plaingrad.cli.progress import progress
+
+    training = prepare(options) if resume is None else take_up(resume, options)
+    if training.trainer.position.done:
+        click.echo(f"{resume} is finished; to train for longer, start a new run with more --epochs", err=True)
+    else:
+        with progress(training.headline()) as training.trainer.watch:
+            training.trainer.train()
+    result = finish(training, report=not no_report)
+    for note in result.pop("notes"):
+        click.echo(note, err=True)
+    images = len(training.split.test)
+    best = f"epoch {result.get('best_epoch')} was best on the validation images; it is the one tested and kept"
+    say(
+        as_json,
+        result,
+        *([best] if "best_epoch" in result else []),
+        f"test accuracy {result['test_accuracy']:.4f} ({round(result['test_accuracy'] * images)} of {images} images), "
+        f"loss {result['test_loss']:.4f}",
+        f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.2f} s "
+        f"({result['images_per_second']:,.0f} images/s), loops ready in {result['compile_seconds']:.1f} s",
+        f"left in {result['out']}: {', '.join(result['files'])}",
+    )
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--data", "data_name", metavar="NAME|FOLDER", help="Other data than the run's own.")
+@DATA_DIR
+@click.option("--threads", type=int, metavar="T", help="[as many as there are processors]")
+@JSON
+def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int | None, as_json: bool) -> None:
+    """Accuracy and loss of a trained network on test images, and the pairs it confuses.
+
+    RUN is a run folder, or a checkpoint file.
+    """
+    from plaingrad.cli.commands import judge
+
+    result = judge(run, data_name, data_dir, threads)
+    low, high = result["interval"]
+    right = round(result["accuracy"] * result["images"])
+    say(
+        as_json,
+        result,
+        f"{result['model']} on {result['data']}: accuracy {result['accuracy']:.4f} ({right} of {result['images']}; "
+        f"95 % interval {low:.4f} to {high:.4f}), loss {result['loss']:.4f}",
+        *(f"  {name:>12}  {'-' if share is None else f'{share:.4f}'}" for name, share in result["classes"].items()),
+        *(f"  {pair['true']} taken for {pair['predicted']}: {pair['times']}×" for pair in result["confused"]),
+    )
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@JSON
+def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
+    """What a trained network sees in image files (PNG, JPEG) of the size it was trained on.
+
+    The images should be as the training images were: MNIST and the digits are white on black.
+
+    RUN is a run folder, or a checkpoint file.
+    """
+    from plaingrad.cli.commands import name_images
+
+    results = name_images(run, images)
+    lines = []
+    for result in results:
+        others = ", ".join(f"{each['class']} {each['probability']:.4f}" for each in result["next"])
+        lines.append(f"{result['image']}: {result['class']} {result['probability']:.4f} (next: {others})")
+    say(as_json, {"predictions": results}, *lines)
+
+
+@cli.command()
+@click.argument("words", nargs=-1, metavar="[RUN] [QUANTITY]")
+@click.option("--example", "example_name", metavar="NAME", help="One of the library's small networks instead of a RUN: first-cnn, pooling-chain, overlap, …")  # fmt: skip  # noqa: E501
+@click.option("--image", metavar="N|FILE", help="Which test image, or an image file.  [0]")
+@click.option(
+    "--label", metavar="CLASS", help="What the image should be named.  [its label; of a file what is seen in it]"
+)
+@click.option("--html", "page", metavar="FILE", help="Write the page to click through; it opens with QUANTITY.")
+@click.option("--symbols", is_flag=True, help="The number as an expression in the inputs and weights.")
+@click.option("--optimiser", metavar="NAME", help="For w_after: sgd, nesterov, adam or adamw, at its first step.  [the run's own]")  # fmt: skip  # noqa: E501
+@click.option("--rate", type=float, metavar="R", help="The rate of that optimiser.  [its default]")
+@click.option("--all", "all_terms", is_flag=True, help="All terms of a long sum, in order.")
+@DATA_DIR
+@JSON
+def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **options: Any) -> None:
+    """Where a number comes from: its terms, its formula, the reason for each branch, and where to go next.
+
+    \b
+    Examples:
+      plaingrad explain runs/lenet5-mnist "conv1.dw[0,0,1,2]"
+      plaingrad explain runs/lenet5-mnist "maxpool1.dx[0,3,4]" --image 5
+      plaingrad explain runs/lenet5-mnist --html page.html
+      plaingrad explain --example first-cnn "conv1.dw[0,0,0,0]" --symbols
+      plaingrad explain --example first-cnn           what there is to ask about
+
+    RUN is a run folder or a checkpoint file. QUANTITY is LAYER.NAME[…]: x y w b, d + name for a gradient; w_after is
+    the weight after the next step of the optimiser.
+    """
+    from plaingrad.cli.explain_run import answer
+
+    told = answer(words, example_name, as_json=as_json, **options)
+    click.echo(json_text(told) if as_json else told)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@JSON
+def models(name: str | None, as_json: bool) -> None:
+    """The built-in networks and their shapes; with a NAME, its layers.
+
+    `plaingrad models NAME --json` writes the network as `train --model FILE` reads it: edit it and train your own.
+    """
+    from plaingrad.network.models import MODELS
+
+    if name:
+        from plaingrad.cli.commands import build
+
+        known = MODELS.get(name)
+        net, recipe = (known.network(), known.recipe) if known else build(name, (1, 28, 28), 10, 0, "float32")
+        told = f"{recipe.epochs} epochs, batches of {recipe.batch}, {recipe.optimiser.in_full()}, {recipe.schedule}"
+        about = f"{known.about}\n" if known else ""
+        say(as_json, net.to_json(), f"{about}{told}\n\n{net.summary()}")
+        return
+    rows, lines = {}, []
+    for each in MODELS.values():
+        net = each.network()
+        shape = "×".join(map(str, net.input))
+        rows[each.name] = {"about": each.about, "input": net.input, "output": net.output, "parameters": net.size}
+        lines.append(f"{each.name:<15} {shape:>8} → {net.output[0]}  {net.size:>9,} parameters  {each.about}")
+    say(as_json, rows, *lines)
+
+
+@cli.group()
+def data() -> None:
+    """Data sets from elsewhere."""
+
+
+@data.command()
+@click.argument("name")
+@click.option("--to", "folder", metavar="DIR", help="Where to put the files.  [the user's cache]")
+@JSON
+def get(name: str, folder: str | None, as_json: bool) -> None:
+    """Fetch mnist or fashion-mnist: several mirrors, checked by SHA-256, resumed where a download was cut off."""
+    from plaingrad.data import download
+
+    last: dict[str, int] = {}
+
+    def shown(file: str, done: int, total: int | None) -> None:
+        share = 10 * done // total if total else 0
+        if last.get(file) != share:
+            last[file] = share
+            click.echo(f"{file}: {done:,} of {f'{total:,}' if total else 'unknown'} bytes", err=True)
+
+    place = download(name, folder, progress=shown)
+    say(as_json, {"data": name, "folder": str(place)}, f"{name} is in {place}")
+
+
+cli.add_command(case)
+cli.add_command(check)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: errors of the user's are one line, exit code 2; Ctrl-C is exit code 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show × or → is no reason to fail
+    try:
+        code = cli.main(arguments, prog_name="plaingrad", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "plaingrad"
+        _fail(f"{command}: {error.format_message()}", 2)
+    except StoppedError as error:
+        _fail(f"plaingrad: {error}", 130)
+    except PlaingradError as error:
+        _fail(f"plaingrad: {error}", 2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("plaingrad: stopped", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read stdout has left: nothing more to say, and nobody to say it to
+        sys.exit(1)
+    except MemoryError as error:
+        _fail(f"plaingrad: not enough memory: {error or 'a smaller batch or network needs less'}", 2)
+    except OSError as error:
+        _fail(f"plaingrad: {error.filename or 'the system'}: {error.strerror or error}", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(" ".join(message.split()), err=True)
+    sys.exit(code)

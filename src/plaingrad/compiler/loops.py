@@ -1,0 +1,182 @@
+"""One nest, two ways to run it: compiled on numbers, plain on anything that adds and multiplies.
+
+Without Numba every nest runs plain.
+"""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from plaingrad.compiler.code_cache import AS_WRITTEN, as_written, kind
+from plaingrad.compiler.machine_code import Array, has_numba, machine_code, registers
+from plaingrad.compiler.native_call import call
+from plaingrad.compiler.numba_code import compiled_as, written_as
+
+__all__ = [
+    "Array",
+    "Bound",
+    "Loops",
+    "as_written",
+    "at",
+    "exp",
+    "has_numba",
+    "log",
+    "loops",
+    "registers",
+    "sqrt",
+    "tanh",
+    "zeros",
+]
+
+CACHE_LINE, LARGE_PAGE = 64, 1 << 21  # bytes
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A nest for arguments of certain types. `address` is that of its machine code; 0, it runs plain."""
+
+    plain: Callable[..., None]
+    constants: dict[str, Any]
+    kinds: tuple[str, ...] = ()
+    address: int = 0
+
+    def __call__(self, *given: Any) -> None:
+        if not self.address:
+            with np.errstate(all="ignore"):  # as compiled code: what is not finite is seen in the numbers
+                self.plain(*given, **self.constants)
+        elif (kinds := tuple(map(kind, given))) != self.kinds:  # machine code would not notice
+            raise TypeError(f"{self.plain.__name__} is bound for {self.kinds}, and got {kinds}")
+        elif call(self.address, given):
+            self.plain(*given, **self.constants)  # raises what the machine code only said it had to raise
+            raise RuntimeError(f"{self.plain.__name__} failed as machine code, and not as Python")
+
+
+class Loops:
+    """A loop nest over arrays.
+
+    `plain` is the function as written. What stands after the `*` in its signature is known when the nest is compiled,
+    and part of the machine code. So are settings that are fractions.
+    """
+
+    def __init__(self, plain: Callable[..., None]) -> None:
+        functools.update_wrapper(self, plain)  # type: ignore[arg-type]
+        self.plain = plain
+        self.__name__: str = plain.__name__
+        kinds = inspect.signature(plain).parameters
+        self.constants = tuple(name for name, each in kinds.items() if each.kind is each.KEYWORD_ONLY)
+        self.arguments = tuple(name for name in kinds if name not in self.constants)
+        self.known: dict[tuple[Any, ...], int] = {}
+
+    def bound(self, given: list[Any], **constants: Any) -> Bound:
+        """The nest ready to call on arguments of the types of `given`.
+
+        Compiled, unless an array holds objects or Numba is absent.
+        """
+        if not has_numba() or any(isinstance(each, np.ndarray) and each.dtype.hasobject for each in given):
+            return Bound(self.plain, constants)
+        values = tuple(constants[name] for name in self.constants)
+        kinds = tuple(map(kind, given))
+        key = (AS_WRITTEN.get(), *kinds, *((type(value), value) for value in values))
+        address = self.known.get(key) or machine_code(self._with(values), given, values)
+        if address:
+            self.known[key] = address
+        return Bound(self.plain, constants, kinds, address)
+
+    def _with(self, values: tuple[Any, ...]) -> FunctionType:
+        """The nest as a function whose last arguments have these defaults: Numba takes those for constants."""
+        code = self.plain.__code__
+        code = code.replace(co_argcount=code.co_argcount + len(values), co_kwonlyargcount=0)
+        return FunctionType(code, self.plain.__globals__, self.__name__, values, self.plain.__closure__)
+
+    def __repr__(self) -> str:
+        return f"<loops {self.__module__}.{self.__name__}>"
+
+
+loops = Loops
+
+
+def elementary(number: Callable[[float], float]) -> Callable[[Any], Any]:
+    """A function that numbers take from `math`; any other value answers with a method of the same name."""
+
+    meant = getattr(math, number.__name__)
+
+    @compiled_as(lambda value: lambda value: meant(value))
+    @functools.wraps(number)
+    def function(value: Any) -> Any:
+        method = getattr(value, number.__name__, None)
+        return method() if method else number(value)
+
+    return function
+
+
+def exp_or_infinity(value: float) -> float:
+    """`math.exp` that overflows to infinity, as compiled code does, instead of raising."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
+def log_or_infinity(value: float) -> float:
+    """`math.log` that gives minus infinity at 0 and NaN below, as compiled code does, instead of raising."""
+    return math.log(value) if value > 0 else -math.inf if value == 0 else math.nan
+
+
+exp_or_infinity.__name__, log_or_infinity.__name__ = "exp", "log"
+exp, log, sqrt, tanh = (elementary(each) for each in (exp_or_infinity, log_or_infinity, math.sqrt, math.tanh))
+
+
+@compiled_as(lambda index: lambda index: np.uintp(index))
+def at(index: Any) -> Any:
+    """A place in an array that is never negative, and so never counted from the end.
+
+    Compiled, nothing then asks for its sign: where LLVM cannot see it, it would gather numbers one by one.
+    """
+    return index
+
+
+def _flat() -> Any:
+    from numba import types
+    from numba.np.arrayobj import make_array, populate_array
+
+    def result(array: Any) -> Any:
+        row = types.Array(array.dtype, 1, "C", readonly=not array.mutable)
+        return row if array.layout == "C" else None
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = make_array(signature.args[0])(context, builder, args[0])
+        part = make_array(signature.return_type)(context, builder)
+        known = {"data": whole.data, "itemsize": whole.itemsize, "meminfo": whole.meminfo, "parent": whole.parent}
+        populate_array(part, shape=[whole.nitems], strides=[whole.itemsize], **known)
+        return part._getvalue()
+
+    return result, code
+
+
+@written_as(_flat)
+def flat(array: Array) -> Array:
+    """All numbers of an array as one long row, the same memory."""
+    return array.reshape(-1)
+
+
+def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array of zeros that starts on a cache line: a vector read across two lines costs a quarter of the speed.
+
+    A large one starts on a large page. What NumPy gets 4 MiB or more for, it asks for in such pages, where Linux has
+    them; the memory asked for in excess is never touched, and so never taken.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.hasobject:
+        return np.zeros(shape, dtype)
+    size = math.prod(shape) * dtype.itemsize
+    excess, line = (2 * LARGE_PAGE, LARGE_PAGE) if size >= LARGE_PAGE // 4 else (CACHE_LINE, CACHE_LINE)
+    memory = np.zeros(size + excess, np.uint8)
+    start = -memory.ctypes.data % line
+    array: Array = memory[start : start + size].view(dtype).reshape(shape)
+    return array

@@ -1,0 +1,153 @@
+"""Machine code: found where it was compiled before, else made, and loaded.
+
+Numba compiles, and is imported only when there is something to compile: what is kept on disk is loaded by LLVM alone,
+in a tenth of the time.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import os
+import pathlib
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from plaingrad.compiler.code_cache import Code, host, place, read, write
+from plaingrad.compiler.numba_code import compiled, how_compiled
+
+Array = np.ndarray[Any, Any]
+
+
+@functools.cache
+def has_numba() -> bool:
+    """Whether nests can be compiled here. PLAINGRAD_PLAIN=1 says no, to see what a machine without Numba does."""
+    return os.environ.get("PLAINGRAD_PLAIN", "") in ("", "0") and importlib.util.find_spec("numba") is not None
+
+
+@functools.cache
+def registers() -> tuple[int, int]:
+    """How many vector registers the processor has, and how many float32 numbers each holds."""
+    if not has_numba():
+        return 16, 8
+    told = os.environ.get("NUMBA_CPU_FEATURES")
+    wide = "+avx512f" in (told if told is not None else host()[2])
+    return (32, 16) if wide else (16, 8)
+
+
+def machine_code(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...] = ()) -> int:
+    """The address of a function's machine code for arguments of the types of `given`, then `constants`.
+
+    From disk where it was compiled before. It is called as Numba calls its own: with a place for what it returns, one
+    for what it raises, and the arguments, an array as its parts; it returns 0 where all went well.
+    """
+    file = place(function, given, constants, how_compiled())
+    code = MADE.get(file) or read(file)
+    if code is None and WANTED:
+        WANTED[-1].setdefault(file, (function, given, constants))
+        return 0
+    return load(file.stem, code or make(file, function, given, constants))
+
+
+def make(file: pathlib.Path, function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
+    """Compile a function, and keep its code where there is room for it."""
+    MADE[file] = code = compiled(function, given, constants)
+    with contextlib.suppress(OSError):  # nowhere to keep it: compiled in each process
+        write(file, code)
+    return code
+
+
+MADE: dict[pathlib.Path, Code] = {}  # in this process
+WANTED: list[dict[pathlib.Path, tuple[Any, ...]]] = []  # while it is found out what is to be compiled
+
+
+def together(build: Callable[[], Any]) -> Any:
+    """What `build` makes of nests, whose missing code is first compiled by as many processes as can run at once.
+
+    `build` is called twice where code is missing: it may not do anything but make its result.
+    """
+    # A process whose other threads may hold locks cannot be doubled safely; a timer only waits.
+    others = (each for each in threading.enumerate() if each is not threading.main_thread())
+    if not has_numba() or sys.platform != "linux" or not all(isinstance(each, threading.Timer) for each in others):
+        return build()
+    WANTED.append({})
+    try:
+        made = build()
+    finally:
+        wanted = WANTED.pop()
+    if not wanted:
+        return made
+    longest = sorted(wanted.items(), key=lambda each: len(each[1][0].__code__.co_code), reverse=True)
+    count = min(processors(), len(longest) // 4)
+    helpers: list[int] = []
+    try:
+        with contextlib.suppress(OSError):  # no more processes: the work is done here
+            helpers += [_helper(longest[number::count]) for number in range(1, count)]
+        for file, asked in longest[:: max(count, 1)]:
+            make(file, *asked)
+    finally:
+        for helper in helpers:
+            with contextlib.suppress(ChildProcessError):  # somebody else has seen to it
+                os.waitpid(helper, 0)
+    return build()  # compiles what a helper, or a full disk, left out
+
+
+def _helper(work: list[tuple[pathlib.Path, tuple[Any, ...]]]) -> int:
+    """A process that compiles these functions into their files, and ends."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads that NumPy keeps for itself
+        process = os.fork()
+    if not process:
+        try:
+            for file, asked in work:
+                make(file, *asked)
+        finally:
+            os._exit(0)
+    return process
+
+
+@functools.cache
+def processors() -> int:
+    """How many threads can run at once here."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def linker() -> Any:
+    """What makes object code callable in this process."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding.create_lljit_compiler(binding.Target.from_default_triple().create_target_machine(jit=True))
+
+
+LOADED: dict[str, tuple[Any, int]] = {}
+LOADING = threading.Lock()
+
+
+def load(name: str, code: Code) -> int:
+    """The address of a function once its object code lies in memory; each code once, whichever thread asks."""
+    with LOADING:
+        if name not in LOADED:
+            LOADED[name] = linked(name, code)
+        return LOADED[name][1]
+
+
+def linked(name: str, code: Code) -> tuple[Any, int]:
+    """What holds the object code in memory, and the address of its function there."""
+    from llvmlite import binding
+
+    library = binding.JITLibraryBuilder().add_object_img(code.image).export_symbol(code.symbol)
+    for need in code.needs:
+        if not binding.address_of_symbol(need):
+            from numba.core.registry import cpu_target
+
+            cpu_target.target_context  # noqa: B018 (on being made, it tells LLVM of Numba's own functions)
+        library.import_symbol(need, binding.address_of_symbol(need))
+    made = library.add_current_process().link(linker(), name)
+    return made, made[code.symbol]

@@ -1,0 +1,1 @@
+"""Networks, and the runs that keep every number of a pass."""

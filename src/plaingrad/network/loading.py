@@ -1,0 +1,87 @@
+"""The door: where images (image, channel, row, column) and labels are laid into the lanes of a run."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array, at, loops
+from plaingrad.errors import DataError
+
+
+@loops
+def load_images(images, index, offset, factor, x, lanes, *, unit):
+    for c in range(images.shape[1]):
+        for i in range(images.shape[2]):
+            for n in range(lanes):
+                if index[n] < 0:
+                    for j in range(images.shape[3]):
+                        x[c, i, at(j * lanes + n)] = 0
+                else:
+                    for j in range(images.shape[3]):
+                        x[c, i, at(j * lanes + n)] = (images[index[n], c, i, j] * unit - offset[c]) * factor[c]
+
+
+@loops
+def pixel_sums(images, mean, total, square):
+    """Of each channel and column: Σ (pixel - mean), and Σ (pixel - mean)²."""
+    for c in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            total[c, j], square[c, j] = 0, 0
+    for n in range(images.shape[0]):
+        for c in range(images.shape[1]):
+            for i in range(images.shape[2]):
+                for j in range(images.shape[3]):
+                    away = images[n, c, i, j] - mean[c]
+                    total[c, j] += away
+                    square[c, j] += away * away
+
+
+@loops
+def load_targets(labels, index, batch_share, target, share):
+    for n in range(target.shape[1]):
+        for k in range(target.shape[0]):
+            target[k, n] = 0
+        share[n] = 0
+        if not index[n] < 0:
+            target[labels[index[n]], n] = 1
+            share[n] = batch_share[0]
+
+
+@loops
+def count_hits(x, target, hit):
+    for n in range(x.shape[1]):
+        best, meant = 0, 0
+        for k in range(1, x.shape[0]):
+            if x[k, n] > x[best, n]:
+                best = k
+            if target[k, n] > target[meant, n]:
+                meant = k
+        hit[n] = 1 if best == meant else 0
+
+
+TAKEN = [np.dtype(kind).str for kind in (np.uint8, np.float32, np.float64)]
+
+
+def exactly(values: Array) -> Array:
+    """The same numbers as fractions; what is an exact number already, a fraction or one of ours, stays."""
+    known = (int, float, np.integer, np.floating, np.bool_)
+    exact = np.frompyfunc(lambda each: Fraction(each.item() if hasattr(each, "item") else each), 1, 1)
+    keep = np.frompyfunc(lambda each: exact(each) if isinstance(each, known) else each, 1, 1)
+    return np.asarray(keep(values), dtype=object)
+
+
+def numbers(images: Any, dtype: np.dtype[Any]) -> Any:
+    """Images in a type that the nests take. Bytes stay bytes, which count in 255ths."""
+    images = np.asarray(images)
+    if images.dtype.kind not in "biufO":
+        raise DataError(f"a run got images of type {images.dtype}; it needs numbers")
+    if dtype.hasobject:
+        exact = exactly(images)
+        return exact * Fraction(1, 255) if images.dtype == np.uint8 else exact
+    if images.dtype.str in TAKEN:
+        return images
+    try:
+        return images.astype(dtype)
+    except (TypeError, ValueError):
+        raise DataError("a run got images that are not numbers; a network of dtype=object takes exact ones") from None

@@ -1,0 +1,118 @@
+"""The built-in networks, each with the recipe it trains well with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from plaingrad.errors import SettingError, nearest
+from plaingrad.network.network import Network
+from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU, Sigmoid
+from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
+
+LEAST_STEPS, LEAST_BATCH = 16, 8  # steps in an epoch, images in a batch
+FEW_STEPS = 400  # in a whole training: enough for a small network to learn what few images hold
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: what is not told is taken from here."""
+
+    epochs: int = 5
+    batch: int = 64
+    optimiser: Optimiser = SGD(rate=0.05, momentum=0.9, decay=0.001)  # noqa: RUF009 (frozen)
+    schedule: Schedule = OneCycle()  # noqa: RUF009 (frozen)
+
+    def fitted(self, images: int) -> "Recipe":
+        """The recipe for this many training images: fewer than it was made for ask for smaller batches, more epochs.
+
+        The rate shrinks with the batch, whose slope is then less sure.
+        """
+        if images >= LEAST_STEPS * self.batch:
+            return self
+        batch = max(images // LEAST_STEPS, LEAST_BATCH)
+        epochs = max(self.epochs, -(-FEW_STEPS * batch // images))
+        optimiser = self.optimiser.replace(rate=self.optimiser.rate * batch / self.batch)
+        return Recipe(epochs, batch, optimiser, self.schedule)
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe as `train` takes it: `train(net, images, **recipe.settings())`."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network by name: its layers for so many classes, the input it was made for, and its recipe."""
+
+    name: str
+    about: str
+    layers: Callable[[int], list[Layer]]
+    input: Shape = (1, 28, 28)
+    recipe: Recipe = Recipe()
+
+    def network(
+        self, input: Shape | None = None, classes: int = 10, seed: int = 0, dtype: npt.DTypeLike = np.float32
+    ) -> Network:
+        """The network for images of this shape; ShapeError where its windows do not fit them."""
+        return Network(*self.layers(classes), input=input or self.input, seed=seed, dtype=dtype, name=self.name)
+
+
+def _mlp(classes: int) -> list[Layer]:
+    return [Flatten(), Dense(100, activation=ReLU()), Dense(classes)]
+
+
+def _lenet5(classes: int) -> list[Layer]:
+    return [
+        *(Conv(6, size=5, activation=ReLU()), MaxPool(2)),
+        *(Conv(16, size=5, activation=ReLU()), MaxPool(2), Flatten()),
+        *(Dense(120, activation=ReLU()), Dense(84, activation=ReLU()), Dense(classes)),
+    ]
+
+
+def _lenet5_sigmoid(classes: int) -> list[Layer]:
+    return [
+        *(Conv(6, size=5), Sigmoid(), MeanPool(2)),
+        *(Conv(16, size=5), Sigmoid(), MeanPool(2), Flatten()),
+        *(Dense(120), Sigmoid(), Dense(84), Sigmoid(), Dense(classes)),
+    ]
+
+
+def _mnist_cnn(classes: int) -> list[Layer]:
+    return [
+        *(Conv(32, size=3, activation=ReLU()), Conv(64, size=3, activation=ReLU()), MaxPool(2), Flatten()),
+        *(Dense(128, activation=ReLU()), Dense(classes)),
+    ]
+
+
+def _digits(classes: int) -> list[Layer]:
+    return [
+        *(Conv(16, size=3, padding=1, activation=ReLU()), Conv(32, size=3, padding=1, activation=ReLU()), MaxPool(2)),
+        *(Flatten(), Dense(64, activation=ReLU()), Dense(classes)),
+    ]
+
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model("digits", "two small convolutions for images of about 8×8", _digits, (1, 8, 8), Recipe(epochs=30)),
+        Model("mlp", "a plain feed-forward net of one hidden layer: where people start from", _mlp),
+        Model("lenet5", "two convolutions, two max pools, three dense layers; no padding", _lenet5),
+        Model(
+            "lenet5-sigmoid",
+            "the 1998 kind: convolution and subsampling in turn, sigmoid units",
+            _lenet5_sigmoid,
+            recipe=Recipe(optimiser=SGD(rate=0.5, momentum=0.9)),  # a sigmoid's slope is at most 1/4: longer steps
+        ),
+        Model("mnist-cnn", "two 3×3 convolutions, one pool, 1.2 million parameters", _mnist_cnn),
+    )
+}
+
+
+def model(name: str) -> Model:
+    """A built-in model by name."""
+    if name not in MODELS:
+        raise SettingError(f"there is no model {name!r}; {nearest(name, MODELS)}, or the path of a network's JSON file")
+    return MODELS[name]

@@ -1,0 +1,227 @@
+"""A network: layers in order, and their parameters."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from plaingrad.compiler.loops import Array, zeros
+from plaingrad.errors import SettingError, ShapeError, nearest
+from plaingrad.network.loading import exactly
+from plaingrad.network.passes import Made
+from plaingrad.network.run import Run
+from plaingrad.network.step import Step
+from plaingrad.textbook.layer import Glorot, He, Layer, Shape, Start, Weights, Zeros
+from plaingrad.textbook.layers import Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU
+from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
+
+LANES = 32
+NUMBERS_IN_LINE = 16  # float32 numbers in a cache line: each parameter array starts on one
+
+
+class Network:
+    """Layers in order, each with its parameters: `net["conv1"].w`. Shapes are proved here; the loops never check.
+
+    `input` is (channel, row, column), or one axis of features. Parameters lie end to end in `net.parameters`.
+    Images are taken as (pixel - offset) · factor, one number a channel; training sets both from its images.
+    """
+
+    def __init__(
+        self, *layers: Layer, input: tuple[int, ...], seed: int = 0, dtype: npt.DTypeLike = np.float32, name: str = ""
+    ) -> None:
+        self.layers, self.seed, self.name, self.input = tuple(layers), seed, name or "network", _input(input)
+        if dtype is None or dtype not in (
+            np.float32,
+            np.float64,
+            object,
+            "float32",
+            "float64",
+            np.dtype("f4"),
+            np.dtype("f8"),
+            np.dtype("O"),
+        ):
+            raise SettingError(f"a network got dtype {dtype}; it needs float32, float64 or object")
+        self.dtype = np.dtype(dtype)
+        if not layers:
+            raise SettingError("a network got no layers; it needs at least one")
+        shapes = self._shapes()
+        sizes = [[math.prod(each.shape) for each in weights.values()] for _, _, weights in shapes.values()]
+        places = [[-(-size // NUMBERS_IN_LINE) * NUMBERS_IN_LINE for size in each] for each in sizes]
+        self.parameters = zeros((sum(map(sum, places)),), self.dtype)
+        self.steps: dict[str, Step] = {}
+        for (name, (x, y, weights)), layer in zip(shapes.items(), layers, strict=True):
+            self.steps[name] = Step(name, layer, x, y, weights, {}, partial(made_alone, x, self.dtype))
+        for step, arrays in zip(self.steps.values(), self.views(self.parameters), strict=True):
+            step.arrays.update(arrays)
+        self.offset, self.factor = zeros((self.input[0],), self.dtype), zeros((self.input[0],), self.dtype)
+        self.factor[:] = 1
+        self.kept_ready: dict[Any, Any] = {}  # what others keep ready from call to call; a copy begins without
+        self.reset(seed)
+
+    def _shapes(self) -> dict[str, tuple[Shape, Shape, dict[str, Weights]]]:
+        """Each layer's name, input, output and weights, proved to fit."""
+        shape, path, seen, shapes = self.input, f"input {self.input}", Counter[str](), {}
+        for layer in self.layers:
+            if not isinstance(layer, Layer):
+                raise SettingError(f"a network is made of layers, got {layer!r}; did you forget its ()?")
+            kind = type(layer).__name__.lower()
+            seen[kind] += 1
+            name = f"{kind}{seen[kind]}"
+            try:
+                out = layer.output(shape)
+            except ShapeError as error:
+                raise ShapeError(f"{name} = {layer} got {shape}: {error}. The way there: {path}") from None
+            shapes[name] = (shape, out, layer.weights(shape))
+            path, shape = f"{path} → {name} {out}", out
+        return shapes
+
+    def views(self, flat: Array) -> Iterator[dict[str, Array]]:
+        """Each layer's arrays inside one that is laid out as `parameters` is."""
+        start = 0
+        for step in self.steps.values():
+            arrays = {}
+            for name, weights in step.weights.items():
+                size = math.prod(weights.shape)
+                arrays[name] = flat[start : start + size].reshape(weights.shape)
+                start += -(-size // NUMBERS_IN_LINE) * NUMBERS_IN_LINE
+            yield arrays
+
+    def reset(self, seed: int) -> None:
+        """Starting weights from a seed: what a layer's `start` says, else He before a ReLU and Glorot elsewhere."""
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise SettingError(f"a network got seed={seed!r}; it needs a whole number of at least 0")
+        self.seed, rng = seed, np.random.default_rng(seed)
+        for place, step in enumerate(self.steps.values()):
+            start = getattr(step.layer, "start", None) or self._start(place)
+            for name, weights in step.weights.items():
+                kind = start if weights.inputs else Zeros()
+                values = kind(rng, weights.shape, weights.inputs, weights.outputs)
+                step.arrays[name][...] = values if self.dtype != object else exactly(values)
+
+    def _start(self, place: int) -> Start:
+        """He where a ReLU follows, at once or behind a layer that has no say in it."""
+        rectifier = (ReLU, LeakyReLU)
+        if isinstance(getattr(self.layers[place], "activation", None), rectifier):
+            return He()
+        after = (
+            each for each in self.layers[place + 1 :] if not isinstance(each, MaxPool | MeanPool | L2Pool | Flatten)
+        )
+        return He() if isinstance(next(after, None), rectifier) else Glorot()
+
+    def __getitem__(self, name: str) -> Step:
+        if name not in self.steps:
+            raise SettingError(f"the network has no layer {name!r}; {nearest(name, self.steps)}")
+        return self.steps[name]
+
+    @property
+    def output(self) -> Shape:
+        """The shape of the output for one image."""
+        return next(reversed(self.steps.values())).y
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Every trained array by its whole name, such as `conv1.w`."""
+        return {f"{step.name}.{name}": array for step in self.steps.values() for name, array in step.arrays.items()}
+
+    @property
+    def size(self) -> int:
+        """How many numbers are trained."""
+        return sum(array.size for array in self.arrays.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The network without its parameters; `Network.from_json` makes it again."""
+        return {
+            "format": "plaingrad network 1",
+            "name": self.name,
+            "input": list(self.input),
+            "layers": [layer.to_json() for layer in self.layers],
+        }
+
+    @classmethod
+    def from_json(cls, text: Any, seed: int = 0, dtype: npt.DTypeLike = np.float32) -> "Network":
+        """The network that a JSON object describes: `{"input": [1, 28, 28], "layers": [{"kind": "Conv", …}, …]}`."""
+        if not isinstance(text, dict) or not isinstance(text.get("layers"), list) or "input" not in text:
+            raise SettingError('a network is written {"input": [channels, rows, columns], "layers": [{"kind": …}, …]}')
+        layers = [Layer.from_json(each) for each in text["layers"]]
+        return cls(*layers, input=text["input"], seed=seed, dtype=dtype, name=str(text.get("name", "")))
+
+    def run(self, images: Any, targets: Any = None, loss: Loss | None = None) -> Run:
+        """One shard through the network, everything kept: forward, and backward too where targets are given.
+
+        images: (image, channel, row, column), as many as one shard holds (32; any number for exact networks).
+        targets: class numbers (image,), or what the outputs should be (image, output).
+        """
+        images = np.asarray(images)
+        lanes = len(images) if self.dtype == object else LANES
+        run = Run(self, lanes, None if targets is None else loss or SoftmaxCrossEntropy(), input_gradient=True)
+        run.load(images)
+        run.forward()
+        if targets is not None:
+            run.aim(targets)
+            run.backward()
+        return run
+
+    def copy(self) -> "Network":
+        """The same network with parameters of its own."""
+        twin = Network(*self.layers, input=self.input, seed=self.seed, dtype=self.dtype, name=self.name)
+        for mine, its in ((self.parameters, twin.parameters), (self.offset, twin.offset), (self.factor, twin.factor)):
+            its[:] = mine
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"kept_ready": {}}  # machine code and threads are this process's
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name in ("parameters", "offset", "factor"):
+            setattr(self, name, zeros(state[name].shape, self.dtype))
+            getattr(self, name)[:] = state[name]
+        for step, arrays in zip(self.steps.values(), self.views(self.parameters), strict=True):
+            step.arrays.update(arrays)  # each array is again a part of `parameters`
+
+    def __deepcopy__(self, memo: Any) -> "Network":
+        return self.copy()
+
+    def summary(self) -> str:
+        """A table of the layers: output shape, parameters, multiplications for one image."""
+        names = max(map(len, self.steps))
+        rows = [("layer", "output", "parameters", "multiplications"), ("input", _shape_text(self.input), "", "")]
+        for step in self.steps.values():
+            count = sum(array.size for array in step.arrays.values())
+            products = step.layer.multiplications(step.x)
+            rows.append((f"{step.name:<{names}} {step.layer}", _shape_text(step.y), f"{count:,}", f"{products:,}"))
+        products = sum(step.layer.multiplications(step.x) for step in self.steps.values())
+        rows.append(("total", "", f"{self.size:,}", f"{products:,}"))
+        wide = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = [f"{a:<{wide[0]}} {b:>{wide[1]}} {c:>{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
+        rule = "─" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    def __repr__(self) -> str:
+        return (
+            f"<Network {self.name}: {_shape_text(self.input)} → {_shape_text(self.output)}, {self.size:,} parameters>"
+        )
+
+
+def made_alone(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:
+    """The texts of a layer and their calls, on a shard of images of this shape."""
+    run = Run(Network(layer, input=x, dtype=dtype), LANES, input_gradient=True)
+    (name,) = run
+    return run.tasks(name, way), run.calls(name, way)
+
+
+def _input(shape: Any) -> Shape:
+    whole = isinstance(shape, list | tuple) and all(isinstance(n, int | np.integer) and n > 0 for n in shape)
+    if not whole or len(shape) not in (1, 3):
+        raise SettingError(
+            f"a network got input={shape!r}; it needs (channels, rows, columns) or (features,), each at least 1"
+        )
+    return tuple(int(each) for each in shape)
+
+
+def _shape_text(shape: Shape) -> str:
+    return "×".join(map(str, shape))

@@ -1,0 +1,256 @@
+"""A run: every array that one shard of a batch leaves behind, wired to the texts by name."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array, has_numba, zeros
+from plaingrad.compiler.program import Call, Program
+from plaingrad.errors import DataError
+from plaingrad.network.loading import count_hits, exactly, load_images, load_targets, numbers
+from plaingrad.network.quantities import Laid, Readable
+from plaingrad.network.step import Layered
+from plaingrad.schedule.calls import fast_calls, fuses, text_calls
+from plaingrad.schedule.fast import Task, check
+from plaingrad.textbook.layer import Layer, Shape, bind, passes
+from plaingrad.textbook.losses import Loss
+
+
+class Run(Readable):
+    """Every array one shard of a batch leaves behind: each layer's input, output, saved arrays and gradients.
+
+    `run["conv1"].dw` or `run["conv1.dw"]` reads one. Activations are shown as (image, channel, row, column), the lanes
+    without an image left out; inside they are (channel, row, column × lane). The last entry is `run["loss"]`.
+    float32 and float64 go through fast nests, other numbers through the texts, which see (image, channel, row, column).
+    `as_written`, asked with how many products or numbers a text makes of one image, has the texts run instead: as
+    Python where it says so, else compiled as they stand.
+    """
+
+    explain: ClassVar[Callable[..., Any]]  # `plaingrad.explain`, which knows runs, adds itself
+
+    def __init__(
+        self,
+        net: Layered,
+        lanes: int,
+        loss: Loss | None = None,
+        input_gradient: bool = False,
+        backward: bool = True,
+        as_written: Callable[[int], bool] | None = None,
+    ) -> None:
+        self.net, self.lanes, self.loss, self.as_written = net, lanes, loss, as_written
+        self.explained: Any = None  # kept by whoever explains it
+        self.records: dict[str, dict[str, Array]] = {}
+        self.kinds: dict[str, dict[str, Laid]] = {}
+        self.known: dict[str, dict[str, Any]] = {}  # by layer, what its texts can ask for besides arrays
+        self.scratch = zeros((0,), net.dtype)
+        self.is_fast = as_written is None and not net.dtype.hasobject and has_numba()
+        self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
+        self.index, self.batch_share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
+        y = self._array(Laid(net.input))
+        dy = self._array(Laid(net.input)) if backward and (input_gradient or not self._leaves_dx_out(net)) else None
+        gradients_of = net.views(self.gradient) if backward else iter(lambda: dict[str, Array](), None)
+        for step, gradients in zip(net.steps.values(), gradients_of, strict=backward):
+            kinds = {name: Laid(step.x) for name in ("x", "dx")} | {name: Laid(step.y) for name in ("y", "dy")}
+            record = {"x": y, "y": self._array(kinds["y"]), **step.arrays}
+            if backward:
+                record |= {"dx": dy} if dy is not None else {}
+                record |= {"dy": self._array(kinds["dy"])} | {"d" + name: each for name, each in gradients.items()}
+            y, dy = record["y"], record.get("dy")
+            self._add(step.name, step.layer, step.x, record, kinds)
+        self.y, self.x = y, next(iter(self.records.values()))["x"]
+        self.forward_calls = [call for step in net.steps for call in self.calls(step, "forward")]
+        self.loss_calls: list[Call] = []
+        if loss is not None:
+            self._add_loss(loss, net.output, y, dy)
+            hits = bind(count_hits, loss, self.records["loss"], not self.is_fast)
+            self.loss_calls = [*self.calls("loss", "forward"), hits]
+        ways = [*(["loss"] if loss is not None else []), *reversed(net.steps)] if backward else []
+        self.backward_calls = [call for step in ways for call in self.calls(step, "backward")]
+
+    def _leaves_dx_out(self, net: Layered) -> bool:
+        """Whether the first layer can go back without the gradient of its input, which nobody asked for."""
+        return self.is_fast and fuses(next(iter(net.steps.values())).layer.backward)
+
+    def _add(self, name: str, owner: Any, x: Shape, record: dict[str, Array], kinds: dict[str, Laid]) -> None:
+        """A layer's arrays by name, and what else its texts can ask for."""
+        for each, saved in owner.saved(x).items():
+            kinds[each] = Laid(saved.shape, saved.dtype)
+            record[each] = self._array(kinds[each])
+        more: dict[str, Laid] = {}
+        if getattr(owner, "bias", True) is False:  # the text adds zeros that nothing trains
+            zeros_of_bias = Laid(record["w"].shape[:1], has_images=False, is_inner=True)
+            more |= dict.fromkeys(("b", "db"), zeros_of_bias)
+        if getattr(owner, "activation", None) is not None:
+            if not (self.is_fast and fuses(owner.forward)):
+                more["z"] = replace(kinds["y"], is_inner=True)
+            more |= {"dz": kinds["y"]} if "dy" in record else {}
+        for each, kind in more.items():
+            kinds[each], record[each] = kind, self._array(kind)
+        self.records[name], self.kinds[name] = record, kinds
+        self.known[name] = self._settings(owner.settings() | owner.constants(x))
+
+    def _add_loss(self, loss: Loss, x: Shape, y: Array, dy: Array | None) -> None:
+        """The last entry: the loss reads the output as its `x` and leaves the output's gradient in its `dx`."""
+        loss.check(x)
+        kinds = {"target": Laid(x), "hit": Laid((), "int64"), "y": Laid(()), "share": Laid(())}
+        record = {"x": y} | {name: self._array(kind) for name, kind in kinds.items()}
+        record |= {"dx": dy} if dy is not None else {}
+        self._add("loss", loss, x, record, kinds | {"x": Laid(x), "dx": Laid(x)})
+
+    def calls(self, name: str, way: str) -> list[Call]:
+        """What a layer does on its way forward or back."""
+        owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
+        tasks, groups = self.tasks(name, way), getattr(owner, "groups", 1)
+        for task in tasks:
+            check(task, groups)
+        if not self.is_fast:
+            work = max(
+                prod(self.kinds[name]["x"].shape),
+                0 if name == "loss" else owner.multiplications(self.net.steps[name].x),
+            )
+            python = self.as_written is None or self.as_written(work)
+            return [call for task in tasks for call in text_calls(task, groups, python)]
+        if way == "forward" and len(tasks) == 2 and "z" not in self.records[name]:
+            own, then = tasks
+            laid, seen = ({**mine, "y": its["y"]} for mine, its in ((own.laid, then.laid), (own.seen, then.seen)))
+            own = replace(own, laid=laid, seen=seen, images=own.images | {"y"})
+            return list(fast_calls([own], self.lanes, groups, self._scratch, then))
+        return list(fast_calls(tasks, self.lanes, groups, self._scratch))
+
+    def tasks(self, name: str, way: str) -> list[Task]:
+        """The texts of a layer on its way forward or back, with all they take."""
+        owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
+        record, found = self.records[name], list[Task]()
+        for each in passes(owner)[way]:
+            own = {argument: each.quantity(argument) for argument in each.text.arguments}
+            arrays = {argument: quantity for argument, quantity in own.items() if quantity in record}
+            images = frozenset(argument for argument, quantity in arrays.items() if self.has_images(name, quantity))
+            known = self.known[name] | self._settings(each.owner.settings())
+            laid = {argument: record[quantity] for argument, quantity in arrays.items()}
+            seen = {argument: self.seen(name, quantity) for argument, quantity in arrays.items()}
+            if isinstance(each.owner, Layer):
+                seen = {argument: each.owner.seen(argument, array) for argument, array in seen.items()}
+            rest = {argument: known[argument] for argument in own if argument not in arrays and argument in known}
+            found.append(Task(each.text, each.owner, laid | rest, seen | rest, images))
+        return found
+
+    def _scratch(self, size: int) -> Array:
+        """Room for the sums of a nest: it means nothing once the nest is done, and every layer takes the same."""
+        if self.scratch.size < size:
+            self.scratch = zeros((size,), self.net.dtype)
+        return self.scratch
+
+    def _array(self, kind: Laid) -> Array:
+        dtype = kind.dtype or self.net.dtype
+        if not kind.has_images:
+            return zeros(kind.shape, dtype)
+        *most, last = kind.shape or (1,)
+        return zeros((*most, last * self.lanes) if most else (last, self.lanes) if kind.shape else (self.lanes,), dtype)
+
+    def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings as the texts take them: fractions and lists in the network's own numbers."""
+        number: Any = Fraction if self.net.dtype == object else self.net.dtype.type
+        known = {name: number(value) if isinstance(value, float) else value for name, value in settings.items()}
+        return known | {
+            name: np.array(value, self.net.dtype) for name, value in settings.items() if isinstance(value, list)
+        }
+
+    def load(self, images: Any) -> None:
+        """Lay images (image, channel, row, column) into the lanes, as many as there are, and zeros into the others."""
+        images = np.ascontiguousarray(numbers(images, self.net.dtype))
+        if images.ndim == 2 and len(self.net.input) == 1:
+            images = images[:, :, None, None]
+        channels, rows, columns = self.net.input if len(self.net.input) == 3 else (*self.net.input, 1, 1)
+        if images.shape[1:] != (channels, rows, columns) or not 0 < len(images) <= self.lanes:
+            raise DataError(
+                f"a run of {self.net.name} got images of shape {images.shape}; it needs (image, *{self.net.input}), "
+                f"from 1 to {self.lanes} images"
+            )
+        self.fill(images, np.concatenate([np.arange(len(images)), np.full(self.lanes - len(images), -1)]))
+
+    def fill(self, images: Array, index: Array) -> None:
+        """Lay `images[index]` into the lanes; an index of -1 is an empty lane. Pixels of uint8 count in 255ths."""
+        self.index[:] = index
+        self._door(images)()
+
+    def _door(self, images: Array) -> Call:
+        number: Any = int if self.net.dtype == object else self.net.dtype.type
+        unit = number(1 / 255 if images.dtype == np.uint8 else 1)
+        x = self.x if self.x.ndim == 3 else self.x.reshape(*self.net.input, 1, self.lanes)
+        known = {"images": images, "index": self.index, "unit": unit, "lanes": self.lanes, "x": x}
+        known |= {"offset": self.net.offset, "factor": self.net.factor}
+        return bind(load_images, self.net, known, not self.is_fast)
+
+    def _targets(self, labels: Array) -> Call:
+        known = {"labels": labels, "index": self.index, "batch_share": self.batch_share}
+        return bind(load_targets, self.net, known | self.records["loss"], not self.is_fast)
+
+    def program(self, images: Array, labels: Array | None = None, backward: bool = False) -> Program:
+        """All this run does for the images whose numbers are put into `index`: forward; the loss where there are labels
+
+        (class numbers; each image has `share` of the batch); every gradient where told. The images are not copied.
+        """
+        calls = [self._door(images), *self.forward_calls]
+        if labels is not None:
+            calls += [self._targets(labels), *self.loss_calls]
+        return Program(calls + self.backward_calls if backward else calls)
+
+    def aim(self, targets: Any) -> None:
+        """Say what the outputs should be: class numbers (image,) or values (image, output). Images weigh the same."""
+        targets, count = np.asarray(targets), int((self.index >= 0).sum())
+        if targets.dtype.kind not in "biufO":
+            raise DataError(f"a run got targets of type {targets.dtype}; it needs class numbers or values")
+        record, classes = self.records["loss"], self.net.output[0]
+        if targets.shape == (count,) and targets.dtype.kind in "iu":
+            if targets.min() < 0 or targets.max() >= classes:
+                raise DataError(f"a run got a label outside 0 to {classes - 1}, the outputs of {self.net.name}")
+            targets = np.arange(classes) == targets[:, None]
+        if targets.shape != (count, classes):
+            raise DataError(
+                f"a run of {count} images got targets of shape {targets.shape}; it needs ({count},) class numbers "
+                f"or ({count}, {classes}) values"
+            )
+        assert self.loss is not None
+        self.loss.check_target(targets)
+        record["target"][...], record["share"][...] = 0, 0
+        record["target"][:, self.index >= 0] = targets.T if self.net.dtype != object else exactly(targets.T)
+        record["share"][self.index >= 0] = Fraction(1, count) if self.net.dtype == object else 1 / count
+
+    def point(self, labels: Array, share: Any) -> None:
+        """Say which class each image is meant to be, and its share of the batch. For images that `fill` laid."""
+        self.batch_share[0] = share
+        self._targets(labels)()
+
+    def measure(self) -> None:
+        """Each image's loss, and whether its class was named."""
+        for call in self.loss_calls:
+            call()
+
+    def score(self) -> tuple[float, int]:
+        """Σ loss over the images of this shard, added in order, and how many were named right."""
+        loss, hit = self.records["loss"]["y"].tolist(), self.records["loss"]["hit"].tolist()
+        count = int(np.count_nonzero(self.index >= 0))
+        return float(sum(loss[:count])), sum(hit[:count])
+
+    @property
+    def output(self) -> Array:
+        """The network's output, an image a lane: (lane, class), a view of what lies (class, lane)."""
+        shape = self.net.output
+        return np.moveaxis(self.y.reshape(*shape, self.lanes), -1, 0)
+
+    def forward(self) -> None:
+        """Every layer's `y`."""
+        self.has_gradients = False
+        for call in self.forward_calls:
+            call()
+
+    def backward(self) -> None:
+        """The loss of each image, and every gradient."""
+        self.measure()
+        for call in self.backward_calls:
+            call()
+        self.has_gradients = True

@@ -1,0 +1,58 @@
+"""What a run asks of its network: the layers at their places."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array
+from plaingrad.network.passes import Made, Way
+from plaingrad.textbook.layer import Layer, Shape, Weights
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer at its place: its name, the shapes of its input and output, and its trained arrays."""
+
+    name: str
+    layer: Layer
+    x: Shape
+    y: Shape
+    weights: dict[str, Weights]
+    arrays: dict[str, Array]
+    make: Callable[[Layer, str], Made]  # the calls of a layer alone, to be shown
+
+    @property
+    def forward(self) -> Way:
+        """What the layer does to its input: printed, its text; `.fast` is how the text is run fast."""
+        return Way(self.layer, "forward", self.make)
+
+    @property
+    def backward(self) -> Way:
+        """What the layer does on the way back."""
+        return Way(self.layer, "backward", self.make)
+
+    def __getattr__(self, name: str) -> Array:
+        if name not in self.__dict__.get("arrays", {}):
+            hint = "; gradients are a run's: net.run(images, labels)" if name.startswith("d") else ""
+            raise AttributeError(f"{self.__dict__.get('name', 'a step')} has no parameter {name!r}{hint}")
+        return self.arrays[name]
+
+
+class Layered(Protocol):
+    """What a run asks of its network."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    input: Shape
+    dtype: np.dtype[Any]
+    steps: dict[str, Step]
+    parameters: Array
+    offset: Array
+    factor: Array
+
+    @property
+    def output(self) -> Shape: ...
+
+    def views(self, flat: Array) -> Iterator[dict[str, Array]]: ...

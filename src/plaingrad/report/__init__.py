@@ -1,5 +1,0 @@
-"""A page that shows what a network learned: one HTML file that opens anywhere."""
-
-from plaingrad.report.page import wilson, write_report
-
-__all__ = ["wilson", "write_report"]

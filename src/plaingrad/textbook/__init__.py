@@ -1,0 +1,1 @@
+"""The texts that define layers, losses and optimisers, and the records and words they are made of."""

@@ -1,0 +1,175 @@
+"""What a layer is: a few settings, the shapes they imply, and its texts, wired by the names of their arguments."""
+
+import itertools
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array, Bound, Loops
+from plaingrad.compiler.program import Call
+from plaingrad.textbook.record import Record
+from plaingrad.textbook.text import Text, as_text
+
+Shape = tuple[int, ...]
+
+
+class Start(Record, abstract=True):
+    """Where a weight begins. Called with a generator, a shape, and how many inputs and outputs one weight joins."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        raise NotImplementedError
+
+
+class He(Start):
+    """Normal with variance 2 / inputs: keeps the signal's level through ReLUs (He et al., 2015)."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        return rng.normal(0, (2 / inputs) ** 0.5, shape)
+
+
+class Glorot(Start):
+    """Uniform with variance 2 / (inputs + outputs): for tanh, sigmoid and linear units (Glorot and Bengio, 2010)."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        limit = (6 / (inputs + outputs)) ** 0.5
+        return rng.uniform(-limit, limit, shape)
+
+
+class Uniform(Start):
+    """Uniform between -limit and limit; without a limit, 1 / √inputs."""
+
+    limit: float | None = None
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        limit = inputs**-0.5 if self.limit is None else self.limit
+        return rng.uniform(-limit, limit, shape)
+
+
+class Zeros(Start):
+    """All zero: right for a bias; a hidden layer that starts so has equal units, and they stay equal."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        return np.zeros(shape)
+
+
+class Ones(Start):
+    """All one: for a factor that is to change nothing at first."""
+
+    def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
+        return np.ones(shape)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The shape of one trained array, and how many inputs and outputs each entry joins; a bias joins none."""
+
+    shape: Shape
+    inputs: int = 0
+    outputs: int = 0
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An array for each image that forward leaves for backward: its shape for one image."""
+
+    shape: Shape
+    dtype: Any = None
+
+
+class Layer(Record, abstract=True):
+    """Base of every layer. A subclass states its fields, its `output` shape, and its `forward` and `backward` texts.
+
+    A text is one plain function on arrays (image, channel, row, column), wired by name: `x`, `y`, `dx` and `dy` are the
+    activations and their gradients; a name from `weights` or `saved` is that array, and `d` + name its gradient; any
+    other name is a field or comes from `constants`. A text fills all it writes: nothing of a former pass remains.
+    """
+
+    forward: ClassVar[Any]  # a function in the class, which becomes a Text
+    backward: ClassVar[Any]
+
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        super().__init_subclass__(abstract)
+        as_text(cls)
+
+    def output(self, x: Shape) -> Shape:
+        """The shape of one output, given the shape of one input; ShapeError says why it cannot be."""
+        return x
+
+    def weights(self, x: Shape) -> dict[str, Weights]:
+        """Each trained array by name."""
+        return {}
+
+    def saved(self, x: Shape) -> dict[str, Saved]:
+        """Each array that forward leaves for backward, by name."""
+        return {}
+
+    def constants(self, x: Shape) -> dict[str, Any]:
+        """What the texts ask for besides fields: what follows from the settings and the shape. A list is an array."""
+        return {}
+
+    def seen(self, name: str, array: Array) -> Array:
+        """An array (image, …) as this layer's texts see it."""
+        return array
+
+    def multiplications(self, x: Shape) -> int:
+        """How many products one image's forward pass adds up."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A text at work in a layer: whose it is, and which quantity stands for an argument of another name."""
+
+    text: Text
+    owner: Record
+    names: tuple[tuple[str, str], ...] = ()
+
+    def quantity(self, argument: str) -> str:
+        """What the layer calls this argument."""
+        return dict(self.names).get(argument, argument)
+
+
+def passes(owner: Any) -> dict[str, list[Pass]]:
+    """What a layer or a loss does on the way forward and back. An activation of its own makes y of its sums z."""
+    own = {way: Pass(getattr(owner, way), owner) for way in ("forward", "backward")}
+    activation = getattr(owner, "activation", None)
+    if activation is None:
+        return {way: [each] for way, each in own.items()}
+    return {
+        "forward": [replace(own["forward"], names=(("y", "z"),)), Pass(activation.forward, activation, (("x", "z"),))],
+        "backward": [
+            Pass(activation.backward, activation, (("dx", "dz"),)),
+            replace(own["backward"], names=(("dy", "dz"),)),
+        ],
+    }
+
+
+def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:
+    """A setting given as one number or as (rows, columns), as a pair; each at least `least`."""
+    rows, columns = value if isinstance(value, tuple) else (value, value)
+    needs = f"{name} is a whole number of at least {least}, or a pair of them (rows, columns)"
+    owner.require(min(rows, columns) >= least, f"{name}={value!r}", needs)
+    return int(rows), int(columns)
+
+
+def bind(nest: Loops, owner: Any, known: dict[str, Any], plain: bool = False) -> Call:
+    """A call of `nest` ready to repeat: arrays and settings found by name, constants made part of the code.
+
+    A `plain` one is never compiled.
+    """
+    for name in (*nest.arguments, *nest.constants):
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" It can ask for {', '.join(known)}."
+            raise TypeError(f"{owner}: {nest.__name__} asks for {name!r}, which nothing provides.{hint}")
+    arrays = [(name, known[name]) for name in nest.arguments if isinstance(known[name], np.ndarray)]
+    for (one, array), (two, other) in itertools.combinations(arrays, 2):
+        if np.may_share_memory(array, other):
+            raise TypeError(
+                f"{owner}: {nest.__name__} takes {one!r} and {two!r}, which share memory; loops need them apart"
+            )
+    given, constants = ({name: known[name] for name in names} for names in (nest.arguments, nest.constants))
+    bound = Bound(nest.plain, constants) if plain else nest.bound(list(given.values()), **constants)
+    return Call(nest.__name__, bound, tuple(given.values()))

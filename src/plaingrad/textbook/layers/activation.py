@@ -1,0 +1,116 @@
+"""Activations: one value in, one value out; softmax, which weighs the values of one image against each other.
+
+A comparison with a NaN is false, and each is written so that a NaN passes: a diverged run is seen.
+"""
+
+from typing import Any
+
+from plaingrad.compiler.loops import exp, tanh
+from plaingrad.errors import ShapeError
+from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.text import places
+
+
+def relu_forward(x, y):
+    for place in places(y):
+        y[place] = 0 if x[place] <= 0 else x[place]
+
+
+def relu_backward(dy, y, dx):
+    for place in places(dx):
+        dx[place] = 0 if y[place] <= 0 else dy[place]
+
+
+def leaky_relu_forward(x, y, slope):
+    for place in places(y):
+        y[place] = slope * x[place] if x[place] <= 0 else x[place]
+
+
+def leaky_relu_backward(dy, y, dx, slope):
+    for place in places(dx):
+        dx[place] = slope * dy[place] if y[place] <= 0 else dy[place]
+
+
+def sigmoid_forward(x, y):
+    for place in places(y):
+        y[place] = 1 / (1 + exp(-x[place]))
+
+
+def sigmoid_backward(dy, y, dx):
+    for place in places(dx):
+        dx[place] = dy[place] * y[place] * (1 - y[place])
+
+
+def tanh_forward(x, y):
+    for place in places(y):
+        y[place] = tanh(x[place])
+
+
+def tanh_backward(dy, y, dx):
+    for place in places(dx):
+        dx[place] = dy[place] * (1 - y[place] * y[place])
+
+
+def softmax_forward(x, y):
+    for n in range(x.shape[0]):
+        largest = max(x[n])  # taken off first, so that no exponential overflows
+        total = sum(exp(x[n, k] - largest) for k in places(x[n]))
+        for k in places(x[n]):
+            y[n, k] = exp(x[n, k] - largest) / total
+
+
+def softmax_backward(dy, y, dx):
+    for n in range(y.shape[0]):
+        mean = sum(dy[n, k] * y[n, k] for k in places(y[n]))
+        for k in places(y[n]):
+            dx[n, k] = y[n, k] * (dy[n, k] - mean)
+
+
+class ReLU(Layer):
+    """Keep what is above zero; the slope at zero is taken as zero."""
+
+    forward, backward = relu_forward, relu_backward
+
+
+class LeakyReLU(Layer):
+    """Keep what is above zero and `slope` times what is not; the slope at zero is `slope`."""
+
+    slope: float = 0.01
+    forward, backward = leaky_relu_forward, leaky_relu_backward
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        needs = "slope is between 0 and 1; for a slope of 0 take ReLU()"
+        self.require(0 < self.slope < 1, f"slope={self.slope!r}", needs)
+
+
+def check_fused(layer: Any) -> None:
+    """A layer's `activation` is one that can be laid into its own sums."""
+    layer.require(
+        layer.activation is None or isinstance(layer.activation, ReLU | LeakyReLU),
+        f"activation={layer.activation!r}",
+        'activation can be ReLU() or LeakyReLU() ({"kind": "ReLU"} in JSON); any other is a layer of its own, after it',
+    )
+
+
+class Sigmoid(Layer):
+    """1 / (1 + e^-x): between 0 and 1."""
+
+    forward, backward = sigmoid_forward, sigmoid_backward
+
+
+class Tanh(Layer):
+    """The hyperbolic tangent: between -1 and 1."""
+
+    forward, backward = tanh_forward, tanh_backward
+
+
+class Softmax(Layer):
+    """Probabilities from scores: e^x, shared out so that they sum to 1. The largest score is taken off first."""
+
+    forward, backward = softmax_forward, softmax_backward
+
+    def output(self, x: Shape) -> Shape:
+        if len(x) != 1:
+            raise ShapeError("it takes one axis of scores; put Flatten() before it")
+        return x

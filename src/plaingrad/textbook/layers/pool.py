@@ -1,0 +1,136 @@
+"""Pooling: each window of the image becomes one value. Only real pixels take part; padding has no value."""
+
+from typing import Any
+
+from plaingrad.compiler.loops import sqrt
+from plaingrad.textbook.layer import Layer, Saved, Shape, pair
+from plaingrad.textbook.text import places
+from plaingrad.textbook.window import Window
+
+NOBODY = -1
+
+
+def is_larger(value, largest):
+    """Whether a value is larger. One that is not a number counts as larger than all, so that a diverged run is seen."""
+    return value > largest or value != value
+
+
+def maxpool_forward(x, y, winner, window):
+    for n, c, i, j in places(y):
+        winner[n, c, i, j] = NOBODY
+        for u, v, row, column in window(i, j):
+            if winner[n, c, i, j] == NOBODY or is_larger(x[n, c, row, column], y[n, c, i, j]):
+                y[n, c, i, j] = x[n, c, row, column]
+                winner[n, c, i, j] = row * x.shape[3] + column
+
+
+def maxpool_backward(dy, winner, dx, window):
+    dx[:] = 0
+    for n, c, i, j in places(dy):
+        for u, v, row, column in window(i, j):
+            if winner[n, c, i, j] == row * dx.shape[3] + column:
+                dx[n, c, row, column] += dy[n, c, i, j]
+
+
+def meanpool_forward(x, y, pixels, window):
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = 0
+        for u, v, row, column in window(i, j):
+            y[n, c, i, j] += x[n, c, row, column] / pixels[i, j]
+
+
+def meanpool_backward(dy, dx, pixels, window):
+    dx[:] = 0
+    for n, c, i, j in places(dy):
+        for u, v, row, column in window(i, j):
+            dx[n, c, row, column] += dy[n, c, i, j] / pixels[i, j]
+
+
+def root(square):
+    """√square; 0 stays as it is, since √ has no slope there."""
+    return sqrt(square) if square > 0 else square
+
+
+def l2pool_forward(x, y, window):
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = 0
+        for u, v, row, column in window(i, j):
+            y[n, c, i, j] += x[n, c, row, column] * x[n, c, row, column]
+        y[n, c, i, j] = root(y[n, c, i, j])
+
+
+def l2pool_backward(dy, x, y, dx, window):
+    dx[:] = 0
+    for n, c, i, j in places(dy):
+        for u, v, row, column in window(i, j):
+            if y[n, c, i, j] > 0:
+                dx[n, c, row, column] += dy[n, c, i, j] * x[n, c, row, column] / y[n, c, i, j]
+
+
+class Pool(Layer, abstract=True):
+    """What the pools share: windows of `size` that move by `stride` (by their own size unless told) over the image.
+
+    Each setting is one number or a pair (rows, columns). Padding lets windows begin beyond the edge; it is less than
+    the window, so that each holds at least one real pixel.
+    """
+
+    size: int | tuple[int, int] = 2
+    stride: int | tuple[int, int] | None = None
+    padding: int | tuple[int, int] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.put(size=pair(self, "size", self.size, 1))
+        self.put(stride=self.size if self.stride is None else pair(self, "stride", self.stride, 1))
+        self.put(padding=pair(self, "padding", self.padding, 0))
+        size, margins = self.window.size, self.window.margins
+        self.require(
+            all(margin[0] < each for margin, each in zip(margins, size, strict=True)),
+            f"padding={self.padding} with size={self.size}",
+            "padding is less than the window, or a window would lie wholly outside the image",
+        )
+
+    def shown(self) -> list[str]:
+        """The size always, the stride only where it is another."""
+        size, stride = (each[0] if len(set(each)) == 1 else each for each in (self.window.size, self.window.stride))
+        moves = [] if stride == size else [f"stride={stride}"]
+        return [repr(size), *moves, *(text for text in super().shown() if not text.startswith(("size=", "stride=")))]
+
+    @property
+    def window(self) -> Window:
+        """The window and its moves."""
+        size, (rows, columns) = pair(self, "size", self.size, 1), pair(self, "padding", self.padding, 0)
+        stride = size if self.stride is None else pair(self, "stride", self.stride, 1)
+        return Window(size, stride, ((rows, rows), (columns, columns)))
+
+    def output(self, x: Shape) -> Shape:
+        return x[0], *self.window.output(x)
+
+    def constants(self, x: Shape) -> dict[str, Any]:
+        return {"window": self.window.over(x)}
+
+
+class MaxPool(Pool):
+    """Keep the largest value of each window; on a tie, the first in reading order."""
+
+    forward, backward = maxpool_forward, maxpool_backward
+
+    def saved(self, x: Shape) -> dict[str, Saved]:
+        return {"winner": Saved(self.output(x), "int32")}
+
+
+class MeanPool(Pool):
+    """The mean of each window: over its real pixels, or over the whole window where `count_padding` is set."""
+
+    count_padding: bool = False
+    forward, backward = meanpool_forward, meanpool_backward
+
+    def constants(self, x: Shape) -> dict[str, Any]:
+        window = self.window.over(x)
+        return {"window": window, "pixels": window.pixels(self.count_padding, *self.output(x)[1:])}
+
+
+class L2Pool(Pool):
+    """The square root of each window's sum of squares; where that is 0, so is the gradient."""
+
+    forward, backward = l2pool_forward, l2pool_backward

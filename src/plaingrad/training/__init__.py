@@ -1,0 +1,1 @@
+"""Training: batches in shards, epochs, checkpoints, run folders, inference, the report."""

@@ -1,0 +1,109 @@
+"""A trained network at work: what it says of images, without labels and without gradients."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array
+from plaingrad.compiler.machine_code import processors
+from plaingrad.compiler.program import Crew, Program
+from plaingrad.errors import DataError, ShapeError
+from plaingrad.network.loading import numbers
+from plaingrad.network.network import Network
+from plaingrad.network.run import Run
+from plaingrad.schedule.calls import compiled
+from plaingrad.schedule.fast import Task
+from plaingrad.textbook.layers import Softmax
+from plaingrad.textbook.losses import CrossEntropy, Loss
+from plaingrad.training.shards import crew_size, lanes_for
+
+# Programs to run at once; for each, its index of images, what to write there, and which outputs it makes, and where.
+Round = tuple[list[Program], list[tuple[Array, Array, slice, Array]]]
+
+
+class Inference:
+    """A network ready to be asked many times: `infer = Inference(net)`, then `infer(images)`.
+
+    It follows the network's parameters as they change. `threads`: as many as there are processors unless told.
+    """
+
+    def __init__(self, net: Network, threads: int | None = None) -> None:
+        crew_size(threads, 1)
+        self.net, self.threads = net, int(threads or processors())
+        self.crew = Crew(self.threads)
+        self._lock = threading.Lock()
+        self._runs: dict[int, list[Run]] = {}
+        self._programs: dict[Any, list[Program]] = {}
+        self._last: tuple[Any, list[Round]] = None, []
+
+    def __call__(self, images: Any) -> Array:
+        """The outputs (image, output) for images (image, channel, row, column), any number of them."""
+        with self._lock:  # several threads may ask; they are answered one after the other
+            return self._answer(self._images(images))
+
+    def _answer(self, images: Array) -> Array:
+        if self._last[0] != (key := (len(images), images.dtype)):
+            self._last = key, list(self._rounds(images))
+        outputs = np.empty((len(images), *self.net.output), self.net.dtype)
+        for programs, shards in self._last[1]:
+            for program, (index, own, _, _) in zip(programs, shards, strict=True):
+                program.give(0, images)
+                index[:] = own
+            self.crew.run(programs)
+            for _, _, part, made in shards:
+                outputs[part] = made
+        return outputs
+
+    def _rounds(self, images: Array) -> Iterator[Round]:
+        """What is to be done for so many images: as many shards at a time as there are threads."""
+        count = len(images)
+        lanes = lanes_for(self.net, count)
+        size = crew_size(self.threads, -(-count // lanes))
+        runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault((lanes, images.dtype), [])
+        runs += [Run(self.net, lanes, backward=False) for _ in range(size - len(runs))]
+        programs += [run.program(images) for run in runs[len(programs) : size]]
+        for first in range(0, count, lanes * max(size, 1)):
+            shards = []
+            for start, run in zip(range(first, count, lanes), runs[:size], strict=False):
+                end, own = min(start + lanes, count), np.full(lanes, -1)
+                own[: end - start] = np.arange(start, end)
+                shards.append((run.index, own, slice(start, end), run.output[: end - start]))
+            yield programs[: len(shards)], shards
+
+    def _images(self, given: Any) -> Array:
+        images, needs = np.ascontiguousarray(numbers(given, self.net.dtype)), self.net.input
+        inside = needs if len(needs) == 3 else (*needs, 1, 1)  # features are images of one pixel a channel
+        if images.shape[1:] not in (needs, inside):
+            raise DataError(
+                f"{self.net.name} takes (image, {', '.join(map(str, needs))}), got an array of shape {images.shape}"
+            )
+        return images.reshape(len(images), *inside)
+
+
+def predict(net: Network, images: Any, threads: int | None = None) -> Array:
+    """The probability of each class for each image, (image, class); `.argmax(axis=1)` are the classes named.
+
+    images: (image, channel, row, column), any number of them, as the network was trained on. The network ends in
+    scores, as with SoftmaxCrossEntropy, and their softmax is taken.
+    """
+    if len(net.output) != 1:
+        raise ShapeError(f"{net.name} gives {net.output} for an image; probabilities need one axis of scores")
+    infer = net.kept_ready.setdefault(("inference", threads), None) or Inference(net, threads)
+    net.kept_ready["inference", threads] = infer
+    return softmax(infer(images))
+
+
+def probabilities(outputs: Array, loss: Loss) -> Array:
+    """What the outputs (image, class) say as probabilities: softmax of scores, or the outputs where they are such."""
+    return outputs if isinstance(loss, CrossEntropy) else softmax(outputs)
+
+
+def softmax(scores: Array) -> Array:
+    """Probabilities (image, class) from scores, by the text of the layer, in float64."""
+    x = np.ascontiguousarray(scores, np.float64)
+    y = np.empty_like(x)
+    text: Any = Softmax.forward
+    compiled(Task(text, None, {}, {"x": x, "y": y}, frozenset()))()
+    return y

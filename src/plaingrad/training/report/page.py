@@ -1,0 +1,234 @@
+"""The report itself: what is counted, how it is worded, and how the file is put in its place."""
+
+import importlib
+import math
+import os
+import secrets
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from plaingrad.data.dataset import Dataset
+from plaingrad.errors import DataError, MissingError
+from plaingrad.network.network import Network
+from plaingrad.training.report.pictures import curves, kernels, maps, photograph, pixel_range, shape_text
+
+Array = NDArray[Any]
+
+MATRIX_CLASSES, TABLE_CLASSES, BARS, MISTAKES = 20, 100, 10, 24
+NORMAL_95 = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
+
+
+def write_report(
+    path: str | Path,
+    net: Network,
+    test: Dataset,
+    probabilities: ArrayLike,
+    history: list[dict[str, Any]],
+    facts: dict[str, object],
+) -> None:
+    """Write one HTML file about a trained network; it needs nothing else to be read, and replaces a page that is there.
+
+    probabilities: what the network gives each test image (image, class); an image with one that is not a number
+    counts as wrong. history: one entry for each epoch. facts: shown at the top, in their order.
+    """
+    for package in ("matplotlib", "jinja2"):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise MissingError("the report", package, "report") from None
+    shares = np.asarray(probabilities, float)
+    if shares.shape != (len(test), len(test.classes)):
+        raise DataError(
+            f"the report got probabilities of shape {shares.shape}; {len(test)} images of {len(test.classes)} classes "
+            f"need {(len(test), len(test.classes))}"
+        )
+    replace(Path(path), rendered(contents(net, test, shares, history, facts)).encode("utf-8", "replace"))
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put a file in place whole: whoever opens it sees the old one or the new one."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def rendered(content: dict[str, Any]) -> str:
+    """The page with its contents filled in and escaped."""
+    from jinja2 import Environment, StrictUndefined
+
+    folder = files("plaingrad.training.report")
+    page, style = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css"))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "value": value_text}
+    return environment.from_string(page).render(content, style=style)
+
+
+def contents(
+    net: Network, test: Dataset, shares: Array, history: list[dict[str, Any]], facts: dict[str, object]
+) -> dict[str, Any]:
+    """Everything the page shows, section by section."""
+    from plaingrad import __version__
+
+    unanswered = len(test.classes)
+    answers = np.where(np.isfinite(shares).all(axis=1), np.nan_to_num(shares).argmax(axis=1), unanswered)
+    counts = np.zeros((len(test.classes), unanswered + 1), int)
+    np.add.at(counts, (test.labels, answers), 1)
+    low, high = pixel_range(test.images)
+    return {
+        "title": net.name if net.name == test.name else f"{net.name} on {test.name}",
+        "version": __version__,
+        "facts": facts,
+        "headline": headline(int(np.trace(counts)), len(test), int(counts[:, unanswered].sum())),
+        "curves": curves(history) if history else [],
+        "history": history,
+        "has_validation": any("validation_loss" in each for each in history),
+        "network": layer_table(net),
+        "matrix": matrix(counts, test.classes),
+        "classes": class_table(counts, test.classes),
+        "kernels": kernels(net),
+        "maps": maps(net, test.images, test.labels, low, high) | bars(shares[0], int(test.labels[0]), test.classes),
+        "mistakes": mistakes(test, shares, answers, low, high),
+    }
+
+
+# Numbers in words
+
+
+def value_text(value: object) -> str:
+    """A value as a reader wants it: four digits of a fraction, thousands apart, anything else as it stands."""
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if not math.isfinite(number):
+            return "not a number" if math.isnan(number) else "infinite"
+        return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.4g}"
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        whole = int(value)
+        return f"{whole:,}" if abs(whole) >= 10_000 else str(whole)
+    return str(value)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.983 as 98.3 %."""
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%" if math.isfinite(share) else "not a number"
+
+
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share, after Wilson (1927): it stays between 0 and 1 and is fair near them too."""
+    share, square = right / count, NORMAL_95**2
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    reach = NORMAL_95 / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
+    # Rounding must not push the ends past all or none.
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
+
+
+# Tables
+
+
+def headline(right: int, count: int, unanswered: int) -> dict[str, Any]:
+    """The accuracy, what it was counted from, and how far chance could move it."""
+    low, high = wilson(right, count)
+    digits = 2 if count >= 5_000 else 1
+    return {
+        "accuracy": percent(right / count, digits),
+        "right": right,
+        "count": count,
+        "low": percent(low, digits),
+        "high": percent(high, digits),
+        "unanswered": unanswered,
+    }
+
+
+def layer_table(net: Network) -> dict[str, Any]:
+    """The layers from input to output, and their sums."""
+    rows = [
+        {
+            "name": step.name,
+            "settings": str(step.layer),
+            "shape": shape_text(step.y),
+            "parameters": sum(array.size for array in step.arrays.values()),
+            "products": step.layer.multiplications(step.x),
+        }
+        for step in net.steps.values()
+    ]
+    products = sum(step.layer.multiplications(step.x) for step in net.steps.values())
+    return {"input": shape_text(net.input), "rows": rows, "parameters": net.size, "products": products}
+
+
+def matrix(counts: Array, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The confusion matrix, at most of the classes that are mixed up most, in their own order."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    mixed = wrong.sum(axis=1) + wrong[:, :-1].sum(axis=0)
+    shown = np.sort(np.argsort(-mixed, kind="stable")[:MATRIX_CLASSES])
+    columns = [*shown, len(classes)] if counts[:, -1].any() else [*shown]
+    most = max(int(wrong[np.ix_(shown, columns)].max()), 1)
+    rows = [
+        {
+            "name": classes[row],
+            "cells": [
+                {"count": int(counts[row, at]), "right": row == at, "share": round(wrong[row, at] / most, 3)}
+                for at in columns
+            ],
+        }
+        for row in shown
+    ]
+    names = [classes[at] if at < len(classes) else "no answer" for at in columns]
+    left_out = f"The {len(shown)} classes of {len(classes):,} with most mistakes are shown."
+    return {
+        "names": names,
+        "rows": rows,
+        "is_wide": len(names) > 11,
+        "is_long": max(map(len, names)) > 4,
+        "note": left_out if len(shown) < len(classes) else "",
+    }
+
+
+def class_table(counts: Array, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Right, all and accuracy of each class; of very many classes, those with the lowest accuracy."""
+    right, count = counts.diagonal(), counts.sum(axis=1)
+    shares = [int(hits) / int(every) if every else None for hits, every in zip(right, count, strict=True)]
+    order = list(range(len(classes)))
+    if len(classes) > TABLE_CLASSES:
+        ranks = [2.0 if share is None else share for share in shares]
+        order = sorted(order, key=ranks.__getitem__)[:TABLE_CLASSES]
+    rows = [
+        {"name": classes[at], "right": int(right[at]), "count": int(count[at]), "share": shares[at]} for at in order
+    ]
+    left_out = f"The {len(rows)} classes of {len(classes):,} with the lowest accuracy are shown."
+    return {"rows": rows, "note": left_out if len(rows) < len(classes) else ""}
+
+
+def bars(shares: Array, truth: int, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The probabilities of one image; of many classes, the likeliest, and the true one at any rate."""
+    order = np.arange(len(shares))
+    if len(shares) > BARS:
+        order = np.argsort(-np.nan_to_num(shares, nan=-1.0), kind="stable")[:BARS]
+        order[-1] = truth if truth not in order else order[-1]
+    rows = [{"name": classes[at], "share": float(shares[at]), "is_true": int(at) == truth} for at in order]
+    left_out = f"Of {len(shares):,} classes the likeliest and the true one are shown."
+    return {"truth": classes[truth], "bars": rows, "bars_note": left_out if len(rows) < len(shares) else ""}
+
+
+def mistakes(test: Dataset, shares: Array, answers: Array, low: float, high: float) -> dict[str, Any]:
+    """The images named wrong, those whose true class got the least probability first: their loss is the highest."""
+    wrong = np.flatnonzero(answers != test.labels)
+    given = np.nan_to_num(shares[wrong, test.labels[wrong]], nan=-1.0)
+    rows = [
+        {
+            "picture": photograph(test.images[at], low, high, 96),
+            "truth": test.classes[test.labels[at]],
+            "given": float(shares[at, test.labels[at]]),
+            "answer": test.classes[answers[at]] if answers[at] < len(test.classes) else None,
+            "share": float(shares[at, answers[at]]) if answers[at] < len(test.classes) else math.nan,
+            "place": int(at),
+        }
+        for at in wrong[np.argsort(given, kind="stable")][:MISTAKES]
+    ]
+    return {"rows": rows, "count": len(wrong)}

@@ -1,0 +1,280 @@
+"""The pictures of a report: curves as SVG, pixels as small PNGs that the page enlarges, all inside the page itself."""
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plaingrad.network.network import Network
+from plaingrad.textbook.layers import Dense, Flatten
+
+Array = NDArray[Any]
+
+KERNEL_LAYERS, KERNELS, KERNEL_CHANNELS = 4, 32, 8
+MAP_LAYERS, MAPS, STRIP, STRIP_WIDTH = 24, 16, 256, 32
+MARKED_EPOCHS = 30  # with more points than these, markers hide the line
+NOT_A_NUMBER = (150, 150, 150, 255)
+THEMES = {  # ink, grid, and the two lines
+    "light": ("#46515e", "#d9dfe6", "#1f66b0", "#bd4b12"),
+    "dark": ("#b4c0cd", "#36414d", "#7cb4f2", "#f2a272"),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image inside the page, and the size it is shown at."""
+
+    source: str
+    width: int
+    height: int
+
+
+# Pixels
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """The bytes of an image as an address that holds them."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def picture(pixels: Array, scale: int = 1) -> Picture:
+    """uint8 pixels (row, column, RGB or RGBA), shown `scale` times as large; the browser keeps them crisp."""
+    from matplotlib.image import imsave
+
+    file = io.BytesIO()
+    imsave(file, pixels, format="png", origin="upper", pil_kwargs={"pnginfo": None})
+    return Picture(data_uri(file.getvalue(), "png"), pixels.shape[1] * scale, pixels.shape[0] * scale)
+
+
+def enlarged(array: Array, size: int, most: int = 18) -> int:
+    """The whole number that brings the longer side of (…, row, column) near `size` screen pixels."""
+    longer: int = max(array.shape[-2:])
+    return min(max(round(size / longer), 1), most)
+
+
+def thinned(array: Array, most: int) -> Array:
+    """Every so many-th row and column of (…, row, column), so that no side exceeds `most`."""
+    step = math.ceil(max(array.shape[-2:]) / most)
+    return array[..., ::step, ::step]
+
+
+def photograph(image: Array, low: float, high: float, size: int) -> Picture:
+    """An image (channel, row, column) with `low` as black and `high` as white; the mean of any channels but 3."""
+    shares = (thinned(image.astype(float), size) - low) / (high - low if high > low else 1)
+    if len(shares) != 3:
+        shares = np.repeat(shares.mean(axis=0, keepdims=True), 3, axis=0)
+    pixels = (shares.clip(0, 1) * 255).round().astype(np.uint8)
+    return picture(pixels.transpose(1, 2, 0), enlarged(shares, size))
+
+
+def pixel_range(images: Array) -> tuple[float, float]:
+    """What counts as black and white: 0 and 255, or 0 and 1, or the extremes where values lie outside these."""
+    if images.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = float(images.min()), float(images.max())
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+
+
+def finite(values: Array) -> Array:
+    """The values that are numbers, as one axis."""
+    return values[np.isfinite(values)]
+
+
+def largest(values: Array) -> float:
+    """The largest finite size among the values, which the colour scale reaches to."""
+    return float(np.abs(finite(values)).max(initial=0))
+
+
+def signed_colours(values: Array, limit: float) -> Array:
+    """RGBA for each value: blue below zero, white at zero, red above; grey where there is no number."""
+    from matplotlib import colormaps
+
+    known = np.isfinite(values)
+    shares = np.where(known, values, 0) / (2 * limit if limit else 1) + 0.5
+    colours = colormaps["RdBu_r"](shares, bytes=True)
+    return np.where(known[..., None], colours, np.array(NOT_A_NUMBER, np.uint8)).astype(np.uint8)
+
+
+def column(tiles: Array) -> Array:
+    """Coloured tiles (tile, row, column, RGBA), one below the other with a clear row between them."""
+    spaced = np.pad(tiles, ((0, 0), (0, 1), (0, 0), (0, 0)))
+    return spaced.reshape(-1, *tiles.shape[2:])[:-1]
+
+
+def legend(limit: float) -> dict[str, Any]:
+    """What the page needs to draw a colour scale from -limit to limit."""
+    stops = signed_colours(np.linspace(-1, 1, 11), 1)[:, :3]
+    return {"limit": f"{limit:.3g}", "colours": ", ".join(f"rgb({r} {g} {b})" for r, g, b in stops)}
+
+
+# What was learned
+
+
+def seen_weights(net: Network) -> list[tuple[str, str, Array]]:
+    """Layer, what its rows are called, and weights (filter, channel, row, column), where they look at an image."""
+    weighed = [step for step in net.steps.values() if "w" in step.arrays]
+    found = [(step.name, "filter", step.arrays["w"]) for step in weighed if step.arrays["w"].ndim == 4]
+    if found:
+        return found
+    first = next((step for step in net.steps.values() if not isinstance(step.layer, Flatten)), None)
+    if first is not None and isinstance(first.layer, Dense) and len(net.input) == 3:
+        return [(first.name, "unit", first.arrays["w"].reshape(-1, *net.input))]
+    return []
+
+
+def kernels(net: Network) -> dict[str, Any]:
+    """The weights of the first layers that look at an image, as coloured squares."""
+    every = seen_weights(net)
+    layers = []
+    for name, kind, exact in every[:KERNEL_LAYERS]:
+        weights = np.asarray(exact, float)
+        few = weights.shape[1] <= 3
+        most = KERNELS if few else KERNELS * 3 // 4
+        shown, limit = thinned(weights[:most, :KERNEL_CHANNELS], 96), largest(weights)
+        size = 96 if max(shown.shape[-2:]) > 12 else 56 if few else 28
+        size_text = f"{counted(weights.shape[1], 'channel')}, {shape_text(weights.shape[2:])}"
+        tiles = [picture(column(signed_colours(each, limit)), enlarged(shown, size)) for each in shown]
+        notes = [first_of(len(shown), len(weights), f"{kind}s"), first_of(shown.shape[1], weights.shape[1], "channels")]
+        layers.append(
+            {
+                "name": name,
+                "kind": kind,
+                "tiles": tiles,
+                "legend": legend(limit),
+                "shape": f"{counted(len(weights), kind)} of {size_text}",
+                "note": " ".join(filter(None, notes)),
+            }
+        )
+    return {"layers": layers, "note": first_of(len(layers), len(every), "convolutions"), "kind": every and every[0][1]}
+
+
+def maps(net: Network, images: Array, labels: Array, low: float, high: float) -> dict[str, Any]:
+    """The first of the images, what every layer makes of it, and what the loss says to its pixels."""
+    run = net.run(images[:1], labels[:1])
+    layers = []
+    for step in list(net.steps.values())[:MAP_LAYERS]:
+        values = np.asarray(run[step.name].y, float)[0]
+        if values.ndim == 3:
+            size = 72 if len(values) <= 12 else 56  # so that they fill one line of a wide page
+            drawn, note = tiles(values, size), first_of(min(len(values), MAPS), len(values), "maps")
+        else:
+            flat, limit = values.ravel(), largest(values)
+            drawn = {"tiles": [strip(flat[:STRIP], limit)], "legend": legend(limit)}
+            note = first_of(min(flat.size, STRIP), flat.size, "numbers")
+        layers.append(
+            {"name": step.name, "is_strip": values.ndim != 3, "shape": shape_text(values.shape), "note": note} | drawn
+        )
+    note = first_of(len(layers), len(net.steps), "layers")
+    gradient = np.asarray(run[next(iter(net.steps))].dx, float)[0]
+    pixels = tiles(gradient, 144) if gradient.ndim == 3 else None
+    return {"image": photograph(images[0], low, high, 144), "layers": layers, "note": note, "gradient": pixels}
+
+
+def tiles(maps: Array, size: int) -> dict[str, Any]:
+    """The first of some maps (map, row, column) as coloured squares of about this size, and their scale."""
+    shown, limit = thinned(maps[:MAPS], 96), largest(maps)
+    squares = [picture(signed_colours(each, limit), enlarged(shown, size)) for each in shown]
+    return {"tiles": squares, "legend": legend(limit)}
+
+
+def strip(values: Array, limit: float) -> Picture:
+    """Numbers as squares side by side, a new line after every 32."""
+    width = min(len(values), STRIP_WIDTH)
+    cells = np.zeros((math.ceil(len(values) / width) * width, 4), np.uint8)
+    cells[: len(values)] = signed_colours(values, limit)
+    return picture(cells.reshape(-1, width, 4), 24 if len(values) <= STRIP_WIDTH // 2 else 14)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Sides with a times sign between them."""
+    return " \N{MULTIPLICATION SIGN} ".join(map(str, shape))
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 channel`, `6 channels`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def first_of(shown: int, count: int, things: str) -> str:
+    """The note on what was left out, empty where nothing was."""
+    return f"The first {shown:,} of {count:,} {things} are shown." if shown < count else ""
+
+
+# Curves
+
+
+def series(history: list[dict[str, Any]], key: str) -> Array:
+    """One quantity over the epochs; not a number where it was not recorded."""
+    values = (each.get(key) for each in history)
+    return np.array([math.nan if value is None else float(value) for value in values])
+
+
+def curves(history: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Loss, accuracy and learning rate over the epochs, each for light and for dark pages."""
+    epochs = series(history, "epoch")
+    panels = []
+    for title, keys in (
+        ("Loss", {"training": "train_loss", "validation": "validation_loss"}),
+        ("Accuracy", {"training": "train_accuracy", "validation": "validation_accuracy"}),
+        ("Learning rate", {"learning rate": "rate"}),
+    ):
+        lines = {name: series(history, key) for name, key in keys.items() if any(key in each for each in history)}
+        told = "; ".join(f"{name} from {values[0]:.4g} to {values[-1]:.4g}" for name, values in lines.items())
+        alt = f"{title} over {counted(len(history), 'epoch')}: {told}"
+        drawn = curve(title, epochs, lines)
+        themes = {theme: data_uri(recoloured(drawn, theme).encode(), "svg+xml") for theme in THEMES}
+        panels.append({"title": title, "alt": alt} | themes)
+    return panels
+
+
+def recoloured(drawn: str, theme: str) -> str:
+    """A light picture in the colours of a theme: drawing it again would take longer than all the rest of the page."""
+    for old, new in zip(THEMES["light"], THEMES[theme], strict=True):
+        drawn = drawn.replace(old, new)
+    return drawn
+
+
+def curve(title: str, epochs: Array, lines: dict[str, Array]) -> str:
+    """One panel as SVG on a clear background, in the colours of the light theme."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    ink, grid, *colours = THEMES["light"]
+    # Figure and not pyplot: it leaves nothing behind in the process and works in any thread.
+    figure = Figure(figsize=(3.7, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    marks = "os" if len(epochs) <= MARKED_EPOCHS else ("", "")
+    for (name, values), colour, mark, dashes in zip(lines.items(), colours, marks, ("-", "--"), strict=False):
+        # Points at the edge, such as a loss of zero, are drawn whole.
+        axes.plot(epochs, values, dashes, color=colour, marker=mark, markersize=4.5, label=name, clip_on=False)
+    reached = finite(epochs)
+    if reached.size:
+        room = max(float(np.ptp(reached)) * 0.03, 0.5 if len(reached) == 1 else 0.0)
+        axes.set_xlim(reached.min() - room, reached.max() + room)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    reached = finite(np.concatenate([*lines.values(), []]))
+    if title == "Accuracy":
+        lowest = float(reached.min(initial=0.99))
+        axes.set_ylim(max(lowest - 0.1 * (1 - lowest), 0), 1)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    else:
+        axes.set_ylim(0, float(reached.max(initial=0)) * 1.05 or 1)
+    if len(lines) > 1:
+        axes.legend(
+            loc=f"{'lower' if title == 'Accuracy' else 'upper'} right", frameon=False, labelcolor=ink, fontsize=10.5
+        )
+    axes.set_xlabel("epoch", color=ink, fontsize=10.5)
+    axes.tick_params(colors=ink, labelsize=10.5, length=0)
+    axes.grid(color=grid, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(grid)
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return file.getvalue()

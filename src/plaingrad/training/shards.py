@@ -1,0 +1,167 @@
+"""A batch cut into shards of a fixed number of images, run by threads, and added up in shard order.
+
+What is added to what does not depend on the number of threads, so neither does any bit of the result.
+"""
+
+import math
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array, loops, zeros
+from plaingrad.compiler.machine_code import has_numba, processors
+from plaingrad.compiler.native_call import compile_callers
+from plaingrad.compiler.program import Crew, Program
+from plaingrad.errors import SettingError
+from plaingrad.network.network import LANES, NUMBERS_IN_LINE, Network
+from plaingrad.network.run import Run
+from plaingrad.schedule.calls import update_call
+from plaingrad.textbook.layer import bind
+from plaingrad.textbook.losses import Loss
+from plaingrad.textbook.optimisers import Optimiser
+
+FEWEST_LANES = 4  # with fewer, dense layers and pools fill no register
+CACHED = 5 << 17  # numbers: 2.5 MiB of float32
+MANY = 32  # filters
+SHARED_FROM = 1 << 16  # parameters: with fewer, one thread adds them up before another could begin
+
+
+@loops
+def add_gradients(part, total, *, first):
+    for n in range(total.size):
+        total[n] = part[n] if first else total[n] + part[n]
+
+
+def lanes_for(net: Network, images: int) -> int:
+    """How many images a shard of a batch holds: so many that there are two shards at least, and LANES at most.
+
+    Fewer where the network's largest array would outgrow the cache that a core has to itself, unless the gradients
+    outgrow it too, which each shard adds once. An array at which many filters work may be larger: it is not waited for.
+    The number follows from the network and the batch alone: were it to follow from the threads, so would the order of
+    sums.
+    """
+    lanes = min(LANES, 1 << max(images // 2, 1).bit_length() - 1)
+    both = ((shape, step.y[0]) for step in net.steps.values() for shape in (step.x, step.y))
+    largest = max(math.prod(shape) * MANY // max(MANY, filters) for shape, filters in both)
+    while lanes > FEWEST_LANES and lanes * largest > max(CACHED, net.parameters.size):
+        lanes //= 2
+    return lanes
+
+
+def crew_size(threads: int | None, shards: int) -> int:
+    """How many threads so many shards keep busy."""
+    whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
+    if threads is not None and (not whole or threads < 1):
+        raise SettingError(f"a network was given threads={threads!r}; it needs a whole number of at least 1")
+    return min(int(threads or processors()), shards)
+
+
+class Shards:
+    """Runs of one network, one for each thread. `gradient` is the last batch's sum, laid out as the parameters."""
+
+    def __init__(self, net: Network, loss: Loss, batch: int, threads: int | None = None, backward: bool = True) -> None:
+        if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
+            raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
+        self.net, self.loss, self.batch, self.lanes = net, loss, batch, lanes_for(net, batch)
+        size = crew_size(threads, -(-batch // self.lanes))
+        self.runs = [Run(net, self.lanes, loss, backward=backward) for _ in range(size)]
+        self.crew = Crew(size)
+        self.gradient = zeros(net.parameters.shape, net.dtype)
+        self._programs: dict[Any, list[Program]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.crew.end()
+
+    def _rounds(self, images: Array, labels: Array, index: Array, backward: bool) -> Iterator[list[Run]]:
+        """As many shards at a time as there are threads; their runs in shard order."""
+        key = self.prepare(images, labels, backward)
+        count = -(-len(index) // self.lanes)
+        padded = np.full((count, self.lanes), -1, np.int64)
+        padded.reshape(-1)[: len(index)] = index
+        for start in range(0, count, len(self.runs)):
+            runs = self.runs[: count - start]
+            for run, own in zip(runs, padded[start:], strict=False):
+                run.index[:] = own
+            self.crew.run(self._programs[key][: len(runs)])
+            yield runs
+
+    def prepare(self, images: Array, labels: Array, backward: bool) -> Any:
+        """Bind every nest that these images will pass; the key of their programs."""
+        key = id(images), id(labels), backward
+        if key not in self._programs:
+            self._programs[key] = [run.program(images, labels, backward) for run in self.runs]
+            if has_numba():
+                compile_callers()
+            if backward:
+                for first in (True, False):
+                    self._adders(len(self.runs), first)
+        return key
+
+    def step(self, images: Array, labels: Array, index: Array) -> tuple[float, int]:
+        """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right."""
+        for run in self.runs:
+            run.batch_share[0] = 1 / len(index)
+        loss, hits, first = 0.0, 0, True
+        for runs in self._rounds(images, labels, index, backward=True):
+            self._add(len(runs), first)
+            first = False
+            for run in runs:
+                shard_loss, shard_hits = run.score()
+                loss, hits = loss + shard_loss, hits + shard_hits
+        return loss, hits
+
+    def _parts(self) -> list[slice]:
+        """The parameters cut into a part for each thread."""
+        size = self.gradient.size
+        count = len(self.runs) if size >= SHARED_FROM else 1
+        bounds = [size * number // count // NUMBERS_IN_LINE * NUMBERS_IN_LINE for number in range(count)]
+        return [slice(*each) for each in zip(bounds, [*bounds[1:], size], strict=True)]
+
+    def _add(self, count: int, first: bool) -> None:
+        """Add the gradients of the first `count` runs, in their order, to the sum of the rounds before."""
+        self.crew.run(self._adders(count, first))
+
+    def _adders(self, count: int, first: bool) -> list[Program]:
+        if (key := (count, first)) not in self._programs:
+            self._programs[key] = [self._adding(count, first, part) for part in self._parts()]
+        return self._programs[key]
+
+    def _adding(self, count: int, first: bool, part: slice) -> Program:
+        calls = []
+        for number, run in enumerate(self.runs[:count]):
+            known = {"part": run.gradient[part], "total": self.gradient[part], "first": first and number == 0}
+            calls.append(bind(add_gradients, self.net, known))
+        return Program(calls)
+
+    def updates(self, optimiser: Optimiser, slots: dict[str, Array], numbers: Array) -> list[Program]:
+        """Programs for the crew that change the parameters by the gradient, as the optimiser says."""
+        arrays = {"w": self.net.parameters, "dw": self.gradient, **slots}
+        parts = [{name: array[part] for name, array in arrays.items()} for part in self._parts()]
+        return [Program([update_call(optimiser, part, numbers)]) for part in parts]
+
+    def evaluate(self, images: Array, labels: Array) -> tuple[float, float, Array]:
+        """Mean loss, share of images named right, and the outputs (image, class) in the network's own numbers."""
+        outputs = np.empty((len(images), self.net.output[0]), self.net.dtype)
+        loss, hits, row = 0.0, 0, 0
+        for runs in self._rounds(images, labels, np.arange(len(images)), backward=False):
+            for run in runs:
+                shard_loss, shard_hits = run.score()
+                loss, hits = loss + shard_loss, hits + shard_hits
+                count = min(self.lanes, len(images) - row)
+                outputs[row : row + count] = run.output[:count]
+                row += count
+        return loss / len(images), hits / len(images), outputs
+
+    def culprit(self) -> str:
+        """The first quantity of the last batch that is not finite, in the order it was made: where a run diverged."""
+        for run in self.runs:
+            for layer, record in run.records.items():
+                for name in [*(n for n in ("w", "b") if n in record), "y"]:
+                    if not np.isfinite(record[name]).all():
+                        return f"{layer}.{name}"
+        return "the loss"

@@ -1,0 +1,409 @@
+"""Training: epochs over shards in threads, with events, validation, early stopping, and a run folder that survives.
+
+Nothing random is carried along: the order of an epoch follows from the seed and the epoch's number, so a run resumed
+from any step goes on as if it had never stopped, to the bit.
+"""
+
+import contextlib
+import math
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array, Bound, zeros
+from plaingrad.compiler.machine_code import together
+from plaingrad.data import Dataset, Split
+from plaingrad.errors import CheckpointError, DataError, DivergedError, PlaingradError, SettingError, StoppedError
+from plaingrad.network.loading import pixel_sums
+from plaingrad.network.network import Network
+from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
+from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
+from plaingrad.training import checkpoint
+from plaingrad.training.run_folder import BEST, CHECKPOINT, find, make, sweep, write_history
+from plaingrad.training.shards import Shards
+
+SECONDS_BETWEEN_SAVES = 30.0
+EVALUATED_AT_ONCE = 256  # images: enough shards to keep any number of threads busy
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a subscriber is told. `kind` is started, stepped, epoch, saved, stopped early, or ended."""
+
+    kind: str
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    loss: float = math.nan
+    accuracy: float = math.nan
+    images_per_second: float = math.nan
+    entry: dict[str, Any] | None = None
+
+
+@dataclass
+class Position:
+    """Where a run is: everything besides arrays that it needs to go on."""
+
+    step: int = 0
+    loss: float = 0.0  # Σ over the images of this epoch so far
+    hits: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    done: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Trainer:
+    """A training run: a network, its images, and how to go about it. `train()` does it, from wherever it stands.
+
+    net: changed in place. data, validation: images and labels. out: the run folder, made when training starts.
+    patience: stop after so many epochs without a better validation accuracy (loss on a tie).
+    watch: called with each Event; what it raises stops the run.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        data: Dataset,
+        optimiser: Optimiser | None = None,
+        *,
+        epochs: int = 5,
+        batch: int = 64,
+        schedule: Schedule | None = None,
+        loss: Loss | None = None,
+        validation: Dataset | None = None,
+        patience: int | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        out: str | pathlib.Path | None = None,
+        watch: Callable[[Event], None] | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        self.net, self.data, self.validation, self.patience = net, data, validation, patience
+        self.optimiser, self.schedule = optimiser or SGD(), schedule or OneCycle()
+        self.loss, self.seed, self.batch, self.epochs = loss or SoftmaxCrossEntropy(), seed, batch, epochs
+        self.out = None if out is None else pathlib.Path(out)
+        self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
+        self._check()
+        self.per_epoch = -(-len(data) // self.batch)
+        self.position = Position()
+        self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
+        self.compile_seconds, self.stop = 0.0, False
+        self.best: Array | None = None  # the parameters of the best epoch on the validation images
+        self.has_folder = False
+
+    def _check(self) -> None:
+        numbers = [("epochs", self.epochs, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)]
+        if self.patience is not None:
+            numbers.append(("patience", self.patience, 1))
+        for name, value, least in numbers:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise SettingError(f"training got {name}={value!r}; it needs a whole number of at least {least}")
+            setattr(self, name, int(value))  # NumPy's whole numbers are not JSON's
+        if self.patience is not None and self.validation is None:
+            raise SettingError("training got patience without validation images; early stopping needs them to judge by")
+        for name, kind in (("optimiser", Optimiser), ("schedule", Schedule), ("loss", Loss)):
+            value, known = getattr(self, name), ", ".join(f"{each}()" for each in kind.kinds())
+            if not isinstance(value, kind):
+                raise SettingError(f"training got {name}={value!r}; it needs one of {known}")
+        for images in (self.data, *([] if self.validation is None else [self.validation])):
+            check_fit(self.net, images)
+
+    def standardise(self) -> None:
+        """Set the network's offset and factor: its training images then have mean 0 and variance 1 in each channel."""
+        images, channels = self.data.images, self.net.input[0]
+        unit = 1 / 255 if images.dtype == np.uint8 else 1.0
+        count, (sums, (_, mean, total, square)) = images.size // channels, self._sums()
+        sums(images, mean, total, square)
+        mean[:] = total.sum(axis=1) / count
+        sums(images, mean, total, square)
+        spread = np.sqrt(square.sum(axis=1) / count)
+        for c in range(channels):
+            # A channel of one value has a spread of rounding errors, not always 0.
+            varies = images[:, c].min() < images[:, c].max()
+            self.net.offset[c], self.net.factor[c] = mean[c] * unit, 1 / (spread[c] * unit) if varies else 1
+
+    def _sums(self) -> tuple[Bound, list[Array]]:
+        """The nest that adds up pixels, and the arrays it takes."""
+        images, channels = self.data.images, self.net.input[0]
+        sums = [zeros((channels, images.shape[3]), "f8") for _ in range(2)]
+        given = [images, zeros((channels,), "f8"), *sums]
+        return pixel_sums.bound(given), given
+
+    @classmethod
+    def resume(cls, out: str | pathlib.Path, data: Dataset, **more: Any) -> "Trainer":
+        """The trainer that a run folder holds, standing where it was last saved. `data` is what it was trained on.
+
+        more: `validation`, `threads` and `watch`, which are not part of what is saved.
+        """
+        out = pathlib.Path(out)
+        net, arrays, facts = checkpoint.load(find(out, CHECKPOINT))
+        try:
+            settings, position = facts["training"], facts["position"]
+            records: dict[str, Any] = {
+                "optimiser": Optimiser.from_json(settings["optimiser"]),
+                "schedule": Schedule.from_json(settings["schedule"]),
+                "loss": Loss.from_json(settings["loss"]),
+            }
+            plain = {name: settings[name] for name in ("epochs", "batch", "seed", "patience")}
+            trainer = cls(net, data, **records, **plain, out=out, about=facts["about"], **more)
+            trainer.position, trainer.has_folder = Position(**position), True
+            sweep(out)
+            if (out / BEST).exists():
+                trainer.best = checkpoint.load(out / BEST)[0].parameters
+            for name, slot in trainer.slots.items():
+                for step, views in zip(net.steps.values(), net.views(slot), strict=True):
+                    for own, view in views.items():
+                        view[...] = arrays[f"optimiser.{name}.{step.name}.{own}"]
+            known = settings["data"]
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, PlaingradError) and not isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{out / CHECKPOINT} does not say how to go on ({error}); train again") from None
+        for images, name in ((data, "train"), (more.get("validation"), "validation")):
+            if (images.fingerprint if images else None) != known[name]:
+                raise DataError(
+                    f"the {name} images are not the ones {out} was trained on; give the same data to resume"
+                )
+        if trainer.position.done:
+            trainer._finished()
+        return trainer
+
+    def train(self) -> list[dict[str, Any]]:
+        """Run to the end, and return the history: one entry an epoch. On Ctrl-C the step is finished and saved.
+
+        With validation images the network ends as it was at its best epoch, without them as it was at the last.
+        """
+        at = self.position
+        if at.done:
+            if self.out is not None:
+                write_history(self.out, at.history)  # a power cut may have come between the last two files
+            return self._finished()
+        began = time.perf_counter()
+        shards: Shards = together(self._shards)
+        self.compile_seconds = time.perf_counter() - began
+        if at.step == 0:
+            self.standardise()
+        with shards, self._signals():
+            update = self._update(shards)
+            if self.out is not None and not self.has_folder:  # only now: settings that cannot be leave nothing behind
+                make(self.out, self._save_in)
+                self.has_folder = True
+                self._tell("saved")
+            self._tell("started")
+            try:
+                while not at.done:
+                    self._epoch(shards, update)
+            finally:
+                self.stop = False
+        self._tell("ended")
+        return self._finished()
+
+    def _finished(self) -> list[dict[str, Any]]:
+        """The history; the network is left as it was at its best epoch, where validation images say which."""
+        if self.best is not None:
+            self.net.parameters[:] = self.best
+        return self.position.history
+
+    def _shards(self) -> Shards:
+        """What trains, with every nest that it will call bound."""
+        shards = Shards(self.net, self.loss, self.batch, self.threads)
+        shards.prepare(self.data.images, self.data.labels, backward=True)
+        if self.validation is not None:
+            shards.prepare(self.validation.images, self.validation.labels, backward=False)
+        self._update(shards)
+        self._sums()
+        return shards
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epochs * self.per_epoch
+
+    def _update(self, shards: Shards) -> Callable[[int], None]:
+        """One step of the optimiser on all parameters, given the number of the step."""
+        numbers = zeros((len(self.optimiser.numbers(0, 1.0)),), self.net.dtype)
+        programs = shards.updates(self.optimiser, self.slots, numbers)
+
+        def update(step: int) -> None:
+            with np.errstate(over="ignore"):  # a rate beyond the number type is infinite, and the run diverges
+                factor = self.schedule(step, self.steps, self.per_epoch)
+                numbers[:] = list(self.optimiser.numbers(step, factor).values())
+            shards.crew.run(programs)
+
+        return update
+
+    def _epoch(self, shards: Shards, update: Callable[[int], None]) -> None:
+        """From where the run stands to the end of its epoch."""
+        at, epoch = self.position, len(self.position.history)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.data))
+        saved = time.perf_counter()
+        for number in range(at.step - epoch * self.per_epoch, self.per_epoch):
+            began = time.perf_counter()
+            index = order[number * self.batch : (number + 1) * self.batch]
+            loss, hits = shards.step(self.data.images, self.data.labels, index)
+            if not math.isfinite(loss):
+                raise DivergedError(self._diverged(shards.culprit(), at.step))
+            update(at.step)
+            at.step += 1
+            at.loss, at.hits, at.images = at.loss + loss, at.hits + hits, at.images + len(index)
+            at.seconds += time.perf_counter() - began
+            self._tell("stepped")
+            last = number == self.per_epoch - 1
+            if not last and (self.stop or time.perf_counter() - saved > SECONDS_BETWEEN_SAVES):
+                self._require_finite()
+                self.save()
+                saved = time.perf_counter()
+            if self.stop and not last:
+                raise StoppedError(self._stopped())
+        self._end_of_epoch(shards, epoch + 1)
+        if self.stop and not at.done:
+            raise StoppedError(self._stopped())
+
+    def _end_of_epoch(self, shards: Shards, epoch: int) -> None:
+        at = self.position
+        self._require_finite()
+        entry: dict[str, Any] = {
+            "epoch": epoch,
+            "train_loss": at.loss / at.images,
+            "train_accuracy": at.hits / at.images,
+            "rate": self.optimiser.rate * self.schedule(at.step - 1, self.steps, self.per_epoch),
+            "seconds": at.seconds,
+            "images_per_second": at.images / max(at.seconds, 1e-9),
+        }
+        better = False
+        if self.validation is not None:
+            loss, accuracy, _ = shards.evaluate(self.validation.images, self.validation.labels)
+            entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
+            better = merit(entry) > max(map(merit, at.history), default=WORST)
+            if better:
+                at.best_epoch, self.best = epoch, self.net.parameters.copy()
+        at.history.append(entry)
+        at.loss, at.hits, at.images, at.seconds = 0.0, 0, 0, 0.0
+        early = self.patience is not None and epoch - at.best_epoch >= self.patience
+        at.done = early or epoch == self.epochs
+        if better and self.out is not None:
+            checkpoint.save(self.out / BEST, self.net, **self._facts())
+        self.save()
+        self._tell("epoch", entry)
+        if early and epoch < self.epochs:
+            self._tell("stopped early", entry)
+
+    def save(self) -> None:
+        """Write the checkpoint and the history into the run folder, where there is one."""
+        if self.out is not None:
+            self._save_in(self.out)
+            self._tell("saved")
+
+    def _save_in(self, folder: pathlib.Path) -> None:
+        checkpoint.save(folder / CHECKPOINT, self.net, self._slots(), **self._facts())
+        write_history(folder, self.position.history)
+
+    def _slots(self) -> dict[str, Array]:
+        names = list(self.net.arrays)
+        slots: dict[str, Array] = {}
+        for slot, flat in self.slots.items():
+            arrays = [array for views in self.net.views(flat) for array in views.values()]
+            slots |= {f"optimiser.{slot}.{name}": array for name, array in zip(names, arrays, strict=True)}
+        return slots
+
+    def _facts(self) -> dict[str, Any]:
+        records = {name: getattr(self, name).to_json() for name in ("optimiser", "schedule", "loss")}
+        plain = {name: getattr(self, name) for name in ("epochs", "batch", "seed", "patience")}
+        data = {
+            "train": self.data.fingerprint,
+            "validation": self.validation.fingerprint if self.validation else None,
+        }
+        about = {"classes": list(self.data.classes), **self.about}
+        return {"training": records | plain | {"data": data}, "position": asdict(self.position), "about": about}
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C asks for a stop after the step at hand; a second one stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}  # as under nohup
+
+        def ask(number: int, frame: Any) -> None:
+            self.stop = True
+            signal.signal(number, before[signal.Signals(number)])
+
+        for number in before:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _tell(self, kind: str, entry: dict[str, Any] | None = None) -> None:
+        at = self.position
+        seen = {"loss": at.loss / at.images, "accuracy": at.hits / at.images} if at.images else {}
+        speed = {"images_per_second": at.images / at.seconds} if at.seconds else {}
+        epoch = max(at.step - 1, 0) // self.per_epoch + 1  # of the last step
+        self.watch(Event(kind, at.step, self.steps, epoch, self.epochs, **seen, **speed, entry=entry))
+
+    def _require_finite(self) -> None:
+        """DivergedError where the last step left a parameter that is not finite: such a network is never saved."""
+        if not np.isfinite(self.net.parameters).all():
+            broken = (name for name, array in self.net.arrays.items() if not np.isfinite(array).all())
+            raise DivergedError(self._diverged(next(broken, "a parameter"), self.position.step - 1))
+
+    def _diverged(self, culprit: str, step: int) -> str:
+        kept = f"; the last good checkpoint is kept in {self.out}" if self.out else ""
+        return (
+            f"training diverged at step {step + 1} (epoch {step // self.per_epoch + 1}): {culprit} is no longer "
+            f"finite. The rate {self.optimiser.rate:g} is probably too high: start again with a tenth of it{kept}"
+        )
+
+    def _stopped(self) -> str:
+        saved = f"; saved, go on with: plaingrad train --resume {self.out}" if self.out else ""
+        return f"stopped after step {self.position.step} of {self.steps}{saved}"
+
+
+WORST = (-math.inf, -math.inf)
+
+
+def merit(entry: dict[str, Any]) -> tuple[float, float]:
+    """How good an epoch was on the validation images: accuracy judges, and among equals the loss."""
+    loss = entry["validation_loss"]
+    return (entry["validation_accuracy"], -loss) if math.isfinite(loss) else WORST
+
+
+def check_fit(net: Network, data: Dataset) -> None:
+    """DataError where images or labels are not what the network takes."""
+    if isinstance(data, Split):
+        raise DataError(f"{data.name} is split into two parts; give one of them, .train or .test")
+    if not isinstance(data, Dataset):
+        raise DataError(f"{net.name} takes a Dataset, got {str(data)[:40]!r}; `data.split(0.1)` makes two of one")
+    if data.shape != net.input:
+        raise DataError(
+            f"{net.name} takes images of {net.input} (channels, rows, columns), {data.name} has {data.shape}"
+        )
+    if len(data.classes) > net.output[0]:
+        raise DataError(
+            f"{data.name} has {len(data.classes)} classes, {net.name} has {net.output[0]} outputs; "
+            "it needs an output for each class"
+        )
+
+
+def train(net: Network, data: Dataset, optimiser: Optimiser | None = None, **settings: Any) -> list[dict[str, Any]]:
+    """Train `net` in place and return the history, one entry an epoch. The settings are those of `Trainer`."""
+    return Trainer(net, data, optimiser, **settings).train()
+
+
+def score(net: Network, data: Dataset, threads: int | None = None) -> float:
+    """The share of images whose class the network names."""
+    check_fit(net, data)
+    with Shards(net, SoftmaxCrossEntropy(), EVALUATED_AT_ONCE, threads, backward=False) as shards:
+        return shards.evaluate(data.images, data.labels)[1]
