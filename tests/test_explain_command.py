@@ -333,7 +333,7 @@ def test_a_checkpoint_file_is_a_run(explain: Any, trained: Path) -> None:
 
 
 def test_data_that_have_gone_are_told(explain: Any, run_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from plaingrad import explain_run
+    from plaingrad.cli import explain_run
     from plaingrad.errors import DataError
 
     def gone(*_: Any) -> None:

@@ -169,7 +169,7 @@ print(plaingrad.__file__, int(net.run(np.ones((1, 1)))["dense1"].y[0, 0]))
 
 MENDED = {
     "a text": (
-        "layers/activation.py",
+        "textbook/layers/activation.py",
         "y[place] = 0 if x[place] <= 0 else x[place]",
         "y[place] = x[place] if x[place] <= 0 else 0",
         "0",

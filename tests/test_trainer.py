@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plaingrad import checkpoint, digits, from_arrays, run_folder, trainer
+from plaingrad import digits, from_arrays
 from plaingrad.data import Dataset
 from plaingrad.errors import (
     CheckpointError,
@@ -31,6 +31,7 @@ from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU, Softmax
 from plaingrad.textbook.losses import CrossEntropy
 from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, Optimiser
+from plaingrad.training import checkpoint, run_folder, trainer
 from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY
 from plaingrad.training.shards import Shards
 from plaingrad.training.trainer import Event, Trainer

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from plaingrad import program as program_module
+from plaingrad.compiler import program as program_module
 from plaingrad.compiler.loops import has_numba
 from plaingrad.compiler.native_call import DONE
 from plaingrad.compiler.program import Crew, Program
