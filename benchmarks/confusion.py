@@ -231,7 +231,7 @@ def twins() -> Iterator[tuple[str, str, str]]:
 
 def seconds() -> Iterator[tuple[str, str, float]]:
     """How long a check of a network as large as lenet5 takes."""
-    case = make_case(pg.models.MODELS["lenet5"].network().layers, (1, 28, 28), images=2)
+    case = make_case(pg.model("lenet5").network().layers, (1, 28, 28), images=2)
     for place in (None, ("conv2", "dx"), ("conv1", "dw"), ("dense2", "y")):
         arrays, _ = played(case, {place: STRANGE["scaled-oddly"]} if place else {})
         for part in ("all", "gradients", "weights", "half"):

@@ -15,9 +15,9 @@ import numpy as np
 
 from plaingrad.checking.case import Batch, Case
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.search.context import Scene
-from plaingrad.checking.search.passes import Belief, Env, Key, exact
-from plaingrad.checking.search.single_layer import Alone, Changes
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.passes import Env, Estimate, Key, exact
+from plaingrad.checking.search.single_layer import Changes, SingleLayer
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
 from plaingrad.compiler.program import Program as Calls
@@ -99,7 +99,7 @@ class Work:
     places: tuple[Place, ...] = ()
 
 
-class Compiled(Alone):
+class Compiled(SingleLayer):
     """A layer or loss by itself, its texts compiled, changed ones too."""
 
     def __init__(self, owner: Layer | Loss, input: tuple[int, ...], count: int) -> None:
@@ -118,14 +118,14 @@ class Compiled(Alone):
 class Quick(Program):
     """A program that computes its passes by compiled loops, and does not ask how far rounding may take them."""
 
-    def alone(self, name: str) -> Alone:
-        if name not in self.alones:
+    def single_layer(self, name: str) -> SingleLayer:
+        if name not in self.single_layers:
             owner = self.case.loss if name == "loss" else self.steps[name].layer
             input = self.case.net.output if name == "loss" else self.steps[name].x
-            self.alones[name] = Compiled(owner, input, self.case.images)
-        return self.alones[name]
+            self.single_layers[name] = Compiled(owner, input, self.case.images)
+        return self.single_layers[name]
 
-    def value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+    def value(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
         t, name, quantity = key
         if name == "loss":
             return self.loss_of(t, env[self.x_key(key)].value)[quantity]
@@ -135,7 +135,7 @@ class Quick(Program):
         dy = None if quantity == "y" else env[self.dy_key(key)].value
         return self.loop(name, quantity, env[self.x_key(key)].value, w, dy)
 
-    def evaluate(self, key: Key, env: Mapping[Key, Belief]) -> Belief:
+    def evaluate(self, key: Key, env: Mapping[Key, Estimate]) -> Estimate:
         return exact(self.value(key, env))
 
 
@@ -159,11 +159,11 @@ def keys_of(program: Program, t: int) -> list[Key]:
 
 def forms_of(id: str, program: Program, key: Key, env: Env, right: Array) -> Iterator[Array]:
     """What a pass with this mistake makes, form by form; nothing where it cannot happen, as some in a first step."""
-    for wrong in CATALOGUE[id].wrong(Scene(program, key, env, right)):
+    for wrong in CATALOGUE[id].wrong(Context(program, key, env, right)):
         yield np.array(wrong, float)
 
 
-def made(program: Program, key: Key, env: Env, work: Work) -> Belief:
+def made(program: Program, key: Key, env: Env, work: Work) -> Estimate:
     """What a pass makes: right, or as the mistake has it where it can happen."""
     right = program.evaluate(key, env)
     if key[1:] not in work.places:

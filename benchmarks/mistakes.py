@@ -35,7 +35,7 @@ from mistaken import (
     weights_of,
 )
 from plaingrad.checking.catalogue import CATALOGUE, Mistake, applicable
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Env, Key
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
@@ -62,9 +62,9 @@ def prove(network: str) -> None:
     plain = Program(quick.case, UNIT)
     env = plain.start()
     for key in keys_of(plain, 1):
-        belief, other = plain.evaluate(key, env), quick.evaluate(key, env)
-        assert (np.abs(belief.value - other.value) <= APART * belief.slack).all(), (network, key)
-        env[key] = belief
+        estimate, other = plain.evaluate(key, env), quick.evaluate(key, env)
+        assert (np.abs(estimate.value - other.value) <= APART * estimate.uncertainty).all(), (network, key)
+        env[key] = estimate
 
 
 def prove_wrong(work: Work) -> None:
@@ -113,8 +113,12 @@ def work_at(mistake: Mistake, network: str, program: Quick, env: Env, told: str)
     """Where passes of this kind have the mistake in one network, and its first form that changes something."""
     kind, _, way = told.partition(".")
     for key in sorted(keys_of(program, 1), key=lambda key: depth(program, key)):
-        scene = Scene(program, key, env, env[key].value)
-        if mistake not in applicable(scene) or way not in (scene.way, "*") or kind not in ("*", scene.kind, key[1]):
+        context = Context(program, key, env, env[key].value)
+        if (
+            mistake not in applicable(context)
+            or way not in (context.way, "*")
+            or kind not in ("*", context.kind, key[1])
+        ):
             continue
         changing = set.union(*(changed(mistake, program, (t, *key[1:]), env) for t in range(1, PROBES + 1)))
         if changing:

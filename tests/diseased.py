@@ -10,7 +10,7 @@ import numpy as np
 import plaingrad as pg
 from plaingrad.checking.case import Batch, Case, make_case
 from plaingrad.checking.catalogue import CATALOGUE, applicable
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Env, Key, exact
 from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.uncertainty import Program
@@ -19,7 +19,7 @@ from plaingrad.compiler.loops import Array
 UNIT = 2.0**-53
 SINGLE = 2.0**-24
 Place = tuple[str, str]  # layer or "loss", quantity
-Wrong = Callable[[Scene], Any]  # an array, or terms; None where it cannot happen
+Wrong = Callable[[Context], Any]  # an array, or terms; None where it cannot happen
 
 
 @functools.cache
@@ -98,33 +98,33 @@ class Site:
     form: int
 
 
-def told_how_much(id: str, scene: Scene) -> Scene:
+def told_how_much(id: str, context: Context) -> Context:
     """For a mistake that asks how much the program was off: the pass of a program that was off by a usual share."""
     if id not in HOW_MUCH:
-        return scene
-    off = HOW_MUCH[id](scene)
-    return scene if off is None else replace(scene, given=scene.expected + off)
+        return context
+    off = HOW_MUCH[id](context)
+    return context if off is None else replace(context, given=context.expected + off)
 
 
-def momentum(scene: Scene) -> "Array | None":
+def momentum(context: Context) -> "Array | None":
     """Nine tenths of the step before."""
-    before = (scene.step - 1, scene.name, "d" + scene.weight)
-    return -0.9 * scene.rate * scene.env[before].value if before in scene.env else None
+    before = (context.step - 1, context.name, "d" + context.weight)
+    return -0.9 * context.rate * context.env[before].value if before in context.env else None
 
 
 HOW_MUCH: dict[str, Wrong] = {
     "momentum-added": momentum,
-    "weights-shrunk": lambda scene: -0.01 * scene.weights[scene.weight],
-    "weight-decay-added": lambda scene: 0.01 * scene.weights[scene.weight],
+    "weights-shrunk": lambda context: -0.01 * context.weights[context.weight],
+    "weight-decay-added": lambda context: 0.01 * context.weights[context.weight],
 }
 
 
 def form_of(id: str, form: int) -> Wrong:
     """One form of a mistake of the catalogue."""
 
-    def wrong(scene: Scene) -> "Array | Terms | None":
-        scene = told_how_much(id, scene)
-        made = next((each for number, each in enumerate(CATALOGUE[id].wrong(scene)) if number == form), None)
+    def wrong(context: Context) -> "Array | Terms | None":
+        context = told_how_much(id, context)
+        made = next((each for number, each in enumerate(CATALOGUE[id].wrong(context)) if number == form), None)
         return made if made is None or isinstance(made, Terms) else np.asarray(made)
 
     return wrong
@@ -142,10 +142,10 @@ def played(case: Case, wrongs: dict[Place, Wrong], single: bool = False) -> tupl
             right = program.value(key, env)
             made = right
             if key[1:] in wrongs:
-                found = wrongs[key[1:]](Scene(program, key, env, right))
+                found = wrongs[key[1:]](Context(program, key, env, right))
                 if isinstance(found, Terms):
                     program.other[key[1]] = found
-                    found = Scene(program, key, env, right).sum(found)
+                    found = Context(program, key, env, right).sum(found)
                 made = right if found is None else np.array(found, float)
                 if differs(made, right):
                     changed.add(key)
@@ -160,14 +160,14 @@ def differs(made: Array, right: Array) -> bool:
     return not np.allclose(made, right, rtol=0, atol=1e-4 * max(float(np.abs(right).max(initial=0)), 1e-30))
 
 
-def scenes(network: str) -> Iterator[Scene]:
+def contexts(network: str) -> Iterator[Context]:
     """Every pass of a right program, in order."""
     program = Program(networks()[network], UNIT)
     env: Env = program.start()
     with np.errstate(all="ignore"):
         for key in program.keys:
             right = program.value(key, env)
-            yield Scene(program, key, env, right)
+            yield Context(program, key, env, right)
             env[key] = exact(right)
 
 
@@ -175,12 +175,12 @@ def scenes(network: str) -> Iterator[Scene]:
 def sites(network: str) -> tuple[Site, ...]:
     """Every form of every mistake of the catalogue at every place of a network where it changes the numbers."""
     found: dict[Site, None] = {}
-    for scene in scenes(network):
-        for mistake in applicable(scene):
-            for form, made in enumerate(mistake.wrong(told_how_much(mistake.id, scene))):
-                array = scene.sum(made) if isinstance(made, Terms) else np.asarray(made)
-                if np.isfinite(array).all() and differs(array, scene.expected):
-                    found.setdefault(Site(network, scene.key[1:], mistake.id, form))
+    for context in contexts(network):
+        for mistake in applicable(context):
+            for form, made in enumerate(mistake.wrong(told_how_much(mistake.id, context))):
+                array = context.sum(made) if isinstance(made, Terms) else np.asarray(made)
+                if np.isfinite(array).all() and differs(array, context.expected):
+                    found.setdefault(Site(network, context.key[1:], mistake.id, form))
     return tuple(found)
 
 
@@ -188,12 +188,12 @@ def sites(network: str) -> tuple[Site, ...]:
 def alike(network: str) -> dict[tuple[Place, str, int], frozenset[str]]:
     """For each form of a mistake at a place the other mistakes that give the same numbers there, in every step."""
     made: dict[Place, list[dict[tuple[str, int], Array]]] = {}
-    for scene in scenes(network):
+    for context in contexts(network):
         forms = {}
-        for mistake in applicable(scene):
-            for form, each in enumerate(mistake.wrong(told_how_much(mistake.id, scene))):
-                forms[mistake.id, form] = scene.sum(each) if isinstance(each, Terms) else np.asarray(each)
-        made.setdefault(scene.key[1:], []).append(forms)
+        for mistake in applicable(context):
+            for form, each in enumerate(mistake.wrong(told_how_much(mistake.id, context))):
+                forms[mistake.id, form] = context.sum(each) if isinstance(each, Terms) else np.asarray(each)
+        made.setdefault(context.key[1:], []).append(forms)
     found = {}
     with np.errstate(all="ignore"):
         for place, steps in made.items():

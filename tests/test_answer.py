@@ -21,7 +21,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plaingrad.checking import answer_files, answer_json, answer_nested, program
+from plaingrad.checking.answers import files as answer_files
+from plaingrad.checking.answers import json_text as answer_json
+from plaingrad.checking.answers import nested as answer_nested
+from plaingrad.checking.answers import program
 from plaingrad.checking.answers.answer import Answer, answer_of, parse_answer, read_answer
 from plaingrad.checking.answers.program import ask
 from plaingrad.errors import AnswerError

@@ -23,7 +23,7 @@ from bars import (
     tried,
     without,
 )
-from diseased import Place, differs, networks, played, scenes
+from diseased import Place, contexts, differs, networks, played
 from plaingrad.checking.case import make_case
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
@@ -98,9 +98,9 @@ def test_there_are_enough_unknown_mistakes_and_each_shows_somewhere():
     assert not STRANGE.keys() & CATALOGUE.keys()
     shown = {
         id
-        for scene in scenes("telling")
+        for context in contexts("telling")
         for id, wrong in STRANGE.items()
-        if (made := wrong(scene)) is not None and differs(made, scene.expected)
+        if (made := wrong(context)) is not None and differs(made, context.expected)
     }
     assert shown == STRANGE.keys()
 
@@ -125,7 +125,7 @@ def test_the_programs_that_mistakes_are_made_in_are_right():
 
 def checked_in_seconds(place: Place | None, part: str) -> None:
     """A case of the size of lenet5, with two images, whole or in part, right or wrong."""
-    case = make_case(pg.models.MODELS["lenet5"].network().layers, (1, 28, 28), images=2)
+    case = make_case(pg.model("lenet5").network().layers, (1, 28, 28), images=2)
     arrays, _ = played(case, {place: STRANGE["scaled-oddly"]} if place else {})
     answer = told(chosen(arrays, part, 0))
     began = time.process_time()  # of this process: the machine may have other things to do

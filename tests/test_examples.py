@@ -89,14 +89,14 @@ def by_the_library(case: Case) -> dict[str, np.ndarray]:
     return found
 
 
-def slacks(case: Case) -> dict[str, np.ndarray]:
+def uncertainties(case: Case) -> dict[str, np.ndarray]:
     """By the same names: about how far rounding takes each number of a right program in doubles."""
     program = Program(case, unit=np.finfo(float).eps / 2)
     env = program.start()
     for key in program.keys:
         env[key] = program.evaluate(key, env)
     names = {key: f"step{key[0]}.{key[1]}.{key[2]}".replace("loss.y", "loss") for key in program.keys}
-    return {name: env[key].slack for key, name in names.items()}
+    return {name: env[key].uncertainty for key, name in names.items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -107,15 +107,15 @@ def test_a_program_agrees_with_the_library(language, name, commands):
     assert (done.returncode, done.stderr) == (0, "")
     answer, asked = json.loads(done.stdout), case.to_json()["answer"]["quantities"]
     assert answer.keys() == asked.keys()
-    right, slack = by_the_library(case), slacks(case)
-    # A slack is a standard deviation; of the difference of two right programs it is √2 as much. Of `numbers` normal
-    # numbers none is beyond √(2 ln(2 numbers / p)) deviations, but for a chance of p: once in 10⁹ runs of the test.
+    right, uncertainty = by_the_library(case), uncertainties(case)
+    # An uncertainty is a standard deviation; of the difference of two right programs it is √2 as much. Of `numbers`
+    # normal numbers none is beyond √(2 ln(2 numbers / p)) deviations, but for a chance of p: once in 10⁹ runs.
     numbers = sum(math.prod(each["shape"]) for each in asked.values())
     most = math.sqrt(2) * math.sqrt(2 * math.log(2 * numbers * 1e9))
     for quantity, value in answer.items():
         whole = quantity if quantity in right else f"step1.{quantity}"
         assert list(np.shape(value)) == asked[quantity]["shape"], quantity
-        assert (np.abs(value - right[whole]) <= most * slack[whole]).all(), quantity
+        assert (np.abs(value - right[whole]) <= most * uncertainty[whole]).all(), quantity
 
 
 @pytest.mark.parametrize("language", FILES)

@@ -40,6 +40,7 @@ from plaingrad.textbook.layers import (
 )
 from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD, Adam, AdamW
+from plaingrad.textbook.record import json_text
 
 SETTINGS = [(layer, shape, count) for layer, shape in CASES for count in (1, 3)]
 
@@ -541,7 +542,7 @@ def test_what_is_not_finite_is_shown_as_such(value):
             assert f"{each.quantity} = NaN" in text
             assert each.bound != each.bound
             seen += 1
-        told = json.loads(pg.record.json_text(each.to_json()))
+        told = json.loads(json_text(each.to_json()))
         assert told["value"] is None or math.isfinite(told["value"])
         assert (told["value"] is None) == (not math.isfinite(each.value))
     assert seen > 3

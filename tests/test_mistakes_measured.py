@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from plaingrad.checking import telling
 from plaingrad.checking.catalogue import CATALOGUE
+from plaingrad.checking.verdict import text as verdict_text
 from plaingrad.checking.verdict.text import learns, measured, trains
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
@@ -177,7 +177,7 @@ def test_the_words_say_where_it_was_made_and_what_comes_of_it_everywhere(monkeyp
     row = {"accuracy": 0.9, "right": 0.92, "pass": "conv2.w", "network": "one", "everywhere": None}
     networks = {"one": {"right": [0.9, 0.95], "untrained": [0.1], "rate": 0.25}}
     known = {"about": "some digits", "networks": networks, "mistakes": {"uphill": row}}
-    monkeypatch.setattr(telling, "measured", lambda: known)
+    monkeypatch.setattr(verdict_text, "measured", lambda: known)
     assert trains("uphill", (1, "dense1", "b")) == (
         "yes, 90.0%: accuracy does not show it; without it 92.0% "
         "(made in conv2.w; made in every update: no: its numbers leave the finite ones; rate 0.25; some digits)"

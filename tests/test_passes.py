@@ -8,7 +8,7 @@ import pytest
 from diseased import networks
 from plaingrad.checking import make_case
 from plaingrad.checking.search.memo import Memo
-from plaingrad.checking.search.passes import Belief, Env, Key, exact, stepped
+from plaingrad.checking.search.passes import Env, Estimate, Key, exact, stepped
 from plaingrad.checking.search.precision import DOUBLE, SINGLE
 from plaingrad.checking.search.rounding import SLACKS
 from plaingrad.checking.search.uncertainty import Program, settled
@@ -41,9 +41,11 @@ def test_passes_make_what_a_run_makes(network):
     run.backward()
     for name, step in case.net.steps.items():
         for quantity in ("y", "dx", *(f"d{weight}" for weight in step.weights)):
-            belief = env[1, name, quantity]
-            made = run.quantity(name, quantity).reshape(belief.value.shape)
-            assert (np.abs(made - belief.value) <= SLACKS * belief.slack + 4 * DOUBLE * np.abs(made)).all(), quantity
+            estimate = env[1, name, quantity]
+            made = run.quantity(name, quantity).reshape(estimate.value.shape)
+            assert (np.abs(made - estimate.value) <= SLACKS * estimate.uncertainty + 4 * DOUBLE * np.abs(made)).all(), (
+                quantity
+            )
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -76,11 +78,11 @@ def test_slack_covers_float32(network):
     env = program.start() | {key: exact(np.asarray(array, float)) for key, array in given.items()}
     used = []
     for key, array in given.items():
-        belief = program.evaluate(key, env)
-        room = belief.slack + SINGLE * np.abs(belief.value) + np.finfo(np.float32).tiny
-        used.append((np.abs(array - belief.value) / room).max())
+        estimate = program.evaluate(key, env)
+        room = estimate.uncertainty + SINGLE * np.abs(estimate.value) + np.finfo(np.float32).tiny
+        used.append((np.abs(array - estimate.value) / room).max())
         assert used[-1] <= SLACKS, (key, used[-1])
-    assert max(used) > 0.1  # else the slack would be of no use
+    assert max(used) > 0.1  # else the uncertainty would be of no use
 
 
 def test_a_factor_is_of_one_pass_in_every_step():
@@ -91,7 +93,7 @@ def test_a_factor_is_of_one_pass_in_every_step():
     for key in plain.keys:
         if key[0] == 1 and key[2].startswith("d"):
             np.testing.assert_array_equal(theirs[key].value, 2 * ours[key].value)
-            np.testing.assert_allclose(theirs[key].slack, 2 * ours[key].slack, rtol=1e-12)
+            np.testing.assert_allclose(theirs[key].uncertainty, 2 * ours[key].uncertainty, rtol=1e-12)
     name = plain.names[-1]
     halved = Program(case, DOUBLE)
     halved.factors |= {("loss", "dx"): 2.0, (name, "w"): 0.5}
@@ -111,7 +113,7 @@ def test_what_is_kept_is_of_the_same_arrays_only():
     np.testing.assert_array_equal(program.evaluate(key, changed).value, 2 * env[key].value)
     memo, made = Memo(), []
 
-    def make() -> Belief:
+    def make() -> Estimate:
         made.append(exact(np.zeros(3)))
         return made[-1]
 
@@ -128,19 +130,20 @@ def test_a_settled_layer_chooses_the_same_wherever_its_input_is(layer):
     case = make_case((layer,), (2, 9, 8), images=3)
     program, name = Program(case, DOUBLE), next(iter(case.net.steps))
     rng, found = np.random.default_rng(1), {True: 0, False: 0}
-    for slack in (1e-4, 1e-3, 1e-2, 0.1):
-        x = Belief(rng.normal(size=(3, 2, 9, 8)), np.full((3, 2, 9, 8), slack))
+    for uncertainty in (1e-4, 1e-3, 1e-2, 0.1):
+        x = Estimate(rng.normal(size=(3, 2, 9, 8)), np.full((3, 2, 9, 8), uncertainty))
         is_settled = settled(layer, x)
         found[is_settled] += 1
         dy = rng.normal(size=program.loop(name, "y", x.value, {}, None).shape)
         plain = program.loop(name, "dx", x.value, {}, dy)
         others = [
-            program.loop(name, "dx", x.value + slack * rng.choice([-1, 1], x.value.shape), {}, dy) for _ in range(40)
+            program.loop(name, "dx", x.value + uncertainty * rng.choice([-1, 1], x.value.shape), {}, dy)
+            for _ in range(40)
         ]
         if is_settled:
             assert all(np.array_equal(plain, other) for other in others)
         else:
-            assert slack < 0.1 or not all(np.array_equal(plain, other) for other in others)
+            assert uncertainty < 0.1 or not all(np.array_equal(plain, other) for other in others)
     assert found[True]
     assert found[False]
 

@@ -132,7 +132,7 @@ BEYOND = """
 import numpy as np
 from plaingrad.textbook.layer import bind
 from plaingrad.compiler.loops import loops
-from plaingrad.compiler.program import Crew, Program
+from plaingrad.compiler.program import Workers, Program
 
 @loops
 def fill(x, y):
@@ -149,9 +149,9 @@ def said(work, *given):
         return type(error).__name__
     return "nothing"
 
-crew, right, wrong = Crew(2), program(4), program(3)
-print(right.is_compiled, said(right), said(wrong), said(crew.run, [right, wrong]), said(crew.run, [wrong, right]))
-print(said(crew.run, [right, right]))
+workers, right, wrong = Workers(2), program(4), program(3)
+print(right.is_compiled, said(right), said(wrong), said(workers.run, [right, wrong]), said(workers.run, [wrong, right]))
+print(said(workers.run, [right, right]))
 """
 
 

@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 import pytest
 
-import plaingrad as pg
 from cases import CASES
+from plaingrad.compiler.loops import Loops
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.schedule import fast, nests, written
@@ -115,14 +115,14 @@ BROKEN = [
     ("meeting", "min(count, place // stride + 1)", "count"),
     ("meeting", "max(0, -((place - (size - 1) * other) // -stride))", "0"),
     ("meeting", "first += 1", "first += 2"),
-    ("walk_sums", "range(first, last, hop_0)", "range(first, last)"),  # hops
-    ("walk_sums", "range(left, right, hop_1)", "range(left, right)"),
+    ("walk_sums", "range(first, last, step_0)", "range(first, last)"),  # steps
+    ("walk_sums", "range(left, right, step_1)", "range(left, right)"),
     ("walk_sums", "error - back", "error + back"),
     ("walk_sums", "above -= up", "above -= 0"),
-    ("walk_sums", "weight + hop_1 * block", "weight + block"),
+    ("walk_sums", "weight + step_1 * block", "weight + block"),
     ("window_sums", "sums = begin(b, k)", "sums = begin(b, 0)"),  # where a sum begins
-    ("window_sums", "pixel + gap", "pixel + 1"),
-    ("window_sums", "+ left * gap", ""),
+    ("window_sums", "pixel + spacing", "pixel + 1"),
+    ("window_sums", "+ left * spacing", ""),
     ("made", "min(part, filters - block)", "part"),  # the last block
     ("made", "o += block", "o += 1"),  # packing
     ("made", "outer - reach", "outer - 1"),  # the last stretch
@@ -180,7 +180,7 @@ def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
     broken.__kwdefaults__ = plain.__kwdefaults__
     monkeypatch.setattr(nests, name, broken)
     if name == "turn":
-        monkeypatch.setattr(fast, "TURN", pg.loops.Loops(broken))
+        monkeypatch.setattr(fast, "TURN", Loops(broken))
     fast.nest.cache_clear()
     try:
         assert is_found(monkeypatch)
@@ -191,7 +191,7 @@ def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
 def test_a_broken_nest_written_by_hand_is_found(monkeypatch):
     source = inspect.getsource(written.fast_maxpool_forward.plain).partition("\n")[2]
     broken = made(source.replace("(value > best)", "(value >= best)"), vars(written), "fast_maxpool_forward")
-    monkeypatch.setitem(WRITTEN, Text(MaxPool.forward.plain), pg.loops.Loops(broken))
+    monkeypatch.setitem(WRITTEN, Text(MaxPool.forward.plain), Loops(broken))
     assert is_found(monkeypatch)
 
 

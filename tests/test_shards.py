@@ -9,7 +9,7 @@ from plaingrad.network.network import LANES
 from plaingrad.network.run import Run
 from plaingrad.textbook.layer import Weights, bind
 from plaingrad.textbook.text import places
-from plaingrad.training.shards import CACHED, SHARED_FROM, Shards, crew_size, lanes_for
+from plaingrad.training.shards import CACHED, SHARED_FROM, Shards, count_of_workers, lanes_for
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.normal(size=(150, 1, 6, 5)), RNG.integers(0, 3, 150)
@@ -81,7 +81,7 @@ def test_large_images_go_in_smaller_shards():
 def test_no_more_threads_are_made_than_shards():
     for threads, batch, size in ((1, 64, 1), (2, 64, 2), (3, 64, 2), (3, 150, 3), (9, 150, 5), (4, 1, 1), (4, 3, 3)):
         with Shards(network(), pg.SoftmaxCrossEntropy(), batch, threads) as shards:
-            assert len(shards.runs) == crew_size(threads, -(-batch // shards.lanes)) == size
+            assert len(shards.runs) == count_of_workers(threads, -(-batch // shards.lanes)) == size
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 16, 33, 64, 150])
@@ -121,7 +121,7 @@ def test_threads_that_share_out_the_parameters_change_no_bit_of_them(optimiser, 
             for step in range(3):
                 shards.step(IMAGES, LABELS, np.random.default_rng(step).permutation(150))
                 numbers[:] = list(optimiser.numbers(step, 0.7).values())
-                shards.crew.run(programs)
+                shards.workers.run(programs)
             found.append([shards.gradient, net.parameters, *slots.values()])
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):

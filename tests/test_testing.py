@@ -9,7 +9,7 @@ import pytest
 
 import plaingrad as pg
 from cases import CASES
-from plaingrad.checking.search.single_layer import Alone
+from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.network.network import Network
 from plaingrad.testing import assert_gradients, check_module
 from plaingrad.textbook.layer import Weights
@@ -21,7 +21,7 @@ def own_passes(layer, shape, backward_of=lambda made: made):
     names = list(layer.weights(shape))
 
     def through(x, weights):
-        alone = Alone(layer, shape, len(x))
+        alone = SingleLayer(layer, shape, len(x))
         alone.put(x=x, **dict(zip(names, weights, strict=True)))
         alone.forward()
         return alone

@@ -279,13 +279,13 @@ def test_a_whole_lenet(layers):
         y = in_torch(step.layer, y, **{name: leaves[f"{step.name}.{name}"] for name in step.weights})
     value = functional.cross_entropy(y, torch.tensor(labels))
     value.backward()
-    slack = (28 * 28 * count) ** 0.5
+    uncertainty = (28 * 28 * count) ** 0.5
     pairs = {"loss": (ours["loss"].y.mean(), coarse["loss"].y.astype("float64").mean(), value.detach().numpy())}
     for whole, each in leaves.items():
         name, _, point = whole.partition(".")
         pairs[whole] = (getattr(ours[name], "d" + point), getattr(coarse[name], "d" + point), each.grad.numpy())
     assert len(pairs) == 11
     for name, (mine, rough, other) in pairs.items():
-        tolerance = slack * np.abs(mine - rough).max() / 2**29
+        tolerance = uncertainty * np.abs(mine - rough).max() / 2**29
         assert 0 < tolerance < np.abs(other).max() * 1e-10, name  # or it would not tell right from wrong
         assert np.abs(mine - other).max() <= tolerance, name

@@ -18,11 +18,11 @@ from selenium.webdriver.common.keys import Keys
 import test_page
 from plaingrad.checking import Case, Verdict, check_answer, make_case
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.evidence import cells, off, patterns
 from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.names import name_of
-from plaingrad.checking.search.passes import Belief
+from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import DOUBLE
 from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.uncertainty import Program
@@ -57,10 +57,10 @@ def answered(case: Case, mistakes: Mapping[tuple[Any, ...], str]) -> dict[str, A
         made: Any = right.value
         mistake = mistakes.get(key, mistakes.get(key[1:]))
         if mistake:
-            scene = Scene(program, key, env, right.value, None)
-            made = next(iter(CATALOGUE[mistake].wrong(scene)))
-            made = scene.sum(made) if isinstance(made, Terms) else made
-        env[key] = Belief(np.array(made, float), right.slack)
+            context = Context(program, key, env, right.value, None)
+            made = next(iter(CATALOGUE[mistake].wrong(context)))
+            made = context.sum(made) if isinstance(made, Terms) else made
+        env[key] = Estimate(np.array(made, float), right.uncertainty)
     return {name_of(key): env[key].value for key in program.keys}
 
 
@@ -94,7 +94,7 @@ def unnamed() -> Verdict:
 
 @cache
 def otherwise() -> Verdict:
-    """A loss that is summed, and ties that are all paid, but in the first step only: a usage, and a finding."""
+    """A loss that is summed, and ties that are all paid, but in the first step only: a convention, and a finding."""
     case = make_case()
     verdict = check_answer(
         case, answered(case, {("loss", "dx"): "summed-over-the-batch", (1, "maxpool1", "dx"): "all-ties-paid"})

@@ -1,4 +1,4 @@
-"""A crew runs each of its programs once: whoever sleeps, fails, interrupts, forks or leaves."""
+"""A workers runs each of its programs once: whoever sleeps, fails, interrupts, forks or leaves."""
 
 import _thread
 import gc
@@ -15,7 +15,7 @@ import pytest
 from plaingrad.compiler import program as program_module
 from plaingrad.compiler.loops import has_numba
 from plaingrad.compiler.native_call import DONE
-from plaingrad.compiler.program import Crew, Program
+from plaingrad.compiler.program import Program, Workers
 from plaingrad.textbook.layer import bind
 from test_loops import python
 from test_program import check_alike, refuse, refusing, stirring
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.skipif(not has_numba(), reason="without Numba nothing i
 RNG = np.random.default_rng(0)
 
 
-def within(seconds, work, crew):
-    """What `work()` returns or raises, in a thread of its own. A crew that keeps it waiting fails the test."""
+def within(seconds, work, workers):
+    """What `work()` returns or raises, in a thread of its own. A workers that keeps it waiting fails the test."""
     box = SimpleQueue()
 
     def go():
@@ -38,8 +38,8 @@ def within(seconds, work, crew):
     try:
         value, error = box.get(timeout=seconds)
     except Empty:
-        crew.posts[:, DONE] = crew.ticket  # the waiting thread goes on, and leaves
-        pytest.fail(f"the crew hangs: {crew.asleep=}")
+        workers.slots[:, DONE] = workers.ticket  # the waiting thread goes on, and leaves
+        pytest.fail(f"the workers hangs: {workers.asleep=}")
     if error:
         raise error
     return value
@@ -47,17 +47,17 @@ def within(seconds, work, crew):
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_crew_raises_what_one_of_its_programs_raised_when_all_are_done(place):
-    crew, (programs, twins) = Crew(3), zip(*(stirring(2000) for _ in range(3)), strict=True)
+    workers, (programs, twins) = Workers(3), zip(*(stirring(2000) for _ in range(3)), strict=True)
     for _ in range(3):
         failing = list(programs)
         failing[place] = refusing(0)
         with pytest.raises(ValueError, match="a number is not above zero"):
-            crew.run(failing)
+            workers.run(failing)
         for number, twin in enumerate(twins):
             if number != place:
                 twin()
         check_alike(programs, twins)
-    crew.run(programs)
+    workers.run(programs)
     for twin in twins:
         twin()
     check_alike(programs, twins)
@@ -66,10 +66,10 @@ def test_a_crew_raises_what_one_of_its_programs_raised_when_all_are_done(place):
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_a_crew_runs_every_program_once(size):
     """In more threads than there are processors too, and fewer programs than threads; the work is uneven."""
-    crew, made = Crew(size), [stirring(1 + 500 * (number % 3), count=1 + number % 2) for number in range(size)]
+    workers, made = Workers(size), [stirring(1 + 500 * (number % 3), count=1 + number % 2) for number in range(size)]
     programs, twins = zip(*made, strict=True)
     for count in (*range(1, size + 1), size, 1, size):
-        within(20, lambda count=count: crew.run(programs[:count]), crew)
+        within(20, lambda count=count: workers.run(programs[:count]), workers)
         for twin in twins[:count]:
             twin()
         check_alike(programs, twins)
@@ -110,17 +110,17 @@ def test_no_thread_misses_its_call_while_it_falls_asleep(size, hesitate, runs, m
         known = vars(program_module.callers())
         steps = SimpleNamespace(**known | {name: hesitant(known[name]) for name in ("ring", "serve")})
         monkeypatch.setattr(program_module, "callers", lambda: steps)
-    crew, (programs, twins) = Crew(size), zip(*(stirring() for _ in range(size)), strict=True)
+    workers, (programs, twins) = Workers(size), zip(*(stirring() for _ in range(size)), strict=True)
 
     def work():
         before = set(threading.enumerate())
-        crew.run(programs)
+        workers.run(programs)
         spread([threading.current_thread(), *set(threading.enumerate()) - before])
         for number, seconds in enumerate(RNG.uniform(0, 2e-3, runs)):
             pause(seconds, awake=number % 2)
-            crew.run(programs)
+            workers.run(programs)
 
-    within(60, work, crew)
+    within(60, work, workers)
     for twin in twins:
         for _ in range(runs + 1):
             twin()
@@ -130,14 +130,14 @@ def test_no_thread_misses_its_call_while_it_falls_asleep(size, hesitate, runs, m
 @pytest.mark.parametrize("way", ["end", "drop"])
 def test_the_threads_of_a_crew_leave_with_it(way):
     before = set(threading.enumerate())
-    crew, programs = Crew(3), [stirring()[0] for _ in range(3)]
-    assert set(threading.enumerate()) == before  # a crew that never works has none
-    crew.run(programs)
+    workers, programs = Workers(3), [stirring()[0] for _ in range(3)]
+    assert set(threading.enumerate()) == before  # a workers that never works has none
+    workers.run(programs)
     own = set(threading.enumerate()) - before
     assert len(own) == 2
     if way == "end":
-        crew.end()
-    del crew
+        workers.end()
+    del workers
     gc.collect()
     for thread in own:
         thread.join(10)
@@ -146,14 +146,14 @@ def test_the_threads_of_a_crew_leave_with_it(way):
 
 @pytest.mark.parametrize("worked", [True, False])
 def test_a_crew_that_was_sent_away_does_not_hang(worked):
-    crew, (programs, twins) = Crew(2), zip(*(stirring() for _ in range(2)), strict=True)
+    workers, (programs, twins) = Workers(2), zip(*(stirring() for _ in range(2)), strict=True)
     if worked:
-        crew.run(programs)
+        workers.run(programs)
         for twin in twins:
             twin()
-    crew.end()
+    workers.end()
     time.sleep(0.05)  # the threads leave
-    within(5, lambda: crew.run(programs), crew)
+    within(5, lambda: workers.run(programs), workers)
     for twin in twins:
         twin()
     check_alike(programs, twins)
@@ -170,18 +170,18 @@ def lasting(seconds):
 @pytest.mark.parametrize("own", [0.3, 0], ids=["at work", "waiting"])
 def test_an_interrupt_waits_for_the_other_threads_and_leaves_the_crew_usable(own):
     """Interrupted, the caller may drop the arrays: nobody may be at work on them any more."""
-    crew, (programs, twins) = Crew(2), zip(lasting(own) if own else stirring(), lasting(0.6), strict=True)
+    workers, (programs, twins) = Workers(2), zip(lasting(own) if own else stirring(), lasting(0.6), strict=True)
     small, small_twins = zip(*(stirring() for _ in range(2)), strict=True)
-    crew.run(small)
+    workers.run(small)
     timer = threading.Timer(0.1, _thread.interrupt_main)
     timer.start()
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (an interrupt that comes late is waited for)
-        crew.run(programs)
+        workers.run(programs)
         for _ in range(500):
             time.sleep(0.01)
     seen = programs[1].calls[0].given[1].copy()
     for _ in range(3):
-        within(20, lambda: crew.run(small), crew)
+        within(20, lambda: workers.run(small), workers)
     for twin in (*twins, *small_twins * 4):
         twin()
     check_alike(small, small_twins)
@@ -192,9 +192,9 @@ def test_an_interrupt_waits_for_the_other_threads_and_leaves_the_crew_usable(own
 @pytest.mark.parametrize("rung", [False, True], ids=["before", "after"])
 def test_an_interrupt_while_threads_are_called_waits_for_those_that_were(rung, monkeypatch):
     """The first of two was called and is at work; the interrupt comes just before or after the second is."""
-    crew, (programs, twins) = Crew(3), zip(stirring(), lasting(0.5), stirring(), strict=True)
+    workers, (programs, twins) = Workers(3), zip(stirring(), lasting(0.5), stirring(), strict=True)
     small, small_twins = zip(*(stirring() for _ in range(3)), strict=True)
-    crew.run(small)
+    workers.run(small)
     known, called = vars(program_module.callers()), []
 
     def ring(*given):
@@ -207,10 +207,10 @@ def test_an_interrupt_while_threads_are_called_waits_for_those_that_were(rung, m
     with monkeypatch.context() as patched:
         patched.setattr(program_module, "callers", lambda: SimpleNamespace(**known | {"ring": ring}))
         with pytest.raises(KeyboardInterrupt):
-            within(20, lambda: crew.run(programs), crew)
+            within(20, lambda: workers.run(programs), workers)
     seen = programs[1].calls[0].given[1].copy()
     for _ in range(3):
-        within(20, lambda: crew.run(small), crew)
+        within(20, lambda: workers.run(small), workers)
     for twin in (twins[1], *small_twins * 4):
         twin()
     check_alike(small, small_twins)
@@ -218,12 +218,12 @@ def test_an_interrupt_while_threads_are_called_waits_for_those_that_were(rung, m
 
 
 def test_threads_that_cannot_be_started_leave_a_crew_that_can_try_again(monkeypatch):
-    crew, (programs, twins) = Crew(3), zip(*(stirring() for _ in range(3)), strict=True)
+    workers, (programs, twins) = Workers(3), zip(*(stirring() for _ in range(3)), strict=True)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", lambda self: (_ for _ in ()).throw(RuntimeError("no more threads")))
         with pytest.raises(RuntimeError, match="no more threads"):
-            crew.run(programs)
-    within(20, lambda: crew.run(programs), crew)
+            workers.run(programs)
+    within(20, lambda: workers.run(programs), workers)
     for twin in twins:
         twin()
     check_alike(programs, twins)
@@ -247,7 +247,7 @@ def test_programs_that_are_not_compiled_run_in_order_in_the_thread_that_calls():
         Program([bind(refuse, "test", {"x": np.ones(2), "y": np.array([Witness(name, seen)] * 2, object)})])
         for name in "ab"
     ]
-    Crew(3).run([plain[0], compiled, plain[1]])
+    Workers(3).run([plain[0], compiled, plain[1]])
     twin()
     check_alike([compiled], [twin])
     assert seen == [(name, threading.current_thread()) for name in "aabb"]
@@ -255,12 +255,12 @@ def test_programs_that_are_not_compiled_run_in_order_in_the_thread_that_calls():
 
 
 def test_a_crew_serves_whichever_thread_calls():
-    crew, (programs, twins) = Crew(2), zip(*(stirring(50) for _ in range(2)), strict=True)
+    workers, (programs, twins) = Workers(2), zip(*(stirring(50) for _ in range(2)), strict=True)
     for turn in range(20):
         if turn % 2:
-            crew.run(programs)
+            workers.run(programs)
         else:
-            within(20, lambda: crew.run(programs), crew)
+            within(20, lambda: workers.run(programs), workers)
         for twin in twins:
             twin()
     check_alike(programs, twins)

@@ -10,10 +10,10 @@ import numpy as np
 from plaingrad.checking.answers.answer import Answer, answer_of
 from plaingrad.checking.answers.layout import Order, Reading, group_of, readings, refuse
 from plaingrad.checking.case import Case
-from plaingrad.checking.search.conventions import Usage, usages
+from plaingrad.checking.search.conventions import Convention, conventions
 from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.names import name_of, recognised
-from plaingrad.checking.search.passes import Belief, Key
+from plaingrad.checking.search.passes import Estimate, Key
 from plaingrad.checking.search.precision import DOUBLE, SINGLE, Precision, estimated
 from plaingrad.checking.search.search import Search
 from plaingrad.checking.search.uncertainty import Program
@@ -62,7 +62,7 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
     return drawn(search, taken, [*answer.notes, *notes])
 
 
-FIRST = 4  # passes that disagree, of which a usage must mend one to be worth more work
+FIRST = 4  # passes that disagree, of which a convention must mend one to be worth more work
 
 
 def _kept(search: Search) -> Iterator[str]:
@@ -103,7 +103,7 @@ class Asked:
             layer = self.program.steps[after[1]].layer
             if not isinstance(layer, ReLU | LeakyReLU | Sigmoid | Tanh | Softmax):
                 continue
-            env = ChainMap({finding.key: Belief(finding.expected, finding.slack)}, plain.env)
+            env = ChainMap({finding.key: Estimate(finding.expected, finding.uncertainty)}, plain.env)
             if plain.agrees(self.program.evaluate(after, env), finding.given):
                 notes.append(
                     f"{name_of(finding.key)} was answered behind the activation: it is taken for {name_of(after)}"
@@ -118,12 +118,12 @@ class Asked:
         if not isinstance(self.program.case.loss, SoftmaxCrossEntropy):
             return False
         self.program.loss_of(finding.key[0], finding.expected)
-        p = self.program.alone("loss").get("probability").reshape(finding.expected.shape)
+        p = self.program.single_layer("loss").get("probability").reshape(finding.expected.shape)
         # A probability is off by no more than the scores are, each way.
-        slack = 2 * finding.slack.max() + 4 * self.program.unit
-        return plain.agrees(Belief(p, np.full_like(p, slack)), finding.given)
+        uncertainty = 2 * finding.uncertainty.max() + 4 * self.program.unit
+        return plain.agrees(Estimate(p, np.full_like(p, uncertainty)), finding.given)
 
-    def searched(self) -> tuple[Search, list[Usage]]:
+    def searched(self) -> tuple[Search, list[Convention]]:
         """The search that finds least fault: in the answer's own precision or float32, in the ways of its program."""
         unit = self.precision.unit
         found, taken = self._explained(unit)
@@ -140,31 +140,31 @@ class Asked:
                 return other, []
         return search, taken
 
-    def _begun(self, taken: list[Usage], unit: float) -> Search:
+    def _begun(self, taken: list[Convention], unit: float) -> Search:
         program = self.program.like(unit)
-        for usage in taken:
-            usage.taken_up(program)
-        orders = self.orders | {group: order for usage in taken for group, order in usage.orders.items()}
+        for convention in taken:
+            convention.taken_up(program)
+        orders = self.orders | {group: order for convention in taken for group, order in convention.orders.items()}
         precision = replace(self.precision, unit=unit)
         return Search(program, self.arrays, self.groups, precision, orders, self.left_out)
 
-    def _explained(self, unit: float) -> tuple[list[Finding], list[Usage]]:
-        """The passes that disagree, and the usages that make them fewer, the best of them first.
+    def _explained(self, unit: float) -> tuple[list[Finding], list[Convention]]:
+        """The passes that disagree, and the conventions that make them fewer, the best of them first.
 
-        A usage is not taken up if a pass disagrees that agreed without it.
+        A convention is not taken up if a pass disagrees that agreed without it.
         """
-        held, taken = self._begun([], unit), list[Usage]()
+        held, taken = self._begun([], unit), list[Convention]()
         found = held.disagreeing() or []
         while found:
             best, agreed, before = None, frozenset(self.arrays) - {each.key for each in found}, held
-            for usage in usages(self._begun(taken, unit).program, found, self.arrays, self.groups):
-                first = 0 if usage.orders else min(FIRST, len(found))
-                if self._begun([*taken, usage], unit).is_hopeless(agreed, before, first):
+            for convention in conventions(self._begun(taken, unit).program, found, self.arrays, self.groups):
+                first = 0 if convention.orders else min(FIRST, len(found))
+                if self._begun([*taken, convention], unit).is_hopeless(agreed, before, first):
                     continue
-                search = self._begun([*taken, usage], unit)
+                search = self._begun([*taken, convention], unit)
                 left = search.disagreeing(len(found), agreed)
                 if left is not None:
-                    best, found, held = usage, left, search
+                    best, found, held = convention, left, search
             if best is None:
                 break
             taken.append(best)

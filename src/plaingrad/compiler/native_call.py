@@ -13,7 +13,7 @@ from plaingrad.compiler.machine_code import machine_code
 from plaingrad.compiler.numba_code import written_as
 
 WORDS = 96  # the most words of 64 bits of one call in a table; an array takes 5, and 2 for each axis
-POST = 16  # words of one thread's post: two cache lines, one that is written to the thread and one that it writes
+SLOT = 16  # words of one thread's slot: two cache lines, one that is written to the thread and one that it writes
 TICKET, TABLE, COUNT, DONE, RESULT = 0, 1, 2, 8, 9  # their places
 
 
@@ -110,27 +110,27 @@ def perform(table: int, count: int) -> int:
     return 0
 
 
-def serve(post: int, patience: int) -> None:
+def serve(slot: int, patience: int) -> None:
     """What a thread does: perform each table that is posted, until none came for `patience` looks."""
-    done, looks = seen(post + 8 * DONE), 0
+    done, looks = seen(slot + 8 * DONE), 0
     while looks < patience:
         looks += 1
-        ticket = seen(post + 8 * TICKET)
+        ticket = seen(slot + 8 * TICKET)
         if ticket != done:
-            show(post + 8 * RESULT, perform(seen(post + 8 * TABLE), seen(post + 8 * COUNT)))
-            show(post + 8 * DONE, ticket)
+            show(slot + 8 * RESULT, perform(seen(slot + 8 * TABLE), seen(slot + 8 * COUNT)))
+            show(slot + 8 * DONE, ticket)
             done, looks = ticket, 0
 
 
-def ring(post: int, ticket: int) -> None:
+def ring(slot: int, ticket: int) -> None:
     """Post the table that was written there before."""
-    show(post + 8 * TICKET, ticket)
+    show(slot + 8 * TICKET, ticket)
 
 
-def finished(post: int, ticket: int, patience: int) -> int:
-    """1 once the thread of this post is done with a ticket; 0 if it was not for so many looks."""
+def finished(slot: int, ticket: int, patience: int) -> int:
+    """1 once the thread of this slot is done with a ticket; 0 if it was not for so many looks."""
     for _ in range(patience):
-        if seen(post + 8 * DONE) == ticket:
+        if seen(slot + 8 * DONE) == ticket:
             return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Programs: nests and the arrays they work on, in order; and a crew of threads that run a program each.
+"""Programs: nests and the arrays they work on, in order; and a workers of threads that run a program each.
 
 Between the nests of a program there is no Python, and its thread needs no lock of the interpreter: for small networks
 that is worth as much as the threads are.
@@ -15,7 +15,7 @@ from typing import Any
 
 from plaingrad.compiler.loops import Array, Bound, zeros
 from plaingrad.compiler.machine_code import processors
-from plaingrad.compiler.native_call import COUNT, POST, RAISED, RESULT, RETURNED, TABLE, TICKET, WORDS, callers, words
+from plaingrad.compiler.native_call import COUNT, RAISED, RESULT, RETURNED, SLOT, TABLE, TICKET, WORDS, callers, words
 
 # Looks, a quarter of a millisecond or more: a thread stays awake from one step of training to the next.
 PATIENCE = 1_000_000
@@ -74,7 +74,7 @@ class Program:
             raise RuntimeError(f"{self.calls[failed - 1].name} failed once, and not again")
 
 
-class Crew:
+class Workers:
     """Threads that each run a program: the calling one, and others that wait.
 
     A thread waits awake for a moment, where there is a processor for each, and then asleep.
@@ -88,23 +88,23 @@ class Crew:
         self._threads: list[threading.Thread] = []
 
     def end(self) -> None:
-        """Let the threads go; they go too when nobody holds the crew any more. A program begins anew with others."""
+        """Let the threads go; they go too when nobody holds the workers any more. A program begins anew with others."""
         _end(self._bells)
         self._threads = []
 
     def _start(self) -> None:
-        """Threads, each with a post of its own, which it never shares with one that is about to leave."""
+        """Threads, each with a slot of its own, which it never shares with one that is about to leave."""
         callers()
         others = range(self.size - 1)
-        self.posts: Array = zeros((len(others), POST), "int64")
-        self.places = [self.posts.ctypes.data + number * self.posts.strides[0] for number in others]
+        self.slots: Array = zeros((len(others), SLOT), "int64")
+        self.places = [self.slots.ctypes.data + number * self.slots.strides[0] for number in others]
         self.ticket, self.asleep = 0, [True for _ in others]
         self._threads, self._process = [], os.getpid()
         self._bells = [SimpleQueue() for _ in others]
         started = []
         try:
             for number, bell in enumerate(self._bells):
-                work = (self.posts, self.places[number], bell, self.asleep, number, self.patience)
+                work = (self.slots, self.places[number], bell, self.asleep, number, self.patience)
                 started.append(threading.Thread(target=_wait, args=work, daemon=True))
                 started[-1].start()
         except BaseException:
@@ -130,13 +130,13 @@ class Crew:
         interruption: BaseException | None = None
         try:
             for number, program in enumerate(others):
-                self.posts[number, TABLE], self.posts[number, COUNT] = program.place, len(program.calls)
+                self.slots[number, TABLE], self.slots[number, COUNT] = program.place, len(program.calls)
                 callers().ring(*self.returned, self.places[number], self.ticket)
                 self._wake(number)
             failed = own.perform()
         except BaseException as error:
             interruption = error
-        called = [number for number in range(len(others)) if self.posts[number, TICKET] == self.ticket]
+        called = [number for number in range(len(others)) if self.slots[number, TICKET] == self.ticket]
         while called:  # whatever interrupts this thread, those it called are at work on their arrays
             try:
                 self._wake(called[0])
@@ -150,7 +150,7 @@ class Crew:
             raise interruption
         own.check(failed)
         for number, program in enumerate(others):
-            program.check(int(self.posts[number, RESULT]))
+            program.check(int(self.slots[number, RESULT]))
 
     def _wake(self, number: int) -> None:
         if self.asleep[number]:
@@ -161,14 +161,14 @@ class Crew:
         return bool(self.back[0])
 
 
-def _wait(posts: Array, post: int, bell: "SimpleQueue[bool]", asleep: list[bool], number: int, patience: int) -> None:
+def _wait(slots: Array, slot: int, bell: "SimpleQueue[bool]", asleep: list[bool], number: int, patience: int) -> None:
     """What a thread does: asleep until its bell rings, then awake until nothing was posted for some time."""
     serve, nowhere = callers().serve, (RETURNED.ctypes.data, RAISED.ctypes.data)
     while bell.get():
         asleep[number] = False
-        serve(*nowhere, post, patience)
+        serve(*nowhere, slot, patience)
         asleep[number] = True
-        serve(*nowhere, post, 1)  # what was posted after the last look, by a caller that saw this thread awake
+        serve(*nowhere, slot, 1)  # what was posted after the last look, by a caller that saw this thread awake
 
 
 def _end(bells: "list[SimpleQueue[bool]]") -> None:

@@ -231,10 +231,10 @@ class Scheduled:
         arrays["reach"] = wide.length // self.lanes if wide else 0
         if kind == "made":
             return [(nest(nests.made, tile, wide, then=self._then(), has_edge=has_edge or wide is None), arrays)]
-        hops = (
+        steps = (
             stride // gcd(stride, dilation) for stride, dilation in zip(window.stride, window.dilation, strict=True)
         )
-        return [(nest(nests.scattered, tile, wide), arrays | dict(zip(("hop_0", "hop_1"), hops, strict=True)))]
+        return [(nest(nests.scattered, tile, wide), arrays | dict(zip(("step_0", "step_1"), steps, strict=True)))]
 
     def _places(self) -> str:
         """The array of output places, n k i j."""

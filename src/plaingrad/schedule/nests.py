@@ -53,16 +53,17 @@ def whole_walks(columns: int, across: int, padding: int, spread: int) -> tuple[i
 
 
 def window_sums(
-    b, k, packed, o, x, p, y, place, step, channels, channel, size_0, first, last, row, size_1, left, right, gap, block
+    b, k, packed, o, x, p, y, place, step, channels, channel, size_0, first, last, row, size_1, left, right, spacing,
+    block,
 ):  # fmt: skip
     """A tile: the products of every channel and of what of the window lies on the image; then its store."""
     sums = begin(b, k)
     for c in range(channels):
         for u in range(first, last):
-            weight, pixel = o + ((c * size_0 + u) * size_1 + left) * block, p + c * channel + u * row + left * gap
+            weight, pixel = o + ((c * size_0 + u) * size_1 + left) * block, p + c * channel + u * row + left * spacing
             for _ in range(left, right):
                 sums = multiply(sums, packed, weight, 1, x, pixel)
-                weight, pixel = weight + block, pixel + gap
+                weight, pixel = weight + block, pixel + spacing
     store(activated(sums, y), y, place, step)
 
 
@@ -115,18 +116,18 @@ def made(
 
 
 def walk_sums(
-    packed, o, dy, p, dx, place, step, maps, filter, size_0, first, last, hop_0, up, size_1, left, right, hop_1, back,
+    packed, o, dy, p, dx, place, step, maps, filter, size_0, first, last, step_0, up, size_1, left, right, step_1, back,
     block,
 ):  # fmt: skip
-    """A tile: the products of all filters and of every hop through the window, each so far back; then its store."""
+    """A tile: the products of all filters and of every step through the window, each so far back; then its store."""
     sums = zeros(dx)
     for k in range(maps):
         above = p + k * filter
-        for u in range(first, last, hop_0):
+        for u in range(first, last, step_0):
             weight, error = o + ((k * size_0 + u) * size_1 + left) * block, above
-            for _ in range(left, right, hop_1):
+            for _ in range(left, right, step_1):
                 sums = multiply(sums, packed, weight, 1, dy, error)
-                weight, error = weight + hop_1 * block, error - back
+                weight, error = weight + step_1 * block, error - back
             above -= up
     store(sums, dx, place, step)
 
@@ -135,12 +136,12 @@ walk_sums_wide = walk_sums
 
 
 def scattered(
-    dy, w, dx, packed, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1, hop_0, hop_1,
+    dy, w, dx, packed, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1, step_0, step_1,
     *, lanes, block, piece, reach,
 ):  # fmt: skip
     """dx[n, c, row, column] = Σ(k, u, v) w[k, c, u, v] · dy[n, k, i, j], over the windows (i, j) that lie on the pixel.
 
-    From one such window to the next u grows by hop_0, and i falls by hop_0 · dilation_0 / stride_0.
+    From one such window to the next u grows by step_0, and i falls by step_0 · dilation_0 / stride_0.
     """
     filters, channels, size_0, size_1 = w.shape[0] // groups, w.shape[1], w.shape[2], w.shape[3]
     row, filter, channel = dy.shape[2], dy.shape[1] * dy.shape[2], dx.shape[1] * dx.shape[2]
@@ -160,7 +161,7 @@ def scattered(
                         o += block
         for r in range(dx.shape[1]):
             first, last = meeting(r + padding_0, dilation_0, size_0, stride_0, dy.shape[1])
-            up = hop_0 * dilation_0 // stride_0 * row  # for each hop; the walk begins at row `first`
+            up = step_0 * dilation_0 // stride_0 * row  # for each step; the walk begins at row `first`
             above = own * filter + (r + padding_0 - first * dilation_0) // stride_0 * row
             for part in range(0, channels, block):
                 c = group * channels + min(part, channels - block)
@@ -169,7 +170,7 @@ def scattered(
                     s = min(start, outer - reach)
                     walk_sums_wide(
                         packed, o, dy, above + (s + padding_1) * lanes, dx, beside + s * lanes, channel, filters,
-                        filter, size_0, first, last, hop_0, up, size_1, 0, size_1, 1, dilation_1 * lanes, block,
+                        filter, size_0, first, last, step_0, up, size_1, 0, size_1, 1, dilation_1 * lanes, block,
                     )  # fmt: skip
                 for s in range(columns):
                     if inner <= s < outer:
@@ -178,12 +179,12 @@ def scattered(
                     for n in range(0, lanes, piece):
                         walk_sums(
                             packed, o, dy, above + (s + padding_1 - left * dilation_1) // stride_1 * lanes + n, dx,
-                            beside + s * lanes + n, channel, filters, filter, size_0, first, last, hop_0, up, size_1,
-                            left, right, hop_1, hop_1 * dilation_1 // stride_1 * lanes, block,
+                            beside + s * lanes + n, channel, filters, filter, size_0, first, last, step_0, up, size_1,
+                            left, right, step_1, step_1 * dilation_1 // stride_1 * lanes, block,
                         )  # fmt: skip
 
 
-def no_part(sums, errors, start, step, pixels, place, channel, gap, first, last):
+def no_part(sums, errors, start, step, pixels, place, channel, spacing, first, last):
     """In place of `correlate_part` where nothing lies beyond the edge, or nothing is left of a run."""
     return sums
 
@@ -219,7 +220,7 @@ def gather(
     registers.
     """
     columns, across = dy.shape[2] // lanes, x.shape[2] // lanes
-    row, channel, filter, gap = x.shape[2], x.shape[1] * x.shape[2], dy.shape[1] * dy.shape[2], dilation_1 * lanes
+    row, channel, filter, spacing = x.shape[2], x.shape[1] * x.shape[2], dy.shape[1] * dy.shape[2], dilation_1 * lanes
     start, right = within(v * dilation_1 - padding_1, stride_1, columns, across)
     left, stop = within((v + part - 1) * dilation_1 - padding_1, stride_1, columns, across)
     start = min(start, columns)  # from start to stop all columns of the tile meet a pixel, from left to right some do
@@ -234,13 +235,13 @@ def gather(
         for j in range(start, stop, run):
             beside = pixel + j * (stride_1 - 1) * lanes
             for n in range(j * lanes, j * lanes + whole, piece):
-                sums = correlate(sums, dy, error + n, filter, x, beside + n, channel, gap)
+                sums = correlate(sums, dy, error + n, filter, x, beside + n, channel, spacing)
     for i in range(first, last if whole < run * lanes else 0):
         error, pixel = k * filter + i * dy.shape[2], above + i * stride_0 * row
         for j in range(start, stop, run):
             beside = pixel + j * (stride_1 - 1) * lanes
             for n in range(j * lanes + whole, (j + run) * lanes, grain):
-                sums = correlate_rest(sums, dy, error + n, filter, x, beside + n, channel, gap, 0, part)
+                sums = correlate_rest(sums, dy, error + n, filter, x, beside + n, channel, spacing, 0, part)
     for edge in range(start - left + right - stop):  # the columns at the edge
         j = left + edge if left + edge < start else left + edge + stop - start
         one, other = within(j * stride_1 + v * dilation_1 - padding_1, dilation_1, part, across)
@@ -248,7 +249,7 @@ def gather(
             error = k * filter + i * dy.shape[2] + j * lanes
             pixel = above + i * stride_0 * row + j * stride_1 * lanes
             for n in range(0, lanes, grain):
-                sums = correlate_part(sums, dy, error + n, filter, x, pixel + n, channel, gap, one, other)
+                sums = correlate_part(sums, dy, error + n, filter, x, pixel + n, channel, spacing, one, other)
     place, area = ((k * dw.shape[1] + c) * dw.shape[2] + u) * dw.shape[3] + v, dw.shape[2] * dw.shape[3]
     store_totals(sums, dw, place, dw.shape[1] * area, area)
 

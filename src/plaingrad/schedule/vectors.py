@@ -281,23 +281,23 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
         return np.where((sums <= 0).astype(bool), low, high)
 
     def write_correlate(at: Builder) -> Any:
-        sums, errors, start, step, pixels, place, channel, gap = at.args
+        sums, errors, start, step, pixels, place, channel, spacing = at.args
         factors = [lambda q=q: at.load(errors, at.offset(start, q, step)) for q in rows]
-        return at.joined(at.products(at.sums(sums), factors, _pixels(at, pixels, place, channel, gap), True))  # type: ignore[arg-type]
+        return at.joined(at.products(at.sums(sums), factors, _pixels(at, pixels, place, channel, spacing), True))  # type: ignore[arg-type]
 
-    def _pixels(at: Builder, pixels: Any, place: Any, channel: Any, gap: Any) -> list[Callable[[], Any]]:
+    def _pixels(at: Builder, pixels: Any, place: Any, channel: Any, spacing: Any) -> list[Callable[[], Any]]:
         pairs = [(c, v) for c in range(channels) for v in range(columns)]
-        return [lambda c=c, v=v: at.load(pixels, at.offset(at.offset(place, c, channel), v, gap)) for c, v in pairs]  # type: ignore[misc]
+        return [lambda c=c, v=v: at.load(pixels, at.offset(at.offset(place, c, channel), v, spacing)) for c, v in pairs]  # type: ignore[misc]
 
     @instruction(of_sums, write_correlate)
     def correlate(
-        sums: Any, errors: Any, start: int, step: int, pixels: Any, place: int, channel: int, gap: int
+        sums: Any, errors: Any, start: int, step: int, pixels: Any, place: int, channel: int, spacing: int
     ) -> Any:
-        """Add errors[start + row · step + n] · pixels[place + c · channel + v · gap + n] to each sum, lane by lane."""
-        return correlated(sums, errors, start, step, pixels, place, channel, gap, range(columns), size)
+        """Add errors[start + row · step + n] · pixels[place + c · channel + v · spacing + n] to each sum, by lane."""
+        return correlated(sums, errors, start, step, pixels, place, channel, spacing, range(columns), size)
 
     def write_correlate_part(at: Builder) -> Any:
-        sums, errors, start, step, pixels, place, channel, gap, first, last = at.args
+        sums, errors, start, step, pixels, place, channel, spacing, first, last = at.args
         builder, start_place = at.builder, at.place(errors, start)
         factors = [lambda q=q: at.load_part(at.place(errors, at.offset(start, q, step)), grain) for q in rows]
 
@@ -305,7 +305,7 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
             """The pixels, or zeros where there are none: then the errors are read in their place, which are there."""
             below = builder.icmp_signed("<", at.whole(v), last)
             inside = builder.and_(builder.icmp_signed("<=", first, at.whole(v)), below)
-            there = at.place(pixels, at.offset(at.offset(place, c, channel), v, gap))
+            there = at.place(pixels, at.offset(at.offset(place, c, channel), v, spacing))
             loaded = at.load_part(builder.select(inside, there, start_place), grain)
             return builder.select(inside, loaded, at.ir.Constant(at.vector, [0.0] * size))
 
@@ -321,13 +321,13 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
         pixels: Any,
         place: int,
         channel: int,
-        gap: int,
+        spacing: int,
         first: int,
         last: int,
     ) -> Any:
         """The same for a grain, where only the window's columns from first to last lie on the image."""
         inside = range(max(first, 0), min(last, columns))
-        return correlated(sums, errors, start, step, pixels, place, channel, gap, inside, grain)
+        return correlated(sums, errors, start, step, pixels, place, channel, spacing, inside, grain)
 
     def correlated(
         sums: Any,
@@ -337,7 +337,7 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
         pixels: Any,
         place: int,
         channel: int,
-        gap: int,
+        spacing: int,
         inside: range,
         count: int,
     ) -> Any:
@@ -346,7 +346,7 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
             factor = errors[start + q * step :][:count]
             for c in range(channels):
                 for v in inside:
-                    number, part = place + c * channel + v * gap, (c * columns + v) * size
+                    number, part = place + c * channel + v * spacing, (c * columns + v) * size
                     made[q, part : part + count] += factor * pixels[number : number + count]
         return made
 

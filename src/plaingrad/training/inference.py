@@ -8,7 +8,7 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array
 from plaingrad.compiler.machine_code import processors
-from plaingrad.compiler.program import Crew, Program
+from plaingrad.compiler.program import Program, Workers
 from plaingrad.errors import DataError, ShapeError
 from plaingrad.network.loading import numbers
 from plaingrad.network.network import Network
@@ -17,7 +17,7 @@ from plaingrad.schedule.calls import compiled
 from plaingrad.schedule.fast import Task
 from plaingrad.textbook.layers import Softmax
 from plaingrad.textbook.losses import CrossEntropy, Loss
-from plaingrad.training.shards import crew_size, lanes_for
+from plaingrad.training.shards import count_of_workers, lanes_for
 
 # Programs to run at once; for each, its index of images, what to write there, and which outputs it makes, and where.
 Round = tuple[list[Program], list[tuple[Array, Array, slice, Array]]]
@@ -30,9 +30,9 @@ class Inference:
     """
 
     def __init__(self, net: Network, threads: int | None = None) -> None:
-        crew_size(threads, 1)
+        count_of_workers(threads, 1)
         self.net, self.threads = net, int(threads or processors())
-        self.crew = Crew(self.threads)
+        self.workers = Workers(self.threads)
         self._lock = threading.Lock()
         self._runs: dict[int, list[Run]] = {}
         self._programs: dict[Any, list[Program]] = {}
@@ -51,7 +51,7 @@ class Inference:
             for program, (index, own, _, _) in zip(programs, shards, strict=True):
                 program.give(0, images)
                 index[:] = own
-            self.crew.run(programs)
+            self.workers.run(programs)
             for _, _, part, made in shards:
                 outputs[part] = made
         return outputs
@@ -60,7 +60,7 @@ class Inference:
         """What is to be done for so many images: as many shards at a time as there are threads."""
         count = len(images)
         lanes = lanes_for(self.net, count)
-        size = crew_size(self.threads, -(-count // lanes))
+        size = count_of_workers(self.threads, -(-count // lanes))
         runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault((lanes, images.dtype), [])
         runs += [Run(self.net, lanes, backward=False) for _ in range(size - len(runs))]
         programs += [run.program(images) for run in runs[len(programs) : size]]

@@ -13,7 +13,7 @@ import numpy as np
 from plaingrad.compiler.loops import Array, loops, zeros
 from plaingrad.compiler.machine_code import has_numba, processors
 from plaingrad.compiler.native_call import compile_callers
-from plaingrad.compiler.program import Crew, Program
+from plaingrad.compiler.program import Program, Workers
 from plaingrad.errors import SettingError
 from plaingrad.network.network import LANES, NUMBERS_IN_LINE, Network
 from plaingrad.network.run import Run
@@ -50,7 +50,7 @@ def lanes_for(net: Network, images: int) -> int:
     return lanes
 
 
-def crew_size(threads: int | None, shards: int) -> int:
+def count_of_workers(threads: int | None, shards: int) -> int:
     """How many threads so many shards keep busy."""
     whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
     if threads is not None and (not whole or threads < 1):
@@ -65,9 +65,9 @@ class Shards:
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
         self.net, self.loss, self.batch, self.lanes = net, loss, batch, lanes_for(net, batch)
-        size = crew_size(threads, -(-batch // self.lanes))
+        size = count_of_workers(threads, -(-batch // self.lanes))
         self.runs = [Run(net, self.lanes, loss, backward=backward) for _ in range(size)]
-        self.crew = Crew(size)
+        self.workers = Workers(size)
         self.gradient = zeros(net.parameters.shape, net.dtype)
         self._programs: dict[Any, list[Program]] = {}
 
@@ -75,7 +75,7 @@ class Shards:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.crew.end()
+        self.workers.end()
 
     def _rounds(self, images: Array, labels: Array, index: Array, backward: bool) -> Iterator[list[Run]]:
         """As many shards at a time as there are threads; their runs in shard order."""
@@ -87,7 +87,7 @@ class Shards:
             runs = self.runs[: count - start]
             for run, own in zip(runs, padded[start:], strict=False):
                 run.index[:] = own
-            self.crew.run(self._programs[key][: len(runs)])
+            self.workers.run(self._programs[key][: len(runs)])
             yield runs
 
     def prepare(self, images: Array, labels: Array, backward: bool) -> Any:
@@ -124,7 +124,7 @@ class Shards:
 
     def _add(self, count: int, first: bool) -> None:
         """Add the gradients of the first `count` runs, in their order, to the sum of the rounds before."""
-        self.crew.run(self._adders(count, first))
+        self.workers.run(self._adders(count, first))
 
     def _adders(self, count: int, first: bool) -> list[Program]:
         if (key := (count, first)) not in self._programs:
@@ -139,7 +139,7 @@ class Shards:
         return Program(calls)
 
     def updates(self, optimiser: Optimiser, slots: dict[str, Array], numbers: Array) -> list[Program]:
-        """Programs for the crew that change the parameters by the gradient, as the optimiser says."""
+        """Programs for the workers that change the parameters by the gradient, as the optimiser says."""
         arrays = {"w": self.net.parameters, "dw": self.gradient, **slots}
         parts = [{name: array[part] for name, array in arrays.items()} for part in self._parts()]
         return [Program([update_call(optimiser, part, numbers)]) for part in parts]

@@ -237,7 +237,7 @@ class Trainer:
             with np.errstate(over="ignore"):  # a rate beyond the number type is infinite, and the run diverges
                 factor = self.schedule(step, self.steps, self.per_epoch)
                 numbers[:] = list(self.optimiser.numbers(step, factor).values())
-            shards.crew.run(programs)
+            shards.workers.run(programs)
 
         return update
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Form, enter, mistake
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
 RIGHT = {"Sigmoid": "dy * y * (1 - y)", "Tanh": "dy * (1 - y * y)"}  # what their backward texts give each place
@@ -15,7 +15,7 @@ RIGHT = {"Sigmoid": "dy * y * (1 - y)", "Tanh": "dy * (1 - y * y)"}  # what thei
 def instead(kind: str, formula: str) -> Form:
     """What an activation of this kind hands back where another formula stands in its text."""
     changes = (at_place(RIGHT[kind]), at_place(formula)), ("(dy, y, dx)", "(dy, y, dx, x)")
-    return lambda scene: scene.edited(*changes) if scene.kind == kind else None
+    return lambda context: context.edited(*changes) if context.kind == kind else None
 
 
 def at_place(formula: str) -> str:
@@ -25,7 +25,7 @@ def at_place(formula: str) -> str:
 
 def unless(kind: str, form: Form) -> Form:
     """A form that is no mistake in an activation of this kind."""
-    return lambda scene: form(scene) if scene.kind != kind else None
+    return lambda context: form(context) if context.kind != kind else None
 
 
 def sigmoid(x: Array) -> Array:
@@ -53,7 +53,7 @@ enter(
     "the activation's derivative is left out: the error passes as if there were no activation",
     "Multiply the error by the derivative: for a ReLU 1 where its output is above zero and 0 elsewhere. Writing y "
     ">= 0 for a ReLU's output is always true.",
-    lambda scene: scene.dy,
+    lambda context: context.dy,
 )
 
 enter(
@@ -61,7 +61,7 @@ enter(
     "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
     "the derivative stands in place of the error: it is not multiplied by dy",
     "dx = dy · f': multiply, do not assign.",
-    lambda scene: scene.program.loop(scene.name, "dx", scene.x, {}, np.ones_like(scene.dy)),
+    lambda context: context.program.loop(context.name, "dx", context.x, {}, np.ones_like(context.dy)),
 )
 
 enter(
@@ -69,8 +69,8 @@ enter(
     "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
     "the error is multiplied by the activation's output or input, not by its derivative",
     "dx = dy · f': for a ReLU 1 where its output is above zero, else 0; not the output itself.",
-    lambda scene: scene.dy * scene.y,
-    lambda scene: scene.dy * scene.x,
+    lambda context: context.dy * context.y,
+    lambda context: context.dy * context.x,
 )
 
 enter(
@@ -78,8 +78,8 @@ enter(
     "ReLU.dx LeakyReLU.dx",
     "the errors below zero are removed, in place of those where the input was below zero",
     "The ReLU's mask comes from the way forward (its input or output), not from the sign of the error.",
-    lambda scene: np.maximum(scene.dy, 0),
-    lambda scene: np.where(scene.dy > 0, scene.dy, scene.expected * 0 + scene.leak * scene.dy),
+    lambda context: np.maximum(context.dy, 0),
+    lambda context: np.where(context.dy > 0, context.dy, context.expected * 0 + context.leak * context.dy),
 )
 
 enter(
@@ -87,7 +87,7 @@ enter(
     "ReLU.dx LeakyReLU.dx",
     "errors below zero are removed as well",
     "An error may be negative: only the sign of the input decides whether it passes.",
-    lambda scene: np.maximum(scene.expected, 0),
+    lambda context: np.maximum(context.expected, 0),
 )
 
 enter(
@@ -95,8 +95,8 @@ enter(
     "ReLU.dx LeakyReLU.dx",
     "the mask is the wrong way round: errors pass where the input was below zero",
     "An error passes where the number passed: where the input was above zero.",
-    lambda scene: scene.edited(("y[place] <= 0", "-y[place] <= 0")),
-    lambda scene: np.where(scene.x > 0, 0, scene.dy),
+    lambda context: context.edited(("y[place] <= 0", "-y[place] <= 0")),
+    lambda context: np.where(context.x > 0, 0, context.dy),
 )
 
 
@@ -107,13 +107,13 @@ enter(
     "Any slope from 0 to 1 is right at 0; here it is the slope below zero.",
     convention=True,
 )
-def slope_at_zero(scene: Scene) -> Iterator[Array]:
-    at_zero = scene.x == 0
+def slope_at_zero(context: Context) -> Iterator[Array]:
+    at_zero = context.x == 0
     if at_zero.any():
-        yield np.where(at_zero, scene.dy, scene.expected)
-        yield np.where(at_zero, scene.dy / 2, scene.expected)
-        if scene.given is not None and is_share(scene.given, scene.dy)[at_zero].all():
-            yield np.where(at_zero, scene.given, scene.expected)
+        yield np.where(at_zero, context.dy, context.expected)
+        yield np.where(at_zero, context.dy / 2, context.expected)
+        if context.given is not None and is_share(context.given, context.dy)[at_zero].all():
+            yield np.where(at_zero, context.given, context.expected)
 
 
 def is_share(part: Array, whole: Array) -> Array:
@@ -127,12 +127,12 @@ enter(
     "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
     "the derivative is that of another activation",
     "ReLU: 1 above zero, else 0. Leaky ReLU: its slope below zero. Sigmoid: y(1 - y). Tanh: 1 - y².",
-    unless("Sigmoid", lambda scene: scene.dy * scene.y * (1 - scene.y)),
-    unless("Sigmoid", lambda scene: scene.dy * sigmoid(scene.x) * sigmoid(-scene.x)),
-    unless("Tanh", lambda scene: scene.dy * (1 - scene.y * scene.y)),
-    unless("Tanh", lambda scene: scene.dy * (1 - np.tanh(scene.x) ** 2)),
-    unless("ReLU", lambda scene: np.where(scene.x > 0, scene.dy, 0)),
-    unless("LeakyReLU", lambda scene: np.where(scene.x > 0, scene.dy, 0.01 * scene.dy)),
+    unless("Sigmoid", lambda context: context.dy * context.y * (1 - context.y)),
+    unless("Sigmoid", lambda context: context.dy * sigmoid(context.x) * sigmoid(-context.x)),
+    unless("Tanh", lambda context: context.dy * (1 - context.y * context.y)),
+    unless("Tanh", lambda context: context.dy * (1 - np.tanh(context.x) ** 2)),
+    unless("ReLU", lambda context: np.where(context.x > 0, context.dy, 0)),
+    unless("LeakyReLU", lambda context: np.where(context.x > 0, context.dy, 0.01 * context.dy)),
 )
 
 enter(
@@ -140,9 +140,9 @@ enter(
     "LeakyReLU.dx",
     "the slope is taken above zero and not below, or on both sides",
     "Above zero the error passes whole, below zero times the slope.",
-    lambda scene: np.where(scene.x > 0, scene.leak * scene.dy, scene.dy),
-    lambda scene: scene.leak * scene.dy,
-    lambda scene: np.where(scene.x > 0, scene.dy, -scene.leak * scene.dy),
+    lambda context: np.where(context.x > 0, context.leak * context.dy, context.dy),
+    lambda context: context.leak * context.dy,
+    lambda context: np.where(context.x > 0, context.dy, -context.leak * context.dy),
 )
 
 enter(
@@ -199,7 +199,7 @@ enter(
     "Sigmoid.dx Tanh.dx",
     "the derivative is applied twice",
     "Each activation is differentiated once. A loss that already contains its derivative must not meet it again.",
-    lambda scene: scene.program.loop(scene.name, "dx", scene.x, {}, scene.expected),
+    lambda context: context.program.loop(context.name, "dx", context.x, {}, context.expected),
 )
 
 enter(
@@ -207,7 +207,7 @@ enter(
     "Softmax.dx",
     "only the diagonal of the softmax's derivative: p(1 - p), each output by itself",
     "All probabilities share one sum, so each score moves all of them: dx[k] = p[k] · (dy[k] - Σ p·dy).",
-    lambda scene: scene.dy * scene.y * (1 - scene.y),
+    lambda context: context.dy * context.y * (1 - context.y),
 )
 
 enter(
@@ -215,7 +215,7 @@ enter(
     "Softmax.dx",
     "the error passes the softmax unchanged",
     "dx[k] = p[k] · (dy[k] - Σ p·dy). Only where the loss hands over p - target at once is the softmax already in it.",
-    lambda scene: scene.dy,
+    lambda context: context.dy,
 )
 
 enter(
@@ -224,13 +224,13 @@ enter(
     "a part of the softmax's derivative is missing",
     "dx[k] = p[k] · (dy[k] - Σ p·dy): the weighted sum of all errors is taken off each, and the rest multiplied by "
     "p[k].",
-    lambda scene: scene.y * scene.dy,
-    lambda scene: scene.y * (scene.dy - summed(scene.dy)),
-    lambda scene: scene.y * (scene.dy - scene.dy.mean(axis=1, keepdims=True)),
-    lambda scene: scene.dy - summed(scene.y * scene.dy),
-    lambda scene: scene.dy - scene.y * summed(scene.dy),
-    lambda scene: scene.dy + scene.y * summed(scene.dy),
-    lambda scene: scene.y * (scene.dy + summed(scene.y * scene.dy)),
+    lambda context: context.y * context.dy,
+    lambda context: context.y * (context.dy - summed(context.dy)),
+    lambda context: context.y * (context.dy - context.dy.mean(axis=1, keepdims=True)),
+    lambda context: context.dy - summed(context.y * context.dy),
+    lambda context: context.dy - context.y * summed(context.dy),
+    lambda context: context.dy + context.y * summed(context.dy),
+    lambda context: context.y * (context.dy + summed(context.y * context.dy)),
 )
 
 enter(
@@ -238,8 +238,8 @@ enter(
     "Softmax.y",
     "the softmax is taken over the images of the batch, or over all numbers, not over the scores of one image",
     "Each image's probabilities sum to 1: take maximum and sum along the axis of the scores.",
-    lambda scene: softmax_over(None, scene.x),
-    lambda scene: softmax_over(0, scene.x),
+    lambda context: softmax_over(None, context.x),
+    lambda context: softmax_over(0, context.x),
 )
 
 enter(
@@ -247,10 +247,10 @@ enter(
     "Softmax.y",
     "the exponentials are not divided by their sum, or scores are divided without exponentials",
     "p[k] = e^x[k] / Σ e^x.",
-    lambda scene: np.exp(scene.x),
-    lambda scene: np.exp(scene.x - scene.x.max(axis=1, keepdims=True)),
-    lambda scene: scene.x / summed(scene.x),
-    lambda scene: sigmoid(scene.x),
+    lambda context: np.exp(context.x),
+    lambda context: np.exp(context.x - context.x.max(axis=1, keepdims=True)),
+    lambda context: context.x / summed(context.x),
+    lambda context: sigmoid(context.x),
 )
 
 enter(
@@ -258,14 +258,14 @@ enter(
     "ReLU.y LeakyReLU.y Sigmoid.y Tanh.y",
     "the layer computes another activation, or one with a slip of sign",
     "ReLU: max(0, x). Leaky ReLU: x, below zero slope · x. Sigmoid: 1 / (1 + e^-x). Tanh: (e^x - e^-x) / (e^x + e^-x).",
-    lambda scene: scene.x,
-    lambda scene: np.abs(scene.x),
-    lambda scene: np.maximum(scene.x, 0),
-    lambda scene: np.minimum(scene.x, 0),
-    lambda scene: np.where(scene.x > 0, scene.x, 0.01 * scene.x),
-    lambda scene: sigmoid(scene.x),
-    lambda scene: sigmoid(-scene.x),
-    lambda scene: np.tanh(scene.x),
-    lambda scene: -np.tanh(scene.x),
-    lambda scene: np.tanh(scene.x / 2),
+    lambda context: context.x,
+    lambda context: np.abs(context.x),
+    lambda context: np.maximum(context.x, 0),
+    lambda context: np.minimum(context.x, 0),
+    lambda context: np.where(context.x > 0, context.x, 0.01 * context.x),
+    lambda context: sigmoid(context.x),
+    lambda context: sigmoid(-context.x),
+    lambda context: np.tanh(context.x),
+    lambda context: -np.tanh(context.x),
+    lambda context: np.tanh(context.x / 2),
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from plaingrad.checking.catalogue.entry import enter, mistake
 from plaingrad.checking.catalogue.otherwise import laid, of_outputs, reshaped, with_weights
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.products import Terms
 from plaingrad.compiler.loops import Array
 
@@ -18,8 +18,8 @@ from plaingrad.compiler.loops import Array
     "own way: everything after it is judged so.",
     convention=True,
 )
-def true_convolution(scene: Scene) -> Iterator[Terms]:
-    terms, (height, width) = scene.terms, scene.window.size
+def true_convolution(context: Context) -> Iterator[Terms]:
+    terms, (height, width) = context.terms, context.window.size
     k, c, u, v = terms.place("weight")
     yield terms.at("weight", (k, c, height - 1 - u, width - 1 - v))
 
@@ -51,7 +51,7 @@ enter(
     with_weights(lambda w: w[:, :, ::-1].swapaxes(2, 3)),
     with_weights(lambda w: w[:, :, :, ::-1].swapaxes(2, 3)),
     with_weights(lambda w: w[:, :, ::-1, ::-1].swapaxes(2, 3)),
-    when=lambda scene: len(set(scene.window.size)) == 1,
+    when=lambda context: len(set(context.window.size)) == 1,
 )
 
 
@@ -61,13 +61,13 @@ enter(
     "where windows overlap, each overwrites what the one before had left: = instead of +=",
     "A pixel was read by several windows, so it gets an error from each of them: start from zeros and add (+=).",
 )
-def windows_overwrite(scene: Scene) -> Iterator[Array]:
-    terms, at = scene.terms, scene.letters()
+def windows_overwrite(context: Context) -> Iterator[Array]:
+    terms, at = context.terms, context.letters()
     order = at["i"] * (at["j"].max() + 1) + at["j"]
-    yield scene.sum(terms.last("inner", order))
-    yield scene.sum(terms.last("inner", -order))
+    yield context.sum(terms.last("inner", order))
+    yield context.sum(terms.last("inner", -order))
     pixels = at["u"] * (at["v"].max() + 1) + at["v"]  # columns are written back pixel by pixel of the window
-    yield scene.sum(terms.last("inner", pixels))
+    yield context.sum(terms.last("inner", pixels))
 
 
 @mistake(
@@ -76,11 +76,11 @@ def windows_overwrite(scene: Scene) -> Iterator[Array]:
     "every product overwrites the one before: = instead of +=, in the innermost loop",
     "The error of a pixel is a sum over all windows and all filters that used it: start from zeros and add (+=).",
 )
-def terms_overwrite(scene: Scene) -> Iterator[Array]:
-    terms, at = scene.terms, scene.letters()
+def terms_overwrite(context: Context) -> Iterator[Array]:
+    terms, at = context.terms, context.letters()
     rows, columns, filters = (int(at[each].max()) + 1 for each in "ijk")
-    yield scene.sum(terms.last("inner", (at["k"] * rows + at["i"]) * columns + at["j"]))
-    yield scene.sum(terms.last("inner", (at["i"] * columns + at["j"]) * filters + at["k"]))
+    yield context.sum(terms.last("inner", (at["k"] * rows + at["i"]) * columns + at["j"]))
+    yield context.sum(terms.last("inner", (at["i"] * columns + at["j"]) * filters + at["k"]))
 
 
 enter(
@@ -101,8 +101,8 @@ enter(
     "Going back, the sum runs over filters (units) and the result is indexed by channel (input): read w[k][c], not "
     "w[c][k]; a reshape does not transpose.",
     with_weights(reshaped),
-    when=lambda scene: (
-        scene.weights["w"].shape[0] == scene.weights["w"].shape[1] or 1 not in scene.weights["w"].shape[:2]
+    when=lambda context: (
+        context.weights["w"].shape[0] == context.weights["w"].shape[1] or 1 not in context.weights["w"].shape[:2]
     ),
 )
 
@@ -111,8 +111,8 @@ enter(
     "Conv.dx Conv.dw Conv.y MeanPool.dx",
     "the stride is left out of the place where a window begins",
     "Window (i, j) begins at row i · stride and column j · stride, going back as going forward.",
-    lambda scene: laid(scene, replace(scene.window, stride=(1, 1))),
-    when=lambda scene: max(scene.window.stride) > 1,
+    lambda context: laid(context, replace(context.window, stride=(1, 1))),
+    when=lambda context: max(context.window.stride) > 1,
 )
 
 enter(
@@ -121,8 +121,8 @@ enter(
     "the padding is left out: windows are taken as if the image began at its first pixel",
     "With padding p, window (i, j) begins p rows above and p columns left of i · stride, j · stride. Cut the margin "
     "off the padded gradient, or take it off the index.",
-    lambda scene: laid(scene, replace(scene.window, margins=((0, 0), (0, 0)))),
-    when=lambda scene: any(scene.begin),
+    lambda context: laid(context, replace(context.window, margins=((0, 0), (0, 0)))),
+    when=lambda context: any(context.begin),
 )
 
 enter(
@@ -130,8 +130,8 @@ enter(
     "Conv.dx Conv.dw Conv.y",
     "the padding is taken off twice, or on the wrong side",
     "Cut p rows from the top and p from the bottom, once.",
-    lambda scene: laid(scene, replace(scene.window, margins=tuple((2 * each, 0) for each in scene.begin))),
-    when=lambda scene: any(scene.begin),
+    lambda context: laid(context, replace(context.window, margins=tuple((2 * each, 0) for each in context.begin))),
+    when=lambda context: any(context.begin),
 )
 
 enter(
@@ -139,8 +139,8 @@ enter(
     "Conv.dx Conv.dw Conv.y",
     "the dilation is left out: the kernel's weights stand side by side",
     "Weight (u, v) meets the pixel u · dilation below and v · dilation right of the window's first, in every pass.",
-    lambda scene: laid(scene, replace(scene.window, dilation=(1, 1))),
-    when=lambda scene: max(scene.window.dilation) > 1,
+    lambda context: laid(context, replace(context.window, dilation=(1, 1))),
+    when=lambda context: max(context.window.dilation) > 1,
 )
 
 enter(
@@ -149,7 +149,7 @@ enter(
     "rows and columns are exchanged in the place of a window",
     "Row index with row stride and height, column index with column stride and width; a map that is not square "
     "shows it.",
-    lambda scene: laid(scene, scene.window, lambda i, j, u, v: (j, i, u, v)),
-    lambda scene: laid(scene, replace(scene.window, stride=scene.window.stride[::-1])),
-    lambda scene: laid(scene, scene.window, lambda i, j, u, v: (i, j, v, u)),
+    lambda context: laid(context, context.window, lambda i, j, u, v: (j, i, u, v)),
+    lambda context: laid(context, replace(context.window, stride=context.window.stride[::-1])),
+    lambda context: laid(context, context.window, lambda i, j, u, v: (i, j, v, u)),
 )

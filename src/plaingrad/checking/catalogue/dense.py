@@ -8,19 +8,19 @@ import numpy as np
 
 from plaingrad.checking.catalogue.entry import enter, has_several_images, mistake
 from plaingrad.checking.catalogue.otherwise import reshaped, with_weights
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.products import Terms
 from plaingrad.compiler.loops import Array
 
 TOLD_APART = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")  # an entry of theirs says more
 
 
-def of_image(scene: Scene, image: int) -> Array:
+def of_image(context: Context, image: int) -> Array:
     """What the pass makes where the errors of one image alone count."""
-    if scene.quantity != "dx":
-        return scene.sum(scene.terms, dy=scene.only_images(image))
-    kept = np.zeros_like(scene.expected)
-    kept[image] = scene.expected[image]
+    if context.quantity != "dx":
+        return context.sum(context.terms, dy=context.only_images(image))
+    kept = np.zeros_like(context.expected)
+    kept[image] = context.expected[image]
     return kept
 
 
@@ -30,8 +30,8 @@ enter(
     "only one image of the batch counts",
     "The gradient of a batch is the sum (or mean) over its images: += inside the loop over images, set to zero "
     "before it.",
-    lambda scene: of_image(scene, -1),
-    lambda scene: of_image(scene, 0),
+    lambda context: of_image(context, -1),
+    lambda context: of_image(context, 0),
     when=has_several_images,
 )
 
@@ -41,8 +41,8 @@ enter(
     "one image's gradient stands for the whole batch",
     "The gradient of a batch is the sum (or mean) over its images: += inside the loop over images, set to zero "
     "before it.",
-    lambda scene: scene.images * of_image(scene, -1),
-    lambda scene: scene.images * of_image(scene, 0),
+    lambda context: context.images * of_image(context, -1),
+    lambda context: context.images * of_image(context, 0),
     when=has_several_images,
 )
 
@@ -51,10 +51,12 @@ enter(
     "*.dx *.y",
     "images and their numbers are mixed up: an array is reshaped where it should be transposed",
     "A matrix (numbers, image) becomes (image, numbers) by a transpose; a reshape deals the numbers out anew.",
-    lambda scene: scene.expected.reshape(scene.images, -1).T.reshape(scene.expected.shape),
-    lambda scene: scene.expected.reshape(-1, scene.images).T.reshape(scene.expected.shape),
-    lambda scene: scene.expected.swapaxes(0, 1).reshape(scene.expected.shape) if scene.expected.ndim == 4 else None,
-    when=lambda scene: has_several_images(scene) and scene.expected.ndim > 1,
+    lambda context: context.expected.reshape(context.images, -1).T.reshape(context.expected.shape),
+    lambda context: context.expected.reshape(-1, context.images).T.reshape(context.expected.shape),
+    lambda context: (
+        context.expected.swapaxes(0, 1).reshape(context.expected.shape) if context.expected.ndim == 4 else None
+    ),
+    when=lambda context: has_several_images(context) and context.expected.ndim > 1,
 )
 
 enter(
@@ -62,8 +64,8 @@ enter(
     "*.dx",
     "every image gets the same error, that of the whole batch",
     "Each image has an error of its own until the weights sum them up: keep the image's index on dx.",
-    lambda scene: np.broadcast_to(scene.expected.mean(axis=0), scene.expected.shape),
-    lambda scene: np.broadcast_to(scene.expected.sum(axis=0), scene.expected.shape),
+    lambda context: np.broadcast_to(context.expected.mean(axis=0), context.expected.shape),
+    lambda context: np.broadcast_to(context.expected.sum(axis=0), context.expected.shape),
     when=has_several_images,
 )
 
@@ -72,7 +74,7 @@ enter(
     "Dense.dw Conv.dw",
     "the gradient of each weight is the error alone: it is not multiplied by the input",
     "y = w · x, so dw = dy · x: each weight's gradient is the error times the number it was multiplied with.",
-    lambda scene: scene.sum(scene.terms, x=np.ones_like(scene.x)),
+    lambda context: context.sum(context.terms, x=np.ones_like(context.x)),
 )
 
 enter(
@@ -88,7 +90,7 @@ enter(
     "Dense.dw",
     "the gradient is (input, unit), reshaped to (unit, input) where it should be transposed",
     "dw[k][c] = Σ dy[k] · x[c]: the first index is the unit, as in w.",
-    lambda scene: np.ascontiguousarray(scene.expected.T).reshape(scene.expected.shape),
+    lambda context: np.ascontiguousarray(context.expected.T).reshape(context.expected.shape),
 )
 
 enter(
@@ -105,7 +107,7 @@ enter(
     "the error is sent back through weights that were already updated",
     "Compute all gradients of a layer, dx too, from the weights that made the output, and update after that. The harm "
     "grows with the rate.",
-    lambda scene: scene.sum(scene.terms, w=scene.updated()),
+    lambda context: context.sum(context.terms, w=context.updated()),
 )
 
 
@@ -117,10 +119,10 @@ enter(
     "pixels than the case means.",
     convention=True,
 )
-def flattened_otherwise(scene: Scene) -> Iterator[Terms]:
-    places = np.arange(scene.terms.out.size).reshape(1, -1)
-    for order in orders(places, (1, *scene.x.shape[1:])):
-        yield replace(scene.terms, out=order.reshape(-1)[scene.terms.inner].astype(np.int64))
+def flattened_otherwise(context: Context) -> Iterator[Terms]:
+    places = np.arange(context.terms.out.size).reshape(1, -1)
+    for order in orders(places, (1, *context.x.shape[1:])):
+        yield replace(context.terms, out=order.reshape(-1)[context.terms.inner].astype(np.int64))
 
 
 @mistake(
@@ -129,8 +131,8 @@ def flattened_otherwise(scene: Scene) -> Iterator[Terms]:
     "the error is put back in another order than the one in which the maps were laid out",
     "Undo the reshape exactly: the same order of channel, row and column forward and back.",
 )
-def flatten_order(scene: Scene) -> Iterator[Array]:
-    yield from orders(scene.dy.reshape(scene.images, -1), scene.expected.shape)
+def flatten_order(context: Context) -> Iterator[Array]:
+    yield from orders(context.dy.reshape(context.images, -1), context.expected.shape)
 
 
 def orders(rows: Array, shape: tuple[int, ...]) -> Iterator[Array]:
@@ -147,8 +149,8 @@ enter(
     "*.dx",
     "rows and columns of the errors are exchanged",
     "Keep (row, column) in that order on the way back.",
-    lambda scene: np.swapaxes(scene.expected, 2, 3).reshape(scene.expected.shape),
-    when=lambda scene: scene.expected.ndim == 4,
+    lambda context: np.swapaxes(context.expected, 2, 3).reshape(context.expected.shape),
+    when=lambda context: context.expected.ndim == 4,
 )
 
 enter(
@@ -157,7 +159,7 @@ enter(
     "no error goes back: this layer's dx is zero, and so is every gradient before it",
     "Every layer hands an error to the one before it, also one without weights. A backward pass written for a first "
     "layer often leaves it out.",
-    lambda scene: np.zeros_like(scene.expected),
+    lambda context: np.zeros_like(context.expected),
     plain=True,
 )
 
@@ -166,8 +168,8 @@ enter(
     "*.dx",
     "the layer's input is handed back instead of an error",
     "dx has the shape of x and is no x: return the error.",
-    lambda scene: scene.x,
-    when=lambda scene: scene.name != "loss",
+    lambda context: context.x,
+    when=lambda context: context.name != "loss",
 )
 
 enter(
@@ -175,8 +177,10 @@ enter(
     "*.dx",
     "the error passes the layer unchanged, as if it did nothing",
     "Each layer multiplies the error by its own slope on the way back.",
-    lambda scene: scene.dy,
-    when=lambda scene: scene.name != "loss" and scene.kind not in TOLD_APART and scene.dy.shape == scene.expected.shape,
+    lambda context: context.dy,
+    when=lambda context: (
+        context.name != "loss" and context.kind not in TOLD_APART and context.dy.shape == context.expected.shape
+    ),
 )
 
 enter(
@@ -184,7 +188,7 @@ enter(
     "*.dw *.db",
     "the gradient is zero: it is never computed",
     "Every trained array has a gradient: the bias too, and the first layer's weights too.",
-    lambda scene: np.zeros_like(scene.expected),
+    lambda context: np.zeros_like(context.expected),
     plain=True,
 )
 
@@ -193,8 +197,8 @@ enter(
     "*.dw *.db",
     "the gradient of the step before is still in it: it is never set to zero",
     "Set every gradient to zero at the start of a step, or assign the first product instead of adding it.",
-    lambda scene: scene.expected + scene.before,
-    when=lambda scene: scene.before is not None,
+    lambda context: context.expected + context.before,
+    when=lambda context: context.before is not None,
 )
 
 
@@ -204,9 +208,9 @@ enter(
     "a multiple of the weight is added to its gradient, as weight decay does",
     "The case has no penalty on the weights; leave it out to be compared. If you want it, it belongs in the loss too.",
 )
-def weight_decay(scene: Scene) -> Iterator[Array]:
-    w = scene.weights[scene.weight]
-    if scene.given is not None and w.size > 2 and w.any():  # of a number or two anything is a multiple
-        decay = float(((scene.given - scene.expected) * w).sum() / (w * w).sum())
+def weight_decay(context: Context) -> Iterator[Array]:
+    w = context.weights[context.weight]
+    if context.given is not None and w.size > 2 and w.any():  # of a number or two anything is a multiple
+        decay = float(((context.given - context.expected) * w).sum() / (w * w).sum())
         if decay > 0:
-            yield scene.expected + decay * w
+            yield context.expected + decay * w

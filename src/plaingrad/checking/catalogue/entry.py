@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.products import Terms
 from plaingrad.compiler.loops import Array
 
-Wrong = Callable[[Scene], Iterator[Array | Terms]]
-Form = Callable[[Scene], Array | Terms | None]
+Wrong = Callable[[Context], Iterator[Array | Terms]]
+Form = Callable[[Context], Array | Terms | None]
 
 
 @dataclass(frozen=True)
@@ -58,26 +58,26 @@ def enter(
     title: str,
     advice: str,
     *forms: Form,
-    when: Callable[[Scene], bool] = lambda scene: True,
+    when: Callable[[Context], bool] = lambda context: True,
     **flags: bool,
 ) -> None:
     """Make forms an entry: each says what its slip makes of a pass, None where it cannot happen there."""
 
-    def wrong(scene: Scene) -> Iterator[Array | Terms]:
-        if when(scene):
-            yield from (made for form in forms if (made := form(scene)) is not None)
+    def wrong(context: Context) -> Iterator[Array | Terms]:
+        if when(context):
+            yield from (made for form in forms if (made := form(context)) is not None)
 
     mistake(id, passes, title, advice, **flags)(wrong)
 
 
-def has_several_images(scene: Scene) -> bool:
+def has_several_images(context: Context) -> bool:
     """Whether images can be mixed up at all."""
-    return scene.images > 1
+    return context.images > 1
 
 
-def applicable(scene: Scene) -> list[Mistake]:
+def applicable(context: Context) -> list[Mistake]:
     """The entries that are about such a pass."""
-    names = {f"{kind}.{way}" for kind in (scene.kind, "*") for way in (scene.way, "*")}
-    if scene.name == "loss":
-        names |= {f"loss.{scene.way}"}
+    names = {f"{kind}.{way}" for kind in (context.kind, "*") for way in (context.way, "*")}
+    if context.name == "loss":
+        names |= {f"loss.{context.way}"}
     return sorted((each for each in CATALOGUE.values() if names & set(each.passes)), key=lambda each: not each.plain)

@@ -4,20 +4,20 @@ from collections.abc import Callable
 from math import prod
 
 from plaingrad.checking.catalogue.entry import Form, enter
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 
 ERRORS = "*.dx *.dw *.db"
 
 
-def positions(scene: Scene) -> int:
+def positions(context: Context) -> int:
     """How many positions a window has in the output map; 1 where there is no map."""
-    y = scene.program.steps[scene.name].y if scene.name != "loss" else ()
+    y = context.program.steps[context.name].y if context.name != "loss" else ()
     return prod(y[1:]) if len(y) == 3 else 1
 
 
-def times(factor: Callable[[Scene], float]) -> Form:
+def times(factor: Callable[[Context], float]) -> Form:
     """The right numbers times a factor, where it is not 1."""
-    return lambda scene: factor(scene) * scene.expected if factor(scene) != 1 else None
+    return lambda context: factor(context) * context.expected if factor(context) != 1 else None
 
 
 enter(
@@ -25,7 +25,7 @@ enter(
     f"loss.dx loss.y {ERRORS}",
     "times the number of images: a sum over the batch where a mean is meant",
     "Divide by the number of images once, best in the loss's gradient; then every gradient is a mean by itself.",
-    times(lambda scene: scene.images),
+    times(lambda context: context.images),
     late=True,
 )
 
@@ -34,8 +34,8 @@ enter(
     f"loss.dx loss.y {ERRORS}",
     "divided by the number of images once more",
     "Divide by the number of images once, best in the loss's gradient, and nowhere else.",
-    times(lambda scene: 1 / scene.images),
-    times(lambda scene: 1 / scene.images**2),
+    times(lambda context: 1 / context.images),
+    times(lambda context: 1 / context.images**2),
     late=True,
 )
 
@@ -44,7 +44,7 @@ enter(
     f"loss.dx loss.y {ERRORS}",
     "the sign is turned",
     "The gradient is output minus target; and the weights go against it. Turn neither sign, or both.",
-    times(lambda scene: -1),
+    times(lambda context: -1),
 )
 
 enter(
@@ -53,8 +53,8 @@ enter(
     "a factor of 2 too many or too few",
     "In a loss a 2 comes from the derivative of a square, and a ½ before the square cancels it: use both, or neither. "
     "Elsewhere look for a number that happens to be 2 here, such as one side of a window.",
-    times(lambda scene: 2),
-    times(lambda scene: 0.5),
+    times(lambda context: 2),
+    times(lambda context: 0.5),
 )
 
 enter(
@@ -62,8 +62,8 @@ enter(
     "Conv.dw Conv.db Conv.dx",
     "divided by the number of positions of the window",
     "A shared weight's gradient is the sum over all its uses, not their mean.",
-    times(lambda scene: 1 / positions(scene)),
-    times(lambda scene: 1 / (positions(scene) * scene.images)),
+    times(lambda context: 1 / positions(context)),
+    times(lambda context: 1 / (positions(context) * context.images)),
 )
 
 enter(
@@ -71,7 +71,7 @@ enter(
     "Conv.dw Conv.db Conv.dx MeanPool.dx MaxPool.dx L2Pool.dx MeanPool.y L2Pool.y",
     "divided by the number of pixels in the window, once too often",
     "Only a mean pool divides by its window, once.",
-    times(lambda scene: 1 / prod(scene.window.size)),
+    times(lambda context: 1 / prod(context.window.size)),
 )
 
 enter(
@@ -79,7 +79,7 @@ enter(
     "Conv.dx Dense.dx",
     "the mean over filters or units where the sum is meant",
     "Every filter (unit) adds its part to the error of the input: a sum.",
-    times(lambda scene: 1 / scene.program.steps[scene.name].y[0]),
+    times(lambda context: 1 / context.program.steps[context.name].y[0]),
 )
 
 enter(
@@ -87,8 +87,8 @@ enter(
     "loss.dx loss.y",
     "divided or multiplied by the number of outputs",
     "The case says whether the loss is a sum or a mean over the outputs; its gradient follows it.",
-    times(lambda scene: 1 / scene.x.shape[1]),
-    times(lambda scene: float(scene.x.shape[1])),
+    times(lambda context: 1 / context.x.shape[1]),
+    times(lambda context: float(context.x.shape[1])),
 )
 
 enter(
@@ -96,6 +96,6 @@ enter(
     "loss.dx *.dw *.db *.dx",
     "multiplied by the learning rate",
     "The rate belongs in the update, not in the gradient.",
-    times(lambda scene: scene.rate),
-    times(lambda scene: -scene.rate),
+    times(lambda context: context.rate),
+    times(lambda context: -context.rate),
 )

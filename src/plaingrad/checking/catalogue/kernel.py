@@ -6,7 +6,7 @@ import numpy as np
 
 from plaingrad.checking.catalogue.entry import enter, mistake
 from plaingrad.checking.catalogue.otherwise import of_outputs
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
 enter(
@@ -15,7 +15,7 @@ enter(
     "the map of errors is turned by 180°",
     "dw is the correlation of the input with dy as it lies: dw[k,c,u,v] = Σ dy[k,i,j] · x[c,i+u,j+v]. A `convolve` "
     "turns its second argument; use a correlation.",
-    lambda scene: scene.sum(scene.terms, dy=scene.dy[:, :, ::-1, ::-1]),
+    lambda context: context.sum(context.terms, dy=context.dy[:, :, ::-1, ::-1]),
 )
 
 enter(
@@ -23,7 +23,7 @@ enter(
     "Conv.dx Conv.dw",
     "rows and columns of the map of errors are exchanged",
     "dy[k,i,j] belongs to the window in row i and column j: no transpose on the way.",
-    lambda scene: scene.sum(scene.terms, dy=np.swapaxes(scene.dy, 2, 3).reshape(scene.dy.shape)),
+    lambda context: context.sum(context.terms, dy=np.swapaxes(context.dy, 2, 3).reshape(context.dy.shape)),
 )
 
 enter(
@@ -33,7 +33,7 @@ enter(
     "dw[k,c,u,v] = Σ dy[k,i,j] · x[c,i+u,j+v]: dy slides over x. Correlating dy with x instead (x slides over dy) "
     "gives every kernel upside down. (If you store your kernels turned, answer your weights too, and this is no "
     "mistake.)",
-    lambda scene: scene.expected[:, :, ::-1, ::-1],
+    lambda context: context.expected[:, :, ::-1, ::-1],
 )
 
 enter(
@@ -41,10 +41,10 @@ enter(
     "Conv.dw",
     "rows and columns of each kernel's gradient are exchanged",
     "The first window index counts rows, the second columns, in dw as in w.",
-    lambda scene: scene.expected.swapaxes(2, 3),
-    lambda scene: scene.expected.swapaxes(2, 3)[:, :, ::-1],
-    lambda scene: scene.expected.swapaxes(2, 3)[:, :, :, ::-1],
-    when=lambda scene: len(set(scene.window.size)) == 1,
+    lambda context: context.expected.swapaxes(2, 3),
+    lambda context: context.expected.swapaxes(2, 3)[:, :, ::-1],
+    lambda context: context.expected.swapaxes(2, 3)[:, :, :, ::-1],
+    when=lambda context: len(set(context.window.size)) == 1,
 )
 
 enter(
@@ -86,20 +86,20 @@ enter(
     "The sum of a forward pass runs over all channels; the gradients have an entry for each. Use the channel's own "
     "index.",
 )
-def one_channel(scene: Scene) -> Iterator[Array]:
-    terms, c = scene.terms, scene.letters()["c"]
+def one_channel(context: Context) -> Iterator[Array]:
+    terms, c = context.terms, context.letters()["c"]
     has_input = terms.inner >= 0
     for only in (c.max(), c.min()):
-        yield scene.sum(terms.only((c == only) | ~has_input))
-        if scene.quantity == "dw":
-            yield scene.sum(terms.at("inner", (np.full_like(c, only), *terms.place("inner")[1:])))
-    if scene.quantity == "dw":
-        yield np.broadcast_to(scene.expected.sum(axis=1, keepdims=True), scene.expected.shape)
+        yield context.sum(terms.only((c == only) | ~has_input))
+        if context.quantity == "dw":
+            yield context.sum(terms.at("inner", (np.full_like(c, only), *terms.place("inner")[1:])))
+    if context.quantity == "dw":
+        yield np.broadcast_to(context.expected.sum(axis=1, keepdims=True), context.expected.shape)
 
 
-def rows_of_dw(scene: Scene) -> Array:
+def rows_of_dw(context: Context) -> Array:
     """The gradient of the weights beside a bias, one row for each of its numbers."""
-    dw = scene.program.value((scene.step, scene.name, "dw"), scene.env)
+    dw = context.program.value((context.step, context.name, "dw"), context.env)
     return dw.reshape(len(dw), -1)
 
 
@@ -108,8 +108,8 @@ enter(
     "Conv.db Dense.db",
     "the gradient of the bias is multiplied by the input",
     "The bias is added as it is, so its input is 1: db is the plain sum of dy, without x.",
-    lambda scene: rows_of_dw(scene).sum(axis=1),
-    lambda scene: rows_of_dw(scene).mean(axis=1),
+    lambda context: rows_of_dw(context).sum(axis=1),
+    lambda context: rows_of_dw(context).mean(axis=1),
 )
 
 enter(
@@ -117,8 +117,8 @@ enter(
     "Conv.db Dense.db",
     "every bias gets the sum over all filters or units",
     "db[k] = Σ dy[k], over images and positions of filter k alone.",
-    lambda scene: np.full_like(scene.expected, scene.expected.sum()),
-    lambda scene: np.full_like(scene.expected, scene.expected.mean()),
+    lambda context: np.full_like(context.expected, context.expected.sum()),
+    lambda context: np.full_like(context.expected, context.expected.mean()),
 )
 
 enter(
@@ -126,8 +126,8 @@ enter(
     "Conv.y Dense.y",
     "the bias is not added",
     "y[k] begins with b[k], to which the products are added.",
-    lambda scene: scene.sum(scene.terms.only(scene.terms.inner >= 0)),
-    when=lambda scene: "b" in scene.weights,
+    lambda context: context.sum(context.terms.only(context.terms.inner >= 0)),
+    when=lambda context: "b" in context.weights,
 )
 
 
@@ -137,9 +137,9 @@ enter(
     "the bias is added once for each channel, or for each product",
     "Add b[k] once for each output number, outside the loops over channels and window.",
 )
-def bias_for_each(scene: Scene) -> Iterator[Array]:
-    if "b" in scene.weights:
-        alone = scene.terms.inner < 0
-        channels, window = scene.x.shape[1], int(np.prod(scene.window.size))
+def bias_for_each(context: Context) -> Iterator[Array]:
+    if "b" in context.weights:
+        alone = context.terms.inner < 0
+        channels, window = context.x.shape[1], int(np.prod(context.window.size))
         for times in (channels, window, channels * window):
-            yield scene.sum(scene.terms.times(np.where(alone, times, 1)))
+            yield context.sum(context.terms.times(np.where(alone, times, 1)))

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Form, enter, mistake
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.single_layer import Changes
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.window import Window
@@ -18,25 +18,25 @@ EQUAL, WITH_BOTH = "x[n, c, row, column] == y[n, c, i, j]", ("(dy, winner,", "(d
 
 
 def passed(
-    scene: Scene,
+    context: Context,
     forward: Changes = (),
     backward: Changes = (),
     sought: Window | None = None,
     paid: Window | None = None,
 ) -> Array:
     """What the pool makes with pieces of its texts replaced, or with other windows where winners are sought or paid."""
-    alone, own = scene.program.alone(scene.name), scene.window.over(scene.x.shape[1:])
-    alone.put(x=scene.x)
+    alone, own = context.program.single_layer(context.name), context.window.over(context.x.shape[1:])
+    alone.put(x=context.x)
     alone.forward(*forward, window=sought or own)
-    if scene.quantity == "dx":
-        alone.put(dy=scene.dy)
+    if context.quantity == "dx":
+        alone.put(dy=context.dy)
         alone.backward(*backward, window=paid or own)
-    return alone.get(scene.quantity)
+    return alone.get(context.quantity)
 
 
 def won_by(rule: str) -> Form:
     """A form in which another rule says whether a pixel replaces the one that won before it."""
-    return lambda scene: passed(scene, ((LARGER, rule),))
+    return lambda context: passed(context, ((LARGER, rule),))
 
 
 enter(
@@ -44,7 +44,7 @@ enter(
     "MaxPool.dx",
     "a pixel that won several windows keeps only the last error: = instead of +=",
     "Where windows overlap, one pixel can win several; it gets the error of each: start from zeros and add (+=).",
-    lambda scene: scene.edited((ADD, "= dy[n, c, i, j]")),
+    lambda context: context.edited((ADD, "= dy[n, c, i, j]")),
 )
 
 enter(
@@ -53,7 +53,7 @@ enter(
     "every pixel that equals the maximum gets the whole error",
     "Where several pixels tie, any one of them, or shares that add up to 1, is a right answer; paying all in full is "
     "more than was due. It matters only where ties happen.",
-    lambda scene: scene.edited((WON, EQUAL), WITH_BOTH),
+    lambda context: context.edited((WON, EQUAL), WITH_BOTH),
     convention=True,
 )
 
@@ -67,10 +67,10 @@ enter(
 )
 
 
-def shared(scene: Scene) -> Array:
+def shared(context: Context) -> Array:
     """dx where the equal pixels of a window share its error."""
     equals = f"sum({EQUAL} for _, _, row, column in window(i, j))"
-    return scene.edited((WON, EQUAL), (ADD, f"{ADD} / {equals}"), WITH_BOTH)
+    return context.edited((WON, EQUAL), (ADD, f"{ADD} / {equals}"), WITH_BOTH)
 
 
 enter(
@@ -90,13 +90,13 @@ enter(
     "Any shares that add up to 1 are a right answer; here the first in reading order gets it all.",
     convention=True,
 )
-def ties_otherwise(scene: Scene) -> Iterator[Array]:
-    if scene.given is not None:
-        paid = shared(scene) != passed(scene)
-        off = np.where(paid, scene.given - scene.expected, 0)
+def ties_otherwise(context: Context) -> Iterator[Array]:
+    if context.given is not None:
+        paid = shared(context) != passed(context)
+        off = np.where(paid, context.given - context.expected, 0)
         sums, sizes = off.sum(axis=(2, 3)), np.abs(off).sum(axis=(2, 3))
         if paid.any() and (np.abs(sums) <= 1e-4 * sizes).all():  # what one tied pixel lacks another has
-            yield np.where(paid, scene.given, scene.expected)
+            yield np.where(paid, context.given, context.expected)
 
 
 enter(
@@ -104,8 +104,8 @@ enter(
     "MaxPool.dx",
     "the winner gets 1 instead of the error",
     "The mask says where the error goes, not how large it is: mask · dy.",
-    lambda scene: scene.edited((ADD, "+= 1")),
-    lambda scene: scene.edited((ADD, "= 1")),
+    lambda context: context.edited((ADD, "+= 1")),
+    lambda context: context.edited((ADD, "= 1")),
 )
 
 enter(
@@ -113,8 +113,8 @@ enter(
     "MaxPool.dx",
     "every pixel of the window gets the error, not only the winner",
     "Only the largest pixel had a say in the output; the others could change a little and nothing would happen.",
-    lambda scene: scene.edited((WON, "True")),
-    lambda scene: scene.edited((WON, "True"), (ADD, "= dy[n, c, i, j]")),
+    lambda context: context.edited((WON, "True")),
+    lambda context: context.edited((WON, "True"), (ADD, "= dy[n, c, i, j]")),
 )
 
 enter(
@@ -122,7 +122,7 @@ enter(
     "MaxPool.dx",
     "the error is shared out over the window, as a mean pool would",
     "A max pool sends the whole error to the pixel that won, nothing to the others.",
-    lambda scene: scene.edited((WON, "True"), (ADD, f"{ADD} / (window.size[0] * window.size[1])")),
+    lambda context: context.edited((WON, "True"), (ADD, f"{ADD} / (window.size[0] * window.size[1])")),
 )
 
 
@@ -133,19 +133,19 @@ enter(
     "In a max pool remember on the way forward which pixel won (its row and column), and send the error there; in a "
     "mean pool every pixel of the window gets its share.",
 )
-def fixed_pixel(scene: Scene) -> Iterator[Array]:
-    i, j = np.indices(scene.dy.shape[2:])
-    (down, step), (top, left) = scene.window.stride, scene.begin
-    for u, v in np.ndindex(*scene.window.size):
-        yield paid(scene, i * down + u - top, j * step + v - left)
+def fixed_pixel(context: Context) -> Iterator[Array]:
+    i, j = np.indices(context.dy.shape[2:])
+    (down, step), (top, left) = context.window.stride, context.begin
+    for u, v in np.ndindex(*context.window.size):
+        yield paid(context, i * down + u - top, j * step + v - left)
 
 
-def paid(scene: Scene, row: Array, column: Array) -> Array:
+def paid(context: Context, row: Array, column: Array) -> Array:
     """dx where each error goes to the pixel (row, column); one beyond the image is lost."""
-    dx = np.zeros_like(scene.expected)
-    image, channel, row, column = np.broadcast_arrays(*np.indices(scene.dy.shape)[:2], row, column)
+    dx = np.zeros_like(context.expected)
+    image, channel, row, column = np.broadcast_arrays(*np.indices(context.dy.shape)[:2], row, column)
     inside = (row >= 0) & (row < dx.shape[2]) & (column >= 0) & (column < dx.shape[3])
-    np.add.at(dx, tuple(each[inside] for each in (image, channel, row, column)), scene.dy[inside])
+    np.add.at(dx, tuple(each[inside] for each in (image, channel, row, column)), context.dy[inside])
     return dx
 
 
@@ -166,9 +166,9 @@ enter(
 )
 
 
-def winners_of(scene: Scene, x: Array) -> Array:
+def winners_of(context: Context, x: Array) -> Array:
     """dx with the winners of one image, or of one channel, for all."""
-    return scene.program.loop(scene.name, "dx", np.broadcast_to(x, scene.x.shape), {}, scene.dy)
+    return context.program.loop(context.name, "dx", np.broadcast_to(x, context.x.shape), {}, context.dy)
 
 
 enter(
@@ -176,10 +176,10 @@ enter(
     "MaxPool.dx",
     "the winners of one image, or of one channel, are used for all",
     "Each image and each channel has its own winners: keep both indices with the remembered place.",
-    lambda scene: winners_of(scene, scene.x[:1]),
-    lambda scene: winners_of(scene, scene.x[-1:]),
-    lambda scene: winners_of(scene, scene.x[:, :1]),
-    lambda scene: winners_of(scene, scene.x[:, -1:]),
+    lambda context: winners_of(context, context.x[:1]),
+    lambda context: winners_of(context, context.x[-1:]),
+    lambda context: winners_of(context, context.x[:, :1]),
+    lambda context: winners_of(context, context.x[:, -1:]),
 )
 
 enter(
@@ -187,7 +187,7 @@ enter(
     "MaxPool.dx",
     "the error is multiplied by the pixel that won: window times mask times error",
     "The derivative of a maximum is 1 for the winner: dx += mask · dy, without the window's own numbers.",
-    lambda scene: scene.expected * scene.x,
+    lambda context: context.expected * context.x,
 )
 
 enter(
@@ -205,8 +205,8 @@ enter(
     "the search for the maximum begins at 0 (or the padding's zeros take part), so a negative window gives 0",
     "Begin with the window's first pixel, or with minus infinity; padding must not win.",
 )
-def begins_at_zero(scene: Scene) -> Iterator[Array]:
-    yield np.maximum(scene.expected, 0)
-    if any(scene.owner.padding):
-        pixels = np.array(scene.window.over(scene.x.shape[1:]).pixels(False, *scene.expected.shape[2:]))
-        yield np.where(pixels < prod(scene.window.size), np.maximum(scene.expected, 0), scene.expected)
+def begins_at_zero(context: Context) -> Iterator[Array]:
+    yield np.maximum(context.expected, 0)
+    if any(context.owner.padding):
+        pixels = np.array(context.window.over(context.x.shape[1:]).pixels(False, *context.expected.shape[2:]))
+        yield np.where(pixels < prod(context.window.size), np.maximum(context.expected, 0), context.expected)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Form
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.window import Window
 
@@ -15,22 +15,22 @@ Places = tuple[Array, Array, Array, Array]
 def of_outputs(kept: Callable[[Array, Array, Array], Array], image: int | None = None) -> Form:
     """A form in which some numbers (k, i, j) of an output map alone count, of several images one alone where told."""
 
-    def made(scene: Scene) -> Array | None:
-        if image is not None and scene.images == 1:
+    def made(context: Context) -> Array | None:
+        if image is not None and context.images == 1:
             return None
-        if scene.program.terms(scene.name):
-            terms = scene.terms
+        if context.program.terms(context.name):
+            terms = context.terms
             k, i, j = terms.place("out")
-            return scene.sum(terms.only(kept(k, i, j)), None if image is None else scene.only_images(image))
-        dy = np.where(kept(*np.indices(scene.dy.shape[1:])), scene.dy, 0)
-        return scene.program.loop(scene.name, scene.quantity, scene.x, scene.weights, dy)
+            return context.sum(terms.only(kept(k, i, j)), None if image is None else context.only_images(image))
+        dy = np.where(kept(*np.indices(context.dy.shape[1:])), context.dy, 0)
+        return context.program.loop(context.name, context.quantity, context.x, context.weights, dy)
 
     return made
 
 
 def with_weights(change: Callable[[Array], Array]) -> Form:
     """A form in which the weights, but for the bias, are changed before they are read."""
-    return lambda scene: scene.sum(scene.terms, w={**scene.weights, "w": change(scene.weights["w"])})
+    return lambda context: context.sum(context.terms, w={**context.weights, "w": change(context.weights["w"])})
 
 
 def reshaped(w: Array) -> Array:
@@ -39,7 +39,7 @@ def reshaped(w: Array) -> Array:
     return np.ascontiguousarray(np.swapaxes(w.reshape(channels, filters, *rest), 0, 1))
 
 
-def laid(scene: Scene, window: Window, order: Callable[..., Places] = lambda *letters: letters) -> Array:
+def laid(context: Context, window: Window, order: Callable[..., Places] = lambda *letters: letters) -> Array:
     """What a pass of sums makes where a window of other settings moves, or one whose letters are in another order."""
     (down, step), (apart, gap), (top, left) = window.stride, window.dilation, window.padding
 
@@ -51,4 +51,4 @@ def laid(scene: Scene, window: Window, order: Callable[..., Places] = lambda *le
         _, j, _, v = order(*letters)
         return np.asarray(j * step + v * gap - left)
 
-    return scene.sum(scene.placed(row, column))
+    return context.sum(context.placed(row, column))

@@ -9,7 +9,7 @@ import numpy as np
 from plaingrad.checking.catalogue.entry import Form, enter
 from plaingrad.checking.catalogue.maxpool import ADD, paid, passed
 from plaingrad.checking.catalogue.otherwise import of_outputs
-from plaingrad.checking.search.context import Pair, Scene
+from plaingrad.checking.search.context import Context, Pair
 from plaingrad.checking.search.products import Terms, terms_of
 from plaingrad.checking.search.single_layer import Changes
 from plaingrad.compiler.loops import Array
@@ -45,18 +45,18 @@ def moved(stride: Callable[[Pair, Pair], Pair]) -> Iterator[Form]:
     kept = (("row * x.shape[3] + column", in_window),), (("row * dx.shape[3] + column", in_window),)
     for forward, backward in (((), ()), ((), ((ADD, "= dy[n, c, i, j]"),)), kept):
 
-        def form(scene: Scene, forward: Changes = forward, backward: Changes = backward) -> Array | None:
-            own = scene.window.over(scene.x.shape[1:])
+        def form(context: Context, forward: Changes = forward, backward: Changes = backward) -> Array | None:
+            own = context.window.over(context.x.shape[1:])
             other = replace(own, stride=stride(own.stride, own.size))
-            return passed(scene, forward, backward, own if forward else other, other) if other != own else None
+            return passed(context, forward, backward, own if forward else other, other) if other != own else None
 
         yield form
 
 
-def winner_of(scene: Scene) -> Array:
+def winner_of(context: Context) -> Array:
     """The place in the image of each window's winner."""
-    alone = scene.program.alone(scene.name)
-    alone.run_on(scene.x, {})
+    alone = context.program.single_layer(context.name)
+    alone.run_on(context.x, {})
     return alone.get("winner")
 
 
@@ -83,15 +83,15 @@ enter(
     "Row index with row stride, column index with column stride; a winner's place p in a map of so many columns is row "
     "p // columns and column p % columns.",
     *moved(lambda stride, size: stride[::-1]),
-    lambda scene: paid(scene, winner_of(scene) % scene.x.shape[3], winner_of(scene) // scene.x.shape[3]),
-    lambda scene: paid(scene, winner_of(scene) // scene.x.shape[2], winner_of(scene) % scene.x.shape[2]),
+    lambda context: paid(context, winner_of(context) % context.x.shape[3], winner_of(context) // context.x.shape[3]),
+    lambda context: paid(context, winner_of(context) // context.x.shape[2], winner_of(context) % context.x.shape[2]),
 )
 
 
-def counted_otherwise(scene: Scene) -> Terms:
+def counted_otherwise(context: Context) -> Terms:
     """The terms of a mean pool that takes the zeros of its padding the other way."""
-    layer = scene.owner
-    terms = terms_of(layer.replace(count_padding=not layer.count_padding), scene.program.steps[scene.name].x)
+    layer = context.owner
+    terms = terms_of(layer.replace(count_padding=not layer.count_padding), context.program.steps[context.name].x)
     assert terms is not None
     return terms
 
@@ -101,7 +101,7 @@ enter(
     "MeanPool.dx",
     "the error is not divided by the number of pixels in the window",
     "y is the mean, Σ x / k²: each pixel had 1/k² of a say, so it gets 1/k² of the error, going back as going forward.",
-    lambda scene: scene.sum(scene.terms.times(1 / scene.terms.factor)),
+    lambda context: context.sum(context.terms.times(1 / context.terms.factor)),
 )
 
 enter(
@@ -109,7 +109,7 @@ enter(
     "MeanPool.y",
     "the sum of the window instead of its mean",
     "Divide by the number of pixels under the window.",
-    lambda scene: scene.sum(scene.terms.times(1 / scene.terms.factor)),
+    lambda context: context.sum(context.terms.times(1 / context.terms.factor)),
 )
 
 enter(
@@ -117,8 +117,9 @@ enter(
     "MeanPool.y MaxPool.y",
     "one number for all channels: the window is taken over the channels too",
     "A pool works on each channel by itself.",
-    lambda scene: np.broadcast_to(
-        (np.mean if scene.kind == "MeanPool" else np.max)(scene.expected, axis=1, keepdims=True), scene.expected.shape
+    lambda context: np.broadcast_to(
+        (np.mean if context.kind == "MeanPool" else np.max)(context.expected, axis=1, keepdims=True),
+        context.expected.shape,
     ),
 )
 
@@ -128,7 +129,7 @@ enter(
     "the zeros of the padding are counted, or not counted, otherwise than the case says",
     "Both ways are in use: the case's count_padding says which one it means, forward and back.",
     counted_otherwise,
-    when=lambda scene: any(scene.owner.padding),
+    when=lambda context: any(context.owner.padding),
     convention=True,
 )
 
@@ -137,8 +138,8 @@ enter(
     "MeanPool.dx",
     "going back the padding is counted, or not counted, otherwise than on the way forward",
     "Each pixel's share is 1 / (the number its window was divided by on the way forward).",
-    lambda scene: scene.sum(counted_otherwise(scene)),
-    when=lambda scene: any(scene.owner.padding),
+    lambda context: context.sum(counted_otherwise(context)),
+    when=lambda context: any(context.owner.padding),
 )
 
 enter(
@@ -146,8 +147,8 @@ enter(
     "L2Pool.dx",
     "the error is multiplied by x, and not divided by the norm",
     "y = √(Σ x²), so dx = dy · x / y; where y is 0 take 0.",
-    lambda scene: scene.edited((NORM, "* 1")),
-    lambda scene: scene.edited((NORM, "* 2")),
+    lambda context: context.edited((NORM, "* 1")),
+    lambda context: context.edited((NORM, "* 2")),
 )
 
 enter(
@@ -155,9 +156,9 @@ enter(
     "L2Pool.dx",
     "the error is divided by the square of the norm, or the root's ½ is doubled or lost",
     "dx = dy · x / y: the 2 of the square and the ½ of the root cancel.",
-    lambda scene: scene.edited((NORM, "/ (y[n, c, i, j] * y[n, c, i, j])")),
-    lambda scene: 2 * scene.expected,
-    lambda scene: scene.expected / 2,
+    lambda context: context.edited((NORM, "/ (y[n, c, i, j] * y[n, c, i, j])")),
+    lambda context: 2 * context.expected,
+    lambda context: context.expected / 2,
 )
 
 enter(
@@ -165,9 +166,9 @@ enter(
     "L2Pool.dx",
     "the error is not multiplied by the pixel itself",
     "y = √(Σ x²), so dx = dy · x / y: a pixel's share is its part of the norm.",
-    lambda scene: scene.edited((INPUT, "* 1")),
-    lambda scene: scene.edited((INPUT, "* 1"), (NORM, "* 1")),
-    lambda scene: scene.edited((INPUT, "* abs(x[n, c, row, column])")),
+    lambda context: context.edited((INPUT, "* 1")),
+    lambda context: context.edited((INPUT, "* 1"), (NORM, "* 1")),
+    lambda context: context.edited((INPUT, "* abs(x[n, c, row, column])")),
 )
 
 enter(
@@ -175,7 +176,7 @@ enter(
     "L2Pool.dx",
     "where windows overlap, each overwrites what the one before had left: = instead of +=",
     "A pixel was read by several windows, so it gets an error from each of them: start from zeros and add (+=).",
-    lambda scene: scene.edited(("+=", "=")),
+    lambda context: context.edited(("+=", "=")),
 )
 
 enter(
@@ -183,7 +184,7 @@ enter(
     "L2Pool.y",
     "the root is left out, or the mean is taken before it",
     "y = √(Σ x²): sum the squares, then take the root.",
-    lambda scene: scene.expected**2,
-    lambda scene: scene.expected / prod(scene.window.size) ** 0.5,
-    lambda scene: scene.expected**2 / prod(scene.window.size),
+    lambda context: context.expected**2,
+    lambda context: context.expected / prod(context.window.size) ** 0.5,
+    lambda context: context.expected**2 / prod(context.window.size),
 )

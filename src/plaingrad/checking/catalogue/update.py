@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import enter, has_several_images, mistake
-from plaingrad.checking.search.context import Scene
+from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
 WHOLE = 0.999  # a share of 1 is no momentum: the gradients were never cleared
 
 
-def gradient_before(scene: Scene) -> Array | None:
+def gradient_before(context: Context) -> Array | None:
     """The gradient of the step before; None in the first."""
-    key = (scene.step - 1, scene.name, "d" + scene.weight)
-    return scene.env[key].value if key in scene.env else None
+    key = (context.step - 1, context.name, "d" + context.weight)
+    return context.env[key].value if key in context.env else None
 
 
 enter(
@@ -22,7 +22,7 @@ enter(
     "*.update",
     "the weights do not change",
     "After each step w -= rate · dw, for every trained array; mind that the layer keeps the new one, not a copy.",
-    lambda scene: scene.weights[scene.weight],
+    lambda context: context.weights[context.weight],
 )
 
 enter(
@@ -30,7 +30,7 @@ enter(
     "*.update",
     "the weights go the wrong way: + instead of -",
     "w -= rate · dw: against the gradient. If your gradients are already negated, add them.",
-    lambda scene: scene.weights[scene.weight] + scene.rate * scene.slope,
+    lambda context: context.weights[context.weight] + context.rate * context.slope,
 )
 
 enter(
@@ -38,7 +38,7 @@ enter(
     "*.update",
     "the gradient is taken off whole: without the rate",
     "w -= rate · dw.",
-    lambda scene: scene.weights[scene.weight] - scene.slope,
+    lambda context: context.weights[context.weight] - context.slope,
 )
 
 enter(
@@ -46,7 +46,7 @@ enter(
     "*.update",
     "the update is made twice",
     "One update a step: in the layer or in the optimiser, not in both.",
-    lambda scene: scene.weights[scene.weight] - 2 * scene.rate * scene.slope,
+    lambda context: context.weights[context.weight] - 2 * context.rate * context.slope,
 )
 
 enter(
@@ -54,8 +54,8 @@ enter(
     "*.update",
     "the rate is divided or multiplied by the number of images once more",
     "The gradient is the mean over the batch already; divide by the number of images once.",
-    lambda scene: scene.weights[scene.weight] - scene.rate / scene.images * scene.slope,
-    lambda scene: scene.weights[scene.weight] - scene.rate * scene.images * scene.slope,
+    lambda context: context.weights[context.weight] - context.rate / context.images * context.slope,
+    lambda context: context.weights[context.weight] - context.rate * context.images * context.slope,
     when=has_several_images,
 )
 
@@ -64,7 +64,7 @@ enter(
     "*.update",
     "the rate is applied twice",
     "Multiply by the rate once: in the gradient or in the update.",
-    lambda scene: scene.weights[scene.weight] - scene.rate**2 * scene.slope,
+    lambda context: context.weights[context.weight] - context.rate**2 * context.slope,
 )
 
 enter(
@@ -72,7 +72,7 @@ enter(
     "*.update",
     "the weight itself is used where its gradient should be",
     "w -= rate · dw, with dw.",
-    lambda scene: (1 - scene.rate) * scene.weights[scene.weight],
+    lambda context: (1 - context.rate) * context.weights[context.weight],
 )
 
 enter(
@@ -80,8 +80,8 @@ enter(
     "*.update",
     "the new weight is the step alone: = instead of -=",
     "w -= rate · dw changes the weight that is there.",
-    lambda scene: -scene.rate * scene.slope,
-    lambda scene: scene.rate * scene.slope,
+    lambda context: -context.rate * context.slope,
+    lambda context: context.rate * context.slope,
 )
 
 
@@ -91,10 +91,10 @@ enter(
     "the gradient of the step before is used",
     "Compute the gradients of this batch first, and update with them.",
 )
-def earlier_gradient(scene: Scene) -> Iterator[Array]:
-    before = gradient_before(scene)
+def earlier_gradient(context: Context) -> Iterator[Array]:
+    before = gradient_before(context)
     if before is not None:
-        yield scene.weights[scene.weight] - scene.rate * before
+        yield context.weights[context.weight] - context.rate * before
 
 
 enter(
@@ -102,8 +102,8 @@ enter(
     "*.update",
     "the step starts from the first weights again",
     "Each step starts from the weights the one before has left.",
-    lambda scene: scene.env[0, scene.name, scene.weight].value - scene.rate * scene.slope,
-    when=lambda scene: scene.step > 1,
+    lambda context: context.env[0, context.name, context.weight].value - context.rate * context.slope,
+    when=lambda context: context.step > 1,
 )
 
 
@@ -114,13 +114,13 @@ enter(
     "The case asks for plain steps, w -= rate · dw; leave momentum out to be compared.",
     convention=True,
 )
-def momentum(scene: Scene) -> Iterator[Array]:
-    old = gradient_before(scene)
-    if old is not None and scene.given is not None and scene.given.size > 2:
-        rest = scene.expected - scene.given
-        share = float((rest * old).sum() / max((old * old).sum(), np.finfo(float).tiny)) / scene.rate
+def momentum(context: Context) -> Iterator[Array]:
+    old = gradient_before(context)
+    if old is not None and context.given is not None and context.given.size > 2:
+        rest = context.expected - context.given
+        share = float((rest * old).sum() / max((old * old).sum(), np.finfo(float).tiny)) / context.rate
         if 0 < share < WHOLE:
-            yield scene.expected - scene.rate * share * old
+            yield context.expected - context.rate * share * old
 
 
 @mistake(
@@ -129,9 +129,9 @@ def momentum(scene: Scene) -> Iterator[Array]:
     "the weights shrink besides, as weight decay does",
     "The case asks for plain steps, w -= rate · dw; leave weight decay out to be compared.",
 )
-def shrunk(scene: Scene) -> Iterator[Array]:
-    w = scene.weights[scene.weight]
-    if scene.given is not None and w.size > 2 and w.any():
-        share = float(((scene.expected - scene.given) * w).sum() / (w * w).sum())
+def shrunk(context: Context) -> Iterator[Array]:
+    w = context.weights[context.weight]
+    if context.given is not None and w.size > 2 and w.any():
+        share = float(((context.expected - context.given) * w).sum() / (w * w).sum())
         if 0 < share < 1:
-            yield scene.expected - share * w
+            yield context.expected - share * w

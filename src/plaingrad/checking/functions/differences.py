@@ -262,8 +262,10 @@ def _shown(point: Point, which: int, given: Array, dy: Array, rng: np.random.Gen
             error[number] = (np.abs(dy) * slope.error)[kept].sum() / size
     whole = len(chosen) == given.size
     mine = given if whole else given.reshape(-1)[chosen]
-    slack = np.nan_to_num(error, posinf=1e300) + SINGLE * np.abs(truth)
-    finding = Finding((1, "", "d" + point.names[which]), mine, truth.reshape(mine.shape), slack.reshape(mine.shape), [])
+    uncertainty = np.nan_to_num(error, posinf=1e300) + SINGLE * np.abs(truth)
+    finding = Finding(
+        (1, "", "d" + point.names[which]), mine, truth.reshape(mine.shape), uncertainty.reshape(mine.shape), []
+    )
     away = np.abs(mine - finding.expected).max() / max(np.abs(finding.expected).max(), np.finfo(float).tiny)
     lines = [f"largest difference / largest number: {away:.1e}"]
     lines += rearranged(mine, finding.expected) if whole else [f"measured: {len(chosen)} of {given.size} numbers"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.search.passes import Belief, Key, stepped
+from plaingrad.checking.search.passes import Estimate, Key, stepped
 from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 
 
 @dataclass
-class Scene:
+class Context:
     """A pass: `expected` is what it should have made of its arrays, `given` what the program made.
 
     `step` counts from 1. `name` is the layer's, or "loss"; `owner` is the layer, or the loss, and `kind` what kind it
@@ -26,7 +26,7 @@ class Scene:
 
     program: Program
     key: Key
-    env: Mapping[Key, Belief]
+    env: Mapping[Key, Estimate]
     expected: Array
     given: Array | None = None
 
@@ -150,7 +150,7 @@ class Scene:
 
     def edited(self, *changes: tuple[str, str]) -> Array:
         """dx with pieces of the layer's backward text replaced."""
-        alone = self.program.alone(self.name)
+        alone = self.program.single_layer(self.name)
         alone.run_on(self.x, self.weights)
         alone.put(dy=self.dy)
         alone.backward(*changes)

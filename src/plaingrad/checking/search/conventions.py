@@ -1,7 +1,7 @@
 """Other right ways, followed through a whole answer: sums for means, turned signs, a true convolution and the like.
 
-A usage is what a program does in certain passes of every step. It is taken up where fewer passes disagree with it than
-without, and the answer is then searched as that of such a program.
+A convention is what a program does in certain passes of every step. It is taken up where fewer passes disagree with it
+than without, and the answer is then searched as that of such a program.
 """
 
 import itertools
@@ -28,7 +28,7 @@ LOSS: Place = ("loss", "y")
 
 
 @dataclass(frozen=True)
-class Usage:
+class Convention:
     """What a program does otherwise: factors, ways and terms by pass, orders by kind of array; and the words for it."""
 
     id: str
@@ -52,10 +52,10 @@ class Usage:
         program.other |= self.terms
 
 
-def usages(
+def conventions(
     program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]], groups: Mapping[Key, str]
-) -> Iterator[Usage]:
-    """The usages that may be worth a try, where these passes disagree."""
+) -> Iterator[Convention]:
+    """The conventions that may be worth a try, where these passes disagree."""
     yield from _orders(program, arrays, groups)
     yield from _factors(program, found, arrays)
     truth = _truth(program)
@@ -78,7 +78,7 @@ def _truth(program: Program) -> Env:
     return env
 
 
-def _orders(program: Program, arrays: Mapping[Key, list[Reading]], groups: Mapping[Key, str]) -> Iterator[Usage]:
+def _orders(program: Program, arrays: Mapping[Key, list[Reading]], groups: Mapping[Key, str]) -> Iterator[Convention]:
     """Weights kept in another order. A gradient alone in such an order tells nothing: it may be a mistake."""
     kinds: dict[str, set[Order]] = {}
     for key, readings in arrays.items():
@@ -86,7 +86,7 @@ def _orders(program: Program, arrays: Mapping[Key, list[Reading]], groups: Mappi
             kinds.setdefault(groups[key], set()).update(each.order for each in readings[1:])
     for group, orders in kinds.items():
         for order in sorted(orders, key=str):
-            yield Usage(f"layout-{group}", "", orders={group: order})
+            yield Convention(f"layout-{group}", "", orders={group: order})
 
 
 def _seen(program: Program, finding: Finding) -> float | None:
@@ -97,13 +97,13 @@ def _seen(program: Program, finding: Finding) -> float | None:
     return ratio(finding.given, finding.expected, NEAR)
 
 
-def _factors(program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]]) -> Iterator[Usage]:
+def _factors(program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]]) -> Iterator[Convention]:
     """A sum for a mean, ½ left out, signs turned: a factor of the loss, or of its gradient and so of all others."""
     known = list(_known(program))
     seen = {key: each for key, each in ((each.key, _seen(program, each)) for each in found) if each is not None}
     of_loss = [factor for key, each in seen.items() if key[1:] == LOSS for factor in _meant(each, known)]
     for factor in dict.fromkeys(of_loss):
-        yield Usage(*factor.words(), factors={LOSS: factor.value})
+        yield Convention(*factor.words(), factors={LOSS: factor.value})
     of_loss += _meant(program.factors.get(LOSS, 1.0), known)
     backward = dict.fromkeys(each for key, each in seen.items() if key[2] != "y")
     squared = isinstance(program.case.loss, HalfSquaredError | MeanSquaredError)
@@ -147,7 +147,7 @@ def _meant(seen: float, known: list[Factor]) -> list[Factor]:
 NEGATED = ("negated", "gradients point downhill", "Gradients with their sign turned belong with += in the update.")
 
 
-def _backward(program: Program, factor: Factor, sign: float) -> Iterator[Usage]:
+def _backward(program: Program, factor: Factor, sign: float) -> Iterator[Convention]:
     """The gradient of the loss times a factor; the rate, or the weights' gradients, may make up for its size."""
     words = factor.words()
     if sign < 0:
@@ -158,10 +158,10 @@ def _backward(program: Program, factor: Factor, sign: float) -> Iterator[Usage]:
     updates = [(name, weight) for name, step in layers for weight in step.weights]
     at_loss = {("loss", "dx"): sign * factor.value}
     for rate in dict.fromkeys((1.0, factor.value)):
-        yield Usage(*words, factors=at_loss | {place: sign / rate for place in updates if sign / rate != 1})
+        yield Convention(*words, factors=at_loss | {place: sign / rate for place in updates if sign / rate != 1})
     if factor.ids == (SUMMED,):
         turned = {place: sign for place in updates if sign != 1}
-        yield Usage(*EACH, factors=at_loss | turned | dict.fromkeys(slopes, 1 / factor.value))
+        yield Convention(*EACH, factors=at_loss | turned | dict.fromkeys(slopes, 1 / factor.value))
 
 
 EACH = (
@@ -171,7 +171,7 @@ EACH = (
 )
 
 
-def _throughout(program: Program, truth: Env, id: str) -> Iterator[Usage]:
+def _throughout(program: Program, truth: Env, id: str) -> Iterator[Convention]:
     """A convention kept by all layers of a kind: each of its forms, where it makes a difference."""
     by_form: dict[int, list[Fit]] = {}
     for key in program.keys[: len(program.keys) // len(program.case.batches)]:
@@ -181,19 +181,19 @@ def _throughout(program: Program, truth: Env, id: str) -> Iterator[Usage]:
         terms = {fit.key[1]: fit.terms for fit in fits if fit.terms is not None}
         ways = {fit.key[1:]: partial(form_of, fit) for fit in fits if fit.key[1] not in terms}
         if any(not np.array_equal(fit.made, truth[fit.key].value) for fit in fits):
-            yield Usage(id, CATALOGUE[id].title, CATALOGUE[id].advice, ways=ways, terms=terms)
+            yield Convention(id, CATALOGUE[id].title, CATALOGUE[id].advice, ways=ways, terms=terms)
 
 
 def _forms(program: Program, key: Key, env: Env, id: str) -> list[Fit]:
     return list(forms_of(program, key, env, env[key].value, None, frozenset(CATALOGUE) - {id}))
 
 
-def _pairs(program: Program, truth: Env, ids: tuple[str, str]) -> Iterator[Usage]:
+def _pairs(program: Program, truth: Env, ids: tuple[str, str]) -> Iterator[Convention]:
     """Two passes after each other that are other than they should be, and right together."""
     keys = [(1, "loss", "dx"), (1, program.names[-1], "dx")]
     fits = [_forms(program, key, truth, id) for key, id in zip(keys, ids, strict=True)]
     for first, then in itertools.product(*fits):
         about = CATALOGUE[ids[0]]
-        yield Usage(
+        yield Convention(
             ids[0], about.title, about.advice, ways={fit.key[1:]: partial(form_of, fit) for fit in (first, then)}
         )

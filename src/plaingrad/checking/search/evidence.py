@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plaingrad.checking.search.findings import Finding
-from plaingrad.checking.search.passes import Belief, Key
+from plaingrad.checking.search.passes import Estimate, Key
 from plaingrad.checking.search.rounding import allowed, ratio
 from plaingrad.checking.search.search import Search
 from plaingrad.compiler.loops import Array
@@ -31,7 +31,7 @@ class Cell:
 
 def off(finding: Finding) -> Array:
     """Which numbers are wrong."""
-    wrong: Array = np.abs(finding.given - finding.expected) > 8 * finding.slack + 1e-9 * np.abs(finding.expected)
+    wrong: Array = np.abs(finding.given - finding.expected) > 8 * finding.uncertainty + 1e-9 * np.abs(finding.expected)
     return wrong if wrong.any() else finding.given != finding.expected
 
 
@@ -139,7 +139,7 @@ def axes_of(key: Key, count: int, steps: Steps) -> tuple[str, ...]:
 def explained_by_rounding(finding: Finding, search: Search) -> float:
     """How far a right number may be off, relative to the largest number of the answer."""
     size = max(float(np.abs(finding.given).max(initial=0)), np.finfo(float).tiny)
-    room = allowed(Belief(finding.expected, finding.slack), finding.given, search.precision)
+    room = allowed(Estimate(finding.expected, finding.uncertainty), finding.given, search.precision)
     return float(room.max(initial=0)) / size
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from plaingrad.checking.catalogue import Mistake, applicable
-from plaingrad.checking.search.context import Scene
-from plaingrad.checking.search.passes import Belief, Env, Key
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.passes import Env, Estimate, Key
 from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
@@ -35,7 +35,7 @@ class Finding:
     key: Key
     given: Array
     expected: Array
-    slack: Array
+    uncertainty: Array
     fits: list[Fit]
     suspects: tuple[Key, ...] = ()
     tried: list[tuple[Mistake, Array]] = field(default_factory=list)
@@ -63,31 +63,31 @@ class Row:
 
 
 def forms_of(
-    program: Program, key: Key, env: Mapping[Key, Belief], expected: Array, given: Array | None,
+    program: Program, key: Key, env: Mapping[Key, Estimate], expected: Array, given: Array | None,
     left_out: frozenset[str] = frozenset(),
 ) -> Iterator[Fit]:  # fmt: skip
     """Every form of every mistake that can be made in a pass."""
-    scene = Scene(program, key, env, expected, given)
-    factor = None if scene.way == "update" else program.factors.get(key[1:])
+    context = Context(program, key, env, expected, given)
+    factor = None if context.way == "update" else program.factors.get(key[1:])
     with np.errstate(all="ignore"):
-        for mistake in applicable(scene):
+        for mistake in applicable(context):
             if mistake.id in left_out:
                 continue
-            for form, (array, terms) in enumerate(made_by(mistake, scene)):
+            for form, (array, terms) in enumerate(made_by(mistake, context)):
                 yield Fit(mistake, key, array, terms, form)
                 if factor is not None:  # a mistake that goes by the case alone knows nothing of the program's factor
                     yield Fit(mistake, key, factor * array, None, form, factor)
 
 
-def form_of(fit: Fit, program: Program, key: Key, env: Mapping[Key, Belief], expected: Array) -> Array:
+def form_of(fit: Fit, program: Program, key: Key, env: Mapping[Key, Estimate], expected: Array) -> Array:
     """The mistake of `fit` in the same form, made in another pass; what is `expected` where it cannot happen."""
-    scene = Scene(program, key, env, expected, None)
+    context = Context(program, key, env, expected, None)
     with np.errstate(all="ignore"):
-        made = next(itertools.islice(made_by(fit.mistake, scene), fit.form, None), None)
+        made = next(itertools.islice(made_by(fit.mistake, context), fit.form, None), None)
         return expected if made is None else fit.times * made[0]
 
 
-def made_by(mistake: Mistake, scene: Scene) -> Iterator[tuple[Array, Terms | None]]:
+def made_by(mistake: Mistake, context: Context) -> Iterator[tuple[Array, Terms | None]]:
     """What a pass makes with each form of a mistake, and the terms that the layer is then made of, if it is."""
-    for made in mistake.wrong(scene):
-        yield (scene.sum(made), made) if isinstance(made, Terms) else (np.asarray(made), None)
+    for made in mistake.wrong(context):
+        yield (context.sum(made), made) if isinstance(made, Terms) else (np.asarray(made), None)

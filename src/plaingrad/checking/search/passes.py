@@ -14,7 +14,7 @@ import numpy as np
 from plaingrad.checking.case import Case
 from plaingrad.checking.search.memo import Memo
 from plaingrad.checking.search.products import Terms, terms_of
-from plaingrad.checking.search.single_layer import Alone
+from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.optimisers import SGD
 
@@ -23,15 +23,15 @@ Key = tuple[int, str, str]  # step from 1, layer or "loss" or "input", quantity
 
 
 @dataclass(frozen=True)
-class Belief:
+class Estimate:
     """An array as it should be, and about how far a right program's may be from it, number by number."""
 
     value: Array
-    slack: Array
+    uncertainty: Array
 
 
-Env = dict[Key, Belief]
-Way = Callable[[Any, Key, Mapping[Key, Belief], Array], Array]
+Env = dict[Key, Estimate]
+Way = Callable[[Any, Key, Mapping[Key, Estimate], Array], Array]
 """From the program, the pass, the arrays it may read and what it should make of them to what it makes."""
 
 
@@ -42,7 +42,7 @@ class Passes:
         self.case = case
         self.steps = case.net.steps
         self.names = list(self.steps)
-        self.alones: dict[str, Alone] = {}
+        self.single_layers: dict[str, SingleLayer] = {}
         self.other: dict[str, Terms] = {}  # layers that the program makes of other terms, forward and back
         self.factors: dict[tuple[str, str], float] = {}  # by which it makes the numbers of a pass larger, in every step
         self.ways: dict[tuple[str, str], Way] = {}  # passes that it makes in a way of its own, in every step
@@ -116,15 +116,15 @@ class Passes:
         step = self.steps[name]
         return terms_of(step.layer, step.x)
 
-    def alone(self, name: str) -> Alone:
+    def single_layer(self, name: str) -> SingleLayer:
         """A layer, or the loss, by itself."""
-        if name not in self.alones:
+        if name not in self.single_layers:
             owner = self.case.loss if name == "loss" else self.steps[name].layer
             input = self.case.net.output if name == "loss" else self.steps[name].x
-            self.alones[name] = Alone(owner, input, self.case.images)
-        return self.alones[name]
+            self.single_layers[name] = SingleLayer(owner, input, self.case.images)
+        return self.single_layers[name]
 
-    def value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+    def value(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
         """What a pass should make of the arrays in `env`, in the ways of this program."""
         made, way = self._plain(key, env), self.ways.get(key[1:])
         factor = 1.0 if self.is_update(key) else self.factors.get(key[1:], 1.0)
@@ -133,7 +133,7 @@ class Passes:
             made = self.memo.of((key, "times", factor), [plain], lambda: np.asarray(plain * factor))
         return made if way is None else way(self, key, env, made)
 
-    def _plain(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+    def _plain(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
         """The same without a factor or a way of the program's own."""
         made_of = [*(env[need].value for need in self.needs(key)), self.other.get(key[1])]
         made: Array = self.memo.of((key, self.rate(key)), made_of, lambda: self._value(key, env))
@@ -147,7 +147,7 @@ class Passes:
         """The rate of an update; the case's for any other pass."""
         return self.case.rate * (self.factors.get(key[1:], 1.0) if self.is_update(key) else 1.0)
 
-    def _value(self, key: Key, env: Mapping[Key, Belief]) -> Array:
+    def _value(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
         t, name, quantity = key
         if name == "loss":
             return self.loss_of(t, env[self.x_key(key)].value)[quantity]
@@ -162,10 +162,10 @@ class Passes:
             return terms.forward(x, w) if terms else self.loop(name, "y", x, w, None)
         dy = env[self.dy_key(key)].value
         if quantity == "dx":
-            return self.alone(name).slopes(x, w).of(dy)
+            return self.single_layer(name).slopes(x, w).of(dy)
         return terms.slope(quantity[1:], dy, x) if terms else self.loop(name, quantity, x, w, dy)
 
-    def pulled(self, key: Key, need: Key, env: Mapping[Key, Belief], weighing: Array) -> Array | None:
+    def pulled(self, key: Key, need: Key, env: Mapping[Key, Estimate], weighing: Array) -> Array | None:
         """How much `weighing` · (what a pass makes) changes with each number of one of the arrays it reads.
 
         None where it does not follow in proportion, as from the way forward.
@@ -181,7 +181,7 @@ class Passes:
         if quantity == "dx":
             if terms:
                 return terms.only(terms.inner >= 0).forward(weighing, w)
-            return self.alone(name).slopes(x, w).turned(weighing)
+            return self.single_layer(name).slopes(x, w).turned(weighing)
         if terms:
             own = terms.of(quantity[1:])
             others = {each: np.zeros_like(array) for each, array in w.items()}
@@ -198,7 +198,7 @@ class Passes:
 
     def loop(self, name: str, quantity: str, x: Array, w: dict[str, Array], dy: Array | None) -> Array:
         """An array of a layer by its own texts."""
-        alone = self.alone(name)
+        alone = self.single_layer(name)
         alone.run_on(x, w)
         if dy is not None:
             alone.put(dy=dy)
@@ -207,7 +207,7 @@ class Passes:
 
     def loss_of(self, t: int, x: Array) -> dict[str, Array]:
         """The mean loss and its gradient for these outputs."""
-        alone, count = self.alone("loss"), len(x)
+        alone, count = self.single_layer("loss"), len(x)
         alone.put(x=x, target=self.case.batches[t - 1].target, share=np.full(count, 1 / count))
         alone.forward()
         alone.backward()
@@ -223,6 +223,6 @@ def stepped(w: Array, dw: Array, rate: float) -> Array:
     return made
 
 
-def exact(array: Array) -> Belief:
+def exact(array: Array) -> Estimate:
     """An array that is known."""
-    return Belief(array, np.zeros_like(array))
+    return Estimate(array, np.zeros_like(array))

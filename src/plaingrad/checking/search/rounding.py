@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plaingrad.checking.search.passes import Belief
+from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
 from plaingrad.compiler.loops import Array
 
@@ -12,26 +12,26 @@ LEFT = 0.5  # of what is off without a mistake may be left with it: roundings, i
 ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so much
 
 
-def allowed(expected: Belief, array: Array, precision: Precision) -> Array:
+def allowed(expected: Estimate, array: Array, precision: Precision) -> Array:
     """How far each number of an answer may be from what is expected."""
     own = 4 * precision.unit * np.abs(expected.value)
-    return SLACKS * expected.slack + precision.grain(array) + own
+    return SLACKS * expected.uncertainty + precision.grain(array) + own
 
 
 @np.errstate(all="ignore")
-def agrees(expected: Belief, array: Array, precision: Precision) -> bool:
+def agrees(expected: Estimate, array: Array, precision: Precision) -> bool:
     """Whether an answered array is what is expected, up to rounding."""
     return bool((np.abs(array - expected.value) <= allowed(expected, array, precision)).all())
 
 
-def alike(expected: Belief, made: Array, unit: float) -> Belief:
+def alike(expected: Estimate, made: Array, unit: float) -> Estimate:
     """Another array, known relative to its size about as well as the right one, and at each place no better."""
     size = np.abs(expected.value).max(initial=0)
-    usual = np.median(expected.slack[expected.slack > 0]) if (expected.slack > 0).any() else 0.0
+    usual = np.median(expected.uncertainty[expected.uncertainty > 0]) if (expected.uncertainty > 0).any() else 0.0
     level = usual / size if size > 0 else 16 * unit
     largest = np.abs(made).max(initial=0)
     scale = max(largest / size, 1.0) if size > 0 else 1.0
-    return Belief(made, np.maximum(expected.slack * scale, ALIKE * level * largest))
+    return Estimate(made, np.maximum(expected.uncertainty * scale, ALIKE * level * largest))
 
 
 @np.errstate(all="ignore")

@@ -12,13 +12,13 @@ import numpy as np
 from plaingrad.checking.catalogue import Mistake
 from plaingrad.checking.search import rounding
 from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of
-from plaingrad.checking.search.passes import Belief, Key, exact
+from plaingrad.checking.search.passes import Estimate, Key, exact
 from plaingrad.checking.search.rounding import alike, relative
 from plaingrad.checking.search.state import State
-from plaingrad.checking.search.unanswered import Budget, Hidden
+from plaingrad.checking.search.unanswered import Budget, Unanswered
 from plaingrad.compiler.loops import Array
 
-OWN = 4.0  # times the slack of what is computed: so much worse a printed number may be, and is still preferred
+OWN = 4.0  # times the uncertainty of what is computed: so much worse a printed number may be, and is still preferred
 FAR = 1e-3  # of an array's largest number: far more than any rounding
 
 
@@ -44,12 +44,12 @@ class Search(State):
             array = (reading or self.likeliest(key)).array
             self.env[key] = self._anchored(expected, array) if reading else self.own(array)
             if reading is None:
-                found.append(Finding(key, array, expected.value, expected.slack, []))
+                found.append(Finding(key, array, expected.value, expected.uncertainty, []))
                 if len(found) >= most or key in agreed:
                     return None
         return found
 
-    def _asked_for(self, key: Key) -> Belief:
+    def _asked_for(self, key: Key) -> Estimate:
         """What a pass should make, and first what it needs."""
         for need in self.program.needs(key):
             if need not in self.env:
@@ -117,7 +117,7 @@ class Search(State):
             if row and row.status == "agrees" and not self.agrees(made, self.likeliest(key).array):
                 row.status, row.error = "follows", relative(self.likeliest(key).array, made.value)
 
-    def _slipped(self, key: Key, expected: Belief) -> Belief:
+    def _slipped(self, key: Key, expected: Estimate) -> Estimate:
         """What a pass without an answer makes, where the same slip was named in a step before."""
         fit = self.slips.get(key[1:])
         if fit is None or key in self.arrays:
@@ -125,7 +125,7 @@ class Search(State):
         made = form_of(fit, self.program, key, self.env, expected.value)
         return expected if made is expected.value else alike(expected, made, self.program.unit)
 
-    def _judge(self, key: Key, expected: Belief) -> None:
+    def _judge(self, key: Key, expected: Estimate) -> None:
         reading = self.agreeing(key, expected)
         array = (reading or self.likeliest(key)).array
         row = self.rows[key] = Row(key, "", "agrees", relative(array, expected.value))
@@ -157,32 +157,34 @@ class Search(State):
         else:
             self.env[key] = self._anchored(self.program.evaluate(key, self.env), array)
 
-    def _anchored(self, expected: Belief, array: Array) -> Belief:
+    def _anchored(self, expected: Estimate, array: Array) -> Estimate:
         """The program's own numbers where they are known about as well as by computing them; else the computed ones.
 
         What was printed is off by itself; what is computed is off together with all that was made of the same numbers.
         """
-        kept: Belief = self.program.memo.of(
+        kept: Estimate = self.program.memo.of(
             ("anchored", self.precision), [expected, array], lambda: self._better(expected, array)
         )
         return kept
 
-    def _better(self, expected: Belief, array: Array) -> Belief:
+    def _better(self, expected: Estimate, array: Array) -> Estimate:
         own = self.precision.grain(array) / 2
-        better = own <= OWN * expected.slack
+        better = own <= OWN * expected.uncertainty
         better |= own == 0
-        return Belief(np.where(better, array, expected.value), np.where(better, own, expected.slack))
+        return Estimate(np.where(better, array, expected.value), np.where(better, own, expected.uncertainty))
 
-    def _explained(self, key: Key, expected: Belief, array: Array) -> Finding:
+    def _explained(self, key: Key, expected: Estimate, array: Array) -> Finding:
         fits, tried = self._fits_at(key, expected, array)
         if any(each.key[1:] == key[1:] and not each.fits for each in self.findings):
-            return Finding(key, array, expected.value, expected.slack, [], (), tried)  # as in a step before: no name
-        hidden = Hidden(self, key, array, self.budget)
+            return Finding(
+                key, array, expected.value, expected.uncertainty, [], (), tried
+            )  # as in a step before: no name
+        hidden = Unanswered(self, key, array, self.budget)
         if hidden.suspects:
             fits = hidden.explained(fits)
-        return Finding(key, array, expected.value, expected.slack, fits, hidden.suspects, tried)
+        return Finding(key, array, expected.value, expected.uncertainty, fits, hidden.suspects, tried)
 
-    def _fits_at(self, key: Key, expected: Belief, array: Array) -> tuple[list[Fit], list[tuple[Mistake, Array]]]:
+    def _fits_at(self, key: Key, expected: Estimate, array: Array) -> tuple[list[Fit], list[tuple[Mistake, Array]]]:
         """The mistakes that, made in this pass, give the answered array."""
         fits: dict[str, Fit] = {}
         tried = []

@@ -32,9 +32,9 @@ class Slopes:
         """dx of an error."""
         return np.asarray(self.terms.forward(dy[None], {})[0])
 
-    def spread(self, slack: Array) -> Array:
+    def spread(self, uncertainty: Array) -> Array:
         """How far dx is off where dy is off by so much."""
-        return np.asarray(np.sqrt(self.terms.times(self.terms.factor).forward(slack[None] ** 2, {})[0]))
+        return np.asarray(np.sqrt(self.terms.times(self.terms.factor).forward(uncertainty[None] ** 2, {})[0]))
 
     def size(self, dy: Array) -> Array:
         """The sum of sizes of what dx adds up."""
@@ -64,7 +64,7 @@ def remembered(window: Window) -> Remembered:
     return Remembered(window.size, window.stride, window.margins, window.dilation, window.image)
 
 
-class Alone:
+class SingleLayer:
     """A layer, or a loss, for `count` images: its arrays (image, …) by name, and its texts run on them as Python."""
 
     def __init__(self, owner: Layer | Loss, input: Shape, count: int) -> None:

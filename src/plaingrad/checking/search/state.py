@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from plaingrad.checking.answers.layout import AXES, Order, Reading, suspicious
 from plaingrad.checking.search import rounding
 from plaingrad.checking.search.findings import Row
-from plaingrad.checking.search.passes import Belief, Env, Key
+from plaingrad.checking.search.passes import Env, Estimate, Key
 from plaingrad.checking.search.precision import Precision
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
@@ -30,18 +30,18 @@ class State:
     def __post_init__(self) -> None:
         self.env: Env = self.program.start()
 
-    def agrees(self, expected: Belief, array: Array) -> bool:
+    def agrees(self, expected: Estimate, array: Array) -> bool:
         """Whether an array is what is expected, up to rounding."""
         return rounding.agrees(expected, array, self.precision)
 
-    def own(self, array: Array) -> Belief:
+    def own(self, array: Array) -> Estimate:
         """The program's own numbers, as exact as they were printed."""
-        kept: Belief = self.program.memo.of(
-            ("own", self.precision), [array], lambda: Belief(array, self.precision.grain(array) / 2)
+        kept: Estimate = self.program.memo.of(
+            ("own", self.precision), [array], lambda: Estimate(array, self.precision.grain(array) / 2)
         )
         return kept
 
-    def agreeing(self, key: Key, expected: Belief) -> Reading | None:
+    def agreeing(self, key: Key, expected: Estimate) -> Reading | None:
         """The reading of an array that agrees with what is expected: first the order its kind was found in before."""
         group = self.groups[key]
         known = self._order(group)
@@ -70,6 +70,6 @@ class State:
     def _order(self, group: str) -> Order | None:
         return self.found_orders.get(group, self.orders.get(group))
 
-    def _tells(self, reading: Reading, readings: list[Reading], expected: Belief) -> bool:
+    def _tells(self, reading: Reading, readings: list[Reading], expected: Estimate) -> bool:
         """Whether no other reading would have agreed as well."""
         return not any(self.agrees(expected, other.array) for other in readings if other.order != reading.order)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from plaingrad.checking.search.findings import Fit, form_of, forms_of
-from plaingrad.checking.search.passes import Belief, Env, Key
+from plaingrad.checking.search.passes import Env, Estimate, Key
 from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.rounding import alike, allowed, explains
 from plaingrad.checking.search.state import State
@@ -32,7 +32,7 @@ class Budget:
         return self.left >= 0
 
 
-class Hidden:
+class Unanswered:
     """The passes without an answer that one disagreeing pass rests on."""
 
     def __init__(self, state: State, key: Key, array: Array, budget: Budget) -> None:
@@ -81,11 +81,11 @@ class Hidden:
         env = ChainMap(base, self.env)
         places = [self.program.place[each] for each in (*self.suspects, *judged)]
         for each in self.program.keys[min(places) : max(places) + 1]:
-            belief = self.program.evaluate(each, env)
-            self.state.expected[each] = belief
+            estimate = self.program.evaluate(each, env)
+            self.state.expected[each] = estimate
             if each not in self.env:
                 given = each in self.state.arrays
-                base[each] = self.state.own(self.state.likeliest(each).array) if given else belief
+                base[each] = self.state.own(self.state.likeliest(each).array) if given else estimate
         return base
 
     def _fits(self) -> list[Fit]:
@@ -149,7 +149,7 @@ class Hidden:
                     overlay[each] = self._quick(each, env, fit)
         return overlay
 
-    def _quick(self, key: Key, env: Mapping[Key, Belief], fit: Fit) -> Belief:
+    def _quick(self, key: Key, env: Mapping[Key, Estimate], fit: Fit) -> Estimate:
         """What a pass makes, known about as well as what it should make; with the slip of `fit` in its other steps."""
         value = self.program.value(key, env)
         if key[1:] == fit.key[1:] and (key in self.state.hidden or key in self.base):
@@ -170,12 +170,12 @@ class Hidden:
     def _agreement(self, fit: Fit, judged: list[Key]) -> int:
         """How many answered passes agree once this mistake is made; -1 if one that agreed would not any more."""
         overlay: Env = {}
-        env: Mapping[Key, Belief] = ChainMap(overlay, self.base, self.env)
+        env: Mapping[Key, Estimate] = ChainMap(overlay, self.base, self.env)
         count, places = 0, [self.program.place[each] for each in (fit.key, *judged)]
         with self._made_of(fit.key[1], fit.terms):
             for each in self.program.keys[min(places) : max(places) + 1]:
                 if each == fit.key:
-                    known = self.state.expected.get(each, Belief(fit.made, np.zeros_like(fit.made)))
+                    known = self.state.expected.get(each, Estimate(fit.made, np.zeros_like(fit.made)))
                     overlay[each] = alike(known, fit.made, self.program.unit)
                     count += each in judged
                     continue
@@ -191,5 +191,5 @@ class Hidden:
                     if not agrees and self.state.agrees(self.state.expected[each], self.state.likeliest(each).array):
                         return -1
                     count += agrees
-        fit.overlay = {key: belief for key, belief in overlay.items() if key in self.state.hidden}
+        fit.overlay = {key: estimate for key, estimate in overlay.items() if key in self.state.hidden}
         return count

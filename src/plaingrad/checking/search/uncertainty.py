@@ -1,9 +1,9 @@
 """How far rounding may take each number that a program makes.
 
-`slack` is a standard deviation. Roundings are taken as independent (Higham and Mary, A New Approach to Probabilistic
-Rounding Error Analysis, 2019): a sum of n products is off by about u·√n·Σ|products|, and what its factors are off adds
-up in squares. Where a layer compares, its texts run again on inputs moved as far as they may be off: a number that then
-comes out otherwise may be either.
+`uncertainty` is a standard deviation. Roundings are taken as independent (Higham and Mary, A New Approach to
+Probabilistic Rounding Error Analysis, 2019): a sum of n products is off by about u·√n·Σ|products|, and what its factors
+are off adds up in squares. Where a layer compares, its texts run again on inputs moved as far as they may be off: a
+number that then comes out otherwise may be either.
 """
 
 import functools
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.case import Case
-from plaingrad.checking.search.passes import Belief, Key, Passes
+from plaingrad.checking.search.passes import Estimate, Key, Passes
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.layers import LeakyReLU, MaxPool, ReLU, Sigmoid, Softmax, Tanh
 from plaingrad.textbook.layers.pool import Pool
 
-CHOICE = 4  # slacks by which an input may be off where a layer chooses
+CHOICE = 4  # uncertainties by which an input may be off where a layer chooses
 SIGNS = 6  # random patterns of signs where a layer is unknown
 MOST_NEAR = 4  # numbers of nearly one size that are looked at one by one
 MOST_SINGLE = 12  # outputs of a softmax that are moved one by one
@@ -36,98 +36,102 @@ class Program(Passes):
     def like(self, unit: float) -> "Program":
         """The same passes, none made in a way of its own, in this arithmetic."""
         other = Program(self.case, unit)
-        other.alones, other.memo, other.given = self.alones, self.memo, self.given
+        other.single_layers, other.memo, other.given = self.single_layers, self.memo, self.given
         return other
 
-    def evaluate(self, key: Key, env: Mapping[Key, Belief]) -> Belief:
+    def evaluate(self, key: Key, env: Mapping[Key, Estimate]) -> Estimate:
         """What a pass should make of the arrays in `env`, and about how far a right program's may be from it."""
         if key[1:] in self.ways:
             return self._evaluate(key, env)
         made_of = [*(env[need] for need in self.needs(key)), self.other.get(key[1])]
-        kept: Belief = self.memo.of(
+        kept: Estimate = self.memo.of(
             (key, self.unit, self.factors.get(key[1:])), made_of, lambda: self._evaluate(key, env)
         )
         return kept
 
-    def _evaluate(self, key: Key, env: Mapping[Key, Belief]) -> Belief:
+    def _evaluate(self, key: Key, env: Mapping[Key, Estimate]) -> Estimate:
         made, plain = self.value(key, env), self._plain(key, env)
         with np.errstate(all="ignore"):
-            slack = self._slack(key, env, plain)
+            uncertainty = self._uncertainty(key, env, plain)
         if key[1:] in self.factors and not self.is_update(key):
-            slack = slack * abs(self.factors[key[1:]])
+            uncertainty = uncertainty * abs(self.factors[key[1:]])
         if key[1:] in self.ways:  # what is made otherwise may be off as far as any other number of the array
-            slack = np.where(made != plain, slack.max(initial=0), slack)
-        return Belief(made, slack)
+            uncertainty = np.where(made != plain, uncertainty.max(initial=0), uncertainty)
+        return Estimate(made, uncertainty)
 
-    def _slack(self, key: Key, env: Mapping[Key, Belief], made: Array) -> Array:
+    def _uncertainty(self, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:
         _, name, quantity = key
         if name == "loss":
-            return self._loss_slack(key, env, made)
+            return self._loss_uncertainty(key, env, made)
         if quantity in self.steps[name].weights:
             w, dw = (env[each] for each in self.needs(key))
             own = self.unit * (np.abs(w.value) + np.abs(self.rate(key) * dw.value))
-            return np.asarray(w.slack + abs(self.rate(key)) * dw.slack + own)
+            return np.asarray(w.uncertainty + abs(self.rate(key)) * dw.uncertainty + own)
         return self._summed(key, env) if self.terms(name) else self._other(key, env, made)
 
-    def _summed(self, key: Key, env: Mapping[Key, Belief]) -> Array:
-        """The slack of a pass of a layer whose outputs are sums of products."""
+    def _summed(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
+        """The uncertainty of a pass of a layer whose outputs are sums of products."""
         _, name, quantity = key
         terms = self.terms(name)
         assert terms is not None
-        beliefs = {weight: env[each] for weight, each in self.weight_keys(key).items() if each in env}
-        w, wide = ({k: getattr(each, part) for k, each in beliefs.items()} for part in ("value", "slack"))
+        estimates = {weight: env[each] for weight, each in self.weight_keys(key).items() if each in env}
+        w, wide = ({k: getattr(each, part) for k, each in estimates.items()} for part in ("value", "uncertainty"))
         sizes, squares, wide = ({k: f(v) for k, v in each.items()} for f, each in ((np.abs, w), (sq, w), (sq, wide)))
         sized, squared = terms.times(np.sign(terms.factor)), terms.times(terms.factor)
         if quantity == "y":
             x = env[self.x_key(key)]
             size = sized.forward(np.abs(x.value), sizes)
-            moved = squared.forward(sq(x.slack), squares, no_input=0) + squared.forward(sq(x.value), wide, no_weight=0)
+            moved = squared.forward(sq(x.uncertainty), squares, no_input=0) + squared.forward(
+                sq(x.value), wide, no_weight=0
+            )
             return self._sum(size, moved, count_of(terms.out))
         dy = env[self.dy_key(key)]
         if quantity == "dx":
             size = sized.error(np.abs(dy.value), sizes)
-            moved = squared.error(sq(dy.slack), squares) + squared.error(sq(dy.value), wide, no_weight=0)
+            moved = squared.error(sq(dy.uncertainty), squares) + squared.error(sq(dy.value), wide, no_weight=0)
             return self._sum(size, moved, count_of(terms.inner))
         x, weight = env[self.x_key(key)], quantity[1:]
         size = sized.slope(weight, np.abs(dy.value), np.abs(x.value))
-        moved = squared.slope(weight, sq(dy.slack), sq(x.value)) + squared.slope(weight, sq(dy.value), sq(x.slack), 0)
+        moved = squared.slope(weight, sq(dy.uncertainty), sq(x.value)) + squared.slope(
+            weight, sq(dy.value), sq(x.uncertainty), 0
+        )
         return self._sum(size, moved, self.case.images * count_of(terms.of(weight).weight))
 
     def _sum(self, size: Array, moved: Array, count: int) -> Array:
         return np.asarray(np.sqrt(moved + sq(self.unit * (count + 2) ** 0.5 * size)))
 
-    def _other(self, key: Key, env: Mapping[Key, Belief], made: Array) -> Array:
-        """The slack of a pass of any other layer: by its texts on inputs that are a little off."""
+    def _other(self, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:
+        """The uncertainty of a pass of any other layer: by its texts on inputs that are a little off."""
         _, name, quantity = key
         layer, x = self.steps[name].layer, env[self.x_key(key)]
         w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
         back = quantity != "y"
         dy = env[self.dy_key(key)] if back else None
-        slack = np.zeros_like(made)
-        wide = Belief(x.value, CHOICE * x.slack) if back else x
-        if x.slack.any() and not (back and settled(layer, wide)):
+        uncertainty = np.zeros_like(made)
+        wide = Estimate(x.value, CHOICE * x.uncertainty) if back else x
+        if x.uncertainty.any() and not (back and settled(layer, wide)):
             for moved in moves(layer, wide):
-                other = self._value(key, {**env, self.x_key(key): Belief(moved, x.slack)})
-                slack = np.maximum(slack, np.abs(other - made))
+                other = self._value(key, {**env, self.x_key(key): Estimate(moved, x.uncertainty)})
+                uncertainty = np.maximum(uncertainty, np.abs(other - made))
         own = self.unit * self.roundings(layer)
         if dy is None or quantity != "dx":
-            return slack + own * np.abs(made)
-        slopes = self.alone(name).slopes(x.value, w)
-        return slack + slopes.spread(dy.slack) + own * (slopes.size(dy.value) + cancelled(layer, dy.value))
+            return uncertainty + own * np.abs(made)
+        slopes = self.single_layer(name).slopes(x.value, w)
+        return uncertainty + slopes.spread(dy.uncertainty) + own * (slopes.size(dy.value) + cancelled(layer, dy.value))
 
     def roundings(self, layer: Layer) -> float:
         """How many roundings a number of such a layer sees."""
         return 4 + (float(np.prod(layer.window.size)) ** 0.5 if isinstance(layer, Pool) else 0)
 
-    def _loss_slack(self, key: Key, env: Mapping[Key, Belief], made: Array) -> Array:
+    def _loss_uncertainty(self, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:
         t, _, quantity = key
         x = env[self.x_key(key)]
         top = 1 + np.abs(x.value).max()  # an exponential's relative error is its argument's absolute one
-        slack = np.full_like(made, 4 * self.unit * top * (1 if quantity == "y" else 1 / len(x.value)))
-        if x.slack.any():
+        uncertainty = np.full_like(made, 4 * self.unit * top * (1 if quantity == "y" else 1 / len(x.value)))
+        if x.uncertainty.any():
             off = [np.abs(self.loss_of(t, moved)[quantity] - made) for moved in moves(Softmax(), x)]
-            slack = slack + np.max(off, axis=0)
-        return np.asarray(slack + 4 * self.unit * np.abs(made))
+            uncertainty = uncertainty + np.max(off, axis=0)
+        return np.asarray(uncertainty + 4 * self.unit * np.abs(made))
 
 
 def count_of(index: Array) -> int:
@@ -135,25 +139,25 @@ def count_of(index: Array) -> int:
     return int(np.bincount(index[index >= 0]).max(initial=1))
 
 
-def moves(layer: Any, x: Belief) -> Iterator[Array]:
+def moves(layer: Any, x: Estimate) -> Iterator[Array]:
     """The input moved as far as it may be off, in the directions that could change what the layer chooses."""
-    yield x.value + x.slack
+    yield x.value + x.uncertainty
     if settled(layer, x):
         return
-    yield x.value - x.slack
+    yield x.value - x.uncertainty
     if isinstance(layer, Pool):
         rows, columns = np.indices(x.value.shape[-2:])
         height, width = layer.window.size
         for u in range(height):
             for v in range(width):
                 up = (rows % height == u) & (columns % width == v)
-                yield x.value + np.where(up, x.slack, -x.slack)
+                yield x.value + np.where(up, x.uncertainty, -x.uncertainty)
     elif isinstance(layer, Softmax) and x.value.shape[1] <= MOST_SINGLE:
         for k in range(x.value.shape[1]):
-            yield x.value + np.where(np.arange(x.value.shape[1]) == k, x.slack, -x.slack)
+            yield x.value + np.where(np.arange(x.value.shape[1]) == k, x.uncertainty, -x.uncertainty)
     elif not isinstance(layer, ReLU | LeakyReLU | Sigmoid | Tanh):
         for sign in signs(x.value.shape):
-            yield x.value + sign * x.slack
+            yield x.value + sign * x.uncertainty
 
 
 def cancelled(layer: Layer, dy: Array) -> Array:
@@ -163,16 +167,18 @@ def cancelled(layer: Layer, dy: Array) -> Array:
     return np.abs(dy) if isinstance(layer, Sigmoid | Tanh) else np.zeros(())
 
 
-def settled(layer: Any, x: Belief) -> bool:
-    """Whether a layer that only compares would choose the same wherever its input is, within its slack."""
+def settled(layer: Any, x: Estimate) -> bool:
+    """Whether a layer that only compares would choose the same wherever its input is, within its uncertainty."""
     if isinstance(layer, ReLU | LeakyReLU):
-        return bool(((np.abs(x.value) > x.slack) | (x.slack == 0)).all())
+        return bool(((np.abs(x.value) > x.uncertainty) | (x.uncertainty == 0)).all())
     if not isinstance(layer, MaxPool):
         return False
     maps = x.value.reshape(-1, x.value.shape[-2] * x.value.shape[-1])
     order = np.argsort(maps, axis=1)
-    values, slacks = (np.take_along_axis(each.reshape(maps.shape), order, 1) for each in (x.value, x.slack))
-    room = slacks[:, 1:] + slacks[:, :-1]
+    values, uncertainties = (
+        np.take_along_axis(each.reshape(maps.shape), order, 1) for each in (x.value, x.uncertainty)
+    )
+    room = uncertainties[:, 1:] + uncertainties[:, :-1]
     near = (np.diff(values, axis=1) <= room) & (room > 0)
     rows, columns = np.divmod(order, x.value.shape[-1])
     met = near

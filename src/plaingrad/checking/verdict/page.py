@@ -143,7 +143,7 @@ def headline(verdict: Verdict) -> dict[str, str]:
 
 
 def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, Any]:
-    """A mistake or a convention; one that is a usage has no findings, and so no evidence."""
+    """A mistake or a convention; one that is a convention has no findings, and so no evidence."""
     same = (fit.mistake for finding in named.findings[:1] for fit in finding.fits)
     return {
         "anchor": anchor,

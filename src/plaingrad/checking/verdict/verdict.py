@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from plaingrad.checking.answers.layout import told
-from plaingrad.checking.search.conventions import Usage
+from plaingrad.checking.search.conventions import Convention
 from plaingrad.checking.search.findings import Finding, Fit, Row
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Key
@@ -25,7 +25,7 @@ class Named:
     title: str
     advice: str
     findings: list[Finding] = field(default_factory=list)
-    passes: list[Key] = field(default_factory=list)  # those of a usage, which nothing is found against
+    passes: list[Key] = field(default_factory=list)  # those of a convention, which nothing is found against
     name_of: Callable[[Key], str] = name_of
 
     @property
@@ -75,8 +75,8 @@ class Verdict:
         return self.verdict in (RIGHT, CONVENTION)
 
 
-def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
-    """The verdict of a search of an answer whose program has these usages."""
+def drawn(search: Search, taken: list[Convention], notes: list[str]) -> Verdict:
+    """The verdict of a search of an answer whose program has these conventions."""
     orders = search.orders | search.found_orders
     conventions = [
         Named(f"layout-{group}", told(group, order), ORDER) for group, order in orders.items() if not usual(order)
@@ -84,10 +84,10 @@ def drawn(search: Search, taken: list[Usage], notes: list[str]) -> Verdict:
     for key, order in search.odd_orders.items():
         title = f"{told(search.groups[key], order)}, otherwise than others of their kind"
         conventions.append(Named(f"layout-{name_of(key)}", title, "", passes=[key]))
-    for usage in taken:
-        if usage.places:
-            passes = [key for key in search.program.keys if key[1:] in usage.places]
-            conventions.append(Named(usage.id, usage.title, usage.advice, passes=passes))
+    for convention in taken:
+        if convention.places:
+            passes = [key for key in search.program.keys if key[1:] in convention.places]
+            conventions.append(Named(convention.id, convention.title, convention.advice, passes=passes))
             for key in {key for key in set(passes) & search.rows.keys() if search.rows[key].status == "agrees"}:
                 search.rows[key].status = "another convention"
     empty = [
