@@ -1,5 +1,6 @@
 """Answers to a case: every form is read to the bit, and whatever is none is told of in one line."""
 
+import contextlib
 import io
 import json
 import math
@@ -217,7 +218,7 @@ def test_every_cut_without_a_whole_name_says_so() -> None:
         ("[1, 2]", "is a list without names"),
         ("0.5", "is a lone number"),
         ("null", "is null"),
-        ("hello\n\n  again\x1b[0m\nmore\nhidden", "it begins with 'hello | again\\\\x1b[0m | more'"),
+        ("hello\n\n  again\x1b[0m\nmore\nhidden", "it begins with 'hello | again\\\\u001b[0m | more'"),
     ],
 )
 def test_what_is_no_json_is_told_by_what_it_looks_like(text: str | bytes, told: str) -> None:
@@ -686,7 +687,7 @@ def test_a_program_need_not_read_the_case() -> None:
 
 def test_a_program_that_fails_is_told_with_its_last_words() -> None:
     message = failed("import sys; print('{\"a\": 1}'); sys.stderr.write('one\\n\\n two\\x1b[31m\\x07\\n'); sys.exit(3)")
-    assert message.endswith("ended with exit code 3; the last on its stderr: one | two\\x1b[31m\\x07")
+    assert message.endswith("ended with exit code 3; the last on its stderr: one | two\\u001b[31m\\u0007")
     assert "ended with exit code 1" in failed("1 / 0")
     assert "ZeroDivisionError" in failed("1 / 0")
     assert "ended with the signal SIGSEGV" in failed("import os; os.kill(os.getpid(), 11)")
@@ -785,7 +786,7 @@ def test_a_program_that_cannot_be_started_is_told_why(tmp_path: Path, monkeypatc
         (" ", "no command to run"),
         ("''", "cannot be run"),
         ("a\0b", "cannot be run"),
-        ("a\nb\x1b", "`a b\\x1b` cannot be run"),
+        ("a\nb\x1b", "`a b\\u001b` cannot be run"),
     ):
         assert told in refused(ask, command, "{}")
     same(ask("./main", "{}")[0], {"a": np.array(1)})
@@ -1005,3 +1006,31 @@ def test_a_damaged_answer_of_a_program_is_one_line_too(tmp_path: Path) -> None:
 def test_reading_answers_loads_no_numba() -> None:
     code = "import sys, plaingrad.checking.answers.program; print({'numba', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+LEAVING = {
+    "closed its stdout": "os.close(1)",
+    "left the session": "os.setsid(); os.close(1); os.close(2)",
+    "has another parent": "os.setsid(); os.fork() and os._exit(0); os.close(1); os.close(2)",
+    "holds no stream and no name": "os.setsid(); os.fork() and os._exit(0); os.closerange(0, 9); os.environ.clear()",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descendants are found in /proc")
+@pytest.mark.parametrize("kind", LEAVING)
+@pytest.mark.parametrize("end", ["print(f'{{{chr(34)}loss{chr(34)}: 1}}')", "sys.exit(3)", "time.sleep(60)"])
+def test_nothing_that_a_program_started_outlives_it(tmp_path, kind, end):
+    own = f"if not os.fork(): {LEAVING[kind]}; open('left', 'w').write(str(os.getpid())); time.sleep(60); os._exit(0)"
+    wait = "while not os.path.exists('left') or not open('left').read(): time.sleep(0.01)"
+    (tmp_path / "program.py").write_text(f"import os, sys, time\nos.chdir({str(tmp_path)!r})\n{own}\n{wait}\n{end}\n")
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        with contextlib.suppress(AnswerError):
+            ask(f"{sys.executable} {tmp_path / 'program.py'}", "{}", seconds=2)
+        left = int((tmp_path / "left").read_text())
+        with pytest.raises(ProcessLookupError):
+            os.kill(left, 0)
+        assert bystander.poll() is None  # a child of ours that is none of the program's
+    finally:
+        bystander.kill()
+        bystander.wait()

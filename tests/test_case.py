@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 
 import plaingrad as pg
 from cases import CASES
-from plaingrad.checking.case import BY_WORD, FORMAT, MOST_BYTES, Case, make_case, of_words, read_case
+from plaingrad.checking.case import BY_WORD, FORMAT, MOST_BYTES, Case, make_case, of_words
+from plaingrad.checking.case_file import read_case
 from plaingrad.checking.search.names import known_names
 from plaingrad.errors import CaseError, PlaingradError, SettingError
 from plaingrad.explaining.examples import EXAMPLES

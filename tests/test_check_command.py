@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -402,6 +403,16 @@ def test_a_program_is_run_and_its_gradients_are_right(here: Path) -> None:
     assert said.out.startswith("RIGHT")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="no /dev/stdin")
+def test_a_case_that_can_be_read_once_reaches_the_program(here: Path) -> None:
+    words = [sys.executable, "-m", "plaingrad", "check", "/dev/stdin", "--run", python(PROGRAM)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    text = (here / "case.json").read_bytes()
+    done = subprocess.run(words, input=text, capture_output=True, env=environment, cwd=here, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"RIGHT")
+
+
 def test_a_program_may_print_other_lines_around_its_answer(here: Path) -> None:
     code = f"import sys; sys.stdin.read(); print('reading'); print(open({write(right())!r}).read()); print('done')"
     said = command("check", "case.json", "--run", python(code))
@@ -531,7 +542,7 @@ def test_a_case_is_printed_or_written(here: Path) -> None:
     assert Path("made.json").read_text(encoding="utf-8") == DEFAULT.text()
     assert (said.code, said.err) == (0, "")
     assert "plaingrad check made.json ANSWER" in said.out
-    counted = strict(command("case", "-o", "made.json", "--json").out)
+    counted = strict(command("case", "-o", "made.json", "--force", "--json").out)
     assert counted == {
         "case": "made.json",
         "layers": list(DEFAULT.net.steps),

@@ -309,6 +309,23 @@ def test_a_name_that_could_be_several_or_is_none_is_asked_about(name, text, told
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize("letters", ["ijklmn", "000000"])
+def test_any_count_of_indices_gives_a_verdict_or_a_line(letters):
+    """On the left, on the right, and under a sum without bounds; for every array, also those of one number."""
+    run = example("two-kernels")
+    for name in run.names:
+        for count in range(7):
+            place = f"[{','.join(letters[:count])}]" if count else ""
+            for text in (f"{name}{place} = 2", f"loss.y = {name}{place}", f"loss.y = sum[i] {name}{place}"):
+                try:
+                    claim(run, text)
+                except SettingError as error:
+                    told = str(error)
+                    assert "\n" not in told
+    with pytest.raises(SettingError, match=r"maxpool1\.dy got 1 index; it is"):
+        claimed("first-cnn", "maxpool1.dy[i] = flatten1.dy[3i]")
+
+
 def test_an_index_count_may_tell_which_layer_is_meant():
     told = claimed("first-cnn", "dL/dw[0,0,1,0] = 0")
     assert told.quantity == "conv1.dw[0,0,1,0]"

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import gzip
+import io
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from plaingrad import __version__, checkpoint, digits
 from plaingrad.cli.main import cli, main
 from plaingrad.cli.progress import Lines, Live
 from plaingrad.data.idx import STEMS, write_idx
+from plaingrad.errors import StoppedError
 from plaingrad.network.models import MODELS
 from plaingrad.network.network import Network
 from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES
@@ -704,7 +706,7 @@ def test_a_run_that_is_stopped_ends_in_the_same_bits(
         process.send_signal(each)
     with process.stderr:
         told = [line for line in process.stderr.read().splitlines() if line and not is_progress(line)]
-    assert process.wait(timeout=100) == 130, told
+    assert process.wait(timeout=100) == 128 + signals[-1], told
     assert len(told) == 1
     if len(signals) == 1:
         assert told[0].endswith(f"saved, go on with: plaingrad train --resume {out}")
@@ -873,4 +875,114 @@ def test_a_terminal_sees_the_bar_move(tmp_path: Path) -> None:
     os.close(terminal)
     for number in (1, 2, 3):
         assert f"epoch {number}/3: loss".encode() in shown
-    assert b"epoch 3/3 batch 23/23" in shown
+    assert re.search("epoch 3/3[^\r\n]*(━){5}".encode(), shown)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 200])
+def test_the_bar_has_room_and_the_time_left_is_whole(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    from rich.console import Console
+    from rich.progress import Task
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(Task, "time_remaining", 45_296)
+    live = Live()
+    live(Event("started", 0, 30 * 938, 1, 30))
+    live(Event("stepped", 30 * 938 - 5, 30 * 938, 30, 30, 0.1234, 0.9876, 123_456.0))
+    screen = Console(width=columns, file=io.StringIO(), force_terminal=True, color_system=None)
+    screen.print(live.bar.get_renderable())
+    line = screen.file.getvalue().removesuffix("\n")
+    assert line.startswith("epoch 30/30 ")
+    assert line.endswith("left 12:34:56")
+    assert len(line) <= columns
+    assert line.count("━") + line.count("╺") + line.count("╸") >= min(20, columns - 28)
+    assert ("loss 0.1234 accuracy 0.9876" in line) is (columns >= 80)
+    assert ("batch 933/938 " in line and "123,456 images/s" in line) is (columns >= 120)
+
+
+# What is there already
+
+
+@pytest.mark.parametrize("kind", ["file", "checkpoint", "link", "dangling link"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("case", "--simple", "-o"),
+        ("explain", "--example", "two-kernels", "--html"),
+        ("check", "case.json", "answer.json", "--html"),
+    ],
+)
+def test_no_file_is_replaced_unasked(
+    command: Command, trained: Path, tmp_path: Path, words: tuple[str, ...], kind: str
+) -> None:
+    assert command("case", "--simple", "-o", "case.json").code == 0
+    (tmp_path / "answer.json").write_text('{"loss": 1}')
+    place = tmp_path / "place"
+    if kind == "checkpoint":
+        shutil.copy(trained / CHECKPOINT, place)
+    elif kind == "file":
+        place.write_text("mine")
+    else:
+        (tmp_path / "other").write_text("mine")
+        place.symlink_to(tmp_path / ("other" if kind == "link" else "none"))
+    before = files(tmp_path)
+    refused(command(*words, place), "exists already", "--force")
+    assert files(tmp_path) == before
+    assert command(*words, place, "--force").code in (0, 1)
+    assert files(tmp_path) != before
+
+
+def test_every_option_that_writes_a_file_asks_first(command: Command) -> None:
+    """An option that is called FILE and is there to write has to be entered above."""
+    writing = {
+        (name, option.opts[0])
+        for name, each in cli.commands.items()
+        for option in each.params
+        if getattr(option, "help", None) and re.match("(Where to w|W)rite ", option.help)
+    }
+    assert writing == {("case", "-o"), ("explain", "--html"), ("check", "--html")}
+    for name in ("case", "explain", "check"):
+        assert "--force" in {word for option in cli.commands[name].params for word in option.opts}
+
+
+def test_an_empty_folder_may_be_filled(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert command("train", "--model", "mlp", "--epochs", 1, "--out", "run", "--no-report").code == 0
+    assert (tmp_path / "run" / CHECKPOINT).is_file()
+    assert {each.name for each in tmp_path.iterdir()} == {"run"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+@pytest.mark.parametrize("words", [("--out", "runs/run"), ("--resume", "runs/run")])
+def test_a_second_training_in_a_folder_refuses_at_once(
+    command: Command, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, str]
+) -> None:
+    """Before anything is compiled, whether the first has made its folder or not, and with advice that is true."""
+    from plaingrad.training.run_folder import locked
+
+    def never(*_: Any) -> None:
+        raise AssertionError("this is work")
+
+    if words[0] == "--resume":
+        partly_done(tmp_path / "runs" / "run")
+    monkeypatch.setattr("plaingrad.training.trainer.together", never)
+    with locked(tmp_path / "runs" / "run"):
+        before = files(tmp_path)
+        told = refused(command("train", *words), "another training is at work in", "choose another --out")
+        assert "--resume" not in told
+        assert files(tmp_path) == before
+    with pytest.raises(AssertionError, match="this is work"):
+        command("train", *words)
+    assert not list(tmp_path.rglob(".*.lock"))
+
+
+def partly_done(folder: Path) -> None:
+    """A run that can be resumed."""
+
+    def stop(event: Event) -> None:
+        trainer.stop |= event.kind == "stepped"
+
+    net = Network.from_json(LINEAR)
+    about = {"model": "linear", "data": "digits", "data_dir": None, "validation": None}
+    trainer = Trainer(net, digits().train, epochs=2, batch=500, out=folder, watch=stop, about=about)
+    with pytest.raises(StoppedError):
+        trainer.train()

@@ -435,7 +435,7 @@ def test_folders_that_do_not_fit(tmp_path: Path) -> None:
 
 
 def test_broken_images_are_named(tmp_path: Path) -> None:
-    whole = save(classes_of(tmp_path, {"a": 2, "b": 2}) / "b" / "0.png", noise(40, 50)).read_bytes()
+    whole = save(classes_of(tmp_path, {"a": 2, "b": 2}) / "b" / "0.png", noise(4, 5)).read_bytes()
     broken = tmp_path / "b" / "0.png"
     for content in (b"", b"GIF89a", b"no image at all", whole[:40], whole[: len(whole) // 2]):
         broken.write_bytes(content)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "plaingrad"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 GROUND_UP = [
-    "errors", "compiler", "textbook", "schedule", "network", "data", "training", "explaining", "checking", "testing",
+    "errors", "compiler", "data", "textbook", "schedule", "network", "training", "explaining", "checking", "testing",
     "cli",
 ]  # fmt: skip
 MOST_NAMES = 14

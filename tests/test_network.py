@@ -10,7 +10,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import plaingrad as pg
 from cases import CASES
+from plaingrad.checking.claims import claim
 from plaingrad.compiler.loops import has_numba
 from plaingrad.errors import DataError, SettingError, ShapeError
 from plaingrad.network.exact import fractions
@@ -768,3 +770,44 @@ class Counting:
 
     def __le__(self, other):
         return False
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", object])
+def test_nothing_to_send_back_is_an_error_and_not_zeros(dtype):
+    """Whichever way a run came to have no targets: none given, none for these images, or gradients left out."""
+    net, images = small(dtype), fractions(np.random.default_rng(0), (3, *IMAGE)).astype(dtype)
+    for loss, hint in ((None, r"run\.backward\(dy\)"), (HalfSquaredError(), r"net\.run\(images, labels\)")):
+        run = Run(net, LANES, loss)
+        run.load(images)
+        run.forward()
+        with pytest.raises(SettingError, match=hint):
+            run.backward()
+        assert not run.has_gradients
+    run = net.run(images, np.eye(CLASSES, dtype=int), HalfSquaredError())
+    run.load(images[::-1])
+    run.forward()
+    with pytest.raises(SettingError, match="has no error to send back"):  # the targets were of other images
+        run.backward()
+    forward_only = Run(net, LANES, backward=False)
+    forward_only.load(images)
+    with pytest.raises(SettingError, match="no gradients"):
+        forward_only.backward(np.ones((3, CLASSES)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", object])
+def test_an_error_laid_at_the_output_goes_back_as_that_of_a_loss(dtype):
+    net, images = small(dtype), fractions(np.random.default_rng(0), (3, *IMAGE)).astype(dtype)
+    full, run = net.run(images, np.eye(CLASSES, dtype=int), HalfSquaredError()), net.run(images)
+    last = next(reversed(net.steps))
+    run.backward(full[last].dy)
+    for name in run.names:
+        assert (run[name] == full[name]).all(), name
+    assert run.explain("conv1.dw[0,0,0,0]").value == pytest.approx(float(full["conv1"].dw[0, 0, 0, 0]))
+    assert "given" in str(run.explain(f"{last}.dy[0,0]"))
+    assert len(pg.explain(run).html()) > 1000
+    with pytest.raises(DataError, match="it needs"):
+        run.backward(full[last].dy[:2])
+    with pytest.raises(SettingError, match="a run without"):
+        full.backward(full[last].dy)
+    with pytest.raises(SettingError, match="without labels"):
+        claim(run, "conv1.dw[0,0,0,0] = 1")

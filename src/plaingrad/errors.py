@@ -13,6 +13,8 @@ PlaingradError
 └── MissingError       an optional package is needed and not installed
 """
 
+import json
+import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -54,7 +56,11 @@ class DivergedError(PlaingradError):
 
 
 class StoppedError(PlaingradError):
-    """Training was asked to stop; it has finished its step and saved."""
+    """Training was asked to stop, by a signal; it has finished its step and saved."""
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class MissingError(PlaingradError, ImportError):
@@ -70,3 +76,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name.lower(), {each.lower(): each for each in names}, 1)
     guess = next((each for each in names if near and each.lower() == near[0]), None)
     return f"{f'did you mean {guess!r}? ' if guess else ''}choose from {', '.join(names)}"
+
+
+def visible(text: object) -> str:
+    """A name from a file in one line: what does not print (escapes, line ends, marks that turn text round) is escaped.
+
+    As in JSON, `\\u001b`, so that JSON with it escaped means what it did.
+    """
+    text = str(text)
+    return text if text.isprintable() else "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]

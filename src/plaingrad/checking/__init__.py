@@ -1,6 +1,7 @@
 """Checking the gradients of anyone's program: a case to compute, and what is right or wrong in the answer."""
 
-from plaingrad.checking.case import Case, make_case, read_case
+from plaingrad.checking.case import Case, make_case
+from plaingrad.checking.case_file import read_case
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.verdict.verdict import Verdict
 

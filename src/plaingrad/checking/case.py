@@ -2,7 +2,6 @@
 
 import json
 import math
-import pathlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import CaseError, PlaingradError, SettingError, nearest
 from plaingrad.network.network import Network
+from plaingrad.network.outline import Outline
 from plaingrad.textbook.layer import Layer, Shape
 from plaingrad.textbook.layers import (
     Conv,
@@ -29,7 +29,8 @@ from plaingrad.textbook.losses import CrossEntropy, Loss, SoftmaxCrossEntropy
 
 FORMAT = "plaingrad case 1"
 GRAIN = 64  # numbers are whole multiples of 1 / GRAIN: any float holds them exactly, and they are short to print
-MOST_BYTES = 1 << 28
+MOST_BYTES = 1 << 28  # of a file; in memory a number takes about six times as much
+BYTES_OF_A_NUMBER = 12
 BY_WORD: dict[str, Layer] = {
     "conv": Conv(3, size=3, padding=1),
     "relu": ReLU(),
@@ -120,14 +121,18 @@ class Case:
         layers = [
             Layer.from_json({k: v for k, v in each.items() if k not in NOT_SETTINGS}) for each in network["layers"]
         ]
-        net = Network(*layers, input=network["input"], dtype="float64", name=str(network.get("name", "case")))
+        outline = Outline(*layers, input=network["input"], name=str(network.get("name", "case")))
         own = [each["name"] for each in network["layers"]]
-        if own != list(net.steps):
-            raise CaseError(f"its layers are called {', '.join(net.steps)}, in that order")
-        if net.layers != unfused(net.layers):
+        if own != list(outline.shapes):
+            raise CaseError(f"its layers are called {', '.join(outline.shapes)}, in that order")
+        if outline.layers != unfused(outline.layers):
             raise CaseError("activations are layers of their own in a case")
+        outline.require_room(np.dtype(float).itemsize)
+        # Read before a network is built, which is then no larger than the file.
+        weights = {name: _numbers(text["weights"][name], shape, name) for name, shape in outline.trained.items()}
+        net = Network(*layers, input=outline.input, dtype="float64", name=outline.name)
         for name, array in net.arrays.items():
-            array[...] = _numbers(text["weights"][name], array.shape, name)
+            array[...] = weights[name]
         loss = Loss.from_json({key: value for key, value in text["loss"].items() if key != "about"})
         loss.check(net.output)
         if not text["steps"]:
@@ -172,28 +177,6 @@ def _numbers(values: Any, shape: Shape, name: str) -> Array:
     return array
 
 
-def read_case(path: str) -> Case:
-    """A case from a file."""
-    if "\0" in path:
-        raise CaseError(f"there is no file {path!r}: a path has no zero byte")
-    try:
-        with pathlib.Path(path).open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)  # a device has no size, and no end
-        if len(content) > MOST_BYTES:
-            raise CaseError(f"{path} is larger than {MOST_BYTES >> 20} MiB; is it the case?")
-        text = json.loads(content.decode("utf-8-sig"))
-    except OSError as error:
-        raise CaseError(f"cannot read the case {path}: {error.strerror or error}") from None
-    except CaseError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise CaseError(f"the case {path} is not JSON: {error}") from None
-    try:
-        return Case.from_json(text)
-    except CaseError as error:
-        raise CaseError(f"{path}: {error}") from None
-
-
 def unfused(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     """The same network with each fused activation as a layer of its own, after the one that did it."""
     apart: list[Layer] = []
@@ -230,10 +213,10 @@ def make_case(
     if seed < 0:
         raise SettingError(f"a case got the seed {seed}; it needs a whole number from 0 on")
     layers = unfused(layers)
-    net = Network(*layers, input=input, dtype="float64", name=name)
-    if len(net.output) != 1:
+    if len(Outline(*layers, input=input).output) != 1:
         layers = (*layers, Flatten(), Dense(3))
-        net = Network(*layers, input=input, dtype="float64", name=name)
+    _require_room(Outline(*layers, input=input), images * steps)
+    net = Network(*layers, input=input, dtype="float64", name=name)
     if isinstance(loss, CrossEntropy) and not isinstance(layers[-1], Softmax | Sigmoid):
         raise SettingError("CrossEntropy takes probabilities: end with softmax, or take SoftmaxCrossEntropy")
     if loss is None:
@@ -248,6 +231,16 @@ def make_case(
     return Case(net, loss, batches, rate)
 
 
+def _require_room(net: Outline, images: int) -> None:
+    """SettingError where the case of so many images in all would be too large to be read again."""
+    each, most = math.prod(net.input) + math.prod(net.output), MOST_BYTES // BYTES_OF_A_NUMBER - net.size
+    if images * each > most:
+        raise SettingError(
+            f"a case got {images:,} images of {each:,} numbers and {net.size:,} weights; a file takes "
+            f"{MOST_BYTES >> 20} MiB at most: take {max(most // each, 0):,} images or fewer, or a smaller network"
+        )
+
+
 def _drawn(rng: np.random.Generator, shape: Shape, reach: float) -> Array:
     """Multiples of 1 / GRAIN of about this size; none is 0, which would hide a connection."""
     grain = GRAIN * 2 ** max(0, math.ceil(math.log2(8 / (GRAIN * reach))))  # small weights of wide layers too
@@ -256,8 +249,7 @@ def _drawn(rng: np.random.Generator, shape: Shape, reach: float) -> Array:
 
 
 def _batch(rng: np.random.Generator, net: Network, loss: Loss, images: int) -> Batch:
-    x = rng.integers(-GRAIN, 2 * GRAIN, (images, *net.input)) / GRAIN
-    classes = net.output[0]
+    x, classes = rng.integers(-GRAIN, 2 * GRAIN, (images, *net.input)) / GRAIN, net.output[0]
     if isinstance(loss, SoftmaxCrossEntropy | CrossEntropy):
         return Batch(x, np.eye(classes)[rng.permutation(np.arange(images) % classes)])
     return Batch(x, rng.integers(-GRAIN, GRAIN, (images, classes)) / GRAIN)

@@ -19,7 +19,7 @@ from plaingrad.checking.search.search import Search
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.verdict.verdict import Verdict, drawn
 from plaingrad.compiler.loops import Array
-from plaingrad.errors import AnswerError
+from plaingrad.errors import AnswerError, visible
 from plaingrad.textbook.layers import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from plaingrad.textbook.losses import SoftmaxCrossEntropy
 
@@ -58,7 +58,7 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
         )
     notes += _kept(search)
     for key, row in search.rows.items():
-        row.name = chosen.get(key, name_of(key))
+        row.name = visible(chosen.get(key, name_of(key)))
     return drawn(search, taken, [*answer.notes, *notes])
 
 

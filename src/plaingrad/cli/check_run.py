@@ -1,14 +1,14 @@
 """What `plaingrad case` and `plaingrad check` do."""
 
 import math
-import pathlib
 from typing import Any
 
-from plaingrad.checking import Case, Verdict, check_answer, make_case, read_case
+from plaingrad.checking import Case, Verdict, check_answer, make_case
 from plaingrad.checking.case import of_words
-from plaingrad.cli.commands import network_from_file
+from plaingrad.checking.case_file import case_and_text
 from plaingrad.errors import SettingError, nearest
 from plaingrad.explaining.examples import example_named
+from plaingrad.network.files import network_from_file
 from plaingrad.network.models import MODELS
 from plaingrad.textbook.losses import Loss
 
@@ -69,9 +69,9 @@ def judged(case_file: str, answer_file: str | None, command: str | None, seconds
         raise SettingError('check needs an ANSWER, or --run "COMMAND" to make one')
     if not 0 < seconds < math.inf:
         raise SettingError(f"--time-limit got {seconds:g} s; it needs a number above 0")
-    case = read_case(case_file)
+    case, text = case_and_text(case_file)
     if command is not None:
-        answer, _ = ask(command, pathlib.Path(case_file).read_text(encoding="utf-8-sig"), seconds)
+        answer, _ = ask(command, text, seconds)
     else:
         answer = read_answer(str(answer_file))
     return check_answer(case, answer)

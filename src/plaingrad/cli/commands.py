@@ -1,6 +1,6 @@
 """What the commands do: a run from options to report, and the questions one asks of a finished run."""
 
-import json
+import os
 import pathlib
 import re
 from collections.abc import Sequence
@@ -11,16 +11,27 @@ import numpy as np
 
 from plaingrad.data import Dataset, Split, load, read_image
 from plaingrad.data.dataset import generator
-from plaingrad.errors import MissingError, SettingError, ShapeError, nearest
-from plaingrad.network.models import Model, Recipe, model
+from plaingrad.errors import MissingError, SettingError, ShapeError, nearest, visible
+from plaingrad.network.files import build
+from plaingrad.network.models import Recipe
 from plaingrad.network.network import Network
-from plaingrad.textbook.layer import Shape
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
 from plaingrad.training import checkpoint
 from plaingrad.training.inference import Inference, probabilities
 from plaingrad.training.report import wilson, write_report
-from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES, find, keep_images, saved
+from plaingrad.training.run_folder import (
+    BEST,
+    CHECKPOINT,
+    HISTORY,
+    IMAGES,
+    find,
+    keep_images,
+    locked,
+    require_free,
+    saved,
+)
+from plaingrad.training.saved_facts import checked
 from plaingrad.training.shards import Shards
 from plaingrad.training.trainer import EVALUATED_AT_ONCE, Trainer, check_fit
 
@@ -37,6 +48,15 @@ SCHEDULES: dict[str, Schedule] = {
     "onecycle": OneCycle(),
 }
 NAMES = ("digits", "mnist", "fashion-mnist")
+# How Open MPI, MPICH and Intel MPI, MVAPICH, Slurm's srun, torchrun and PMIx tell how many processes they started.
+LAUNCHED = (
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+    "SLURM_STEP_NUM_TASKS",
+    "WORLD_SIZE",
+    "PMIX_RANK",
+)
 KEPT_BY_RESUME = {"threads", "data_dir"}
 
 
@@ -56,19 +76,33 @@ class Training:
         images += [f"{len(self.split.test):,} test images"]
         done = f", {trainer.position.step:,} steps done" if trainer.position.step else ""
         return (
-            f"{trainer.net.name} on {self.split.name}: {', '.join(images)}; {trainer.epochs} epochs of "
-            f"{trainer.per_epoch} steps{done}; {trainer.optimiser.in_full()}, {trainer.schedule}"
+            f"{visible(trainer.net.name)} on {visible(self.split.name)}: {', '.join(images)}; "
+            f"{trainer.epochs} epochs of {trainer.per_epoch} steps{done}; "
+            f"{trainer.optimiser.in_full()}, {trainer.schedule}"
         )
+
+
+def require_alone() -> None:
+    """SettingError where a launcher of several processes started this one: each would train the same network."""
+    for name in LAUNCHED:
+        told = os.environ.get(name, "")
+        if told.isdecimal() and int(told) + name.endswith("RANK") > 1:  # of ranks, counted from 0, the first may train
+            raise SettingError(
+                f"train was started several times at once ({name}={told}), and each would train the same network: "
+                f"start it once, with --threads for more processors, or unset {name} where each is a run of its own"
+            )
 
 
 def prepare(options: dict[str, Any]) -> Training:
     """A new run from the options of `plaingrad train`; None means that an option was not given."""
+    require_alone()
     told = {name: value for name, value in options.items() if value is not None}
     data_name, data_dir = told.get("data_name", "digits"), told.get("data_dir")
     dtype = _pick("dtype", told.get("dtype", "float32"), ("float32", "float64"))
     out = told.get("out")
-    if out is not None and pathlib.Path(out).exists():
-        raise SettingError(f"{out} exists already; go on with it by --resume {out}, or choose another --out")
+    if out is not None:
+        with locked(pathlib.Path(out)):
+            require_free(pathlib.Path(out))
     split = load(data_name, data_dir)
     seed, classes = told.get("seed", 0), len(split.train.classes)
     generator(seed)  # says at once what is wrong with a seed
@@ -109,15 +143,17 @@ def prepare(options: dict[str, Any]) -> Training:
 
 def take_up(run: str, options: dict[str, Any]) -> Training:
     """A run that was stopped, standing where it was saved."""
+    require_alone()
     told = {name: value for name, value in options.items() if value is not None}
     if unwanted := [f"--{name.removesuffix('_name').replace('_', '-')}" for name in told if name not in KEPT_BY_RESUME]:
         raise SettingError(f"--resume goes on with the run's own settings; leave out {', '.join(unwanted)}")
-    _, _, facts = checkpoint.load(find(pathlib.Path(run), CHECKPOINT))
+    path = find(pathlib.Path(run), CHECKPOINT)
+    facts = checked(checkpoint.load(path)[2], path)
     about, settings = facts.get("about", {}), facts.get("training", {})
     if "data" not in about or not settings:
         raise SettingError(f"{run} was not made by `plaingrad train`, which alone can resume it; use Trainer.resume")
-    split = load(about["data"], told.get("data_dir") or about["data_dir"])
-    train, validation = _held_back(split.train, about["validation"], settings["seed"])
+    split = load(about["data"], told.get("data_dir") or about.get("data_dir"))
+    train, validation = _held_back(split.train, about.get("validation"), settings["seed"])
     trainer = Trainer.resume(run, train, validation=validation, threads=told.get("threads"))
     return Training(trainer, split, about)
 
@@ -197,7 +233,7 @@ def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | 
     net, about, loss_record = opened(run)
     if not data_name and "data" not in about:
         raise SettingError(f"{run} does not say what data it was trained on; name some with --data")
-    split = load(data_name or about["data"], data_dir or (None if data_name else about["data_dir"]))
+    split = load(data_name or about["data"], data_dir or (None if data_name else about.get("data_dir")))
     test = split.test
     check_fit(net, test)
     with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, backward=False) as shards:
@@ -238,30 +274,8 @@ def name_images(run: str, images: Sequence[str]) -> list[dict[str, Any]]:
     return results
 
 
-def build(name: str | None, shape: Shape, classes: int, seed: int, dtype: str) -> tuple[Network, Recipe]:
-    """A network by name or from a JSON file, and its recipe; without a name, one that fits the images' size."""
-    if name is not None and (name.endswith(".json") or pathlib.Path(name).is_file()):
-        return network_from_file(name, seed, dtype), Recipe()
-    chosen: Model = model(name or ("digits" if min(shape[1:]) < 16 else "lenet5"))
-    return chosen.network(shape, classes, seed, dtype), chosen.recipe
-
-
-def network_from_file(path: str, seed: int = 0, dtype: str = "float32") -> Network:
-    """The network a JSON file lists."""
-    try:
-        text = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"cannot read the network {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise SettingError(f"the network {path} is not JSON: {error}") from None
-    try:
-        net = Network.from_json(text, seed, dtype)
-    except SettingError as error:
-        raise type(error)(f"the network {path}: {error}") from None
-    except (TypeError, ValueError, MemoryError, RecursionError) as error:  # too large, too deep, or of a wrong type
-        raise SettingError(f"the network {path} cannot be built: {error}") from None
-    net.name = net.name if net.name != "network" else pathlib.Path(path).stem
-    return net
+def _optimiser(told: dict[str, Any], recipe: Recipe) -> Optimiser:
+    return chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate"))
 
 
 def chosen_optimiser(name: str | Optimiser, rate: float | None = None) -> Optimiser:

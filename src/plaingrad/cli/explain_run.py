@@ -10,7 +10,7 @@ import numpy as np
 from plaingrad.cli.commands import chosen_optimiser, output_names, told_of
 from plaingrad.compiler.loops import Array
 from plaingrad.data import load, read_image
-from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest
+from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest, visible
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.examples import example_named
 from plaingrad.explaining.facts import first_gradient
@@ -21,7 +21,7 @@ from plaingrad.explaining.words import about
 from plaingrad.network.network import LANES, Network
 from plaingrad.network.run import Run
 from plaingrad.textbook.optimisers import Optimiser
-from plaingrad.training.run_folder import kept_images, saved
+from plaingrad.training.run_folder import kept_images, require_new, saved
 from plaingrad.training.shards import lanes_for
 
 
@@ -67,6 +67,7 @@ def answer(
     optimiser: str | None,
     rate: float | None,
     page: str | None,
+    force: bool,
     symbols: bool,
     all_terms: bool,
     as_json: bool,
@@ -80,6 +81,7 @@ def answer(
         raise SettingError("explain needs a RUN, the folder that `plaingrad train` left, or --example NAME")
     if example_name and any(each is not None for each in (image, label, data_dir)):
         raise SettingError("an example has its own image: leave out --image, --label and --data-dir")
+    require_new(page, force)
     quantity = (words[0] if words else None) if example_name else (words[1] if len(words) > 1 else None)
     of_input = page is not None or quantity is None or ".dx" in quantity
     explained = (
@@ -97,7 +99,7 @@ def answer(
         made.save(page)
         size = pathlib.Path(page).stat().st_size
         told = {"page": page, "title": made.title, "bytes": size}
-        return told if as_json else f"{page}: {made.title}, {size / 1e6:.1f} MB; open it in a browser"
+        return told if as_json else f"{visible(page)}: {visible(made.title)}, {size / 1e6:.1f} MB; open it in a browser"
     if quantity is None and (symbols or all_terms):
         raise SettingError("--symbols and --all are about one number: name a QUANTITY")
     if quantity is None:
@@ -106,7 +108,9 @@ def answer(
         lines = (f"  {each['name']:<{wide}} {shape_text(each['shape']):>13}  {each['about']}" for each in arrays)
         hint = "name one number of one of these, such as " + explained.opens
         return (
-            {"title": explained.title, "quantities": arrays} if as_json else "\n".join([explained.title, *lines, hint])
+            {"title": explained.title, "quantities": arrays}
+            if as_json
+            else "\n".join([visible(explained.title), *lines, hint])
         )
     if symbols:
         found = explained.symbols(quantity)
@@ -207,8 +211,13 @@ def _state(net: Network, arrays: dict[str, Array], facts: dict[str, Any]) -> tup
         flat = np.zeros(net.parameters.shape, net.dtype)
         for layer, views in zip(net.steps, net.views(flat), strict=True):
             for name, view in views.items():
-                saved = arrays.get(f"optimiser.{slot}.{layer}.{name}")
-                view[...] = 0 if saved is None else saved
+                saved = arrays.get(f"optimiser.{slot}.{layer}.{name}", view)
+                if saved.shape != view.shape:
+                    raise CheckpointError(
+                        f"the optimiser's {slot} of {layer}.{name} has the shape {saved.shape}; "
+                        f"{view.shape} is needed: train again"
+                    )
+                view[...] = saved
         slots[slot] = flat
     state = State(optimiser, slots, int(facts.get("position", {}).get("step", 0)))
     return state, int(facts["training"]["batch"])

@@ -4,14 +4,17 @@ Results go to stdout, progress and errors to stderr. Bad input is one line and e
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from plaingrad import __version__
-from plaingrad.cli.check_commands import JSON, case, check, say
-from plaingrad.errors import PlaingradError, StoppedError
+from plaingrad.cli.beginning import TerminatedError, take_over
+from plaingrad.cli.check_commands import FORCE, JSON, case, check
+from plaingrad.cli.terminal import say
+from plaingrad.errors import PlaingradError, StoppedError, visible
 from plaingrad.textbook.record import json_text
 
 DATA_DIR = click.option("--data-dir", metavar="DIR", help="Where the IDX files of mnist or fashion-mnist lie.")
@@ -74,25 +77,28 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
 
     training = prepare(options) if resume is None else take_up(resume, options)
     if training.trainer.position.done:
-        click.echo(f"{resume} is finished; to train for longer, start a new run with more --epochs", err=True)
+        say(f"{visible(resume)} is finished; to train for longer, start a new run with more --epochs", err=True)
     else:
         with progress(training.headline()) as training.trainer.watch:
             training.trainer.train()
     result = finish(training, report=not no_report)
     for note in result.pop("notes"):
-        click.echo(note, err=True)
+        say(note, err=True)
+    if as_json:
+        say(json_text(result))
+        return
     images = len(training.split.test)
-    best = f"epoch {result.get('best_epoch')} was best on the validation images; it is the one tested and kept"
+    if "best_epoch" in result:
+        say(f"epoch {result['best_epoch']} was best on the validation images; it is the one tested and kept")
     say(
-        as_json,
-        result,
-        *([best] if "best_epoch" in result else []),
         f"test accuracy {result['test_accuracy']:.4f} ({round(result['test_accuracy'] * images)} of {images} images), "
-        f"loss {result['test_loss']:.4f}",
-        f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.2f} s "
-        f"({result['images_per_second']:,.0f} images/s), loops ready in {result['compile_seconds']:.1f} s",
-        f"left in {result['out']}: {', '.join(result['files'])}",
+        f"loss {result['test_loss']:.4f}"
     )
+    say(
+        f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.2f} s "
+        f"({result['images_per_second']:,.0f} images/s), loops ready in {result['compile_seconds']:.1f} s"
+    )
+    say(f"left in {visible(result['out'])}: {', '.join(result['files'])}")
 
 
 @cli.command()
@@ -109,16 +115,19 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
     from plaingrad.cli.commands import judge
 
     result = judge(run, data_name, data_dir, threads)
+    if as_json:
+        say(json_text(result))
+        return
     low, high = result["interval"]
     right = round(result["accuracy"] * result["images"])
     say(
-        as_json,
-        result,
-        f"{result['model']} on {result['data']}: accuracy {result['accuracy']:.4f} ({right} of {result['images']}; "
-        f"95 % interval {low:.4f} to {high:.4f}), loss {result['loss']:.4f}",
-        *(f"  {name:>12}  {'-' if share is None else f'{share:.4f}'}" for name, share in result["classes"].items()),
-        *(f"  {pair['true']} taken for {pair['predicted']}: {pair['times']}×" for pair in result["confused"]),
+        f"{visible(result['model'])} on {visible(result['data'])}: accuracy {result['accuracy']:.4f} "
+        f"({right} of {result['images']}; 95 % interval {low:.4f} to {high:.4f}), loss {result['loss']:.4f}"
     )
+    for name, share in result["classes"].items():
+        say(f"  {visible(name):>12}  {'-' if share is None else f'{share:.4f}'}")
+    for pair in result["confused"]:
+        say(f"  {visible(pair['true'])} taken for {visible(pair['predicted'])}: {pair['times']}×")
 
 
 @cli.command()
@@ -135,11 +144,13 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
     from plaingrad.cli.commands import name_images
 
     results = name_images(run, images)
-    lines = []
+    if as_json:
+        say(json_text({"predictions": results}))
+        return
     for result in results:
-        others = ", ".join(f"{each['class']} {each['probability']:.4f}" for each in result["next"])
-        lines.append(f"{result['image']}: {result['class']} {result['probability']:.4f} (next: {others})")
-    say(as_json, {"predictions": results}, *lines)
+        others = ", ".join(f"{visible(each['class'])} {each['probability']:.4f}" for each in result["next"])
+        seen = f"{visible(result['class'])} {result['probability']:.4f}"
+        say(f"{visible(result['image'])}: {seen} (next: {others})")
 
 
 @cli.command()
@@ -155,6 +166,7 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
 @click.option("--rate", type=float, metavar="R", help="The rate of that optimiser.  [its default]")
 @click.option("--all", "all_terms", is_flag=True, help="All terms of a long sum, in order.")
 @DATA_DIR
+@FORCE
 @JSON
 def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **options: Any) -> None:
     """Where a number comes from: its terms, its formula, the reason for each branch, and where to go next.
@@ -173,7 +185,7 @@ def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **o
     from plaingrad.cli.explain_run import answer
 
     told = answer(words, example_name, as_json=as_json, **options)
-    click.echo(json_text(told) if as_json else told)
+    say(json_text(told) if as_json else told)
 
 
 @cli.command()
@@ -187,21 +199,24 @@ def models(name: str | None, as_json: bool) -> None:
     from plaingrad.network.models import MODELS
 
     if name:
-        from plaingrad.cli.commands import build
+        from plaingrad.network.files import described, is_file
 
-        known = MODELS.get(name)
-        net, recipe = (known.network(), known.recipe) if known else build(name, (1, 28, 28), 10, 0, "float32")
+        net, recipe = described(name)
         told = f"{recipe.epochs} epochs, batches of {recipe.batch}, {recipe.optimiser.in_full()}, {recipe.schedule}"
-        about = f"{known.about}\n" if known else ""
-        say(as_json, net.to_json(), f"{about}{told}\n\n{net.summary()}")
+        about = "" if is_file(name) else f"{MODELS[name].about}\n"
+        say(json_text(net.to_json()) if as_json else f"{about}{told}\n\n{net.summary()}")
         return
-    rows, lines = {}, []
-    for each in MODELS.values():
-        net = each.network()
+    nets = {each.name: (each, each.network()) for each in MODELS.values()}
+    if as_json:
+        rows = {
+            each.name: {"about": each.about, "input": net.input, "output": net.output, "parameters": net.size}
+            for each, net in nets.values()
+        }
+        say(json_text(rows))
+        return
+    for each, net in nets.values():
         shape = "×".join(map(str, net.input))
-        rows[each.name] = {"about": each.about, "input": net.input, "output": net.output, "parameters": net.size}
-        lines.append(f"{each.name:<15} {shape:>8} → {net.output[0]}  {net.size:>9,} parameters  {each.about}")
-    say(as_json, rows, *lines)
+        say(f"{each.name:<15} {shape:>8} → {net.output[0]}  {net.size:>9,} parameters  {each.about}")
 
 
 @cli.group()
@@ -223,10 +238,10 @@ def get(name: str, folder: str | None, as_json: bool) -> None:
         share = 10 * done // total if total else 0
         if last.get(file) != share:
             last[file] = share
-            click.echo(f"{file}: {done:,} of {f'{total:,}' if total else 'unknown'} bytes", err=True)
+            say(f"{file}: {done:,} of {f'{total:,}' if total else 'unknown'} bytes", err=True)
 
     place = download(name, folder, progress=shown)
-    say(as_json, {"data": name, "folder": str(place)}, f"{name} is in {place}")
+    say(json_text({"data": name, "folder": str(place)}) if as_json else f"{name} is in {visible(place)}")
 
 
 cli.add_command(case)
@@ -234,23 +249,28 @@ cli.add_command(check)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script: errors of the user's are one line, exit code 2; Ctrl-C is exit code 130."""
+    """The console script: errors of the user's are one line, exit code 2; Ctrl-C is exit code 130, SIGTERM 143."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show × or → is no reason to fail
     try:
-        code = cli.main(arguments, prog_name="plaingrad", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            take_over()
+            code = cli.main(arguments, prog_name="plaingrad", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        say(error.format_message())
         sys.exit(0)
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "plaingrad"
         _fail(f"{command}: {error.format_message()}", 2)
     except StoppedError as error:
-        _fail(f"plaingrad: {error}", 130)
+        _fail(f"plaingrad: {error}", 128 + error.number)
     except PlaingradError as error:
         _fail(f"plaingrad: {error}", 2)
+    except TerminatedError:
+        _fail("plaingrad: stopped", 143)
     except (click.Abort, KeyboardInterrupt):
         _fail("plaingrad: stopped", 130)
     except BrokenPipeError:
@@ -262,6 +282,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"plaingrad: {error.filename or 'the system'}: {error.strerror or error}", 2)
 
 
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    say(f"plaingrad: {' '.join(str(message).split())}", err=True)
+
+
 def _fail(message: str, code: int) -> None:
-    click.echo(" ".join(message.split()), err=True)
+    say(" ".join(message.split()), err=True)
     sys.exit(code)

@@ -1,25 +1,23 @@
-"""Where compiled code is kept on disk: what its files are called, and what stands in them.
+"""What compiled code is called: the object code of one function for one set of types and constants.
 
-A file holds the object code of one function for one set of types and constants, behind a line that says what it is. It
-is named by all that the code depends on, and checked by its hash before it is loaded.
+It is named by all that it depends on.
 """
 
 import contextlib
 import functools
 import hashlib
 import importlib.util
-import json
 import os
 import pathlib
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+
+from plaingrad.compiler.store import code_folder
 
 # A sum is added up in the order written: no "reassoc", so an image's bits do not depend on its place in a vector.
 # No "nnan" and "ninf" either: a diverged run must still be seen to diverge.
@@ -45,21 +43,16 @@ def freedoms() -> frozenset[str]:
     return frozenset() if AS_WRITTEN.get() else FREEDOMS
 
 
-@dataclass(frozen=True)
-class Code:
-    """Object code: the name under which it holds a function, and the names it needs from elsewhere."""
-
-    symbol: str
-    needs: tuple[str, ...]
-    image: bytes
-
-
 def place(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...], how: Any = ()) -> pathlib.Path:
     """The file of a function's code for arguments of the types of `given`, then `constants`; `how` it is compiled."""
     known = tuple((type(each).__name__, each) for each in constants)
     said = identity(function), tuple(map(kind, given)), known, sorted(freedoms()), has_vectors(function)
-    name = f"{function.__name__}-{hashlib.sha256(repr((said, how, versions())).encode()).hexdigest()[:32]}"
-    return cache_folder() / f"{name}.code"
+    from plaingrad import __version__
+
+    known_by = repr((said, how, versions(), __version__)).encode()
+    name = f"{function.__name__}-{hashlib.sha256(known_by).hexdigest()[:32]}.code"
+    folder = code_folder()
+    return pathlib.Path(name) if folder is None else folder / name
 
 
 def has_vectors(function: Callable[..., Any]) -> bool:
@@ -162,37 +155,3 @@ def host() -> tuple[str, str, str]:
     from llvmlite import binding
 
     return binding.get_process_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
-
-
-def cache_folder() -> pathlib.Path:
-    """Where compiled nests are kept between processes: PLAINGRAD_CACHE_DIR, or the user's own cache."""
-    if told := os.environ.get("PLAINGRAD_CACHE_DIR"):
-        return pathlib.Path(told)
-    usual = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(usual) / "plaingrad" / "compiled"
-
-
-def read(file: pathlib.Path) -> Code | None:
-    """The code a file holds; None where there is none, or not what was written under this name."""
-    try:
-        about, _, image = file.read_bytes().partition(b"\n")
-        said = json.loads(about)
-        code = Code(said["symbol"], tuple(said["needs"]), image)
-        return code if said["sha256"] == _check_sum(file, code) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def write(file: pathlib.Path, code: Code) -> None:
-    """Keep code on disk, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    said = {"symbol": code.symbol, "needs": code.needs, "sha256": _check_sum(file, code)}
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=file.stem, delete=False) as draft:
-        draft.write(json.dumps(said).encode() + b"\n" + code.image)
-    os.replace(draft.name, file)
-
-
-def _check_sum(file: pathlib.Path, code: Code) -> str:
-    """Of all a file says, and of its name."""
-    said = f"{file.name} {code.symbol} {' '.join(code.needs)}\n"
-    return hashlib.sha256(said.encode() + code.image).hexdigest()

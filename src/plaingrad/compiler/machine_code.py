@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.compiler.code_cache import Code, host, place, read, write
+from plaingrad.compiler.code_cache import host, place
 from plaingrad.compiler.numba_code import compiled, how_compiled
+from plaingrad.compiler.store import Code, is_usable, read, write
 
 Array = np.ndarray[Any, Any]
 
@@ -46,7 +47,7 @@ def machine_code(function: Callable[..., Any], given: list[Any], constants: tupl
     for what it raises, and the arguments, an array as its parts; it returns 0 where all went well.
     """
     file = place(function, given, constants, how_compiled())
-    code = MADE.get(file) or read(file)
+    code = MADE.get(file) or (read(file) if is_usable() else None)
     if code is None and WANTED:
         WANTED[-1].setdefault(file, (function, given, constants))
         return 0
@@ -56,8 +57,9 @@ def machine_code(function: Callable[..., Any], given: list[Any], constants: tupl
 def make(file: pathlib.Path, function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
     """Compile a function, and keep its code where there is room for it."""
     MADE[file] = code = compiled(function, given, constants)
-    with contextlib.suppress(OSError):  # nowhere to keep it: compiled in each process
-        write(file, code)
+    if is_usable():
+        with contextlib.suppress(OSError):  # no room to keep it: compiled in each process
+            write(file, code)
     return code
 
 
@@ -72,7 +74,8 @@ def together(build: Callable[[], Any]) -> Any:
     """
     # A process whose other threads may hold locks cannot be doubled safely; a timer only waits.
     others = (each for each in threading.enumerate() if each is not threading.main_thread())
-    if not has_numba() or sys.platform != "linux" or not all(isinstance(each, threading.Timer) for each in others):
+    alone = all(isinstance(each, threading.Timer) for each in others)
+    if not has_numba() or sys.platform != "linux" or not alone or not is_usable():  # helpers leave their code on disk
         return build()
     WANTED.append({})
     try:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.compiler.code_cache import Code, code_identity, freedoms, has_vectors, is_fraction
+from plaingrad.compiler.code_cache import code_identity, freedoms, has_vectors, is_fraction
+from plaingrad.compiler.store import Code
 
 TAUGHT: set[Callable[..., Any]] = set()  # steps that Numba knows of
 MEANT_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []

@@ -18,6 +18,9 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG")
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # 16-bit grey, by what each version of Pillow calls it
 GREY_MODES = ("1", "L", "LA", *DEEP_MODES)
 
+MOST_PIXELS = 1 << 24  # of one image: decoding takes up to twelve bytes for each
+MOST_BYTES = 1 << 32  # of a folder's images
+
 Pixels = NDArray[np.uint8]
 
 
@@ -77,11 +80,10 @@ def read_image(path: str | Path, shape: tuple[int, int, int]) -> Pixels:
     channels, rows, columns = shape
     if channels not in (1, 3):
         raise DataError(f"{path}: an image file gives 1 channel or 3; {channels} are asked for, which it cannot give")
-    pixels = _pixels(Path(path))
+    needed = f"{_size((rows, columns))} are needed; resize it first"
+    pixels = _pixels(Path(path), (rows, columns), needed)
     if pixels.shape[1:] != (rows, columns):
-        raise DataError(
-            f"{path}: the image is {_size(pixels)}, {rows} rows x {columns} columns are needed; resize it first"
-        )
+        raise DataError(f"{path}: the image is {_size(pixels.shape[1:])}, {needed}")
     return _fitted(pixels, channels)
 
 
@@ -144,21 +146,24 @@ def _stratified(labels: Array, share: float, rng: np.random.Generator) -> tuple[
 
 def _stacked(paths: list[Path]) -> Pixels:
     """All images as one array; grey ones become RGB if any is in colour."""
-    every: list[Pixels] = []
-    for path in paths:
-        pixels = _pixels(path)
-        if every and pixels.shape[1:] != every[0].shape[1:]:
-            raise DataError(
-                f"{path}: the image is {_size(pixels)}, but {paths[0]} is {_size(every[0])}; "
-                "all need one size: resize or crop them first"
-            )
+    first = _pixels(paths[0])
+    if first.size * len(paths) > MOST_BYTES:
+        raise DataError(
+            f"{paths[0]}: {len(paths):,} images of {_size(first.shape[1:])} take more than {MOST_BYTES >> 30} GiB; "
+            "make them smaller, or take fewer"
+        )
+    every, needed = [first], f"but {paths[0]} is {_size(first.shape[1:])}; all need one size: resize or crop them first"
+    for path in paths[1:]:
+        pixels = _pixels(path, first.shape[1:], needed)
+        if pixels.shape[1:] != first.shape[1:]:
+            raise DataError(f"{path}: the image is {_size(pixels.shape[1:])}, {needed}")
         every.append(pixels)
     channels = max(len(pixels) for pixels in every)
     return np.stack([_fitted(pixels, channels) for pixels in every])
 
 
-def _size(pixels: Pixels) -> str:
-    return f"{pixels.shape[1]} rows x {pixels.shape[2]} columns"
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} rows x {shape[1]} columns"
 
 
 def _fitted(pixels: Pixels, channels: int) -> Pixels:
@@ -171,8 +176,11 @@ def _fitted(pixels: Pixels, channels: int) -> Pixels:
     return np.rint(grey).astype(np.uint8)[np.newaxis]
 
 
-def _pixels(path: Path) -> Pixels:
-    """One image file as (channel, row, column), with 1 channel if its mode is a grey one and 3 otherwise."""
+def _pixels(path: Path, shape: tuple[int, ...] | None = None, needed: str = "") -> Pixels:
+    """One image file as (channel, row, column), with 1 channel if its mode is a grey one and 3 otherwise.
+
+    It is decoded only if the size it tells of is within bounds, and `shape` (upright or turned) where there is one.
+    """
     try:
         from PIL import Image, ImageOps
     except ImportError:
@@ -181,6 +189,11 @@ def _pixels(path: Path) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
+                told = image.size[::-1]
+                if told[0] * told[1] > MOST_PIXELS:
+                    raise DataError(f"{path}: far too many pixels: {_size(told)}, at most {MOST_PIXELS:,} are read")
+                if shape is not None and sorted(told) != sorted(shape):
+                    raise DataError(f"{path}: the image is {_size(told)}, {needed}")
                 grey = image.mode in GREY_MODES
                 upright = ImageOps.exif_transpose(image)
                 values = _values(upright, grey)
@@ -188,6 +201,8 @@ def _pixels(path: Path) -> Pixels:
         raise DataError(f"{path}: far too many pixels: {error}") from None
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
+    except DataError:
+        raise
     except Exception as error:  # a damaged file can raise nearly anything in the decoders
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: not a whole PNG, JPEG, BMP or GIF image: {reason}") from None

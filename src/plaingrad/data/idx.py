@@ -22,6 +22,7 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_BEST = 1032  # deflate packs no more than this many bytes into one
+MOST_UNPACKED = 1 << 30  # bytes: a small file may tell of very many
 
 # What each of the four files of a split is called; the dot is what unpacking tools often make of the first dash.
 STEMS = (
@@ -74,6 +75,11 @@ def _read(stream: BufferedIOBase | gzip.GzipFile, path: Path, room: int, holder:
         raise DataError(
             f"{path}: its header asks for {needed} bytes ({wanted}), {holder} has at most {room}: "
             "it is damaged or cut short; fetch it again"
+        )
+    if isinstance(stream, gzip.GzipFile) and needed > MOST_UNPACKED:
+        raise DataError(
+            f"{path}: its header asks for {needed} bytes ({wanted}), at most {MOST_UNPACKED} are unpacked; "
+            "if it is what you want, unpack it with gunzip first"
         )
     content, there = bytearray(needed), 0
     while there < needed and (read := stream.readinto(memoryview(content)[there:])):  # into its place, not to be copied

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plaingrad.compiler.store import user_cache
 from plaingrad.data.bundled import digits
 from plaingrad.data.dataset import Split
 from plaingrad.data.folder import image_folder
@@ -106,9 +107,12 @@ def _read(name: str, folder: str | Path | None) -> Split:
 
 def default_folder(name: str) -> Path:
     """The user's cache folder for this data, whether it is there or not."""
-    variable, usual = ("LOCALAPPDATA", "AppData/Local") if os.name == "nt" else ("XDG_CACHE_HOME", ".cache")
-    told = Path(os.environ.get(variable, ""))
-    return (told if told.is_absolute() else Path.home() / usual) / "plaingrad" / name
+    cache = user_cache()
+    if cache is None:
+        raise DataError(
+            f"{name}: there is no home folder to keep it in; name a folder (--data-dir, or --to of data get)"
+        )
+    return cache / name
 
 
 def download(

@@ -15,7 +15,7 @@ def tracer_of(run: Run, state: Any = None) -> Any:
     from plaingrad.explaining.twin import Twin
 
     digest = hashlib.blake2b()
-    arrays = [run.net.parameters, run.x, *(run.records["loss"][each] for each in ("target", "share") if run.loss)]
+    arrays = [run.net.parameters, run.x, *run.given]
     for array in arrays:
         digest.update(array.tobytes() if not array.dtype.hasobject else repr(array.tolist()).encode())
     key = digest.hexdigest(), state and (state.optimiser, state.step, state.factor, [*map(id, state.slots.values())])

@@ -36,7 +36,7 @@ def class_names(tracer: Tracer, known: list[str]) -> list[str]:
 
 def label(tracer: Tracer) -> int | None:
     """The class that was meant; None where the targets name no class."""
-    if not tracer.twin.twin.has_gradients:
+    if not tracer.twin.twin.has_gradients or tracer.twin.run.loss is None:
         return None
     target = tracer.twin.twin.records["loss"]["target"].reshape(-1)
     one_hot = np.count_nonzero(target) == 1 and target.max() == 1 and len(target) > 1

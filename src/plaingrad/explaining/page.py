@@ -280,8 +280,10 @@ def single(run: Run, image: int) -> Run:
     alone.x.reshape(-1, run.lanes)[:, 0] = run.x.reshape(-1, run.lanes)[:, lane]
     alone.forward()
     if run.has_gradients:
-        target = run.records["loss"]["target"].reshape(-1, run.lanes)[:, lane]
-        alone.records["loss"]["target"].reshape(-1, run.lanes)[:, 0] = target
-        alone.records["loss"]["share"][0] = 1
+        layer, name = ("loss", "target") if run.loss is not None else (next(reversed(run.net.steps)), "dy")
+        given = run.records[layer][name].reshape(-1, run.lanes)[:, lane]
+        alone.records[layer][name].reshape(-1, run.lanes)[:, 0] = given
+        if run.loss is not None:
+            alone.records["loss"]["share"][0] = 1
         alone.backward()
     return alone

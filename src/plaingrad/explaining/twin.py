@@ -110,8 +110,12 @@ class Twin:
         lay(self.twin.x, self.run.x)
         self.twin.forward()
         if self.run.has_gradients:
-            for name in ("target", "share"):
-                lay(self.twin.records["loss"][name], self.run.records["loss"][name])
+            if self.run.loss is None:
+                last = next(reversed(self.run.net.steps))
+                lay(self.twin.records[last]["dy"], self.run.records[last]["dy"])
+            else:
+                for name in ("target", "share"):
+                    lay(self.twin.records["loss"][name], self.run.records["loss"][name])
             self.twin.backward()
 
     def _lay_out(self) -> None:

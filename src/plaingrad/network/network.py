@@ -1,7 +1,6 @@
 """A network: layers in order, and their parameters."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -10,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from plaingrad.compiler.loops import Array, zeros
-from plaingrad.errors import SettingError, ShapeError, nearest
+from plaingrad.errors import SettingError, nearest
 from plaingrad.network.loading import exactly
+from plaingrad.network.outline import Outline, shape_text
 from plaingrad.network.passes import Made
 from plaingrad.network.run import Run
 from plaingrad.network.step import Step
-from plaingrad.textbook.layer import Glorot, He, Layer, Shape, Start, Weights, Zeros
+from plaingrad.textbook.layer import Glorot, He, Layer, Shape, Start, Zeros
 from plaingrad.textbook.layers import Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 
@@ -23,7 +23,7 @@ LANES = 32
 NUMBERS_IN_LINE = 16  # float32 numbers in a cache line: each parameter array starts on one
 
 
-class Network:
+class Network(Outline):
     """Layers in order, each with its parameters: `net["conv1"].w`. Shapes are proved here; the loops never check.
 
     `input` is (channel, row, column), or one axis of features. Parameters lie end to end in `net.parameters`.
@@ -33,7 +33,8 @@ class Network:
     def __init__(
         self, *layers: Layer, input: tuple[int, ...], seed: int = 0, dtype: npt.DTypeLike = np.float32, name: str = ""
     ) -> None:
-        self.layers, self.seed, self.name, self.input = tuple(layers), seed, name or "network", _input(input)
+        super().__init__(*layers, input=input, name=name)
+        self.seed = seed
         if dtype is None or dtype not in (
             np.float32,
             np.float64,
@@ -46,9 +47,7 @@ class Network:
         ):
             raise SettingError(f"a network got dtype {dtype}; it needs float32, float64 or object")
         self.dtype = np.dtype(dtype)
-        if not layers:
-            raise SettingError("a network got no layers; it needs at least one")
-        shapes = self._shapes()
+        shapes = self.shapes
         sizes = [[math.prod(each.shape) for each in weights.values()] for _, _, weights in shapes.values()]
         places = [[-(-size // NUMBERS_IN_LINE) * NUMBERS_IN_LINE for size in each] for each in sizes]
         self.parameters = zeros((sum(map(sum, places)),), self.dtype)
@@ -61,23 +60,6 @@ class Network:
         self.factor[:] = 1
         self.kept_ready: dict[Any, Any] = {}  # what others keep ready from call to call; a copy begins without
         self.reset(seed)
-
-    def _shapes(self) -> dict[str, tuple[Shape, Shape, dict[str, Weights]]]:
-        """Each layer's name, input, output and weights, proved to fit."""
-        shape, path, seen, shapes = self.input, f"input {self.input}", Counter[str](), {}
-        for layer in self.layers:
-            if not isinstance(layer, Layer):
-                raise SettingError(f"a network is made of layers, got {layer!r}; did you forget its ()?")
-            kind = type(layer).__name__.lower()
-            seen[kind] += 1
-            name = f"{kind}{seen[kind]}"
-            try:
-                out = layer.output(shape)
-            except ShapeError as error:
-                raise ShapeError(f"{name} = {layer} got {shape}: {error}. The way there: {path}") from None
-            shapes[name] = (shape, out, layer.weights(shape))
-            path, shape = f"{path} → {name} {out}", out
-        return shapes
 
     def views(self, flat: Array) -> Iterator[dict[str, Array]]:
         """Each layer's arrays inside one that is laid out as `parameters` is."""
@@ -118,39 +100,20 @@ class Network:
         return self.steps[name]
 
     @property
-    def output(self) -> Shape:
-        """The shape of the output for one image."""
-        return next(reversed(self.steps.values())).y
-
-    @property
     def arrays(self) -> dict[str, Array]:
         """Every trained array by its whole name, such as `conv1.w`."""
         return {f"{step.name}.{name}": array for step in self.steps.values() for name, array in step.arrays.items()}
 
-    @property
-    def size(self) -> int:
-        """How many numbers are trained."""
-        return sum(array.size for array in self.arrays.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """The network without its parameters; `Network.from_json` makes it again."""
-        return {
-            "format": "plaingrad network 1",
-            "name": self.name,
-            "input": list(self.input),
-            "layers": [layer.to_json() for layer in self.layers],
-        }
-
     @classmethod
     def from_json(cls, text: Any, seed: int = 0, dtype: npt.DTypeLike = np.float32) -> "Network":
         """The network that a JSON object describes: `{"input": [1, 28, 28], "layers": [{"kind": "Conv", …}, …]}`."""
-        if not isinstance(text, dict) or not isinstance(text.get("layers"), list) or "input" not in text:
-            raise SettingError('a network is written {"input": [channels, rows, columns], "layers": [{"kind": …}, …]}')
-        layers = [Layer.from_json(each) for each in text["layers"]]
-        return cls(*layers, input=text["input"], seed=seed, dtype=dtype, name=str(text.get("name", "")))
+        outline = Outline.from_json(text)
+        return cls(*outline.layers, input=outline.input, seed=seed, dtype=dtype, name=outline.name)
 
     def run(self, images: Any, targets: Any = None, loss: Loss | None = None) -> Run:
         """One shard through the network, everything kept: forward, and backward too where targets are given.
+
+        Without them `run.backward(dy)` goes back from the error at the output, (image, class), of a loss of your own.
 
         images: (image, channel, row, column), as many as one shard holds (32; any number for exact networks).
         targets: class numbers (image,), or what the outputs should be (image, output).
@@ -186,25 +149,8 @@ class Network:
     def __deepcopy__(self, memo: Any) -> "Network":
         return self.copy()
 
-    def summary(self) -> str:
-        """A table of the layers: output shape, parameters, multiplications for one image."""
-        names = max(map(len, self.steps))
-        rows = [("layer", "output", "parameters", "multiplications"), ("input", _shape_text(self.input), "", "")]
-        for step in self.steps.values():
-            count = sum(array.size for array in step.arrays.values())
-            products = step.layer.multiplications(step.x)
-            rows.append((f"{step.name:<{names}} {step.layer}", _shape_text(step.y), f"{count:,}", f"{products:,}"))
-        products = sum(step.layer.multiplications(step.x) for step in self.steps.values())
-        rows.append(("total", "", f"{self.size:,}", f"{products:,}"))
-        wide = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = [f"{a:<{wide[0]}} {b:>{wide[1]}} {c:>{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
-        rule = "─" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
-
     def __repr__(self) -> str:
-        return (
-            f"<Network {self.name}: {_shape_text(self.input)} → {_shape_text(self.output)}, {self.size:,} parameters>"
-        )
+        return f"<Network {self.name}: {shape_text(self.input)} → {shape_text(self.output)}, {self.size:,} parameters>"
 
 
 def made_alone(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:
@@ -212,16 +158,3 @@ def made_alone(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:
     run = Run(Network(layer, input=x, dtype=dtype), LANES, input_gradient=True)
     (name,) = run
     return run.tasks(name, way), run.calls(name, way)
-
-
-def _input(shape: Any) -> Shape:
-    whole = isinstance(shape, list | tuple) and all(isinstance(n, int | np.integer) and n > 0 for n in shape)
-    if not whole or len(shape) not in (1, 3):
-        raise SettingError(
-            f"a network got input={shape!r}; it needs (channels, rows, columns) or (features,), each at least 1"
-        )
-    return tuple(int(each) for each in shape)
-
-
-def _shape_text(shape: Shape) -> str:
-    return "×".join(map(str, shape))

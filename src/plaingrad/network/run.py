@@ -10,7 +10,7 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array, has_numba, zeros
 from plaingrad.compiler.program import Call, Program
-from plaingrad.errors import DataError
+from plaingrad.errors import DataError, SettingError
 from plaingrad.network.loading import count_hits, exactly, load_images, load_targets, numbers
 from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered
@@ -170,6 +170,8 @@ class Run(Readable):
                 f"a run of {self.net.name} got images of shape {images.shape}; it needs (image, *{self.net.input}), "
                 f"from 1 to {self.lanes} images"
             )
+        if self.loss is not None:
+            self.records["loss"]["share"][...] = 0  # targets of other images are none of these
         self.fill(images, np.concatenate([np.arange(len(images)), np.full(self.lanes - len(images), -1)]))
 
     def fill(self, images: Array, index: Array) -> None:
@@ -248,9 +250,48 @@ class Run(Readable):
         for call in self.forward_calls:
             call()
 
-    def backward(self) -> None:
-        """The loss of each image, and every gradient."""
+    def backward(self, dy: Any = None) -> None:
+        """The loss of each image, and every gradient.
+
+        A run without targets takes the error at its output instead: `dy`, of the shape of `output`, (image, class).
+        """
+        if dy is not None:
+            self._lay_error(dy)
+        elif not self._has_error():
+            raise SettingError(
+                f"backward of a run of {self.net.name} has no error to send back: give targets, net.run(images, "
+                "labels), or the derivative of your own loss with respect to the output, run.backward(dy)"
+            )
         self.measure()
         for call in self.backward_calls:
             call()
         self.has_gradients = True
+
+    def _lay_error(self, dy: Any) -> None:
+        """Lay the error at the output into the lanes that hold images, and zeros into the others."""
+        last = next(reversed(self.net.steps))
+        shape = (int((self.index >= 0).sum()), *self.net.output)
+        if self.loss is not None or "dy" not in self.records[last]:
+            without = "no gradients" if self.loss is None else "a loss, which makes the error at its output"
+            raise SettingError(f"backward got dy, and the run has {without}; dy is for a run without: net.run(images)")
+        dy = numbers(dy, self.net.dtype)
+        if dy.shape != shape:
+            raise DataError(f"backward of a run of {self.net.name} got dy of shape {dy.shape}; it needs {shape}")
+        seen = self.seen(last, "dy")
+        seen[...] = 0
+        seen[self.index >= 0] = dy
+
+    @property
+    def given(self) -> list[Array]:
+        """What going back rests on besides images and weights: the targets, or the error at the output."""
+        if self.loss is not None:
+            return [self.records["loss"][name] for name in ("target", "share")]
+        record = self.records[next(reversed(self.net.steps))]
+        return [record["dy"]] if "dy" in record else []
+
+    def _has_error(self) -> bool:
+        """Whether there is something to send back: targets, or an error that was laid at the output."""
+        *_, error = self.given or [np.zeros(0)]
+        if not error.dtype.hasobject:
+            return bool(error.any())
+        return any(type(each) is not int or each != 0 for each in error.flat)  # zeros of exact numbers are int

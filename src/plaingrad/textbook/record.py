@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterator
@@ -122,7 +123,7 @@ def _is_a(value: Any, kind: Any) -> bool:
         return isinstance(value, tuple) and len(value) == len(parts) and all(map(_is_a, value, parts))
     if kind in (int, float):
         number = isinstance(value, int | np.integer | (float if kind is float else int)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
+        return number and abs(value) <= sys.float_info.max  # a whole number of a file may be beyond any float
     return isinstance(value, kind)
 
 
@@ -149,6 +150,15 @@ def _lively(value: Any) -> Any:
     if isinstance(value, dict):
         return Record.from_json(value)
     return tuple(_lively(each) for each in value) if isinstance(value, list) else value
+
+
+def bounded(path: str, most: int) -> bytes:
+    """The bytes of a file, or `most` and one more of a larger one: a device has no size, and no end."""
+    content = bytearray()
+    with open(path, "rb") as stream:
+        while len(content) <= most and (chunk := stream.read(min(1 << 20, most + 1 - len(content)))):
+            content += chunk
+    return bytes(content)
 
 
 def json_text(value: Any) -> str:

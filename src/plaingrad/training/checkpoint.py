@@ -16,6 +16,7 @@ import numpy as np
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import CheckpointError, SettingError
 from plaingrad.network.network import Network
+from plaingrad.network.outline import MOST_BYTES, Outline
 
 FORMAT = "plaingrad checkpoint 1"
 OLD_SETTINGS = {"fading": "beta1", "fading_square": "beta2"}  # of Adam in plaingrad 0.1, by today's names
@@ -133,8 +134,13 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
     if _digest(about, arrays) != digest:
         raise CheckpointError(f"{path} is damaged: it does not hold what was written; take another one")
     try:
-        net = Network.from_json(described, dtype=arrays["input.offset"].dtype)
-    except (ValueError, KeyError, TypeError, MemoryError) as error:
+        outline, dtype = Outline.from_json(described), arrays["input.offset"].dtype
+        require_arrays(outline, arrays, path)  # no network is built that the file does not hold
+        outline.require_room(dtype.itemsize, MOST_BYTES + len(content))
+        net = Network(*outline.layers, input=outline.input, dtype=dtype, name=outline.name)
+    except CheckpointError:
+        raise
+    except (ValueError, KeyError, TypeError, MemoryError, RecursionError) as error:
         raise CheckpointError(f"{path} holds a network that cannot be built here: {error}") from None
     restore(net, arrays, path)
     own = _of(net)
@@ -158,12 +164,15 @@ def _in_new_names(facts: dict[str, Any]) -> dict[str, Any]:
 
 def restore(net: Network, arrays: dict[str, Array], path: Any) -> None:
     """Lay saved arrays into a network of the same layers; the network is unchanged where they do not fit."""
-    own = _of(net)
-    for name, array in own.items():
-        if name not in arrays or arrays[name].shape != array.shape:
-            got = f"the shape {arrays[name].shape}" if name in arrays else "no such array"
-            raise CheckpointError(
-                f"{path} is of another network: for {name} it has {got}, {net.name} needs {array.shape}"
-            )
-    for name, array in own.items():
+    require_arrays(net, arrays, path)
+    for name, array in _of(net).items():
         array[...] = arrays[name]
+
+
+def require_arrays(net: Outline, arrays: dict[str, Array], path: Any) -> None:
+    """CheckpointError where arrays are not those of a network of these layers."""
+    channels = (net.input[0],)
+    for name, shape in (net.trained | {"input.offset": channels, "input.factor": channels}).items():
+        if name not in arrays or arrays[name].shape != shape:
+            got = f"the shape {arrays[name].shape}" if name in arrays else "no such array"
+            raise CheckpointError(f"{path} is of another network: for {name} it has {got}, {net.name} needs {shape}")

@@ -1,9 +1,12 @@
 """The folder a training run leaves: checkpoint, best checkpoint, history. It is there whole, or not at all."""
 
+import contextlib
+import os
 import pathlib
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from plaingrad.network.network import Network
 from plaingrad.textbook.record import json_text
 from plaingrad.training import checkpoint
 from plaingrad.training.checkpoint import umask, write_safely
+from plaingrad.training.saved_facts import checked
 
 CHECKPOINT, BEST, HISTORY = "checkpoint.safetensors", "best.safetensors", "history.jsonl"
 IMAGES, MOST_KEPT = "images.safetensors", 8  # a few test images, so that the run can be explained without its data
@@ -36,13 +40,68 @@ def saved(run: str) -> tuple[Network, dict[str, Array], dict[str, Any]]:
     path = pathlib.Path(run)
     if not path.is_file():
         path = path / BEST if (path / BEST).is_file() else find(path, CHECKPOINT)
-    return checkpoint.load(path)
+    net, arrays, facts = checkpoint.load(path)
+    return net, arrays, checked(facts, path)
 
 
 def require_free(place: pathlib.Path) -> None:
     """Nothing is ever overwritten: SettingError where something lies at `place`, other than an empty folder."""
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise SettingError(f"{place} exists already; resume it with --resume {place}, or choose another --out")
+
+
+def require_new(file: str | None, force: bool) -> None:
+    """No file is replaced unasked: SettingError where one is there, without --force. A device takes what it is given.
+
+    A link that leads nowhere counts as a file.
+    """
+    if file is None or force or os.path.abspath(file).startswith("/dev/"):
+        return
+    if os.path.isfile(file) or (os.path.lexists(file) and not os.path.exists(file)):
+        raise SettingError(f"{file} exists already; name another file, or add --force to replace it")
+
+
+@contextlib.contextmanager
+def locked(place: pathlib.Path) -> Iterator[None]:
+    """One training at a time in a run folder, or where one is to be: SettingError at once where one is at work.
+
+    A file beside it is locked, which the system undoes whatever becomes of this process.
+    """
+    place = pathlib.Path(os.path.abspath(place))
+    parent, lock = place.parent, place.with_name(f".{place.name}.lock")
+    made = [each for each in (parent, *parent.parents) if not each.exists()]
+    handle = None
+    try:
+        with contextlib.suppress(OSError):  # where nothing can be written, what comes next says so
+            parent.mkdir(parents=True, exist_ok=True)
+            handle = _lock(lock, place)
+        yield
+    finally:
+        if handle is not None:
+            lock.unlink(missing_ok=True)
+            os.close(handle)
+        for each in made:
+            with contextlib.suppress(OSError):  # there is something in it now
+                each.rmdir()
+
+
+def _lock(lock: pathlib.Path, place: pathlib.Path) -> int | None:
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and os.fstat(handle).st_ino == lock.stat().st_ino:  # else one that just ended removed it
+                return handle
+        except BlockingIOError:
+            os.close(handle)
+            raise SettingError(
+                f"another training is at work in {place}; wait for its end, or choose another --out"
+            ) from None
+        os.close(handle)
 
 
 def make(place: pathlib.Path, fill: Callable[[pathlib.Path], None]) -> None:

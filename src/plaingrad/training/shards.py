@@ -25,6 +25,7 @@ from plaingrad.textbook.optimisers import Optimiser
 FEWEST_LANES = 4  # with fewer, dense layers and pools fill no register
 CACHED = 5 << 17  # numbers: 2.5 MiB of float32
 MANY = 32  # filters
+MOST_THREADS = 256  # each has arrays of its own, and more than there are processors help nobody
 SHARED_FROM = 1 << 16  # parameters: with fewer, one thread adds them up before another could begin
 
 
@@ -53,8 +54,8 @@ def lanes_for(net: Network, images: int) -> int:
 def count_of_workers(threads: int | None, shards: int) -> int:
     """How many threads so many shards keep busy."""
     whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
-    if threads is not None and (not whole or threads < 1):
-        raise SettingError(f"a network was given threads={threads!r}; it needs a whole number of at least 1")
+    if threads is not None and (not whole or not 1 <= threads <= MOST_THREADS):
+        raise SettingError(f"a network was given threads={threads!r}; it needs a whole number from 1 to {MOST_THREADS}")
     return min(int(threads or processors()), shards)
 
 

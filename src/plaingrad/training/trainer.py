@@ -25,7 +25,8 @@ from plaingrad.network.network import Network
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
 from plaingrad.training import checkpoint
-from plaingrad.training.run_folder import BEST, CHECKPOINT, find, make, sweep, write_history
+from plaingrad.training.run_folder import BEST, CHECKPOINT, find, locked, make, require_free, sweep, write_history
+from plaingrad.training.saved_facts import checked
 from plaingrad.training.shards import Shards
 
 SECONDS_BETWEEN_SAVES = 30.0
@@ -96,7 +97,7 @@ class Trainer:
         self.per_epoch = -(-len(data) // self.batch)
         self.position = Position()
         self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
-        self.compile_seconds, self.stop = 0.0, False
+        self.compile_seconds, self.stop, self.stopped_by = 0.0, False, int(signal.SIGINT)
         self.best: Array | None = None  # the parameters of the best epoch on the validation images
         self.has_folder = False
 
@@ -146,6 +147,7 @@ class Trainer:
         """
         out = pathlib.Path(out)
         net, arrays, facts = checkpoint.load(find(out, CHECKPOINT))
+        checked(facts, out / CHECKPOINT)
         try:
             settings, position = facts["training"], facts["position"]
             records: dict[str, Any] = {
@@ -156,9 +158,10 @@ class Trainer:
             plain = {name: settings[name] for name in ("epochs", "batch", "seed", "patience")}
             trainer = cls(net, data, **records, **plain, out=out, about=facts["about"], **more)
             trainer.position, trainer.has_folder = Position(**position), True
+            trainer._require_place()
             sweep(out)
             if (out / BEST).exists():
-                trainer.best = checkpoint.load(out / BEST)[0].parameters
+                trainer.best = checkpoint.load(out / BEST)[0].parameters.reshape(net.parameters.shape)
             for name, slot in trainer.slots.items():
                 for step, views in zip(net.steps.values(), net.views(slot), strict=True):
                     for own, view in views.items():
@@ -177,6 +180,15 @@ class Trainer:
             trainer._finished()
         return trainer
 
+    def _require_place(self) -> None:
+        """ValueError where a position is none that these settings come by."""
+        at = self.position
+        right = at.step <= self.steps and len(at.history) == at.step // self.per_epoch >= at.best_epoch
+        if self.validation is not None:
+            right &= all({"validation_loss", "validation_accuracy"} <= entry.keys() for entry in at.history)
+        if not right or (at.done and at.step % self.per_epoch):
+            raise ValueError(f"step {at.step} of {self.steps} with {len(at.history)} epochs done cannot be")
+
     def train(self) -> list[dict[str, Any]]:
         """Run to the end, and return the history: one entry an epoch. On Ctrl-C the step is finished and saved.
 
@@ -187,7 +199,13 @@ class Trainer:
             if self.out is not None:
                 write_history(self.out, at.history)  # a power cut may have come between the last two files
             return self._finished()
-        began = time.perf_counter()
+        with contextlib.nullcontext() if self.out is None else locked(self.out):
+            if self.out is not None and not self.has_folder:
+                require_free(self.out)  # before anything is compiled
+            return self._train()
+
+    def _train(self) -> list[dict[str, Any]]:
+        at, began = self.position, time.perf_counter()
         shards: Shards = together(self._shards)
         self.compile_seconds = time.perf_counter() - began
         if at.step == 0:
@@ -263,10 +281,10 @@ class Trainer:
                 self.save()
                 saved = time.perf_counter()
             if self.stop and not last:
-                raise StoppedError(self._stopped())
+                raise StoppedError(self._stopped(), self.stopped_by)
         self._end_of_epoch(shards, epoch + 1)
         if self.stop and not at.done:
-            raise StoppedError(self._stopped())
+            raise StoppedError(self._stopped(), self.stopped_by)
 
     def _end_of_epoch(self, shards: Shards, epoch: int) -> None:
         at = self.position
@@ -335,7 +353,7 @@ class Trainer:
         before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}  # as under nohup
 
         def ask(number: int, frame: Any) -> None:
-            self.stop = True
+            self.stop, self.stopped_by = True, number
             signal.signal(number, before[signal.Signals(number)])
 
         for number in before:

@@ -2,10 +2,12 @@
 
 import json
 import re
+from typing import Any
 
 from plaingrad.checking.answers.nested import BYTES_LIMIT, NEEDED, Named, Pairs, one_line, shown
 
 ATTEMPTS = 200  # objects that begin and cannot be read, among the noise, until the search is given up
+MOST_OBJECTS = 100_000  # among the noise
 
 # Integers become floats at once: Python refuses to make an int of very many digits.
 DECODER = json.JSONDecoder(object_pairs_hook=Pairs, parse_int=float)
@@ -37,6 +39,16 @@ LOOKS = (
     (re.compile(r"\A\s*\{\s*\w+\s*:"), "its names stand without double quotes"),
     (re.compile(r"\A.{0,100}?[\0-\b\x0e-\x1a\x7f]", re.DOTALL), "it looks like a binary file"),
 )
+
+
+class Unnumbered(str):
+    """A text whose lines are not counted, as each error of Python's JSON does from its beginning."""
+
+    def count(self, *_: Any) -> int:
+        return 0
+
+    def rfind(self, *_: Any) -> int:
+        return -1
 
 
 def read_json(text: str | bytes, named: Named) -> None:
@@ -99,13 +111,16 @@ def _among_noise(text: str, named: Named) -> Pairs:
     last: Pairs | None = None
     broken: tuple[int, json.JSONDecodeError] | None = None
     objects = failed = place = 0
+    unnumbered = Unnumbered(text)
     while failed < ATTEMPTS and (begin := OBJECT.search(text, place)):
         try:
-            value, place = DECODER.raw_decode(text, begin.start())
+            value, place = DECODER.raw_decode(unnumbered, begin.start())
         except json.JSONDecodeError as error:
             # What the failed one held is no answer: the search goes on behind it.
             broken, failed, place = (begin.start(), error), failed + 1, max(error.pos, begin.end())
             continue
+        if objects == MOST_OBJECTS:
+            raise named.refused(f"holds more than {MOST_OBJECTS:,} JSON objects; print the answer alone")
         if not WITHIN_ANOTHER.match(text, place):
             last, broken, objects = value, None, objects + 1
     if broken:
@@ -119,7 +134,7 @@ def _among_noise(text: str, named: Named) -> Pairs:
 
 def _broken(text: str, start: int, error: json.JSONDecodeError, named: Named) -> Exception:
     """The error for an object that begins well: cut short, or wrong somewhere."""
-    place = error.pos
+    place, error = error.pos, json.JSONDecodeError(error.msg, text, error.pos)
     near = _near(text, start, place)
     rest = text[place : place + 20].rstrip()
     at_the_end = len(text.rstrip()) <= place + 20

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.compiler.loops import Array
-from plaingrad.errors import AnswerError
+from plaingrad.errors import AnswerError, visible
 
 BYTES_LIMIT = 256 * 2**20  # of a file, of what a program prints, of what an archive unpacks to
 NUMBERS_LIMIT = 20_000_000
@@ -25,8 +25,7 @@ def one_line(text: str, limit: int = 1000) -> str:
     """The text in one line of printable characters: others are escaped, and what is too long is cut in the middle."""
     if len(text) > 4 * limit:  # no message needs more of a text that may be very long
         text = f"{text[: 2 * limit]} {text[-2 * limit :]}"
-    line = " ".join(text.split())
-    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    line = visible(" ".join(text.split()))
     half = (limit - 1) // 2
     return line if len(line) <= limit else f"{line[:half]}…{line[-half:]}"
 

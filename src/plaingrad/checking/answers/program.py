@@ -12,30 +12,32 @@ from pathlib import Path
 from typing import IO
 
 from plaingrad.checking.answers.answer import Answer, parse_answer
+from plaingrad.checking.answers.descendants import adopting, end_all
 from plaingrad.checking.answers.nested import BYTES_LIMIT, one_line
 from plaingrad.errors import AnswerError
 
 TAIL = 1 << 16  # bytes of stderr that are kept: its last lines tell what happened
 TOLD = 600  # characters of them in a message
-SECONDS_TO_DIE = 5.0  # for a process that was killed; more only if the system itself is stuck
 
 
 def ask(command: str, case_text: str, seconds: float = 60) -> tuple[Answer, float]:
     """Run a program on a case: the case on its stdin, the answer on its stdout. Its answer, and the seconds it took.
 
-    The command is split as a shell does, but no shell runs it. It and all it started are killed after `seconds`.
-    AnswerError, in one line, where it cannot be started, fails, hangs, or prints no answer.
+    The command is split as a shell does, but no shell runs it. It runs as this user, and can do all that this user can.
+    After `seconds` it is killed, and with its end all that it started. AnswerError, in one line, where it cannot be
+    started, fails, hangs, or prints no answer.
     """
     who = f"`{one_line(command, 80)}`"
     began = time.monotonic()
-    process = _started(command, who)
-    talk = _Talk(process, case_text.encode())
-    try:
-        code = talk.ended(began + seconds)
-        took = time.monotonic() - began
-    finally:
-        _stop(process)
-        talk.close()
+    with adopting() as before:
+        process = _started(command, who)
+        talk = _Talk(process, case_text.encode())
+        try:
+            code = talk.ended(began + seconds)
+            took = time.monotonic() - began
+        finally:
+            end_all(process, before)
+            talk.close()
     if talk.too_much:
         raise AnswerError(f"{who} printed more than {BYTES_LIMIT // 2**20} MiB and was stopped; print the answer once")
     if code is None:
@@ -91,16 +93,21 @@ class _Talk:
     def ended(self, until: float) -> int | None:
         """The exit code once stdout is at its end and the program too; None if there is none by then.
 
-        The program is not waited for before its stdout ends, so that until then its process group is surely its own.
+        The program is not waited for, as far as the system lets one look at it only, so that its process group is
+        surely its own when it is ended.
         """
         reader = self.threads[1]
         reader.join(_left(until))
         if reader.is_alive() or self.too_much:
             return None
-        try:
-            return self.process.wait(_left(until))
-        except subprocess.TimeoutExpired:
+        while not (seen := _seen_to_end(self.process)) and time.monotonic() < until:
+            time.sleep(0.002)
+        if not seen:
             return None
+        if os.name == "posix":
+            with contextlib.suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        return self.process.wait()
 
     def close(self) -> None:
         """Hear the streams out and close them, but for those that something still running holds open."""
@@ -121,6 +128,13 @@ class _Talk:
         lines = [line.strip() for line in bytes(words[-TAIL:]).decode(errors="replace").splitlines() if line.strip()]
         told = one_line(" | ".join(lines[-12:]), 4 * TOLD)
         return f"; the last on its {where}: {'…' * (len(told) > TOLD)}{told[-TOLD:]}" if told else ""
+
+
+def _seen_to_end(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has ended, which is left to be waited for where the system can."""
+    if hasattr(os, "waitid"):
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return process.poll() is not None
 
 
 def _left(until: float) -> float:
@@ -166,19 +180,6 @@ def _not_run(first: str, error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
         return f"{name} is neither machine code nor a script that begins with #!; name the program that runs it"
     return one_line(f"{error.strerror or error}" if isinstance(error, OSError) else str(error), 200)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program that has not ended, with all it started."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(OSError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(SECONDS_TO_DIE)
 
 
 def _in_words(code: int) -> str:

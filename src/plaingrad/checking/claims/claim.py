@@ -88,7 +88,7 @@ class Claim:
 def claim(run: Run, text: str) -> Claim:
     """Whether `QUANTITY = FORMULA` is right of a run. SettingError, in one line, where the text cannot be read."""
     left, right = parse_claim(text)
-    if not run.has_gradients:
+    if not run.has_gradients or run.loss is None:
         raise SettingError("a claim got a run without labels, which has no gradients: net.run(images, labels)")
     with decimal.localcontext(prec=DIGITS, Emax=100_000, Emin=-100_000):
         return weighed(Scales(run, left, right))

@@ -32,12 +32,12 @@ class Names:
         """The array that the left side names, with so many indices; from then on a claim is about its layer."""
         whole = self._whole(name, count)
         self.layer, self.about = whole.partition(".")[0], self.names[whole]
-        return self.twin.sheets[self.about]
+        return self._counted(self.twin.sheets[self.about], count)
 
     def sheet(self, name: str, count: int) -> Sheet:
         """The array that a name means, with so many indices. SettingError where it could be several, or is none."""
         if (name, count) not in self.known:
-            self.known[name, count] = self.twin.sheets[self.names[self._whole(name, count)]]
+            self.known[name, count] = self._counted(self.twin.sheets[self.names[self._whole(name, count)]], count)
         return self.known[name, count]
 
     def _whole(self, name: str, count: int) -> str:
@@ -90,15 +90,18 @@ class Names:
     def _may_name_image(self, sheet: Sheet) -> bool:
         return self.twin.count == 1 and self.twin.twin.has_images(sheet.layer, sheet.quantity)
 
+    def _counted(self, sheet: Sheet, count: int) -> Sheet:
+        """The array, where so many indices can name a place in it; SettingError where they cannot."""
+        if not self.fits(sheet, count):
+            shape = "×".join(map(str, sheet.shape)) or "one number"
+            got = f"{count} {'index' if count == 1 else 'indices'}"
+            raise SettingError(f"{sheet.name} got {got}; it is {shape}, and {self.twin.described(sheet)}")
+        return sheet
+
     def place(self, name: str, sheet: Sheet, index: Place) -> Place:
         """The whole place that an index means, of an array named so; SettingError for a wrong count."""
         if (sheet.name, index) not in self.places:
-            if not self.fits(sheet, len(index)):
-                shape = "×".join(map(str, sheet.shape)) or "one number"
-                raise SettingError(
-                    f"{sheet.name} got {len(index)} indices; it is {shape}, and {self.twin.described(sheet)}"
-                )
-            self.places[sheet.name, index] = self._place(sheet, index)
+            self.places[sheet.name, index] = self._place(self._counted(sheet, len(index)), index)
         place = self.places[sheet.name, index]
         if place is None:
             raise BeyondError(

@@ -1,5 +1,6 @@
 """What a formula gives at some numbers of a run: fifty digits, with a bound on their rounding carried along."""
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from plaingrad.explaining.twin import Sheet
 from plaingrad.network.exact import Sized
 
 MOST_EVALUATED, LARGEST_POWER, FARTHEST = 300_000, 1000, 1_000_000
+COSTLY = 10  # what a function costs beside a sum
 DIGITS = 50
 UNIT = Decimal(5).scaleb(-DIGITS)  # half a unit in the last place, as a share of the number
 WHOLE: dict[str, Callable[[list[Fraction]], Fraction]] = {
@@ -42,8 +44,8 @@ class Purse:
 
     left: int = MOST_EVALUATED
 
-    def pay(self) -> None:
-        self.left -= 1
+    def pay(self, price: int = 1) -> None:
+        self.left -= price
         if self.left < 0:
             raise OverdrawnError(
                 f"the claim asks for more than {MOST_EVALUATED:,} numbers; claim one place instead of all, or a part"
@@ -136,6 +138,7 @@ class Evaluator:
                 return self._over(tree, letters)
             case "if", ways:
                 return self._way(ways, letters)
+        self.purse.pay(COSTLY)
         given = [self._value(each, letters) for each in tree.parts]
         return power(*given) if tree.kind == "**" else applied(tree.kind, given)
 
@@ -218,7 +221,8 @@ class Evaluator:
         alone = [(name, len(index)) for name, *index in cells if letter in map(letter_of, index)]
         if not alone:
             raise SettingError(f"nothing says where {letter} ends; write Σ[{letter}=0..3], or use it alone as an index")
-        return range(max(max(self.names.sheet(name, count).shape) for name, count in alone))
+        shapes = (self.names.sheet(name, count).shape for name, count in alone)
+        return range(max(itertools.chain(*shapes), default=1))  # one number may have the lone image as its index
 
     def _way(self, ways: tuple[tuple[Node, tuple[Node, ...]], ...], letters: Letters) -> Sized:
         for value, asked in ways:

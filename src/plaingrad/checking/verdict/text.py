@@ -12,6 +12,7 @@ from plaingrad.checking.search.passes import UPDATE, Key
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.verdict.formulas import formula_of, over_images
 from plaingrad.checking.verdict.verdict import MISTAKE, UNCLEAR, Named, Verdict
+from plaingrad.errors import visible
 from plaingrad.textbook.text import Text
 
 RULED_OUT = 3
@@ -23,7 +24,7 @@ NAMED_ROWS = 4  # of more that only follow so many are named
 
 def verdict_text(verdict: Verdict, every: bool = False) -> str:
     """The verdict as `plaingrad check` prints it; the table with a line for `every` quantity."""
-    lines = [_headline(verdict), *(f"  note: {note}" for note in verdict.notes)]
+    lines = [_headline(verdict), *(f"  note: {visible(note)}" for note in verdict.notes)]
     for number, each in enumerate(verdict.mistakes):
         lines += ["", *_mistake_lines(verdict, each, number == 0)]
     for finding in verdict.unclear:
