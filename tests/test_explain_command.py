@@ -297,6 +297,7 @@ def test_damaged_images_are_told(explain: Any, run_copy: Path, damage: str) -> N
     assert_explains(told(explain(run_copy, OPENS, "--json")))  # read from the data
 
 
+@pytest.mark.filterwarnings("ignore:test image 0")
 def test_kept_images_that_do_not_fit_the_network_are_told(explain: Any, run_copy: Path) -> None:
     import safetensors.numpy
 

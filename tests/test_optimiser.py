@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import plaingrad as pg
 from plaingrad.errors import SettingError
 from plaingrad.network.exact import decimals, fractions
 from plaingrad.schedule.calls import update_call
@@ -176,13 +177,14 @@ def test_step_decay_falls_at_the_end_of_epochs(every, factor, per_epoch, steps):
 @pytest.mark.parametrize("steps", LENGTHS)
 @pytest.mark.parametrize("floor", [0.0, 0.125, 1.0])
 def test_cosine_falls_from_the_full_rate_to_its_floor(floor, steps):
-    """Both ends are exact; one step alone is at the full rate; past the end it stays at the floor."""
+    """It begins at the full rate, reaches the floor one step after the last, and stays there."""
     found = factors(Cosine(floor), steps)
     assert found[0] == 1
     assert found == sorted(found, reverse=True)
-    if steps > 1:
-        assert found[-1] == floor
-        assert Cosine(floor)(steps + 3, steps, 3) == floor
+    assert Cosine(floor)(steps, steps, 3) == floor
+    assert Cosine(floor)(steps + 3, steps, 3) == floor
+    if floor < 1:
+        assert found[-1] > floor
     if steps > 3 and floor < 1:
         assert found[0] - found[1] < found[1] - found[2]  # level at first
 
@@ -190,7 +192,7 @@ def test_cosine_falls_from_the_full_rate_to_its_floor(floor, steps):
 @pytest.mark.parametrize("steps", LENGTHS)
 @pytest.mark.parametrize("cycle", [each for each in SCHEDULES if isinstance(each, OneCycle)], ids=str)
 def test_one_cycle_rises_and_falls(cycle, steps):
-    """Up while below `warmup` of the way, then down, and the last step is at `last`, however few steps there are."""
+    """Up while below `warmup` of the way, then down, to `last` one step after the last, however few steps there are."""
     found = factors(cycle, steps)
     top = cycle.warmup * (steps - 1)
     peak = found.index(max(found))
@@ -202,8 +204,33 @@ def test_one_cycle_rises_and_falls(cycle, steps):
     if steps > 1 and cycle.warmup > 0:
         assert found[0] == cycle.first
     if steps > 1 and cycle.warmup < 1:
-        assert found[-1] == cycle.last
+        assert found[-1] > cycle.last
+        assert cycle(steps, steps, 3) == cycle.last
         assert cycle(steps + 3, steps, 3) == cycle.last
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_the_last_step_of_every_training_counts(schedule, epochs):
+    """A step of a thousandth of the rate still changes float32 weights."""
+    steps = 23 * epochs
+    assert schedule(steps - 1, steps, 23) > 0
+    if schedule in (Cosine(), OneCycle()):
+        assert schedule(steps - 1, steps, 23) >= 0.001
+    data = pg.digits().train.take(slice(0, 64))
+    if epochs == 2:
+        nets = [pg.model("mlp").network((1, 8, 8)) for _ in range(2)]
+        trainers = [pg.Trainer(net, data, epochs=2, batch=8, schedule=schedule, threads=1) for net in nets]
+
+        def stop(event):
+            if event.step == event.steps - 1:
+                trainers[0].stop = True
+
+        trainers[0].watch = stop
+        with pytest.raises(pg.StoppedError):
+            trainers[0].train()
+        trainers[1].train()
+        assert (nets[0].parameters != nets[1].parameters).any()
 
 
 NAN, INFINITY = float("nan"), float("inf")

@@ -109,6 +109,6 @@ def test_the_window_is_the_one_place_that_says_stride_padding_and_dilation():
 
 
 def test_layers_hold_texts_and_records_and_little_else():
-    files = pathlib.Path(inspect.getfile(pg.layers)).parent.glob("*.py")
+    files = pathlib.Path(inspect.getfile(pg.Conv)).parent.glob("*.py")
     lines = sum(len(file.read_text().splitlines()) for file in files)
     assert lines <= 450

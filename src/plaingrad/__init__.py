@@ -5,9 +5,11 @@ The public names. Nothing here loads Numba: that happens when the first nest is 
 
 __version__ = "0.1.0"
 
+import typing
+
 import plaingrad.cli.beginning  # noqa: F401 (first: Ctrl-C may come while the rest is imported)
 from plaingrad import testing
-from plaingrad.data import Dataset, Split, digits, fashion_mnist, from_arrays, image_folder, mnist
+from plaingrad.data import Dataset, Split, digits, fashion_mnist, from_arrays, image_folder, load, mnist
 from plaingrad.errors import (
     AnswerError,
     CheckpointError,
@@ -15,6 +17,7 @@ from plaingrad.errors import (
     DivergedError,
     LawError,
     MissingError,
+    Notice,
     PlaingradError,
     SettingError,
     ShapeError,
@@ -75,6 +78,7 @@ __all__ = [
     "MeanSquaredError",
     "MissingError",
     "Network",
+    "Notice",
     "OneCycle",
     "Ones",
     "PlaingradError",
@@ -100,6 +104,7 @@ __all__ = [
     "fashion_mnist",
     "from_arrays",
     "image_folder",
+    "load",
     "mnist",
     "model",
     "predict",
@@ -107,3 +112,10 @@ __all__ = [
     "testing",
     "train",
 ]
+
+if not typing.TYPE_CHECKING:
+
+    def __getattr__(name):
+        from plaingrad.textbook.habits import NAMES, missing
+
+        missing("plaingrad", name, NAMES)

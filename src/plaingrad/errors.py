@@ -63,6 +63,10 @@ class StoppedError(PlaingradError):
         self.number = number
 
 
+class Notice(UserWarning):
+    """Something surprising that is no error: said once, with what to do."""
+
+
 class MissingError(PlaingradError, ImportError):
     """An optional package is needed and not installed."""
 

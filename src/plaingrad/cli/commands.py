@@ -11,14 +11,16 @@ import numpy as np
 
 from plaingrad.data import Dataset, Split, load, read_image
 from plaingrad.data.dataset import generator
+from plaingrad.data.pixels import look
 from plaingrad.errors import MissingError, SettingError, ShapeError, nearest, visible
 from plaingrad.network.files import build
 from plaingrad.network.models import Recipe
 from plaingrad.network.network import Network
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
-from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.training import checkpoint
 from plaingrad.training.inference import Inference, probabilities
+from plaingrad.training.preparing import OPTIMISERS, SCHEDULES, check_fit
 from plaingrad.training.report import wilson, write_report
 from plaingrad.training.run_folder import (
     BEST,
@@ -33,20 +35,8 @@ from plaingrad.training.run_folder import (
 )
 from plaingrad.training.saved_facts import checked
 from plaingrad.training.shards import Shards
-from plaingrad.training.trainer import EVALUATED_AT_ONCE, Trainer, check_fit
+from plaingrad.training.trainer import EVALUATED_AT_ONCE, Trainer
 
-OPTIMISERS: dict[str, Optimiser] = {
-    "sgd": SGD(),
-    "nesterov": SGD(nesterov=True),
-    "adam": Adam(),
-    "adamw": AdamW(),
-}
-SCHEDULES: dict[str, Schedule] = {
-    "constant": Constant(),
-    "step": StepDecay(),
-    "cosine": Cosine(),
-    "onecycle": OneCycle(),
-}
 NAMES = ("digits", "mnist", "fashion-mnist")
 # How Open MPI, MPICH and Intel MPI, MVAPICH, Slurm's srun, torchrun and PMIx tell how many processes they started.
 LAUNCHED = (
@@ -163,7 +153,7 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
     trainer, test = training.trainer, training.split.test
     assert trainer.out is not None
     net = trainer.net  # as it was at its best epoch, where there were validation images to say which
-    with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads, backward=False) as shards:
+    with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads, False, len(test)) as shards:
         loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
     history = trainer.position.history
     seconds = sum(entry["seconds"] for entry in history)
@@ -187,7 +177,8 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
         result |= {"best_epoch": trainer.position.best_epoch, "validation_images": len(trainer.validation)}
     notes, files = [], [CHECKPOINT, HISTORY, IMAGES, *([BEST] if (trainer.out / BEST).exists() else [])]
     guessed = np.bincount(test.labels).max() / len(test)
-    if accuracy <= guessed:
+    found = [line for entry in history for line in entry.get("findings", ())]
+    if accuracy <= guessed and not found:
         notes.append(
             f"that is no better than always naming the most frequent class ({guessed:.4f}): "
             "try a smaller --rate, more --epochs, or another --model"
@@ -199,6 +190,8 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
         for key, value in result.items()
         if key not in ("compile_seconds", "test_loss", "test_accuracy")
     }
+    if found:
+        facts["found"] = "; ".join(found)
     recipe = {name: getattr(trainer, name).in_full() for name in ("optimiser", "schedule", "loss")}
     named = replace(test, classes=output_names(test.classes, net), name=training.split.name)
     try:
@@ -236,7 +229,8 @@ def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | 
     split = load(data_name or about["data"], data_dir or (None if data_name else about.get("data_dir")))
     test = split.test
     check_fit(net, test)
-    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, backward=False) as shards:
+    look(net, test.images)
+    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, False, len(test)) as shards:
         loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
     seen = outputs.argmax(axis=1)
     classes = {}
@@ -265,6 +259,7 @@ def name_images(run: str, images: Sequence[str]) -> list[dict[str, Any]]:
     if len(net.input) != 3:
         raise SettingError(f"{net.name} takes {net.input[0]} features, not images")
     pixels = np.stack([read_image(path, net.input) for path in images])
+    look(net, pixels, images)
     outputs = Inference(net)(pixels)
     names = output_names(about.get("classes", ()), net)
     results = []

@@ -10,6 +10,7 @@ import numpy as np
 from plaingrad.cli.commands import chosen_optimiser, output_names, told_of
 from plaingrad.compiler.loops import Array
 from plaingrad.data import load, read_image
+from plaingrad.data.pixels import look
 from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest, visible
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.examples import example_named
@@ -18,7 +19,7 @@ from plaingrad.explaining.page import Page
 from plaingrad.explaining.symbols import Symbols, symbols
 from plaingrad.explaining.update import State
 from plaingrad.explaining.words import about
-from plaingrad.network.network import LANES, Network
+from plaingrad.network.network import LANES, Network, lanes_taken
 from plaingrad.network.run import Run
 from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.training.run_folder import kept_images, require_new, saved
@@ -146,6 +147,7 @@ def trained(
     net, arrays, facts = saved(run)
     about, loss = told_of(facts)
     pixels, known, told = _image(run, net, about, image, data_dir)
+    look(net, pixels, [told])
     names = output_names(tuple(about.get("classes", ())), net)
     target = known if label is None else _class(label, names)
     if target is None:
@@ -154,7 +156,7 @@ def trained(
     if not 0 <= target < net.output[0]:
         raise DataError(f"{run}: the image has the label {target}, and the network {net.output[0]} outputs")
     state, batch = _state(net, arrays, facts)
-    made = Run(net, lanes_for(net, batch), loss, input_gradient=input_gradient)
+    made = Run(net, lanes_taken(lanes_for(net, batch), len(pixels)), loss, input_gradient=input_gradient)
     made.load(pixels)
     made.forward()
     made.aim(np.array([target]))

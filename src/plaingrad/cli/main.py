@@ -15,6 +15,7 @@ from plaingrad.cli.beginning import TerminatedError, take_over
 from plaingrad.cli.check_commands import FORCE, JSON, case, check
 from plaingrad.cli.terminal import say
 from plaingrad.errors import PlaingradError, StoppedError, visible
+from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.record import json_text
 
 DATA_DIR = click.option("--data-dir", metavar="DIR", help="Where the IDX files of mnist or fashion-mnist lie.")
@@ -264,7 +265,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "plaingrad"
-        _fail(f"{command}: {error.format_message()}", 2)
+        known = getattr(error.ctx.command, "params", ()) if isinstance(error, click.NoSuchOption) and error.ctx else ()
+        ours = OURS.get(getattr(error, "option_name", "").lstrip("-").replace("-", "_"))
+        hint = f" Write --{ours}." if f"--{ours}" in [option for each in known for option in each.opts] else ""
+        _fail(f"{command}: {error.format_message()}{hint}", 2)
     except StoppedError as error:
         _fail(f"plaingrad: {error}", 128 + error.number)
     except PlaingradError as error:

@@ -2,13 +2,14 @@
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plaingrad.data.pixels import require_numbers, taken
 from plaingrad.errors import DataError, SettingError
 
 Array = NDArray[Any]
@@ -104,14 +105,20 @@ class Split:
             if train != test:
                 raise DataError(f"{self.name}: train has {what} {train} and test {test}; both need the same")
 
+    def __iter__(self) -> Iterator[Dataset]:
+        """`train, test = split`."""
+        return iter((self.train, self.test))
+
 
 def from_arrays(
-    images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | None = None, name: str = "arrays"
+    images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | int | None = None, name: str = "arrays"
 ) -> Dataset:
     """A dataset of images (image, row, column) or (image, channel, row, column) and whole-number labels (image).
 
-    Without `classes` they are named "0", "1" and so on, up to the largest label.
+    Without `classes` they are named "0", "1" and so on, up to the largest label; a number says how many there are.
     """
+    if isinstance(classes, int | np.integer):
+        classes = tuple(map(str, range(classes)))
     pixels = _array(images, f"{name}: images")
     whole = _checked_labels(labels, name)
     if pixels.ndim == 3:
@@ -149,8 +156,7 @@ def _places(indices: Sequence[int] | Array) -> Array:
 
 def _checked_images(values: ArrayLike, name: str) -> Array:
     images = _array(values, f"{name}: images")
-    if images.dtype.kind not in "buif":
-        raise DataError(f"{name}: images of type {images.dtype}; they need to be numbers: uint8, float32 or float64")
+    require_numbers(images, name)
     if images.ndim != 4:
         raise DataError(
             f"{name}: images have {images.ndim} axes, {images.shape}; they need four: (image, channel, row, column)"
@@ -161,18 +167,7 @@ def _checked_images(values: ArrayLike, name: str) -> Array:
         raise DataError(f"{name}: images of shape {images.shape[1:]} hold no pixel; each axis needs one at least")
     if images.dtype.kind == "f":
         _refuse_not_finite(images, name)
-        images = images.astype(np.float32 if images.dtype.itemsize <= 4 else np.float64, copy=False)
-    elif images.dtype.kind == "b":
-        images = images.astype(np.float32)
-    elif images.dtype != np.uint8:
-        low, high = images.min(), images.max()
-        if low < 0 or high > 255:
-            raise DataError(
-                f"{name}: {images.dtype} images reach from {low} to {high}; "
-                "whole numbers need to lie in 0..255: scale them, or give them as float32"
-            )
-        images = images.astype(np.uint8)
-    return np.ascontiguousarray(images)
+    return np.ascontiguousarray(taken(images, name))
 
 
 def _refuse_not_finite(images: Array, name: str) -> None:

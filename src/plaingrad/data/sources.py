@@ -84,6 +84,8 @@ def load(name: str | Path, folder: str | Path | None = None) -> Split:
         raise SettingError(f"{name}: a folder, {folder}, can be given with {' or '.join(SOURCES)} only; leave it out")
     if name == "digits":
         return digits()
+    if name.endswith(".safetensors"):
+        raise SettingError(f"{name} is a checkpoint, not data; write plaingrad.training.checkpoint.load({name!r})")
     if not os.path.exists(name):
         raise SettingError(f"no data named {name!r}; {nearest(name, ('digits', *SOURCES))}, or the path of a folder")
     if os.path.isdir(name) and any(idx_files(name)):

@@ -36,6 +36,10 @@ def explain(run: Run, quantity: str | None = None, optimiser: Any = None) -> Any
     from plaingrad.explaining.update import State
     from plaingrad.textbook.optimisers import Optimiser
 
+    if not isinstance(run, Run):
+        raise SettingError(
+            f"explain got {str(run)[:60]!r}; it takes a run of a network: explain(net.run(images, labels))"
+        )
     if quantity is not None and not isinstance(quantity, str):
         raise SettingError(f"explain got {quantity!r}; a number is named by a text, such as 'conv1.dw[0,0,1,2]'")
     if optimiser is not None and not isinstance(optimiser, Optimiser | State):

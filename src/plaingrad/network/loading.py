@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.compiler.loops import Array, at, loops
+from plaingrad.data.pixels import taken
 from plaingrad.errors import DataError
 
 
@@ -71,17 +72,22 @@ def exactly(values: Array) -> Array:
     return np.asarray(keep(values), dtype=object)
 
 
-def numbers(images: Any, dtype: np.dtype[Any]) -> Any:
-    """Images in a type that the nests take. Bytes stay bytes, which count in 255ths."""
+def numbers(images: Any, net: Any) -> Any:
+    """Images in a type that the nests of a network take; what whole numbers mean is said by `pixels.taken`.
+
+    Exact networks take all numbers as they are but bytes, and so do networks of features, which have no pixels.
+    """
     images = np.asarray(images)
     if images.dtype.kind not in "biufO":
         raise DataError(f"a run got images of type {images.dtype}; it needs numbers")
-    if dtype.hasobject:
+    if net.dtype.hasobject:
         exact = exactly(images)
         return exact * Fraction(1, 255) if images.dtype == np.uint8 else exact
     if images.dtype.str in TAKEN:
         return images
+    if images.dtype.kind in "iu" and len(net.input) == 3:
+        return taken(images, net.name)
     try:
-        return images.astype(dtype)
+        return images.astype(net.dtype)
     except (TypeError, ValueError):
         raise DataError("a run got images that are not numbers; a network of dtype=object takes exact ones") from None

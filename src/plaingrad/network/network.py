@@ -1,20 +1,22 @@
 """A network: layers in order, and their parameters."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from plaingrad.compiler.loops import Array, zeros
+from plaingrad.compiler.loops import Array, has_numba, zeros
+from plaingrad.data.pixels import Seen, look
 from plaingrad.errors import SettingError, nearest
-from plaingrad.network.loading import exactly
+from plaingrad.network.loading import exactly, numbers
 from plaingrad.network.outline import Outline, shape_text
 from plaingrad.network.passes import Made
 from plaingrad.network.run import Run
 from plaingrad.network.step import Step
+from plaingrad.textbook.habits import METHODS, missing, refuse
 from plaingrad.textbook.layer import Glorot, He, Layer, Shape, Start, Zeros
 from plaingrad.textbook.layers import Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
@@ -27,12 +29,25 @@ class Network(Outline):
     """Layers in order, each with its parameters: `net["conv1"].w`. Shapes are proved here; the loops never check.
 
     `input` is (channel, row, column), or one axis of features. Parameters lie end to end in `net.parameters`.
-    Images are taken as (pixel - offset) · factor, one number a channel; training sets both from its images.
+    Images are taken as (pixel - offset) · factor, one number a channel; the first training sets both from its images,
+    and `seen`, what these were like.
     """
 
+    seen: Seen | None = None
+    __call__: ClassVar[Callable[..., Array]]  # the outputs for images, which `inference` adds
+
     def __init__(
-        self, *layers: Layer, input: tuple[int, ...], seed: int = 0, dtype: npt.DTypeLike = np.float32, name: str = ""
+        self,
+        *layers: Layer,
+        input: tuple[int, ...] | None = None,
+        seed: int = 0,
+        dtype: npt.DTypeLike = np.float32,
+        name: str = "",
+        **foreign: Any,
     ) -> None:
+        refuse("a network", foreign, ("input", "seed", "dtype", "name"))
+        if len(layers) == 1 and isinstance(layers[0], list | tuple):
+            layers = tuple(layers[0])
         super().__init__(*layers, input=input, name=name)
         self.seed = seed
         if dtype is None or dtype not in (
@@ -94,7 +109,27 @@ class Network(Outline):
         )
         return He() if isinstance(next(after, None), rectifier) else Glorot()
 
-    def __getitem__(self, name: str) -> Step:
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in self.__dict__.get("steps", ()):
+                raise AttributeError(f"a layer is asked for by its name: net[{name!r}]")
+            missing("a network", name, METHODS)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.steps
+
+    def __getitem__(self, name: str | int) -> Step:
+        if isinstance(name, int | np.integer):
+            if not -len(self) <= name < len(self):
+                raise IndexError(f"the network has {len(self)} layers, counted from 0; there is no layer {name}")
+            return list(self)[name]
         if name not in self.steps:
             raise SettingError(f"the network has no layer {name!r}; {nearest(name, self.steps)}")
         return self.steps[name]
@@ -118,10 +153,11 @@ class Network(Outline):
         images: (image, channel, row, column), as many as one shard holds (32; any number for exact networks).
         targets: class numbers (image,), or what the outputs should be (image, output).
         """
-        images = np.asarray(images)
-        lanes = len(images) if self.dtype == object else LANES
+        images = np.asarray(numbers(images, self))
+        lanes = len(images) if self.dtype == object else lanes_taken(LANES, len(images))
         run = Run(self, lanes, None if targets is None else loss or SoftmaxCrossEntropy(), input_gradient=True)
         run.load(images)
+        look(self, images)
         run.forward()
         if targets is not None:
             run.aim(targets)
@@ -133,6 +169,7 @@ class Network(Outline):
         twin = Network(*self.layers, input=self.input, seed=self.seed, dtype=self.dtype, name=self.name)
         for mine, its in ((self.parameters, twin.parameters), (self.offset, twin.offset), (self.factor, twin.factor)):
             its[:] = mine
+        twin.seen = self.seen
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -151,6 +188,14 @@ class Network(Outline):
 
     def __repr__(self) -> str:
         return f"<Network {self.name}: {shape_text(self.input)} → {shape_text(self.output)}, {self.size:,} parameters>"
+
+
+def lanes_taken(lanes: int, images: int) -> int:
+    """How many lanes a shard has for so many images: the whole, or as many as it fills where nests run as Python.
+
+    There an empty lane takes as long as one with an image. No sum depends on empty lanes: they add zeros at its end.
+    """
+    return lanes if has_numba() else max(1, min(lanes, images))
 
 
 def made_alone(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:

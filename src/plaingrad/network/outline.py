@@ -19,7 +19,7 @@ AT_ONCE = 8  # numbers for each number of an image: a shard of four images, each
 class Outline:
     """Layers in order, each with its shapes. `input` is (channel, row, column), or one axis of features."""
 
-    def __init__(self, *layers: Layer, input: tuple[int, ...], name: str = "") -> None:
+    def __init__(self, *layers: Layer, input: tuple[int, ...] | None, name: str = "") -> None:
         self.layers, self.name, self.input = tuple(layers), name or "network", _input(input)
         if not layers:
             raise SettingError("a network got no layers; it needs at least one")

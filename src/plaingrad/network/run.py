@@ -10,6 +10,7 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array, has_numba, zeros
 from plaingrad.compiler.program import Call, Program
+from plaingrad.data.pixels import unit_of
 from plaingrad.errors import DataError, SettingError
 from plaingrad.network.loading import count_hits, exactly, load_images, load_targets, numbers
 from plaingrad.network.quantities import Laid, Readable
@@ -161,7 +162,7 @@ class Run(Readable):
 
     def load(self, images: Any) -> None:
         """Lay images (image, channel, row, column) into the lanes, as many as there are, and zeros into the others."""
-        images = np.ascontiguousarray(numbers(images, self.net.dtype))
+        images = np.ascontiguousarray(numbers(images, self.net))
         if images.ndim == 2 and len(self.net.input) == 1:
             images = images[:, :, None, None]
         channels, rows, columns = self.net.input if len(self.net.input) == 3 else (*self.net.input, 1, 1)
@@ -175,13 +176,13 @@ class Run(Readable):
         self.fill(images, np.concatenate([np.arange(len(images)), np.full(self.lanes - len(images), -1)]))
 
     def fill(self, images: Array, index: Array) -> None:
-        """Lay `images[index]` into the lanes; an index of -1 is an empty lane. Pixels of uint8 count in 255ths."""
+        """Lay `images[index]` into the lanes; an index of -1 is an empty lane."""
         self.index[:] = index
         self._door(images)()
 
     def _door(self, images: Array) -> Call:
         number: Any = int if self.net.dtype == object else self.net.dtype.type
-        unit = number(1 / 255 if images.dtype == np.uint8 else 1)
+        unit = number(unit_of(images, self.net.seen))
         x = self.x if self.x.ndim == 3 else self.x.reshape(*self.net.input, 1, self.lanes)
         known = {"images": images, "index": self.index, "unit": unit, "lanes": self.lanes, "x": x}
         known |= {"offset": self.net.offset, "factor": self.net.factor}
@@ -274,8 +275,8 @@ class Run(Readable):
         if self.loss is not None or "dy" not in self.records[last]:
             without = "no gradients" if self.loss is None else "a loss, which makes the error at its output"
             raise SettingError(f"backward got dy, and the run has {without}; dy is for a run without: net.run(images)")
-        dy = numbers(dy, self.net.dtype)
-        if dy.shape != shape:
+        dy = exactly(np.asarray(dy)) if self.net.dtype.hasobject else np.asarray(dy)
+        if dy.shape != shape or dy.dtype.kind not in "biufO":
             raise DataError(f"backward of a run of {self.net.name} got dy of shape {dy.shape}; it needs {shape}")
         seen = self.seen(last, "dy")
         seen[...] = 0

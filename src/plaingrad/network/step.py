@@ -7,11 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from plaingrad.compiler.loops import Array
+from plaingrad.data.pixels import Seen
 from plaingrad.network.passes import Made, Way
 from plaingrad.textbook.layer import Layer, Shape, Weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Step:
     """One layer at its place: its name, the shapes of its input and output, and its trained arrays."""
 
@@ -33,9 +34,15 @@ class Step:
         """What the layer does on the way back."""
         return Way(self.layer, "backward", self.make)
 
+    def __repr__(self) -> str:
+        shapes = ("×".join(map(str, shape)) for shape in (self.x, self.y))
+        return f"<{self.name}: {self.layer}, {' → '.join(shapes)}>"
+
     def __getattr__(self, name: str) -> Array:
         if name not in self.__dict__.get("arrays", {}):
-            hint = "; gradients are a run's: net.run(images, labels)" if name.startswith("d") else ""
+            theirs = {"weight": "w", "weights": "w", "kernel": "w", "bias": "b", "biases": "b"}
+            hint = f"; here it is called {theirs[name]}" if name in theirs else ""
+            hint = "; gradients are a run's: net.run(images, labels)" if name.startswith("d") else hint
             raise AttributeError(f"{self.__dict__.get('name', 'a step')} has no parameter {name!r}{hint}")
         return self.arrays[name]
 
@@ -51,6 +58,7 @@ class Layered(Protocol):
     parameters: Array
     offset: Array
     factor: Array
+    seen: Seen | None
 
     @property
     def output(self) -> Shape: ...

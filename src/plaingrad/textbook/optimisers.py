@@ -71,24 +71,31 @@ class StepDecay(Schedule):
 
 
 class Cosine(Schedule):
-    """Half a cosine from the full rate down to `floor` of it."""
+    """Half a cosine from the full rate down to `floor` of it, which it would reach one step after the last.
 
-    floor: float = 0.0
+    With floor=0 it is PyTorch's CosineAnnealingLR with as many steps as T_max.
+    """
+
+    floor: float = 0.001
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(0 <= self.floor <= 1, f"floor={self.floor!r}", "floor is a share of the rate, from 0 to 1")
 
     def __call__(self, step: int, steps: int, per_epoch: int) -> float:
-        return self.floor + (1 - self.floor) * _fall(step / max(steps - 1, 1))
+        return self.floor + (1 - self.floor) * _fall(step / steps)
 
 
 class OneCycle(Schedule):
-    """Up to the full rate for the first `warmup` of all steps, then down to almost nothing (Smith and Topin, 2018)."""
+    """Up to the full rate for the first `warmup` of all steps, then down to `last` of it (Smith and Topin, 2018).
+
+    PyTorch's OneCycleLR is the same but for its end, 4e-6 of the rate at the last step, and its top, a little earlier;
+    by default it also moves the momentum up and down, which stays here as it is.
+    """
 
     warmup: float = 0.3
     first: float = 0.04
-    last: float = 0.0
+    last: float = 0.001
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,10 +104,10 @@ class OneCycle(Schedule):
             self.require(0 <= value <= 1, f"{name}={value!r}", f"{name} is a share, from 0 to 1")
 
     def __call__(self, step: int, steps: int, per_epoch: int) -> float:
-        top, end = self.warmup * (steps - 1), steps - 1
+        top = self.warmup * (steps - 1)
         if step < top:
             return self.first + (1 - self.first) * _fall(1 - step / top)
-        return self.last + (1 - self.last) * (_fall((step - top) / (end - top)) if end > top else 1)
+        return self.last + (1 - self.last) * _fall((step - top) / (steps - top))
 
 
 def _fall(progress: float) -> float:

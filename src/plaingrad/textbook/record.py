@@ -1,5 +1,6 @@
 """Records: frozen settings that print shortly, compare by value and travel as JSON."""
 
+import functools
 import json
 import math
 import sys
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 import numpy as np
 
 from plaingrad.errors import SettingError, nearest
+from plaingrad.textbook.habits import refuse
 
 
 @dataclass_transform(frozen_default=True)
@@ -26,6 +28,14 @@ class Record:
     def __init_subclass__(cls, abstract: bool = False) -> None:
         cls.abstract = abstract
         dataclass(frozen=True, repr=False)(cls)
+        made, known = cls.__init__, [each.name for each in fields(cls)]  # type: ignore[arg-type]
+
+        @functools.wraps(made)
+        def init(self: Any, *given: Any, **settings: Any) -> None:
+            refuse(type(self).__name__, {name: settings[name] for name in settings.keys() - {*known}}, known)
+            made(self, *given, **settings)
+
+        cls.__init__ = init  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         """Every setting is of its declared type. A subclass that checks more calls this first."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.compiler.loops import Array
+from plaingrad.data.pixels import Seen
 from plaingrad.errors import CheckpointError, SettingError
 from plaingrad.network.network import Network
 from plaingrad.network.outline import MOST_BYTES, Outline
@@ -87,6 +88,8 @@ def save(path: str | os.PathLike[str], net: Network, more: dict[str, Array] | No
     # Contiguous copies: the library writes the memory behind a strided view, which is not its values.
     arrays = {name: _plain(array) for name, array in {**_of(net), **(more or {})}.items()}
     about: dict[str, Any] = {"format": FORMAT, "network": net.to_json(), "facts": facts}
+    if net.seen is not None:
+        about["pixels"] = net.seen.to_json()
     about["sha256"] = _digest(about, arrays)
     content = safetensors.numpy.save(arrays, {"plaingrad": json.dumps(about)})
     again = safetensors.numpy.load(content)
@@ -138,6 +141,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
         require_arrays(outline, arrays, path)  # no network is built that the file does not hold
         outline.require_room(dtype.itemsize, MOST_BYTES + len(content))
         net = Network(*outline.layers, input=outline.input, dtype=dtype, name=outline.name)
+        net.seen = Seen.from_json(about["pixels"]) if "pixels" in about else None
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, MemoryError, RecursionError) as error:

@@ -1,5 +1,6 @@
 """A trained network at work: what it says of images, without labels and without gradients."""
 
+import pathlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 from plaingrad.compiler.loops import Array
 from plaingrad.compiler.machine_code import processors
 from plaingrad.compiler.program import Program, Workers
+from plaingrad.data import Dataset, read_image
+from plaingrad.data.pixels import look, unit_of
 from plaingrad.errors import DataError, ShapeError
 from plaingrad.network.loading import numbers
 from plaingrad.network.network import Network
@@ -33,6 +36,7 @@ class Inference:
         count_of_workers(threads, 1)
         self.net, self.threads = net, int(threads or processors())
         self.workers = Workers(self.threads)
+        self.asked = 0
         self._lock = threading.Lock()
         self._runs: dict[int, list[Run]] = {}
         self._programs: dict[Any, list[Program]] = {}
@@ -44,7 +48,7 @@ class Inference:
             return self._answer(self._images(images))
 
     def _answer(self, images: Array) -> Array:
-        if self._last[0] != (key := (len(images), images.dtype)):
+        if self._last[0] != (key := (len(images), images.dtype, unit_of(images, self.net.seen))):
             self._last = key, list(self._rounds(images))
         outputs = np.empty((len(images), *self.net.output), self.net.dtype)
         for programs, shards in self._last[1]:
@@ -61,7 +65,8 @@ class Inference:
         count = len(images)
         lanes = lanes_for(self.net, count)
         size = count_of_workers(self.threads, -(-count // lanes))
-        runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault((lanes, images.dtype), [])
+        kind = lanes, images.dtype, unit_of(images, self.net.seen)
+        runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault(kind, [])
         runs += [Run(self.net, lanes, backward=False) for _ in range(size - len(runs))]
         programs += [run.program(images) for run in runs[len(programs) : size]]
         for first in range(0, count, lanes * max(size, 1)):
@@ -73,26 +78,46 @@ class Inference:
             yield programs[: len(shards)], shards
 
     def _images(self, given: Any) -> Array:
-        images, needs = np.ascontiguousarray(numbers(given, self.net.dtype)), self.net.input
+        images, needs = np.ascontiguousarray(numbers(given, self.net)), self.net.input
         inside = needs if len(needs) == 3 else (*needs, 1, 1)  # features are images of one pixel a channel
         if images.shape[1:] not in (needs, inside):
             raise DataError(
                 f"{self.net.name} takes (image, {', '.join(map(str, needs))}), got an array of shape {images.shape}"
             )
-        return images.reshape(len(images), *inside)
+        images = images.reshape(len(images), *inside)
+        self.asked += 1
+        if self.asked & (self.asked - 1) == 0:  # the first, second, fourth time …: who asks often is not slowed down
+            look(self.net, images)
+        return images
 
 
 def predict(net: Network, images: Any, threads: int | None = None) -> Array:
     """The probability of each class for each image, (image, class); `.argmax(axis=1)` are the classes named.
 
-    images: (image, channel, row, column), any number of them, as the network was trained on. The network ends in
-    scores, as with SoftmaxCrossEntropy, and their softmax is taken.
+    images: (image, channel, row, column), any number of them, as the network was trained on; a Dataset, or the path of
+    an image file. Where the network ends in scores, as with SoftmaxCrossEntropy, their softmax is taken; where it ends
+    in Softmax, its outputs as they are.
     """
     if len(net.output) != 1:
         raise ShapeError(f"{net.name} gives {net.output} for an image; probabilities need one axis of scores")
+    made = outputs(net, images, threads)
+    return made.astype(np.float64) if isinstance(net.layers[-1], Softmax) else softmax(made)
+
+
+def outputs(net: Network, images: Any, threads: int | None = None) -> Array:
+    """What the network gives for images, a Dataset or an image file; it stays ready to be asked again."""
     infer = net.kept_ready.setdefault(("inference", threads), None) or Inference(net, threads)
     net.kept_ready["inference", threads] = infer
-    return softmax(infer(images))
+    if isinstance(images, str | pathlib.Path):
+        if len(net.input) != 3:
+            raise DataError(f"{net.name} takes {net.input[0]} features, not the image file {images}")
+        images = read_image(images, net.input)[None]
+    images = numbers(images.images if isinstance(images, Dataset) else images, net)
+    look(net, images)
+    return infer(images)
+
+
+Network.__call__ = outputs
 
 
 def probabilities(outputs: Array, loss: Loss) -> Array:

@@ -3,6 +3,7 @@
 What is added to what does not depend on the number of threads, so neither does any bit of the result.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from types import TracebackType
@@ -15,7 +16,7 @@ from plaingrad.compiler.machine_code import has_numba, processors
 from plaingrad.compiler.native_call import compile_callers
 from plaingrad.compiler.program import Program, Workers
 from plaingrad.errors import SettingError
-from plaingrad.network.network import LANES, NUMBERS_IN_LINE, Network
+from plaingrad.network.network import LANES, NUMBERS_IN_LINE, Network, lanes_taken
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import update_call
 from plaingrad.textbook.layer import bind
@@ -62,10 +63,20 @@ def count_of_workers(threads: int | None, shards: int) -> int:
 class Shards:
     """Runs of one network, one for each thread. `gradient` is the last batch's sum, laid out as the parameters."""
 
-    def __init__(self, net: Network, loss: Loss, batch: int, threads: int | None = None, backward: bool = True) -> None:
+    def __init__(
+        self,
+        net: Network,
+        loss: Loss,
+        batch: int,
+        threads: int | None = None,
+        backward: bool = True,
+        images: int | None = None,
+    ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
         self.net, self.loss, self.batch, self.lanes = net, loss, batch, lanes_for(net, batch)
+        if images is not None:  # there are never more than so many
+            self.lanes = lanes_taken(self.lanes, images)
         size = count_of_workers(threads, -(-batch // self.lanes))
         self.runs = [Run(net, self.lanes, loss, backward=backward) for _ in range(size)]
         self.workers = Workers(size)
@@ -157,6 +168,14 @@ class Shards:
                 outputs[row : row + count] = run.output[:count]
                 row += count
         return loss / len(images), hits / len(images), outputs
+
+    def outputs(self, images: Array, labels: Array) -> dict[str, Array]:
+        """Each layer's `y` (image, …) for all these images."""
+        found: dict[str, list[Array]] = {name: [] for name in self.net.steps}
+        for runs in self._rounds(images, labels, np.arange(len(images)), backward=False):
+            for run, (name, kept) in itertools.product(runs, found.items()):
+                kept.append(run.seen(name, "y")[run.index >= 0].copy())
+        return {name: np.concatenate(kept) for name, kept in found.items()}
 
     def culprit(self) -> str:
         """The first quantity of the last batch that is not finite, in the order it was made: where a run diverged."""

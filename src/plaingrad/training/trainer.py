@@ -5,6 +5,7 @@ from any step goes on as if it had never stopped, to the bit.
 """
 
 import contextlib
+import inspect
 import math
 import pathlib
 import signal
@@ -16,20 +17,24 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.compiler.loops import Array, Bound, zeros
+from plaingrad.compiler.loops import Array, zeros
 from plaingrad.compiler.machine_code import together
-from plaingrad.data import Dataset, Split
+from plaingrad.data import Dataset
+from plaingrad.data.pixels import look, say
 from plaingrad.errors import CheckpointError, DataError, DivergedError, PlaingradError, SettingError, StoppedError
-from plaingrad.network.loading import pixel_sums
 from plaingrad.network.network import Network
-from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
+from plaingrad.textbook.habits import refuse
+from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
 from plaingrad.training import checkpoint
+from plaingrad.training.preparing import begin, check_fit, dataset, loss_for, named, standardise, summing
 from plaingrad.training.run_folder import BEST, CHECKPOINT, find, locked, make, require_free, sweep, write_history
 from plaingrad.training.saved_facts import checked
 from plaingrad.training.shards import Shards
+from plaingrad.training.standstill import WELL, Epoch, findings, sampled
 
 SECONDS_BETWEEN_SAVES = 30.0
+LOOKED_AT = 64  # images, where a training stands still
 EVALUATED_AT_ONCE = 256  # images: enough shards to keep any number of threads busy
 
 
@@ -59,13 +64,15 @@ class Position:
     seconds: float = 0.0
     best_epoch: int = 0
     done: bool = False
+    begun: list[float] = field(default_factory=list)  # some parameters, as they were before the first step
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Trainer:
     """A training run: a network, its images, and how to go about it. `train()` does it, from wherever it stands.
 
-    net: changed in place. data, validation: images and labels. out: the run folder, made when training starts.
+    net: changed in place. data, validation: images and labels; or validation is a share of the data to hold back.
+    out: the run folder, made when training starts.
     patience: stop after so many epochs without a better validation accuracy (loss on a tie).
     watch: called with each Event; what it raises stops the run.
     """
@@ -74,23 +81,31 @@ class Trainer:
         self,
         net: Network,
         data: Dataset,
-        optimiser: Optimiser | None = None,
+        optimiser: Optimiser | str | None = None,
         *,
         epochs: int = 5,
         batch: int = 64,
-        schedule: Schedule | None = None,
-        loss: Loss | None = None,
-        validation: Dataset | None = None,
+        schedule: Schedule | str | None = None,
+        loss: Loss | str | None = None,
+        validation: Dataset | tuple[Any, Any] | float | None = None,
         patience: int | None = None,
         seed: int = 0,
         threads: int | None = None,
         out: str | pathlib.Path | None = None,
         watch: Callable[[Event], None] | None = None,
         about: dict[str, Any] | None = None,
+        **foreign: Any,
     ) -> None:
-        self.net, self.data, self.validation, self.patience = net, data, validation, patience
-        self.optimiser, self.schedule = optimiser or SGD(), schedule or OneCycle()
-        self.loss, self.seed, self.batch, self.epochs = loss or SoftmaxCrossEntropy(), seed, batch, epochs
+        refuse("training", foreign, [*inspect.signature(Trainer).parameters][2:-1])
+        data = dataset(data)
+        if isinstance(validation, float) and isinstance(data, Dataset):
+            data, validation = data.split(validation, seed)
+        self.net, self.data, self.patience = net, data, patience
+        self.validation: Dataset | None = dataset(validation)
+        self.optimiser = named("optimiser", optimiser, net) or SGD()
+        self.schedule = named("schedule", schedule, net) or OneCycle()
+        self.loss: Loss = named("loss", loss, net) or loss_for(net)
+        self.seed, self.batch, self.epochs = seed, batch, epochs
         self.out = None if out is None else pathlib.Path(out)
         self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
         self._check()
@@ -120,24 +135,7 @@ class Trainer:
 
     def standardise(self) -> None:
         """Set the network's offset and factor: its training images then have mean 0 and variance 1 in each channel."""
-        images, channels = self.data.images, self.net.input[0]
-        unit = 1 / 255 if images.dtype == np.uint8 else 1.0
-        count, (sums, (_, mean, total, square)) = images.size // channels, self._sums()
-        sums(images, mean, total, square)
-        mean[:] = total.sum(axis=1) / count
-        sums(images, mean, total, square)
-        spread = np.sqrt(square.sum(axis=1) / count)
-        for c in range(channels):
-            # A channel of one value has a spread of rounding errors, not always 0.
-            varies = images[:, c].min() < images[:, c].max()
-            self.net.offset[c], self.net.factor[c] = mean[c] * unit, 1 / (spread[c] * unit) if varies else 1
-
-    def _sums(self) -> tuple[Bound, list[Array]]:
-        """The nest that adds up pixels, and the arrays it takes."""
-        images, channels = self.data.images, self.net.input[0]
-        sums = [zeros((channels, images.shape[3]), "f8") for _ in range(2)]
-        given = [images, zeros((channels,), "f8"), *sums]
-        return pixel_sums.bound(given), given
+        standardise(self.net, self.data.images)
 
     @classmethod
     def resume(cls, out: str | pathlib.Path, data: Dataset, **more: Any) -> "Trainer":
@@ -171,7 +169,7 @@ class Trainer:
             if isinstance(error, PlaingradError) and not isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"{out / CHECKPOINT} does not say how to go on ({error}); train again") from None
-        for images, name in ((data, "train"), (more.get("validation"), "validation")):
+        for images, name in ((trainer.data, "train"), (trainer.validation, "validation")):
             if (images.fingerprint if images else None) != known[name]:
                 raise DataError(
                     f"the {name} images are not the ones {out} was trained on; give the same data to resume"
@@ -209,7 +207,8 @@ class Trainer:
         shards: Shards = together(self._shards)
         self.compile_seconds = time.perf_counter() - began
         if at.step == 0:
-            self.standardise()
+            begin(self.net, self.data, self.validation, self.loss)
+        at.begun = at.begun or sampled(self.net.parameters)
         with shards, self._signals():
             update = self._update(shards)
             if self.out is not None and not self.has_folder:  # only now: settings that cannot be leave nothing behind
@@ -233,12 +232,13 @@ class Trainer:
 
     def _shards(self) -> Shards:
         """What trains, with every nest that it will call bound."""
-        shards = Shards(self.net, self.loss, self.batch, self.threads)
+        most = max(len(self.data), len(self.validation or ()))
+        shards = Shards(self.net, self.loss, self.batch, self.threads, images=most)
         shards.prepare(self.data.images, self.data.labels, backward=True)
         if self.validation is not None:
             shards.prepare(self.validation.images, self.validation.labels, backward=False)
         self._update(shards)
-        self._sums()
+        summing(self.data.images)
         return shards
 
     @property
@@ -304,6 +304,8 @@ class Trainer:
             better = merit(entry) > max(map(merit, at.history), default=WORST)
             if better:
                 at.best_epoch, self.best = epoch, self.net.parameters.copy()
+        if lines := self._standing_still(shards, entry):
+            entry["findings"] = lines
         at.history.append(entry)
         at.loss, at.hits, at.images, at.seconds = 0.0, 0, 0, 0.0
         early = self.patience is not None and epoch - at.best_epoch >= self.patience
@@ -314,6 +316,21 @@ class Trainer:
         self._tell("epoch", entry)
         if early and epoch < self.epochs:
             self._tell("stopped early", entry)
+
+    def _standing_still(self, shards: Shards, entry: dict[str, Any]) -> list[str]:
+        """What stands in the way of this training, each reason once; said, and kept in the history."""
+        if entry["train_accuracy"] >= WELL:
+            return []
+        known = {line.partition(":")[0] for each in self.position.history for line in each.get("findings", ())}
+        few, at = self.data.take(slice(0, LOOKED_AT)), self.position
+        outputs = shards.outputs(few.images, few.labels)
+        epoch = Epoch(
+            self.net, self.loss, self.data, entry, outputs, shards.gradient, np.array(at.begun), at.step, self.steps
+        )
+        lines = [line for line in findings(epoch) if line.partition(":")[0] not in known]
+        for line in lines:
+            say(self.net, line, line)
+        return lines
 
     def save(self) -> None:
         """Write the checkpoint and the history into the run folder, where there is one."""
@@ -398,30 +415,20 @@ def merit(entry: dict[str, Any]) -> tuple[float, float]:
     return (entry["validation_accuracy"], -loss) if math.isfinite(loss) else WORST
 
 
-def check_fit(net: Network, data: Dataset) -> None:
-    """DataError where images or labels are not what the network takes."""
-    if isinstance(data, Split):
-        raise DataError(f"{data.name} is split into two parts; give one of them, .train or .test")
-    if not isinstance(data, Dataset):
-        raise DataError(f"{net.name} takes a Dataset, got {str(data)[:40]!r}; `data.split(0.1)` makes two of one")
-    if data.shape != net.input:
-        raise DataError(
-            f"{net.name} takes images of {net.input} (channels, rows, columns), {data.name} has {data.shape}"
-        )
-    if len(data.classes) > net.output[0]:
-        raise DataError(
-            f"{data.name} has {len(data.classes)} classes, {net.name} has {net.output[0]} outputs; "
-            "it needs an output for each class"
-        )
+def train(net: Network, data: Any, *then: Any, **settings: Any) -> list[dict[str, Any]]:
+    """Train `net` in place and return the history, one entry an epoch. The settings are those of `Trainer`.
+
+    `train(net, data, optimiser)`; or with images and labels apart, `train(net, images, labels, optimiser=…)`.
+    """
+    if then and not isinstance(data, Dataset) and hasattr(then[0], "__len__") and not isinstance(then[0], str):
+        data, then = dataset(data, then[0]), then[1:]
+    return Trainer(net, data, *then, **settings).train()
 
 
-def train(net: Network, data: Dataset, optimiser: Optimiser | None = None, **settings: Any) -> list[dict[str, Any]]:
-    """Train `net` in place and return the history, one entry an epoch. The settings are those of `Trainer`."""
-    return Trainer(net, data, optimiser, **settings).train()
-
-
-def score(net: Network, data: Dataset, threads: int | None = None) -> float:
-    """The share of images whose class the network names."""
+def score(net: Network, data: Any, labels: Any = None, threads: int | None = None) -> float:
+    """The share of images whose class the network names: of a Dataset, or of images and labels given apart."""
+    data = dataset(data, labels)
     check_fit(net, data)
-    with Shards(net, SoftmaxCrossEntropy(), EVALUATED_AT_ONCE, threads, backward=False) as shards:
+    look(net, data.images)
+    with Shards(net, loss_for(net), EVALUATED_AT_ONCE, threads, False, len(data)) as shards:
         return shards.evaluate(data.images, data.labels)[1]

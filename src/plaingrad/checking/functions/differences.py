@@ -36,8 +36,7 @@ TINY, SMALL, COARSE = 2.0**-44, 2.0**-20, 2.0**-8  # lost in float32; kept there
 SURE = 1e-8  # a slope known so well, relative to the largest, needs no smaller steps
 UNKNOWN = 1e-4  # an output whose slope is known no better than this is left out
 SAFE = 8.0  # errors are estimates: so many of them may come together
-DIRECTIONS = 2
-MOST_CELLS = 512
+DIRECTIONS, MOST_CELLS = 2, 512
 ORDINALS = ("first", "second", "third", "fourth")
 Function = Callable[..., Any]
 

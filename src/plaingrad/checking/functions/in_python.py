@@ -178,9 +178,9 @@ def case_of(net: Network, batches: Batches, loss: Loss, rate: float) -> Case:
 
 def batch_of(net: Network, loss: Loss, images: Any, target: Any) -> Batch:
     """A batch as a run in float64 takes it in: pixels normalised, class numbers (image,) as rows of 0 and 1."""
-    images = numbers(images, net.dtype)
+    images = numbers(images, net)
     wide = Network(*net.layers, input=net.input, dtype="float64", name=net.name)
-    wide.offset[...], wide.factor[...] = net.offset, net.factor
+    wide.offset[...], wide.factor[...], wide.seen = net.offset, net.factor, net.seen
     run = Run(wide, max(len(images), 1), loss, backward=False, as_written=lambda work: True)
     run.load(images)
     run.aim(target)

@@ -85,7 +85,10 @@ class LeakyReLU(Layer):
 
 
 def check_fused(layer: Any) -> None:
-    """A layer's `activation` is one that can be laid into its own sums."""
+    """A layer's `activation` is one that can be laid into its own sums; "relu" is ReLU()."""
+    named = {"relu": ReLU(), "leakyrelu": LeakyReLU()}
+    if isinstance(layer.activation, str) and (plain := layer.activation.lower().replace("_", "")) in named:
+        layer.put(activation=named[plain])
     layer.require(
         layer.activation is None or isinstance(layer.activation, ReLU | LeakyReLU),
         f"activation={layer.activation!r}",

@@ -1,0 +1,159 @@
+"""What a training is given, as it takes it: images that fit, a loss that fits, and how pixels are normalised."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array, Bound, zeros
+from plaingrad.data import Dataset, Split, from_arrays
+from plaingrad.data.pixels import Seen, constant_channels, look, say, unit_of
+from plaingrad.errors import DataError, SettingError, nearest
+from plaingrad.network.loading import pixel_sums
+from plaingrad.network.network import Network
+from plaingrad.textbook.layers import Sigmoid, Softmax, Tanh
+from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+
+OPTIMISERS: dict[str, Optimiser] = {
+    "sgd": SGD(),
+    "nesterov": SGD(nesterov=True),
+    "adam": Adam(),
+    "adamw": AdamW(),
+}
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Constant(),
+    "step": StepDecay(),
+    "cosine": Cosine(),
+    "onecycle": OneCycle(),
+}
+LOSSES: dict[str, Loss] = {
+    "softmaxcrossentropy": SoftmaxCrossEntropy(),
+    "crossentropy": CrossEntropy(),
+    "mse": MeanSquaredError(),
+    "meansquarederror": MeanSquaredError(),
+    "halfsquarederror": HalfSquaredError(),
+}
+# Which of the two it is follows from whether the network ends in Softmax.
+ENTROPIES = ("crossentropy", "categoricalcrossentropy", "sparsecategoricalcrossentropy", "logloss")
+
+STRANGE = 1.0  # the mean of other images, in spreads of those that the network was standardised by
+
+
+def check_fit(net: Network, data: Dataset) -> None:
+    """DataError where images or labels are not what the network takes."""
+    if isinstance(data, Split):
+        raise DataError(f"{data.name} is split into two parts; give one of them, .train or .test")
+    if not isinstance(data, Dataset):
+        raise DataError(f"{net.name} takes a Dataset, got {str(data)[:40]!r}; `data.split(0.1)` makes two of one")
+    if data.shape != net.input:
+        raise DataError(
+            f"{net.name} takes images of {net.input} (channels, rows, columns), {data.name} has {data.shape}"
+        )
+    if len(data.classes) > net.output[0]:
+        raise DataError(
+            f"{data.name} has {len(data.classes)} classes, {net.name} has {net.output[0]} outputs; "
+            "it needs an output for each class"
+        )
+
+
+def summing(images: Array) -> tuple[Bound, list[Array]]:
+    """The nest that adds up pixels, and the arrays it takes."""
+    channels = images.shape[1]
+    sums = [zeros((channels, images.shape[3]), "f8") for _ in range(2)]
+    given = [images, zeros((channels,), "f8"), *sums]
+    return pixel_sums.bound(given), given
+
+
+def moments(images: Array, seen: Seen | None = None) -> tuple[Array, Array]:
+    """The mean of each channel and the factor that makes its spread 1."""
+    unit, channels = unit_of(images, seen), images.shape[1]
+    count, (sums, (_, mean, total, square)) = images.size // channels, summing(images)
+    sums(images, mean, total, square)
+    mean[:] = total.sum(axis=1) / count
+    sums(images, mean, total, square)
+    spread = np.sqrt(square.sum(axis=1) / count)
+    factor = np.ones(channels)
+    for c in range(channels):
+        # A channel of one value has a spread of rounding errors, not always 0.
+        if images[:, c].min() < images[:, c].max():
+            factor[c] = 1 / (spread[c] * unit)
+    return mean * unit, factor
+
+
+def standardise(net: Network, images: Array) -> None:
+    """Set the network's offset and factor: these images then have mean 0 and variance 1 in each channel."""
+    net.seen = Seen.of(images)
+    offset, factor = moments(images, net.seen)
+    net.offset[:], net.factor[:] = offset, factor
+
+
+def begin(net: Network, data: Dataset, validation: Dataset | None, loss: Loss) -> None:
+    """Standardise a new network by its training images; keep what one has that was trained before. Say what surprises.
+
+    Other factors would make another function of the same weights.
+    """
+    for line in [*constant_channels(data.images, data.name), *mismatches(net, loss)]:
+        say(net, line, line)
+    if net.seen is None and not net.offset.any() and (net.factor == 1).all():
+        standardise(net, data.images)
+    else:
+        offset, factor = moments(data.images, net.seen)
+        away = np.abs((offset - net.offset.astype(float)) * net.factor.astype(float)).max()
+        wider = np.exp(np.abs(np.log(factor / net.factor.astype(float)))).max()
+        if away > STRANGE or wider > 1 + STRANGE:
+            line = (
+                f"{net.name} was trained before and keeps its offset and factor, by which {data.name} has a mean "
+                f"{away:.3g} spreads away, and a spread {wider:.3g} times another: scale these images as the first "
+                "were, or set both anew with trainer.standardise() before trainer.train()"
+            )
+            say(net, "standardised", line)
+        net.seen = Seen.of(data.images) if net.seen is None else net.seen.with_more(data.images)
+    if validation is not None:
+        look(net, validation.images)
+
+
+def dataset(images: Any, labels: Any = None) -> Any:
+    """A dataset of images and labels, where they are given apart or as a pair; what is one stays."""
+    if labels is None and isinstance(images, tuple) and len(images) == 2:
+        images, labels = images
+    return images if labels is None else from_arrays(images, labels)
+
+
+def named(what: str, value: Any, net: Network) -> Any:
+    """An optimiser, schedule or loss by its name in words; what is one already stays."""
+    if not isinstance(value, str):
+        return value
+    known: dict[str, Any] = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "loss": LOSSES}[what]  # type: ignore[assignment]
+    plain = value.lower().replace("_", "").replace("-", "").replace(" ", "")
+    if what == "loss" and plain in ENTROPIES:
+        return loss_for(net)
+    if plain not in known:
+        raise SettingError(f"training got {what}={value!r}; {nearest(value, known)}")
+    return known[plain]
+
+
+def loss_for(net: Network) -> Loss:
+    """The loss where none is told: one that takes probabilities where the network gives such."""
+    return CrossEntropy() if isinstance(net.layers[-1], Softmax) else SoftmaxCrossEntropy()
+
+
+def mismatches(net: Network, loss: Loss) -> Iterator[str]:
+    """What does not fit between the last layer and the loss, which trains badly without an error."""
+    last, name = net.layers[-1], next(reversed(net.steps))
+    if isinstance(loss, SoftmaxCrossEntropy) and isinstance(last, Softmax):
+        yield (
+            f"softmax twice: {net.name} ends in {name}, and the loss SoftmaxCrossEntropy takes the softmax of its "
+            "probabilities once more, which slows learning and bounds the loss: leave the layer out, or take "
+            "loss=CrossEntropy()"
+        )
+    elif isinstance(loss, SoftmaxCrossEntropy) and isinstance(last, Sigmoid | Tanh):
+        yield (
+            f"squashed scores: {net.name} ends in {name}, and SoftmaxCrossEntropy takes scores of any size: leave the "
+            "layer out, or take loss=HalfSquaredError()"
+        )
+    elif isinstance(loss, CrossEntropy) and not isinstance(last, Softmax | Sigmoid):
+        yield (
+            f"no softmax: CrossEntropy takes the logarithm of probabilities, and {net.name} ends in {name}, which "
+            "gives scores of either sign: end the network in Softmax(), or take loss=SoftmaxCrossEntropy()"
+        )

@@ -1,0 +1,132 @@
+"""A training that stands still says why; one that goes well says nothing."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import plaingrad as pg
+
+DIGITS = pg.digits().train.take(slice(0, 640))
+
+
+def history(net: pg.Network, data: pg.Dataset = DIGITS, **more: Any) -> tuple[list[str], list[str]]:
+    """The findings in the history, and all notices."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        entries = pg.train(net, data, **{"epochs": 2, "threads": 1, **more})
+    lines = [str(each.message) for each in caught if issubclass(each.category, pg.Notice)]
+    found = [line for entry in entries for line in entry.get("findings", ())]
+    assert all(line in lines for line in found)
+    assert len({line.partition(":")[0] for line in found}) == len(found)  # each once
+    return found, lines
+
+
+def dense(*between: Any, start: Any = None, units: int = 30) -> pg.Network:
+    layers = [pg.Flatten()]
+    for each in between:
+        layers += [pg.Dense(units, start=start), each]
+    return pg.Network(*layers, pg.Dense(10, start=start), input=(1, 8, 8), seed=1)
+
+
+def convolution(start: Any = None) -> pg.Network:
+    layers = pg.Conv(8, activation=pg.ReLU(), start=start), pg.MaxPool(2), pg.Flatten(), pg.Dense(10, start=start)
+    return pg.Network(*layers, input=(1, 8, 8), seed=1)
+
+
+def killed(net: pg.Network) -> pg.Network:
+    """The network with biases so low that no unit ever fires."""
+    for name, array in net.arrays.items():
+        if name.endswith("1.b"):
+            array[...] = -1e4
+    return net
+
+
+def dealt(data: pg.Dataset, seed: int) -> pg.Dataset:
+    return pg.from_arrays(data.images, np.random.default_rng(seed).permutation(data.labels), data.classes)
+
+
+SGD = pg.SGD
+CONSTANT = {"schedule": pg.Constant()}
+DISEASES: dict[str, tuple[Any, ...]] = {
+    "dead ReLU, fused": ("dead ReLU", lambda: killed(convolution()), {}),
+    "dead ReLU, alone": ("dead ReLU", lambda: killed(dense(pg.ReLU())), {}),
+    "dead ReLU, by the rate": ("dead ReLU", convolution, {"optimiser": SGD(rate=2.0), **CONSTANT}),
+    "rate too large": ("rate too large", convolution, {"optimiser": SGD(rate=2.0), **CONSTANT}),
+    "rate too large, tanh": ("rate too large", lambda: dense(pg.Tanh()), {"optimiser": SGD(rate=50.0), **CONSTANT}),
+    "rate too large, Adam": ("rate too large", convolution, {"optimiser": pg.Adam(rate=20.0), **CONSTANT}),
+    "rate too small": ("rate too small", convolution, {"optimiser": SGD(rate=1e-6)}),
+    "rate too small, Adam": ("rate too small", lambda: dense(pg.ReLU()), {"optimiser": pg.Adam(rate=1e-7)}),
+    "saturated sigmoid": ("saturated sigmoid", lambda: dense(pg.Sigmoid(), start=pg.Uniform(100.0)), {}),
+    "saturated tanh": ("saturated tanh", lambda: dense(pg.Tanh(), start=pg.Uniform(100.0)), {}),
+    "all zero": ("equal weights", lambda: convolution(pg.Zeros()), {}),
+    "all one": ("equal weights", lambda: dense(pg.Tanh(), start=pg.Ones()), {}),
+    "zero behind sigmoids": ("equal weights", lambda: dense(pg.Sigmoid(), pg.Sigmoid(), start=pg.Zeros()), {}),
+    "shuffled": ("shuffled labels", convolution, {"data": dealt(DIGITS, 0)}),
+    "shuffled, other net": ("shuffled labels", lambda: dense(pg.Tanh()), {"data": dealt(DIGITS, 1), "epochs": 3}),
+    "vanishing": ("vanishing gradient", lambda: dense(*[pg.Sigmoid()] * 9), {}),
+}
+
+
+@pytest.mark.parametrize("case", DISEASES)
+def test_each_disease_is_told_by_its_name(case: str) -> None:
+    name, make, more = DISEASES[case]
+    found, _ = history(make(), **more)
+    assert name in [line.partition(":")[0] for line in found], found
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("epochs", [1, 2, 6])
+@pytest.mark.parametrize("name", ["digits", "mlp"])
+def test_a_healthy_training_is_told_nothing(name: str, epochs: int, seed: int) -> None:
+    net = pg.model(name).network((1, 8, 8), seed=seed)
+    assert history(net, pg.digits().train, epochs=epochs, seed=seed) == ([], [])
+
+
+@pytest.mark.parametrize("count", [1, 8, 40])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_training_of_a_few_steps_is_told_nothing(count: int, epochs: int) -> None:
+    for data in (DIGITS.take(slice(0, count)), DIGITS.take(slice(count, 2 * count))):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "arrays|digits: every pixel", pg.Notice)
+            pg.train(convolution(), data, epochs=epochs, threads=1)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid"])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_plateau_before_a_deep_network_learns_is_no_disease(name: str, epochs: int) -> None:
+    large = pg.from_arrays(np.kron(DIGITS.images, np.ones((1, 1, 4, 4), "f4"))[..., 2:30, 2:30], DIGITS.labels)
+    recipe = pg.model(name).recipe.settings() | {"epochs": epochs}
+    assert history(pg.model(name).network(seed=3), large, **recipe) == ([], [])
+
+
+SOFTMAX = (pg.Flatten(), pg.Dense(10), pg.Softmax())
+
+
+def test_a_softmax_twice_is_told_before_training_starts() -> None:
+    net = pg.Network(*SOFTMAX, input=(1, 8, 8))
+    with pytest.raises(pg.Notice, match="softmax twice"):
+        pg.train(net, DIGITS, loss=pg.SoftmaxCrossEntropy())
+
+
+def test_where_no_loss_is_told_it_fits_the_last_layer() -> None:
+    """A network that ends in Softmax learns as one without under the loss that has it, and `predict` knows."""
+    one, two = pg.Network(*SOFTMAX, input=(1, 8, 8)), pg.Network(*SOFTMAX[:2], input=(1, 8, 8))
+    assert history(one, epochs=3) == history(two, epochs=3) == ([], [])
+    np.testing.assert_allclose(one.parameters, two.parameters, atol=1e-3)
+    np.testing.assert_allclose(pg.predict(one, DIGITS.images), pg.predict(two, DIGITS.images), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "words"),
+    [
+        (pg.Sigmoid(), pg.SoftmaxCrossEntropy(), "squashed scores"),
+        (pg.Tanh(), pg.SoftmaxCrossEntropy(), "squashed scores"),
+        (pg.Dense(10), pg.CrossEntropy(), "no softmax"),
+    ],
+)
+def test_a_last_layer_that_does_not_fit_the_loss_is_told_of(last: Any, loss: Any, words: str) -> None:
+    net = pg.Network(pg.Flatten(), pg.Dense(10), last, input=(1, 8, 8))
+    with pytest.raises(pg.Notice, match=words):
+        pg.train(net, DIGITS, loss=loss)
