@@ -82,3 +82,21 @@ def test_pages_print_what_they_say(page):
 def test_the_extra_all_is_all_extras():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     assert set(extras["all"]) == {each for name, packages in extras.items() if name != "all" for each in packages}
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))]
+)
+def test_links_lead_somewhere(page):
+    """Files and headings of this repository; what is elsewhere is not asked."""
+    text = (ROOT / page).read_text("utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)):
+        target, _, heading = link.partition("#")
+        if target.startswith(("http://", "https://")):
+            continue
+        file = (ROOT / page).parent / target if target else ROOT / page
+        assert file.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.M)
+            slugs = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in slugs, link
