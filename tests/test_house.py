@@ -26,11 +26,11 @@ def module(path: Path) -> str:
     return ".".join(("plaingrad", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
 
 
-def imports(path: Path, everywhere: bool = True) -> Iterator[str]:
-    """The modules of the project that a file imports: everywhere in it, or when it is loaded."""
+def imports(path: Path) -> Iterator[str]:
+    """The modules of the project that a file imports, wherever in it."""
     known = {module(each) for each in SOURCES}
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree) if everywhere else tree.body:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "plaingrad":
             whole = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from (each if each in known else node.module for each in whole)
@@ -54,7 +54,7 @@ def test_packages_import_only_from_below(path):
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    after = {module(path): {*imports(path, everywhere=False)} - {module(path)} for path in SOURCES}
+    after = {module(path): {*imports(path)} - {module(path), "plaingrad"} for path in SOURCES}
     while free := [name for name, needs in after.items() if not needs & after.keys()]:
         for name in free:
             del after[name]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.checking.case_words import FIELDS, asked
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import CaseError, PlaingradError, SettingError, nearest
 from plaingrad.network.network import Network
@@ -70,7 +71,6 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """The case as any language reads it."""
-        from plaingrad.checking.case_words import FIELDS, asked
         from plaingrad.explaining.facts import told_of
 
         layers = [
@@ -87,7 +87,7 @@ class Case:
             "rate": self.rate,
             "weights": {name: array.tolist() for name, array in self.net.arrays.items()},
             "steps": [{"x": batch.x.tolist(), "target": batch.target.tolist()} for batch in self.batches],
-            "answer": {"about": FIELDS["answer"], "quantities": asked(self)},
+            "answer": {"about": FIELDS["answer"], "quantities": asked(self.net, self.images, len(self.batches))},
         }
 
     def text(self) -> str:

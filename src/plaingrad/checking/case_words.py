@@ -1,11 +1,9 @@
 """The words of a case: what each field means and what each quantity is."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Shape
-
-if TYPE_CHECKING:
-    from plaingrad.checking.case import Case
 
 FIELDS = {
     "about": (
@@ -47,16 +45,16 @@ def about(layer: str, quantity: str) -> str:
     return QUANTITIES.get(quantity, f"the gradient with respect to {quantity[1:]} of {{}}").format(layer)
 
 
-def asked(case: "Case") -> dict[str, Any]:
-    """Every quantity a program may answer: its shape, and what it is."""
+def asked(net: Network, count: int, batches: int) -> dict[str, Any]:
+    """Every quantity a program may answer of so many images in so many batches: its shape, and what it is."""
     told: dict[str, Any] = {}
-    count, steps = case.images, case.net.steps
-    for number in range(1, len(case.batches) + 1):
+    steps = net.steps
+    for number in range(1, batches + 1):
         prefix, of_step = ("", "") if number == 1 else (f"step{number}.", f" in step {number}")
         rows: list[tuple[str, Shape, str]] = [
             *((f"{step.name}.y", (count, *step.y), about(step.name, "y")) for step in steps.values()),
             ("loss", (), "the mean over the images of the loss"),
-            ("loss.dx", (count, *case.net.output), "the gradient of the loss with respect to the network's output"),
+            ("loss.dx", (count, *net.output), "the gradient of the loss with respect to the network's output"),
         ]
         for step in reversed(steps.values()):
             weights = step.weights.items()

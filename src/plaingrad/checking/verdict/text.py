@@ -264,3 +264,6 @@ def right_text(program: Program, key: Key) -> Text:
 def source_of(text: Text) -> list[str]:
     """The lines of a text."""
     return text.source.rstrip().splitlines()
+
+
+Verdict.text, Verdict.to_json = verdict_text, verdict_json

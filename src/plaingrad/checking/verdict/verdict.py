@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from plaingrad.checking.answers.layout import told
 from plaingrad.checking.search.conventions import Convention
@@ -38,6 +38,9 @@ class Named:
 class Verdict:
     """What is right and wrong in an answer."""
 
+    text: ClassVar[Callable[..., str]]  # `verdict.text`, which knows verdicts, adds these two
+    to_json: ClassVar[Callable[..., dict[str, Any]]]
+
     verdict: str
     mistakes: list[Named]
     unclear: list[Finding]
@@ -56,18 +59,6 @@ class Verdict:
         wrong = [finding.where for each in self.mistakes for finding in each.findings]
         wrong += [finding.where for finding in self.unclear]
         return name_of(min(wrong, key=lambda key: place[key])) if wrong else None
-
-    def text(self, every: bool = False) -> str:
-        """The verdict in words; with a line for `every` quantity, or for those that are wrong and a few others."""
-        from plaingrad.checking.verdict.text import verdict_text
-
-        return verdict_text(self, every)
-
-    def to_json(self) -> dict[str, Any]:
-        """The verdict as an object."""
-        from plaingrad.checking.verdict.text import verdict_json
-
-        return verdict_json(self)
 
     @property
     def is_right(self) -> bool:
