@@ -2,7 +2,8 @@
 # Each virtual environment is made when it is first needed, and again when pyproject.toml changes.
 
 PYTHON ?= python3
-BIN := .venv/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
 PARALLEL := -n auto --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 
@@ -26,7 +27,7 @@ test-bounds: .venv/test  ## the laws once more, with every index of every compil
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
 test-plain: .venv-plain/test  ## the laws once more where Numba is not installed
-	.venv-plain/bin/python -m pytest $(PARALLEL) tests/test_layers.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
+	.venv-plain/$(SCRIPTS)/python -m pytest $(PARALLEL) tests/test_layers.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
 test-long: .venv/test  ## more of each law than every change needs; continuous integration runs it
 	$(PYTEST) -m long
@@ -90,8 +91,8 @@ python:
 	@touch $@
 
 .venv-plain/test: pyproject.toml | python
-	test -x .venv-plain/bin/python || $(PYTHON) -m venv .venv-plain
-	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	.venv-plain/bin/python -m pip install --quiet --no-deps --editable .
-	.venv-plain/bin/python -m pip install --quiet 'numpy>=2' safetensors click rich --group test
+	test -x .venv-plain/$(SCRIPTS)/python || $(PYTHON) -m venv .venv-plain
+	.venv-plain/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv-plain/$(SCRIPTS)/python -m pip install --quiet --no-deps --editable .
+	.venv-plain/$(SCRIPTS)/python -m pip install --quiet 'numpy>=2' safetensors click rich --group test
 	@touch $@

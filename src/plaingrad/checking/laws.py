@@ -57,13 +57,13 @@ def alone(layer: Layer, input: Shape, dtype: Any, lanes: int = BATCH) -> tuple[R
 
 
 def points(run: Run) -> list[str]:
-    """The arrays a lone layer's output depends on."""
+    """The arrays that the output of a layer by itself depends on."""
     (step,) = run.net.steps.values()
     return ["x", *step.weights]
 
 
 def run_through(run: Run, record: dict[str, Array], given: dict[str, Array], dy: Array) -> dict[str, Array]:
-    """What a lone layer makes of these arrays and this upstream error: its `y` and every gradient."""
+    """What a layer by itself makes of these arrays and this upstream error: its `y` and every gradient."""
     for name in record.keys() - {*points(run), "b"}:
         record[name][...] = 7  # what a text fills, it fills whatever was there
     for name in points(run):

@@ -1,4 +1,4 @@
-"""The door: where images (image, channel, row, column) and labels are laid into the lanes of a run."""
+"""Loading: where images (image, channel, row, column) and labels are laid into the lanes of a run."""
 
 from fractions import Fraction
 from typing import Any
