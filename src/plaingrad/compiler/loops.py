@@ -4,7 +4,6 @@ Without Numba every nest runs plain.
 """
 
 import functools
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,9 +67,8 @@ class Loops:
         functools.update_wrapper(self, plain)  # type: ignore[arg-type]
         self.plain = plain
         self.__name__: str = plain.__name__
-        kinds = inspect.signature(plain).parameters
-        self.constants = tuple(name for name, each in kinds.items() if each.kind is each.KEYWORD_ONLY)
-        self.arguments = tuple(name for name in kinds if name not in self.constants)
+        names, count = plain.__code__.co_varnames, plain.__code__.co_argcount
+        self.arguments, self.constants = names[:count], names[count : count + plain.__code__.co_kwonlyargcount]
         self.known: dict[tuple[Any, ...], int] = {}
 
     def bound(self, given: list[Any], **constants: Any) -> Bound:
