@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from plaingrad.checking.laws import alone, points, run_through
+import plaingrad as pg
+from plaingrad import Layer
+from plaingrad.checking.laws import alone, check_adjoint, check_compiled, points, run_through
 from plaingrad.errors import ShapeError
 from plaingrad.textbook.layers import Conv, Dense
+from plaingrad.textbook.text import places
 from test_layers import quarters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*compiled as it stands:UserWarning")
@@ -90,3 +93,33 @@ class Wide(Dense):
 def test_arrays_that_disagree_are_refused_before_a_nest_reads_past_one():
     with pytest.raises(ShapeError, match=r"along c in dense_forward w has 8 places and x has 5; let weights\(\)"):
         alone(Wide(3), (5,), "float32")
+
+
+def clipped_forward(x, y):
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = x[n, c, i, j] if abs(x[n, c, i, j]) < 1 else (1 if x[n, c, i, j] >= 1 else -1)
+
+
+def clipped_backward(dy, x, dx):
+    for n, c, i, j in places(dx):
+        dx[n, c, i, j] = dy[n, c, i, j] if abs(x[n, c, i, j]) < 1 else 0
+
+
+class Clipped(Layer):
+    """Slope 1 between -1 and 1 and none elsewhere, said with every comparison there is."""
+
+    forward = clipped_forward
+    backward = clipped_backward
+
+
+def test_a_text_may_compare_and_take_sizes_as_it_likes():
+    """In fractions with slopes, compiled within the bound that decimals carry, and explained."""
+    rng = np.random.default_rng(0)
+    check_adjoint(Clipped(), (1, 2, 3), rng)
+    check_compiled(Clipped(), (1, 2, 3), "float32", rng)
+    net = pg.Network(Clipped(), pg.Flatten(), pg.Dense(2), input=(1, 2, 3), seed=1)
+    run = net.run(np.float32([[[[0.5, -2, 3], [0.25, -0.75, -1]]]]), [1])
+    told = [run.explain(f"clipped1.{name}[0,0,{place}]") for name in ("y", "dx") for place in range(3)]
+    for each in told:
+        assert each.value == each.run_value or abs(each.value - each.run_value) <= each.bound
+    assert any("<" in str(each) or ">" in str(each) for each in told)

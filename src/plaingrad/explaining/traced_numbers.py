@@ -12,7 +12,7 @@ from plaingrad.schedule.open import Only
 
 Place = tuple[int, ...]
 CELL, NUMBER, NAMED = "cell", "number", "named"  # what a traced number is that was not computed
-SIGNS = {">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+SIGNS = {">": "<=", "<=": ">", "<": ">=", ">=": "<", "==": "!=", "!=": "=="}
 
 
 class Traced:
@@ -78,6 +78,15 @@ class Traced:
 
     def __le__(self, other: Any) -> bool:
         return self._compare("<=", other, self.value <= lift(other).value)
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compare("<", other, self.value < lift(other).value)
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compare(">=", other, self.value >= lift(other).value)
+
+    def __abs__(self) -> "Traced":
+        return -self if self < 0 else self
 
     def __eq__(self, other: Any) -> bool:
         return self._compare("==", other, self.value == lift(other).value)

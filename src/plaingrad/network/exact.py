@@ -51,11 +51,20 @@ class Dual:
     def __rsub__(self, other: Any) -> "Dual":
         return self.__neg__().__add__(other)
 
+    def __abs__(self) -> "Dual":
+        return self if self > 0 else -self
+
     def __gt__(self, other: Any) -> bool:
         return bool(self.value > self._lift(other).value)
 
     def __le__(self, other: Any) -> bool:
         return not self > other
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self.value < self._lift(other).value)
+
+    def __ge__(self, other: Any) -> bool:
+        return not self < other
 
     def exp(self) -> "Dual":
         value = self.value.exp()
@@ -136,6 +145,12 @@ class Sized:
 
     def __le__(self, other: Any) -> bool:
         return not self > other
+
+    def __lt__(self, other: Any) -> bool:
+        return self.value < self._lift(other).value
+
+    def __ge__(self, other: Any) -> bool:
+        return not self < other
 
     def __pow__(self, power: "Sized | int") -> "Sized":
         """A whole power, by so many products."""

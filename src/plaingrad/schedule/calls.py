@@ -38,7 +38,8 @@ def tell_slow(text: Text) -> None:
     """Say once that a text will be slow."""
     if reason := slow_because(text):
         told = f"{text.__name__} is compiled as it stands, which is slow: {reason}. See docs/layers.md"
-        warnings.warn(told, stacklevel=2)
+        code = text.plain.__code__
+        warnings.warn_explicit(told, UserWarning, code.co_filename, code.co_firstlineno, text.__module__)
 
 
 def fast_calls(
