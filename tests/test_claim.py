@@ -510,3 +510,9 @@ def test_the_ratio_to_nothing_is_none():
     told = claimed("stride", "dC/dx[5,7] = 1")
     assert told.ratio is None
     assert "times" not in str(told)
+
+
+def test_names_that_double_are_refused_before_they_are_laid_in():
+    names = "; ".join(f"p{number} = p{number + 1} + p{number + 1}" for number in range(40))
+    with pytest.raises(SettingError, match="grows too large with p"):
+        claimed("first-cnn", f"loss.y = p0; with {names}; p40 = 1")

@@ -8,7 +8,7 @@ from typing import Any
 
 from plaingrad.checking.claims.tree import Token, number, put, tokens
 from plaingrad.errors import SettingError, nearest
-from plaingrad.explaining.expressions import Node, is_kind
+from plaingrad.explaining.expressions import Node, every, is_kind
 from plaingrad.explaining.notation import SIGNS_SHOWN
 
 LONGEST, DEEPEST = 10_000, 64  # characters; brackets, signs and sums inside each other, as deep as Python's stack bears
@@ -18,6 +18,7 @@ LOSSES = ("C", "L", "E", "J", "loss", "Loss", "cost", "Cost")
 SPELLINGS = {"σ": "sigmoid", "ReLU": "relu", "Relu": "relu", "log": "ln", "Sigmoid": "sigmoid"}
 RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 RESERVED = ("if", "with", "and", "else", "mod")
+MOST_PARTS = 10_000
 EULER = Node("exp", (number(1),))
 
 
@@ -90,6 +91,9 @@ class Parser:
             self.need("=", f"after {letter!r}")
             named.append((letter, self.sum()))
         for letter, value in named:
+            uses = sum(each == Node("cell", (letter,)) for each in every(tree))
+            if uses * sum(1 for _ in every(value)) > MOST_PARTS:  # each name in the next one's place: they double
+                raise SettingError(f"the claim grows too large with {letter} in its place; write it with fewer names")
             tree = put(tree, {letter: value})
         return tree
 
