@@ -178,9 +178,9 @@ class Run(Readable):
     def fill(self, images: Array, index: Array) -> None:
         """Lay `images[index]` into the lanes; an index of -1 is an empty lane."""
         self.index[:] = index
-        self._door(images)()
+        self._load_call(images)()
 
-    def _door(self, images: Array) -> Call:
+    def _load_call(self, images: Array) -> Call:
         number: Any = int if self.net.dtype == object else self.net.dtype.type
         unit = number(unit_of(images, self.net.seen))
         x = self.x if self.x.ndim == 3 else self.x.reshape(*self.net.input, 1, self.lanes)
@@ -197,7 +197,7 @@ class Run(Readable):
 
         (class numbers; each image has `share` of the batch); every gradient where told. The images are not copied.
         """
-        calls = [self._door(images), *self.forward_calls]
+        calls = [self._load_call(images), *self.forward_calls]
         if labels is not None:
             calls += [self._targets(labels), *self.loss_calls]
         return Program(calls + self.backward_calls if backward else calls)

@@ -3,6 +3,8 @@
 The letters say what is beside what. Where the images' letter and the row's and column's stand in the target alone, each
 number of it is *made* once (y). Where they do not, they are summed over, and the target is *gathered* (dw, db). Where
 the target's place is a pixel under a window, what the text *scattered* is sought back from the pixel (dx).
+
+Over 300 lines, since which nest, with which tile and arrays, is one decision for each kind of sum.
 """
 
 import ast

@@ -7,6 +7,8 @@ block of filters or channels are packed, so that they are met in order. The last
 
 `begin`, `zeros`, `multiply`, `store` … are those of `schedule/vectors.py` for the tile in use, `activated` what an
 activation makes of a tile, and `window_sums_wide` is `window_sums` for wide tiles.
+
+Over 300 lines, since the nests of all sums stand side by side.
 """
 
 from plaingrad.compiler.loops import at

@@ -3,6 +3,8 @@
 LLVM finds vectors in loops by itself, but a tile that it takes apart into single numbers costs a factor of ten, on one
 processor and not on the next: so vectors are written out. Run as Python a tile is an array (row, number) of any
 numbers. A product is always fused into its sum, so that a number has the same bits in a tile of any shape.
+
+Over 300 lines, since each instruction stands beside what it means in Python.
 """
 
 import hashlib

@@ -2,6 +2,8 @@
 
 Nothing random is carried along: the order of an epoch follows from the seed and the epoch's number, so a run resumed
 from any step goes on as if it had never stopped, to the bit.
+
+Over 300 lines, since settings, epochs and signals are one loop's story.
 """
 
 import contextlib
