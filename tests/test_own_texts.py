@@ -123,3 +123,37 @@ def test_a_text_may_compare_and_take_sizes_as_it_likes():
     for each in told:
         assert each.value == each.run_value or abs(each.value - each.run_value) <= each.bound
     assert any("<" in str(each) or ">" in str(each) for each in told)
+
+
+def asking_for_more(x, y, factor):
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = factor * x[n, c, i, j]
+
+
+def with_a_window(dy, dx, window):
+    for n, c, i, j in places(dx):
+        dx[n, c, i, j] = dy[n, c, i, j]
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "told"),
+    [
+        (asking_for_more, clipped_backward, r"Own\(\): asking_for_more asks for 'factor', which nothing provides"),
+        (clipped_forward, with_a_window, r"asks for 'window', .* State it: def constants\(self, x\): return"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", object])
+def test_an_argument_that_nothing_provides_is_told(forward, backward, told, dtype):
+    own = type("Own", (Layer,), {"__module__": __name__, "forward": forward, "backward": backward})
+    net = pg.Network(own(), input=(1, 2, 3), dtype=dtype)
+    with pytest.raises(TypeError, match=told):
+        net.run(np.zeros((1, 1, 2, 3)))
+
+
+def test_a_layer_without_a_way_back_or_places_is_refused():
+    half = type("Half", (Layer,), {"__module__": __name__, "forward": clipped_forward})
+    with pytest.raises(pg.SettingError, match=r"half1 = Half\(\) has no backward"):
+        pg.Network(half(), input=(1, 2, 3))
+    none = type("Nothing", (Clipped,), {"__module__": __name__, "output": lambda self, x: (x[0], 0, x[2])})
+    with pytest.raises(ShapeError, match="every axis needs at least 1"):
+        pg.Network(none(), input=(1, 2, 3))

@@ -203,7 +203,10 @@ class Twin:
             index = index[1:]  # the image may be named where there is only one
         if sheet.name == INPUT and len(index) == len(shape) - 1 and shape[-3:-2] == (1,):
             index = (*index[:-2], 0, *index[-2:])  # and the channel left out where there is only one
-        if len(index) != len(shape) or not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
+        if len(index) != len(shape):
+            count = f"{len(index)} {'index' if len(index) == 1 else 'indices'}"
+            raise SettingError(f"{sheet.name}[{parts[2]}] has {count}; it needs {len(shape)}: {self.described(sheet)}")
+        if not all(0 <= i < n for i, n in zip(index, shape, strict=True)):
             raise SettingError(f"{sheet.name}[{parts[2]}] is out of range; {self.described(sheet)}")
         return sheet, index
 

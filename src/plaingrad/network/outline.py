@@ -11,6 +11,7 @@ import numpy as np
 
 from plaingrad.errors import SettingError, ShapeError
 from plaingrad.textbook.layer import Layer, Shape, Weights
+from plaingrad.textbook.text import Text
 
 MOST_BYTES = 1 << 31  # that a network from a file may take: its parameters, and a few images on their way
 AT_ONCE = 8  # numbers for each number of an image: a shard of four images, each with its error
@@ -34,8 +35,13 @@ class Outline:
             kind = type(layer).__name__.lower()
             seen[kind] += 1
             name = f"{kind}{seen[kind]}"
+            for way in ("forward", "backward"):
+                if not isinstance(getattr(layer, way, None), Text):
+                    raise SettingError(f"{name} = {layer} has no {way}: state it as a text, see docs/layers.md")
             try:
                 out = layer.output(shape)
+                if any(size < 1 for size in out):
+                    raise ShapeError(f"its output() gives {out}; every axis needs at least 1")
             except ShapeError as error:
                 raise ShapeError(f"{name} = {layer} got {shape}: {error}. The way there: {path}") from None
             shapes[name] = (shape, out, layer.weights(shape))

@@ -86,9 +86,8 @@ class Readable:
             raise SettingError(f"cannot read {name!r}; a place is written {layer}.{quantity}[0,1,…] with whole numbers")
         index = tuple(int(each) for each in place[1].split(","))
         if len(index) != array.ndim or any(i >= size for i, size in zip(index, array.shape, strict=True)):
-            raise SettingError(
-                f"{layer}.{quantity}{list(index)} is out of range; {layer}.{quantity} has the shape {array.shape}"
-            )
+            why = "is out of range" if len(index) == array.ndim else f"needs {array.ndim} indices"
+            raise SettingError(f"{layer}.{quantity}{list(index)} {why}; {layer}.{quantity} has shape {array.shape}")
         return array[index]
 
     def quantity(self, layer: str, name: str) -> Array:

@@ -17,7 +17,7 @@ from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered
 from plaingrad.schedule.calls import fast_calls, fuses, text_calls
 from plaingrad.schedule.fast import Task, check
-from plaingrad.textbook.layer import Layer, Shape, bind, passes
+from plaingrad.textbook.layer import Layer, Shape, bind, not_provided, passes
 from plaingrad.textbook.losses import Loss
 
 
@@ -136,6 +136,9 @@ class Run(Readable):
             if isinstance(each.owner, Layer):
                 seen = {argument: each.owner.seen(argument, array) for argument, array in seen.items()}
             rest = {argument: known[argument] for argument in own if argument not in arrays and argument in known}
+            always = {argument for argument, quantity in own.items() if quantity not in ("dx", "z")}
+            if missing := sorted(always - laid.keys() - rest.keys()):
+                raise not_provided(each.owner, each.text.__name__, missing[0], record | known)
             found.append(Task(each.text, each.owner, laid | rest, seen | rest, images))
         return found
 
@@ -165,11 +168,11 @@ class Run(Readable):
         images = np.ascontiguousarray(numbers(images, self.net))
         if images.ndim == 2 and len(self.net.input) == 1:
             images = images[:, :, None, None]
-        channels, rows, columns = self.net.input if len(self.net.input) == 3 else (*self.net.input, 1, 1)
-        if images.shape[1:] != (channels, rows, columns) or not 0 < len(images) <= self.lanes:
+        shape = self.net.input if len(self.net.input) == 3 else (*self.net.input, 1, 1)
+        if images.shape[1:] != shape or not 0 < len(images) <= self.lanes:
             raise DataError(
-                f"a run of {self.net.name} got images of shape {images.shape}; it needs (image, *{self.net.input}), "
-                f"from 1 to {self.lanes} images"
+                f"a run of {self.net.name} got images of shape {images.shape}; it needs (image, "
+                f"{', '.join(map(str, self.net.input))}), 1 to {self.lanes} images; predict and score take any number"
             )
         if self.loss is not None:
             self.records["loss"]["share"][...] = 0  # targets of other images are none of these
@@ -293,6 +296,5 @@ class Run(Readable):
     def _has_error(self) -> bool:
         """Whether there is something to send back: targets, or an error that was laid at the output."""
         *_, error = self.given or [np.zeros(0)]
-        if not error.dtype.hasobject:
-            return bool(error.any())
-        return any(type(each) is not int or each != 0 for each in error.flat)  # zeros of exact numbers are int
+        is_exact = error.dtype.hasobject  # there the zeros that were laid are of type int
+        return any(type(each) is not int or each != 0 for each in error.flat) if is_exact else bool(error.any())

@@ -1,6 +1,7 @@
 """What a layer is: a few settings, the shapes they imply, and its texts, wired by the names of their arguments."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, ClassVar
@@ -154,6 +155,15 @@ def pair(owner: Record, name: str, value: Any, least: int) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
+def not_provided(owner: Any, function: str, name: str, known: Iterable[str]) -> TypeError:
+    """The exception for an argument of a text or a nest that is no field, array or constant of its layer."""
+    near = get_close_matches(name, known, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" It can ask for {', '.join(known)}."
+    if name == "window":
+        hint = ' State it: def constants(self, x): return {"window": Window(size, stride).over(x)}; see docs/layers.md'
+    return TypeError(f"{owner}: {function} asks for {name!r}, which nothing provides.{hint}")
+
+
 def bind(nest: Loops, owner: Any, known: dict[str, Any], plain: bool = False) -> Call:
     """A call of `nest` ready to repeat: arrays and settings found by name, constants made part of the code.
 
@@ -161,9 +171,7 @@ def bind(nest: Loops, owner: Any, known: dict[str, Any], plain: bool = False) ->
     """
     for name in (*nest.arguments, *nest.constants):
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It can ask for {', '.join(known)}."
-            raise TypeError(f"{owner}: {nest.__name__} asks for {name!r}, which nothing provides.{hint}")
+            raise not_provided(owner, nest.__name__, name, known)
     arrays = [(name, known[name]) for name in nest.arguments if isinstance(known[name], np.ndarray)]
     for (one, array), (two, other) in itertools.combinations(arrays, 2):
         if np.may_share_memory(array, other):
