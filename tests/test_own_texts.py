@@ -6,9 +6,11 @@ import pytest
 import plaingrad as pg
 from plaingrad import Layer
 from plaingrad.checking.laws import alone, check_adjoint, check_compiled, points, run_through
+from plaingrad.compiler.machine_code import has_numba
 from plaingrad.errors import ShapeError
+from plaingrad.textbook.layer import Saved
 from plaingrad.textbook.layers import Conv, Dense
-from plaingrad.textbook.text import places
+from plaingrad.textbook.text import made, places
 from test_layers import quarters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*compiled as it stands:UserWarning")
@@ -157,3 +159,134 @@ def test_a_layer_without_a_way_back_or_places_is_refused():
     none = type("Nothing", (Clipped,), {"__module__": __name__, "output": lambda self, x: (x[0], 0, x[2])})
     with pytest.raises(ShapeError, match="every axis needs at least 1"):
         pg.Network(none(), input=(1, 2, 3))
+
+
+TEXTS = {
+    "set as a whole before": "y[:] = 0\nfor p in places(y):\n    y[p] += x[p]",
+    "two loops": "for p in places(y):\n    y[p] = x[p] * x[p]\nfor p in places(y):\n    y[p] = y[p] + 1",
+    "a name before the loop": "k = 3\nfor p in places(y):\n    y[p] = x[p] * k",
+    "pairs exchanged": "for n, c, i, j in places(y):\n    p, q = x[n, c, i, j], 1\n    p, q = q, p\n"
+    "    y[n, c, i, j] = p - 2 * q",
+    "cells exchanged": "for p in places(y):\n    y[p] = x[p]\nfor n in range(y.shape[0]):\n"
+    "    y[n, 0, 0, 0], y[n, 0, 0, 1] = y[n, 0, 0, 1], y[n, 0, 0, 0]",
+    "names left out": "for n, _, i, _ in places(y):\n    y[n, 0, i, 0] = x[n, 0, i, 1]\n"
+    "    y[n, 0, i, 1] = 2\n    y[n, 0, i, 2] = 3",
+    "a place taken apart": "for p in places(x):\n    n, c, i, j = p\n    y[n, c, i, j] = x[n, c, i, j]",
+    "a sum that begins anew": "for n, c, i, j in places(y):\n    for s in range(x.shape[3]):\n"
+    "        y[n, c, i, j] = 0\n"
+    "        y[n, c, i, j] += x[n, c, i, s]",
+}
+REFUSED = {
+    "a break": "for n, c, i, j in places(y):\n    y[n, c, i, j] = 1\n    if x[n, c, i, j] < 0:\n        break",
+    "a sum with a condition": "for n, c, i, j in places(y):\n\n"
+    "    s = sum(x[n, c, i, v] for v in places(x[n, c, i]) if v > 0)\n"
+    "    y[n, c, i, j] = s",
+    "an else": "for p in places(y):\n    y[p] = x[p]\nelse:\n    y[0, 0, 0, 0] = 7",
+    "brackets behind brackets": "for n, c, i, j in places(y):\n    y[n][c][i][j] = x[n, c, i, j]",
+}
+
+
+def with_text(body):
+    """A layer whose forward says this."""
+    source = "def own_forward(x, y):\n" + "".join(f"    {line}\n" for line in body.splitlines())
+    forward = made(source, {**globals()}, "own_forward")
+    return type("Own", (Layer,), {"__module__": __name__, "forward": forward, "backward": clipped_backward})()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_a_text_says_is_what_is_compiled(name):
+    rng = np.random.default_rng(0)
+    images = quarters(rng, (2, 1, 2, 3), "float64")
+    runs = [pg.Network(with_text(TEXTS[name]), input=(1, 2, 3), dtype=dtype) for dtype in ("float64", object)]
+    found, plain = ((net.run(images), net.run(images))[1]["own1"].y for net in runs)  # twice: nothing may be left over
+    np.testing.assert_array_equal(found, plain.astype("float64"))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_laid_open_is_refused_with_its_line(name):
+    if not has_numba():
+        pytest.skip("as Python it runs as it stands")
+    net = pg.Network(with_text(REFUSED[name]), input=(1, 2, 3))
+    with pytest.raises(pg.SettingError, match=r"line \d+ of own_forward says `"):
+        net.run(np.zeros((1, 1, 2, 3)))
+
+
+def test_what_cannot_be_compiled_is_one_line():
+    if not has_numba():
+        pytest.skip("as Python it runs as it stands")
+    net = pg.Network(
+        with_text("for n, c, i, j in places(y):\n    y[n, c, i, j] = sorted(x[n, c, i])[j]"), input=(1, 2, 3)
+    )
+    with pytest.raises(pg.SettingError, match=r"^own_forward cannot be compiled: [^\n]+$"):
+        net.run(np.zeros((1, 1, 2, 3)))
+
+
+BEGINNINGS = [
+    (Dense(3), (5,), "forward", "        y[n, k] = b[k]\n        for c in places(w[k]):\n            y[n, k] +=",
+     "        for c in places(w[k]):\n            y[n, k] = b[k]\n            y[n, k] +="),
+    (Dense(3), (5,), "backward", "    for n, k in places(dy):\n", "    for n, k in places(dy):\n        dw[:] = 0\n"),
+    (Dense(3), (5,), "backward", "        for c in places(w[k]):\n",
+     "        for c in places(w[k]):\n            dx[n, k] = 0\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "shape", "way", "old", "new"), BEGINNINGS)
+def test_a_sum_that_begins_elsewhere_does_what_it_says(layer, shape, way, old, new):
+    test_a_text_that_is_nearly_that_of_a_layer_does_what_it_says(layer, shape, way, old, new)
+
+
+def shuffled(x, y, groups):
+    for n, c, i, j in places(y):
+        y[n, c, i, j] = x[n, (c % groups) * (x.shape[1] // groups) + c // groups, i, j]
+
+
+class Shuffled(Layer):
+    """Its groups are a setting like any other."""
+
+    groups: int = 2
+    forward = shuffled
+    backward = clipped_backward
+
+
+def test_a_setting_may_have_any_name():
+    net = pg.Network(Shuffled(), input=(6, 1, 1), dtype="float64")
+    found = net.run(np.arange(6.0).reshape(1, 6, 1, 1))["shuffled1"].y
+    assert found.reshape(-1).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_a_constant_that_changed_is_seen():
+    seen = []
+    for factor in (2.0, 5.0):
+        made_of = made(
+            "def own_forward(x, y):\n    for p in places(y):\n        y[p] = x[p] * FACTOR\n", NAMES, "own_forward"
+        )
+        KEPT.setdefault("layer", type("Own", (Layer,), {"forward": made_of, "backward": clipped_backward}))
+        NAMES["FACTOR"] = factor
+        seen.append(pg.Network(KEPT["layer"](), input=(1, 1, 1)).run(np.ones((1, 1, 1, 1)))["own1"].y.item())
+    assert seen == [2.0, 5.0]
+
+
+NAMES, KEPT = {"places": places, "__name__": __name__, "FACTOR": 2.0}, {}
+
+
+def smaller(x, y, m):
+    for p in places(x):
+        m[p] = x[p]
+        y[p] = m[p]
+
+
+class Smaller(Layer):
+    """What it saves is too small for its text."""
+
+    forward = smaller
+    backward = clipped_backward
+
+    def saved(self, x):
+        return {"m": Saved((1,))}
+
+
+def test_arrays_of_other_sizes_are_refused_before_memory_is_written():
+    with pytest.raises(
+        ShapeError, match=r"smaller takes one place of arrays that differ: m \(\d+, 1\), x \(\d+, 4, 8, 8\)"
+    ):
+        pg.Network(Smaller(), input=(4, 8, 8)).run(np.ones((1, 4, 8, 8)))

@@ -13,6 +13,7 @@ import numpy as np
 
 from plaingrad.compiler.code_cache import code_identity, freedoms, has_vectors, is_fraction
 from plaingrad.compiler.store import Code
+from plaingrad.errors import SettingError
 
 TAUGHT: set[Callable[..., Any]] = set()  # steps that Numba knows of
 MEANT_SINCE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
@@ -164,6 +165,7 @@ def generating(has_vectors: bool) -> Iterator[None]:
 def compiled(function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
     """A function compiled by Numba."""
     from numba import typeof, types
+    from numba.core.errors import NumbaError
 
     teach()
     teach_steps(function)
@@ -176,8 +178,16 @@ def compiled(function: Callable[..., Any], given: list[Any], constants: tuple[An
 
     kinds = (*map(known, given), *map(omitted, constants))
     dispatcher = compiler(freedoms())(function)
-    with generating(has_vectors(function)):
-        dispatcher.compile(kinds)
+    try:
+        with generating(has_vectors(function)):
+            dispatcher.compile(kinds)
+    except NumbaError as error:
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        why = next((line for line in said if "Failed in" not in line), "")
+        raise SettingError(
+            f"{function.__name__} cannot be compiled: {why}. Loops, arithmetic, comparisons and cells of arrays can; "
+            "PLAINGRAD_PLAIN=1 runs it as Python"
+        ) from error
     made = dispatcher.overloads[kinds]
     if made.signature.return_type not in (types.none, types.int64):  # there is room for a word
         raise TypeError(f"{function.__name__} returns {made.signature.return_type}; a nest returns nothing")

@@ -14,7 +14,7 @@ from plaingrad.schedule.calls import share
 from plaingrad.schedule.narrow import leading_to
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import fills
-from plaingrad.textbook.layer import passes
+from plaingrad.textbook.layer import passes, shares_of
 
 MOST_READY = 200_000  # numbers
 
@@ -37,7 +37,7 @@ class Tracer:
                     whole = {argument: f"{layer}.{each.quantity(argument)}" for argument in task.seen}
                     names = {argument: twin.names[name] for argument, name in whole.items() if name in twin.names}
                     for argument in fills(task.text) & names.keys():
-                        groups = getattr(each.owner, "groups", 1)
+                        groups = shares_of(each.owner)
                         self.makings[names[argument]] = Making(layer, task, argument, names, groups)
 
     def making(self, sheet: Sheet) -> Making | None:

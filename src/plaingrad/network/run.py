@@ -17,7 +17,7 @@ from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered
 from plaingrad.schedule.calls import fast_calls, fuses, text_calls
 from plaingrad.schedule.fast import Task, check
-from plaingrad.textbook.layer import Layer, Shape, bind, not_provided, passes
+from plaingrad.textbook.layer import Layer, Shape, bind, not_provided, passes, shares_of
 from plaingrad.textbook.losses import Loss
 
 
@@ -105,7 +105,7 @@ class Run(Readable):
     def calls(self, name: str, way: str) -> list[Call]:
         """What a layer does on its way forward or back."""
         owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
-        tasks, groups = self.tasks(name, way), getattr(owner, "groups", 1)
+        tasks, groups = self.tasks(name, way), shares_of(owner)
         for task in tasks:
             check(task, groups)
         if not self.is_fast:

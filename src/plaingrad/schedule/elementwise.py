@@ -2,6 +2,7 @@
 
 import ast
 from functools import cache
+from typing import Any
 
 from plaingrad.compiler.loops import Loops, flat
 from plaingrad.schedule.tree import function_of
@@ -10,24 +11,36 @@ from plaingrad.textbook.text import Text, made
 
 @cache
 def each_alone(text: Text) -> bool:
-    """Whether a text is one loop `for place in places(y)` over assignments at that place."""
-    match function_of(text).body:
-        case [*_, ast.For(ast.Name(place), ast.Call(ast.Name("places")), body)] if all(
+    """Whether a text is one loop `for place in places(y)` over assignments at that place, and nothing else."""
+    match [each for each in function_of(text).body if not isinstance(each, ast.Expr)]:
+        case [ast.For(ast.Name(place), ast.Call(ast.Name("places"), [ast.Name()]), body, [])] if all(
             isinstance(each, ast.Assign | ast.AugAssign) for each in body
         ):
-            cells = [each for part in body for each in ast.walk(part) if isinstance(each, ast.Subscript)]
-            return bool(cells) and all(isinstance(each.slice, ast.Name) and each.slice.id == place for each in cells)
+            nodes = [each for part in body for each in ast.walk(part)]
+            cells = [each for each in nodes if isinstance(each, ast.Subscript)]
+            uses = sum(isinstance(each, ast.Name) and each.id == place for each in nodes)
+            at_place = [each for each in cells if isinstance(each.slice, ast.Name) and each.slice.id == place]
+            return bool(cells) and len(cells) == len(at_place) == uses
     return False
 
 
 @cache
+def arrays_of(text: Text) -> list[str]:
+    """The arrays of such a text, which are equally large."""
+    nodes = ast.walk(function_of(text))
+    return list(dict.fromkeys(ast.unparse(each.value) for each in nodes if isinstance(each, ast.Subscript)))
+
+
 def elementwise(text: Text) -> Loops:
     """The nest of such a text."""
-    tree = function_of(text)
+    return _elementwise(text, text.meaning)
+
+
+@cache
+def _elementwise(text: Text, _: tuple[Any, ...]) -> Loops:
+    tree, arrays = function_of(text), arrays_of(text)
     walk = tree.body[-1]
     assert isinstance(walk, ast.For)
-    cells = [each for part in walk.body for each in ast.walk(part) if isinstance(each, ast.Subscript)]
-    arrays = list(dict.fromkeys(ast.unparse(each.value) for each in cells))
     lines = [f"def {text.__name__}({', '.join(text.arguments)}):"]
     lines += [f"    {name} = flat({name})" for name in arrays]
     assert isinstance(walk.iter, ast.Call)

@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from plaingrad.compiler.loops import Loops
+from plaingrad.errors import SettingError
 from plaingrad.schedule.tree import Named, copied, filled, function_of, names_in, needed, reads_cells
 from plaingrad.textbook.text import Text, made
 from plaingrad.textbook.window import Window
@@ -69,6 +70,11 @@ class Opened:
             found[name] = value if index is None else value[index]
         return found
 
+    def refusal(self, node: ast.AST, why: str) -> SettingError:
+        """The exception for what a text may not say; names the line."""
+        said = ast.unparse(node).splitlines()[0]
+        return SettingError(f"line {getattr(node, 'lineno', 1)} of {self.text.__name__} says `{said}`: {why}")
+
     def _put(self, depth: int, line: str) -> None:
         self.lines.append("    " * depth + line)
 
@@ -84,6 +90,8 @@ class Opened:
 
     def _statement(self, node: ast.stmt, depth: int) -> None:
         match node:
+            case ast.For(orelse=[_, *_]) | ast.While(orelse=[_, *_]):
+                raise self.refusal(node, "a loop has no else here")
             case ast.For(target, ast.Call(ast.Name("places"), [of]), body):
                 self._places(target, of, body, depth)
             case ast.For(target, ast.Call(ast.Name("window"), given), body):
@@ -104,6 +112,13 @@ class Opened:
                     self._put(depth, "else:")
                     self._all(other, depth + 1)
             case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
+                if not all(isinstance(value, ast.Constant) for value in values):  # all are read before any is set
+                    self.fresh += 1
+                    held = [ast.Name(f"held_{self.fresh}_{place}") for place, _ in enumerate(values)]
+                    for name, value in zip(held, values, strict=True):
+                        self._put(depth, f"{name.id} = {self._text(value)}")
+                        self.varying.add(name.id)
+                    values = [*held]
                 for target, value in zip(targets, values, strict=True):
                     self._statement(ast.Assign([target], value, lineno=node.lineno), depth)
             case ast.Assign([ast.Name(name)], ast.Call(ast.Name("sum" | "max" as what), [of])):
@@ -155,12 +170,15 @@ class Opened:
             body = [
                 Named({place: ast.Tuple([ast.Name(each) for each in letters])}).visit(copied(each)) for each in body
             ]
+        if len(letters) > 1:
+            self._require_no_break(body)
         for axis, letter in enumerate(letters):
             self._loop(letter, f"{name}.shape[{first + axis}]", depth + axis)
         self._all(body, depth + len(letters))
 
     def _window(self, names: list[str], given: list[ast.expr], body: list[ast.stmt], depth: int) -> None:
         """The walk of `Window.__call__`, with this body in place of its `yield`."""
+        self._require_no_break(body)
         walk = function_of(Window.__call__)
         (yielded,) = [each.value for each in ast.walk(walk) if isinstance(each, ast.Yield)]
         own = dict(zip(names_in(yielded), (ast.Name(each) for each in names), strict=True))  # type: ignore[arg-type]
@@ -168,17 +186,29 @@ class Opened:
         laid = [Named({**own, "self": ast.Name("window")}).visit(each) for each in walk.body]
         self._all([Laid(body).visit(each) for each in laid], depth)
 
+    def _require_no_break(self, body: list[ast.stmt]) -> None:
+        """SettingError for a `break` that would leave one of several loops only."""
+        inner = [*body]
+        while inner:
+            node = inner.pop()
+            if isinstance(node, ast.Break):
+                raise self.refusal(node, "it cannot leave a loop over several axes; use a condition instead")
+            if not isinstance(node, ast.For | ast.While):
+                inner += ast.iter_child_nodes(node)  # type: ignore[arg-type]
+
     def _reduce(self, name: str, what: str, of: ast.expr, depth: int) -> None:
         """A sum or a largest, term by term; its letters are its own."""
         self.fresh += 1
         match of:
-            case ast.GeneratorExp(term, [ast.comprehension(target, ast.Call(ast.Name("places"), [array]))]):
+            case ast.GeneratorExp(term, [ast.comprehension(target, ast.Call(ast.Name("places"), [array]), [])]):
                 letters = {each: f"{each}_{self.fresh}" for each in names_in(target)}
             case ast.Subscript(array, index):
                 letters = {"k": f"k_{self.fresh}"}
                 places = index.elts if isinstance(index, ast.Tuple) else [index]
                 term = ast.Subscript(array, ast.Tuple([*places, ast.Name("k")]))
                 target, array = ast.Name("k"), of
+            case ast.GeneratorExp():
+                raise self.refusal(of, f"a {what} runs over `for … in places(…)`, without conditions")
             case _:
                 self._put(depth, f"{name} = {what}({self._text(of)})")
                 return
@@ -199,6 +229,8 @@ class Opened:
 
     def _store(self, target: ast.Subscript, sign: str, value: ast.expr, depth: int) -> None:
         array = ast.unparse(target.value)
+        if not isinstance(target.value, ast.Name):
+            raise self.refusal(target, "write all its indices in one pair of brackets")
         if array not in self.needed:
             return
         places = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
@@ -259,9 +291,13 @@ def walk(only: Mapping[str, list[int]], letter: str, size: int) -> Any:
     return range(int(size)) if allowed is None else [each for each in allowed if each < size]
 
 
-@functools.cache
 def opened(text: Text, axes: tuple[tuple[str, int], ...], wanted: str | None = None) -> Opened:
     """A text laid open for arrays of so many axes; with an array that is `wanted`, to be narrowed to a number of it."""
+    return _opened(text, axes, wanted, text.meaning)
+
+
+@functools.cache
+def _opened(text: Text, axes: tuple[tuple[str, int], ...], wanted: str | None, _: tuple[Any, ...]) -> Opened:
     return Opened(text, dict(axes), wanted)
 
 

@@ -86,6 +86,7 @@ class Store:
 def sums(text: Text) -> dict[str, Sum]:
     """Each array a text fills by adding up, with its sum; NotReadable where it does anything else."""
     first: dict[str, Cell | None] = {}
+    begun: dict[str, Store] = {}
     found: dict[str, Sum] = {}
     reader = Reader(text)
     for each in reader.stores(function_of(text).body, Place()):
@@ -94,17 +95,30 @@ def sums(text: Text) -> dict[str, Sum]:
             if name in found:
                 raise reader.refusal(each.value, f"{name} is set after it was added to")
             is_zero = isinstance(each.value, ast.Constant) and each.value.value == 0
-            first[name] = None if is_zero else reader.cell(each.value, each.place)
+            first[name], begun[name] = None if is_zero else reader.cell(each.value, each.place), each
         elif name in found or name not in first:
             raise reader.refusal(
                 each.value, f"{name} is added to in two places" if name in found else f"{name} begins nowhere"
             )
         else:
+            if not begins(begun[name], each):
+                raise reader.refusal(each.value, f"{name} does not begin once at each of its places")
             factors = reader.factors(each.value, each.place)
             found[name] = Sum(each.target, factors, each.place.letters, each.place.guards)
     if first.keys() != found.keys() or not found:
         raise NotReadable(f"{text.__name__} fills an array by no sum of products")
     return {name: replace(each, first=first[name]) for name, each in found.items()}
+
+
+def begins(store: Store, added: Store) -> bool:
+    """Whether a store sets each number once that is then added to: as a whole, or by the letters of its place."""
+    place, cell = store.place, store.target
+    if place.guards:
+        return False
+    if not cell.index:  # the whole array
+        return not place.letters
+    around = [*added.place.letters.items()][: len(place.letters)]
+    return cell == added.target and {*place.letters} == {*cell.letters} and around == [*place.letters.items()]
 
 
 class Reader:

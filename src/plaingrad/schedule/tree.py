@@ -18,6 +18,9 @@ def function_of(text: Text | Callable[..., Any]) -> ast.FunctionDef:
     source = text.source if isinstance(text, Text) else Text(text).source
     node = ast.parse(source).body[0]
     assert isinstance(node, ast.FunctionDef)
+    names = [each for each in ast.walk(node) if isinstance(each, ast.Name) and each.id == "_"]
+    for number, each in enumerate(names):  # loops laid into each other need names of their own
+        each.id = f"unused_{number}"
     return node
 
 

@@ -114,9 +114,18 @@ class Layer(Record, abstract=True):
         """An array (image, …) as this layer's texts see it."""
         return array
 
+    def in_shares(self) -> int:
+        """In how many equal shares of the channels its texts run, each share by itself."""
+        return 1
+
     def multiplications(self, x: Shape) -> int:
         """How many products one image's forward pass adds up."""
         return 0
+
+
+def shares_of(owner: Any) -> int:
+    """In how many shares of the channels the texts of a layer, or a loss, run."""
+    return owner.in_shares() if isinstance(owner, Layer) else 1
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.compiler.code_cache import identity
 from plaingrad.errors import SettingError
 
 numbered = itertools.count()
@@ -55,7 +56,12 @@ class Text:
         rest = itertools.takewhile(lambda line: not line.strip() or line[: depth + 1].isspace(), lines[end:])
         return textwrap.dedent("".join([*lines[first:end], *rest])).rstrip() + "\n"
 
-    @functools.cached_property
+    @property
+    def meaning(self) -> tuple[Any, ...]:
+        """What it does with all that its names mean now: a constant of a notebook may be another by the next run."""
+        return () if str(self.__module__).startswith("plaingrad.") else identity(self.plain)
+
+    @property
     def names(self) -> dict[str, Any]:
         """What the names in it mean: those of its module, and those of the function it was written in."""
         return {**self.plain.__globals__, **inspect.getclosurevars(self.plain).nonlocals}

@@ -13,7 +13,7 @@ from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import text_calls
 from plaingrad.schedule.fast import Task
-from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.layer import Layer, Shape, shares_of
 from plaingrad.textbook.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
 from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.window import Window
@@ -68,7 +68,7 @@ class SingleLayer:
     """A layer, or a loss, for `count` images: its arrays (image, …) by name, and its texts run on them as Python."""
 
     def __init__(self, owner: Layer | Loss, input: Shape, count: int) -> None:
-        self.owner, self.groups = owner, getattr(owner, "groups", 1)
+        self.owner, self.groups = owner, shares_of(owner)
         layer, loss = (owner, None) if isinstance(owner, Layer) else (Flatten(), owner)
         net = Network(layer, input=input, dtype="float64")
         self.run = Run(net, count, loss, input_gradient=True, as_written=lambda work: True)

@@ -91,5 +91,8 @@ class Conv(Layer):
     def constants(self, x: Shape) -> dict[str, Any]:
         return {"window": self.window.over(x)}
 
+    def in_shares(self) -> int:
+        return self.groups
+
     def multiplications(self, x: Shape) -> int:
         return prod(self.output(x)) * x[0] // self.groups * prod(self.window.size)
