@@ -350,3 +350,8 @@ def test_nothing_here_unpickles() -> None:
             assert not {name.split(".")[0] for name in names} & dangerous, path
             if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 assert ast.unparse(node.value) == "False", path
+
+
+def test_a_path_that_cannot_be_is_one_line() -> None:
+    with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
+        checkpoint.load("a\0b")

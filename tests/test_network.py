@@ -812,3 +812,26 @@ def test_an_error_laid_at_the_output_goes_back_as_that_of_a_loss(dtype):
         full.backward(full[last].dy)
     with pytest.raises(SettingError, match="without labels"):
         claim(run, "conv1.dw[0,0,0,0] = 1")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: pg.Network(pg.Conv(10**20), input=(1, 8, 8)), "more numbers than any machine holds"),
+        (lambda: pg.Network.from_json({"input": [True, 5, 5], "layers": []}), r"got input=\[True, 5, 5\]"),
+        (
+            lambda: pg.Network.from_json({"input": [1, 5, 5], "layers": [], "name": []}),
+            "the name of a network is a text",
+        ),
+        (lambda: pg.Network(pg.ReLU(), input=(1, 5, 5))[0:1], "one layer at a time"),
+    ],
+)
+def test_what_no_network_can_be_is_one_line(make, told):
+    with pytest.raises(pg.SettingError, match=told):
+        make()
+
+
+def test_pixels_kept_one_by_one_mean_what_they_are():
+    net = pg.Network(pg.Flatten(), pg.Dense(2), input=(1, 2, 2), seed=1)
+    pixels = np.array([[[[0, 255], [128, 3]]]])
+    np.testing.assert_array_equal(net.run(pixels.astype(object)).output[0], net.run(pixels).output[0])

@@ -171,6 +171,7 @@ TEXTS = {
     "    y[n, 0, 0, 0], y[n, 0, 0, 1] = y[n, 0, 0, 1], y[n, 0, 0, 0]",
     "names left out": "for n, _, i, _ in places(y):\n    y[n, 0, i, 0] = x[n, 0, i, 1]\n"
     "    y[n, 0, i, 1] = 2\n    y[n, 0, i, 2] = 3",
+    "any sign before =": "for p in places(y):\n    y[p] = x[p]\nfor n, c, i, j in places(y):\n    y[n, c, i, j] **= 2",
     "a place taken apart": "for p in places(x):\n    n, c, i, j = p\n    y[n, c, i, j] = x[n, c, i, j]",
     "a sum that begins anew": "for n, c, i, j in places(y):\n    for s in range(x.shape[3]):\n"
     "        y[n, c, i, j] = 0\n"

@@ -1,4 +1,4 @@
-"""What arrays, axes and signs are called, in short sentences. The one place where an explanation's words stand."""
+"""What arrays, axes and signs are called, in short sentences. The reasons have their own, in `reasons.py`."""
 
 from plaingrad.explaining.twin import INPUT, Sheet, Twin
 

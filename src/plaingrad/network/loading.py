@@ -78,6 +78,8 @@ def numbers(images: Any, net: Any) -> Any:
     Exact networks take all numbers as they are but bytes, and so do networks of features, which have no pixels.
     """
     images = np.asarray(images)
+    if images.dtype.hasobject and not net.dtype.hasobject:
+        images = np.asarray(images.tolist())  # numbers kept one by one mean what they are: whole ones are pixels
     if images.dtype.kind not in "biufO":
         raise DataError(f"a run got images of type {images.dtype}; it needs numbers")
     if net.dtype.hasobject:

@@ -125,11 +125,13 @@ class Network(Outline):
     def __contains__(self, name: object) -> bool:
         return name in self.steps
 
-    def __getitem__(self, name: str | int) -> Step:
+    def __getitem__(self, name: str | int | slice) -> Step:
         if isinstance(name, int | np.integer):
             if not -len(self) <= name < len(self):
                 raise IndexError(f"the network has {len(self)} layers, counted from 0; there is no layer {name}")
             return list(self)[name]
+        if isinstance(name, slice):
+            raise SettingError("a network gives one layer at a time: net[0] or net['conv1']; list(net)[0:2] gives some")
         if name not in self.steps:
             raise SettingError(f"the network has no layer {name!r}; {nearest(name, self.steps)}")
         return self.steps[name]

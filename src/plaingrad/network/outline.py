@@ -13,6 +13,7 @@ from plaingrad.errors import SettingError, ShapeError
 from plaingrad.textbook.layer import Layer, Shape, Weights
 from plaingrad.textbook.text import Text
 
+MOST_NUMBERS = 1 << 44
 MOST_BYTES = 1 << 31  # that a network from a file may take: its parameters, and a few images on their way
 AT_ONCE = 8  # numbers for each number of an image: a shard of four images, each with its error
 
@@ -42,6 +43,9 @@ class Outline:
                 out = layer.output(shape)
                 if any(size < 1 for size in out):
                     raise ShapeError(f"its output() gives {out}; every axis needs at least 1")
+                made = [out, *(each.shape for each in layer.weights(shape).values())]
+                if max(map(math.prod, made)) > MOST_NUMBERS:
+                    raise ShapeError("it makes an array of more numbers than any machine holds; make it smaller")
             except ShapeError as error:
                 raise ShapeError(f"{name} = {layer} got {shape}: {error}. The way there: {path}") from None
             shapes[name] = (shape, out, layer.weights(shape))
@@ -90,8 +94,11 @@ class Outline:
         """The outline of the network that a JSON object describes."""
         if not isinstance(text, dict) or not isinstance(text.get("layers"), list) or "input" not in text:
             raise SettingError('a network is written {"input": [channels, rows, columns], "layers": [{"kind": …}, …]}')
+        name = text.get("name", "")
+        if not isinstance(name, str):
+            raise SettingError(f"the name of a network is a text, not {name!r}")
         layers = [Layer.from_json(each) for each in text["layers"]]
-        return Outline(*layers, input=text["input"], name=str(text.get("name", "")))
+        return Outline(*layers, input=text["input"], name=name)
 
     def summary(self) -> str:
         """A table of the layers: output shape, parameters, multiplications for one image."""
@@ -114,7 +121,9 @@ def _counted(number: int) -> str:
 
 
 def _input(shape: Any) -> Shape:
-    whole = isinstance(shape, list | tuple) and all(isinstance(n, int | np.integer) and n > 0 for n in shape)
+    whole = isinstance(shape, list | tuple) and all(
+        isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in shape
+    )
     if not whole or len(shape) not in (1, 3):
         raise SettingError(
             f"a network got input={shape!r}; it needs (channels, rows, columns) or (features,), each at least 1"

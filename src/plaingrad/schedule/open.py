@@ -143,9 +143,8 @@ class Opened:
             case ast.Assign([ast.Subscript() as target], value):
                 self._store(target, "=", value, depth)
             case ast.AugAssign(ast.Subscript() as target, op, value):
-                self._store(
-                    target, {ast.Add: "+=", ast.Sub: "-=", ast.Mult: "*=", ast.Div: "/="}[type(op)], value, depth
-                )
+                sign = ast.unparse(ast.AugAssign(ast.Name("y"), op, ast.Name("x"))).split()[1]
+                self._store(target, sign, value, depth)
             case ast.Expr(ast.Constant()):
                 pass  # what it says of itself
             case _:

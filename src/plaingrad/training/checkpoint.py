@@ -111,7 +111,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
     import safetensors
     import safetensors.numpy
 
-    path = pathlib.Path(path)
+    path, content = pathlib.Path(path), b""
     try:
         content = path.read_bytes()
         arrays = safetensors.numpy.load(content)
