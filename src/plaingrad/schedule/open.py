@@ -13,7 +13,7 @@ from typing import Any
 
 from plaingrad.compiler.loops import Loops
 from plaingrad.errors import SettingError
-from plaingrad.schedule.tree import Named, copied, filled, function_of, names_in, needed, reads_cells
+from plaingrad.schedule.tree import Laid, Named, copied, filled, function_of, names_in, needed, reads_cells
 from plaingrad.textbook.text import Text, made
 from plaingrad.textbook.window import Window
 
@@ -237,16 +237,6 @@ class Opened:
         if index:
             self.targets.setdefault(array, set()).add(index)
         self._put(depth, f"{self._text(target)} {sign} {self._text(value)}")
-
-
-class Laid(ast.NodeTransformer):
-    """Puts statements in place of a `yield`."""
-
-    def __init__(self, body: list[ast.stmt]) -> None:
-        self.body = body
-
-    def visit_Expr(self, node: ast.Expr) -> Any:
-        return self.body if isinstance(node.value, ast.Yield) else node
 
 
 class Settings(ast.NodeTransformer):

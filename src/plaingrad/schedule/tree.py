@@ -55,6 +55,16 @@ class Named(ast.NodeTransformer):
         return copied(self.names[node.id]) if node.id in self.names else node
 
 
+class Laid(ast.NodeTransformer):
+    """Puts statements in place of a `yield`."""
+
+    def __init__(self, body: list[ast.stmt]) -> None:
+        self.body = body
+
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        return self.body if isinstance(node.value, ast.Yield) else node
+
+
 def filled(tree: ast.AST) -> frozenset[str]:
     """The arrays a text fills: those that stand, with a place, on the left of an assignment."""
     stores = (each for each in ast.walk(tree) if isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store))
