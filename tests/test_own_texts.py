@@ -291,3 +291,41 @@ def test_arrays_of_other_sizes_are_refused_before_memory_is_written():
         ShapeError, match=r"smaller takes one place of arrays that differ: m \(\d+, 1\), x \(\d+, 4, 8, 8\)"
     ):
         pg.Network(Smaller(), input=(4, 8, 8)).run(np.ones((1, 4, 8, 8)))
+
+
+HALF = 0.5
+
+
+def halved_forward(x, y):
+    for p in places(y):
+        y[p] = HALF * x[p] if x[p] <= 0 else x[p]
+
+
+def halved_backward(dy, y, dx):
+    for p in places(dx):
+        dx[p] = HALF * dy[p] if y[p] <= 0 else dy[p]
+
+
+class Halved(pg.ReLU):
+    """A slope that is no setting, but a constant of its module."""
+
+    forward = halved_forward
+    backward = halved_backward
+
+
+@pytest.mark.parametrize("layer", [Conv(2), Dense(2)], ids=str)
+def test_an_activation_that_is_not_done_to_tiles_is_done_beside_them(layer):
+    """To the bit what the leaky ReLU of the same slope makes, which is laid into the nest."""
+    shape = (1, 4, 4) if isinstance(layer, Conv) else (5,)
+    runs = []
+    for activation in (Halved(), pg.LeakyReLU(slope=0.5)):
+        own = layer.replace(activation=activation)
+        net = pg.Network(own, *([pg.Flatten()] if len(shape) == 3 else []), pg.Dense(3), input=shape, seed=1)
+        for name, other in net.arrays.items():
+            other[...] = np.random.default_rng(len(name)).normal(size=other.shape)
+        images = np.random.default_rng(0).normal(size=(4, *shape)).astype("float32")
+        run = net.run(images, [0, 1, 2, 0])
+        (first, *_) = net.steps
+        runs.append([run[f"{first}.{name}"] for name in ("y", "dz", "dw", "db", "dx")])
+    for one, other in zip(*runs, strict=True):
+        np.testing.assert_array_equal(one, other)

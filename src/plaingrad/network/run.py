@@ -86,7 +86,7 @@ class Run(Readable):
             zeros_of_bias = Laid(record["w"].shape[:1], has_images=False, is_inner=True)
             more |= dict.fromkeys(("b", "db"), zeros_of_bias)
         if getattr(owner, "activation", None) is not None:
-            if not (self.is_fast and fuses(owner.forward)):
+            if not (self.is_fast and fuses(owner.forward, owner.activation.forward)):
                 more["z"] = replace(kinds["y"], is_inner=True)
             more |= {"dz": kinds["y"]} if "dy" in record else {}
         for each, kind in more.items():

@@ -13,16 +13,16 @@ from plaingrad.compiler.code_cache import as_written
 from plaingrad.compiler.loops import Array, Bound, Loops
 from plaingrad.compiler.program import Call
 from plaingrad.schedule.elementwise import each_alone, elementwise
-from plaingrad.schedule.fast import Task, has_nests, not_a_sum, sum_nests
+from plaingrad.schedule.fast import Task, has_nests, is_laid_in, not_a_sum, sum_nests
 from plaingrad.schedule.open import Opened, axes_of, opened
 from plaingrad.schedule.written import WRITTEN
 from plaingrad.textbook.layer import bind
 from plaingrad.textbook.text import Text, made
 
 
-def fuses(text: Text) -> bool:
-    """Whether an activation can be laid into the nest of this text."""
-    return not_a_sum(text) is None
+def fuses(text: Text, activation: Text | None = None) -> bool:
+    """Whether there is a nest for this text, and the activation can be laid into it."""
+    return not_a_sum(text) is None and (activation is None or is_laid_in(activation))
 
 
 @cache
@@ -47,7 +47,7 @@ def fast_calls(
 ) -> Iterator[Call]:
     """Nests for tasks done one after the other; `then` is an activation to lay into the last."""
     before: Task | None = None
-    if len(tasks) == 2 and has_nests(tasks[1]) and "db" in tasks[1].wanted:
+    if len(tasks) == 2 and has_nests(tasks[1]) and "db" in tasks[1].wanted and is_laid_in(tasks[0].text, back=True):
         before, *tasks = tasks  # the way back through an activation, which the sum of the errors does by the way
     for task in tasks:
         if has_nests(task):
@@ -115,12 +115,12 @@ def update_call(optimiser: Any, arrays: dict[str, Array], numbers: Array, number
     number = number or (numbers.dtype.type if numbers.dtype != object else Fraction)
     with np.errstate(over="ignore"):  # a setting beyond the number type is infinite, and the run diverges
         own = {f"adam_{name}": number(each) for name, each in optimiser.settings().items() if isinstance(each, float)}
-    nest = _updating(optimiser.update, tuple(optimiser.numbers(0, 1.0)))
+    nest = _updating(optimiser.update, tuple(optimiser.numbers(0, 1.0)), optimiser.update.meaning)
     return bind(nest, optimiser, {**arrays, **own, "numbers": numbers})
 
 
 @cache
-def _updating(text: Text, varying: tuple[str, ...]) -> Loops:
+def _updating(text: Text, varying: tuple[str, ...], _: tuple[Any, ...]) -> Loops:
     for_arrays = Opened(text, dict.fromkeys(text.arguments, 1))
     rows = [f"    {name} = numbers[{place}]" for place, name in enumerate(varying)]
     given = [*(name for name in for_arrays.arguments if name not in varying), "numbers"]

@@ -305,7 +305,7 @@ def laid_in(text: Text, back: bool = False) -> str:
                 return cells[name]
             case ast.Constant(0):
                 return "zeros(like)"
-            case ast.BinOp(ast.Name(number), ast.Mult(), other):
+            case ast.BinOp(ast.Name(number), ast.Mult(), other) if number in text.arguments:
                 return f"scaled({done(other)}, {number})"
             case ast.IfExp(ast.Compare(tested, [ast.LtE()], [ast.Constant(0)]), low, high):
                 return f"choose({done(tested)}, {done(low)}, {done(high)})"
@@ -319,6 +319,16 @@ def laid_in(text: Text, back: bool = False) -> str:
         ]:
             return f"def activated({', '.join(cells.values())}, like):\n    return {done(value)}\n"
     raise NotReadable(f"{text.__name__} does not make each number alone")
+
+
+@cache
+def is_laid_in(text: Text, back: bool = False) -> bool:
+    """Whether an activation, or its way back, can be done to tiles."""
+    try:
+        laid_in(text, back)
+    except NotReadable:
+        return False
+    return True
 
 
 TURN = Loops(nests.turn)
