@@ -8,6 +8,7 @@ import pytest
 from bars import sampled
 from diseased import networks
 from frameworks import SOURCES, installed
+from often import counts
 from rights import Right, case_of, every_right, of_programs, partly, wronged
 from students import WAYS, Student
 
@@ -23,12 +24,14 @@ def assert_right(rights: list[Right]) -> None:
     assert not wrong, f"{len(wrong)} of {len(rights)} right answers are called wrong\n{shown}"
 
 
-def test_whole_answers_in_any_convention():
-    assert_right(sampled(every_right(), 60))
+@counts(20, 60)
+def test_whole_answers_in_any_convention(count):
+    assert_right(sampled(every_right(), count))
 
 
-def test_parts_of_answers():
-    assert_right(sampled(partly(), 40))
+@counts(20, 40)
+def test_parts_of_answers(count):
+    assert_right(sampled(partly(), count))
 
 
 def test_what_the_library_computes():

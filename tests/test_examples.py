@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 
+from often import some
 from plaingrad import Conv, Dense, Flatten, MaxPool, ReLU, Sigmoid
 from plaingrad.checking.case import Case, make_case
 from plaingrad.checking.catalogue import CATALOGUE
@@ -179,7 +180,9 @@ def test_the_mistakes_are_three_for_each_language_and_all_different():
     assert {each["names"] for each in BROKEN} <= CATALOGUE.keys()
 
 
-@pytest.mark.parametrize("variant", BROKEN, ids=lambda each: f"{each['language']}-{each['id']}")
+@pytest.mark.parametrize(
+    "variant", some(BROKEN, lambda place: place % 3 == 0, lambda each: f"{each['language']}-{each['id']}")
+)
 def test_a_mistake_is_named(variant, tmp_path):
     language, tool = variant["language"], toolchain(variant["language"])
     folder = shutil.copytree(EXAMPLES / language, tmp_path / "program")

@@ -11,11 +11,14 @@ import pytest
 
 import plaingrad
 from cases import CASES
+from often import some
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.layers.pool import Pool
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
+PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))]
+LONG_PAGES = "docs/questions/", "docs/explain.md"  # a question's page trains networks, or explains many numbers
 HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
 
 
@@ -64,9 +67,7 @@ def test_files_stay_readable():
             assert "Over 300 lines, since " in (ast.get_docstring(ast.parse(text)) or ""), path
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))]
-)
+@pytest.mark.parametrize("page", some(PAGES, lambda place: not PAGES[place].startswith(LONG_PAGES)))
 def test_pages_print_what_they_say(page):
     pytest.importorskip("matplotlib", reason="the pages train with the report, an extra")
     pytest.importorskip("numba", reason="the pages train, which takes minutes without Numba")
