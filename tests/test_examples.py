@@ -57,14 +57,20 @@ def compiled(source: pathlib.Path, to: pathlib.Path, *options: str) -> list[str]
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory):
-    """Language → the command that runs its program."""
+    """Language → the command that runs its program, compiled once; the tests of mistakes run Java's source instead."""
     made: dict[str, list[str]] = {}
 
     def command(language: str) -> list[str]:
         if language not in made:
             source, tool = EXAMPLES / language / FILES[language], toolchain(language)
             to = tmp_path_factory.mktemp("program") / "main"
-            made[language] = compiled(source, to, "-O2") if language == "c" else [tool, str(source)]
+            if language == "c":
+                made[language] = compiled(source, to, "-O2")
+            elif language == "java":
+                subprocess.run(["javac", "-d", to, source], check=True)
+                made[language] = [tool, "-cp", str(to), source.stem]
+            else:
+                made[language] = [tool, str(source)]
         return made[language]
 
     return command

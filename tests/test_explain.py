@@ -94,11 +94,15 @@ def assert_products(explanation):
 
 
 def drawn_with(seeds, keep=lambda at: True):
-    """The settings, each with some seeds: in every run of the tests the first of them, for those kept."""
+    """The settings, each with some seeds: on every change half of those kept, once; the others more rarely."""
+
+    def marks(at, seed):
+        if seed or not keep(at):
+            return pytest.mark.exhaustive
+        return [pytest.mark.long] * (at % 8 in (1, 4, 6))
+
     return [
-        pytest.param(*setting, seed, marks=[] if seed == 0 and keep(at) else pytest.mark.exhaustive)
-        for seed in range(seeds)
-        for at, setting in enumerate(SETTINGS)
+        pytest.param(*each, seed, marks=marks(at, seed)) for seed in range(seeds) for at, each in enumerate(SETTINGS)
     ]
 
 

@@ -76,6 +76,7 @@ def test_what_only_the_printed_loss_shows_changes_no_accuracy():
     assert all(row["accuracy"] == row["right"] for row in rows)
 
 
+@pytest.mark.long
 def test_a_mistake_measured_again_comes_to_what_is_told(scripts):
     # Nothing in its network chooses: no maximum, no ReLU. An exponential that is off in its last bit, as another
     # machine's may be, moves no image over the border of two classes, unless it lies there to a dozen digits.

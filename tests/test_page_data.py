@@ -387,6 +387,7 @@ def test_each_look_is_kept_once():
 # ------------------------------------------------------------------------------------------- large and odd
 
 
+@pytest.mark.long
 def test_a_page_of_lenet5_is_at_most_8_megabytes():
     net = pg.model("lenet5").network()
     image = np.random.default_rng(0).random((1, 1, 28, 28)).astype(np.float32)

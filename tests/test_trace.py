@@ -24,11 +24,16 @@ from plaingrad.textbook.optimisers import SGD, Adam, AdamW
 from plaingrad.textbook.text import Text, places
 
 SETTINGS = [(layer, shape, count) for layer, shape in CASES for count in (1, 3)]
-DRAWN = [
-    pytest.param(*setting, seed, marks=[] if seed == 0 and at % 4 != 2 else pytest.mark.exhaustive)
-    for seed in range(3)
-    for at, setting in enumerate(SETTINGS)
-]
+
+
+def drawn(seed, at):
+    """On every change a third of the settings; with other numbers and the rest of the settings more rarely."""
+    if seed or at % 4 == 2:
+        return pytest.mark.exhaustive
+    return [pytest.mark.long] * (at % 8 not in (0, 5))
+
+
+DRAWN = [pytest.param(*each, seed, marks=drawn(seed, at)) for seed in range(3) for at, each in enumerate(SETTINGS)]
 
 
 def bits(array):

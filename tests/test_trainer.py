@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from often import some
 from plaingrad import digits, from_arrays
 from plaingrad.data import Dataset
 from plaingrad.errors import (
@@ -149,8 +150,14 @@ def told(optimiser: Optimiser, held_back: bool, patience: int | None) -> tuple[D
     return data, {"optimiser": optimiser, **more, "validation": held if held_back else None}
 
 
-@pytest.mark.parametrize("optimiser", OPTIMISERS, ids=repr)
-@pytest.mark.parametrize(("held_back", "patience"), [(False, None), (True, None), (True, 1)])
+@pytest.mark.parametrize(
+    ("held_back", "patience", "optimiser"),
+    some(
+        [(*how, each) for how in ((False, None), (True, None), (True, 1)) for each in OPTIMISERS],
+        lambda place: place % 5 == 0,  # each of both at least once
+        repr,
+    ),
+)
 def test_a_stop_at_any_step_changes_no_bit(
     tmp_path: Path, optimiser: Optimiser, held_back: bool, patience: int | None
 ) -> None:
