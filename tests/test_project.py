@@ -75,6 +75,19 @@ def test_pages_print_what_they_say(page):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_description_stands_alone():
+    """As a package index shows it: without links into this repository, and with every word of the README."""
+    hook = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["metadata"]["hooks"]
+    readme = shown = (ROOT / "README.md").read_text("utf-8")
+    for each in hook["fancy-pypi-readme"]["substitutions"]:
+        shown = re.sub(each["pattern"], each["replacement"], shown)
+    links = re.findall(r"\]\(([^)\s]+)\)", readme)
+    assert any(not link.startswith("https://") for link in links)
+    assert all(link.startswith("https://") for link in re.findall(r"\]\(([^)\s]+)\)", shown))
+    said = re.sub(r"!\[.*?\]\(.*?\)", "", readme)
+    assert set(re.findall(r"[A-Za-z]{3,}", said)) <= set(re.findall(r"[A-Za-z]{3,}", shown))
+
+
 def test_the_extra_all_is_all_extras():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     assert set(extras["all"]) == {each for name, packages in extras.items() if name != "all" for each in packages}
