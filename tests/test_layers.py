@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cases import CASES, SMOOTH, exhaustive
-from plaingrad.checking.laws import alone, check_adjoint, check_compiled, points, run_through
+from plaingrad.checking.laws import check_adjoint, check_compiled, points, run_through, single_layer_run
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.layers import MeanPool
 
@@ -33,7 +33,7 @@ def test_compiled_is_exact_up_to_rounding(layer, shape, dtype):
 @rows
 def test_an_image_is_treated_alike_in_any_lane(layer, shape, rng):
     """Among other images and in another place, an image has the same output and the same error, to the bit."""
-    run, record = alone(layer, shape, "float32", lanes=32)
+    run, record = single_layer_run(layer, shape, "float32", lanes=32)
     given = {name: rng.normal(size=record[name].shape).astype("float32") for name in points(run)}
     dy, order = rng.normal(size=record["y"].shape).astype("float32"), rng.permutation(32)
     first = run_through(run, record, given, dy)
@@ -49,7 +49,7 @@ def test_an_image_is_treated_alike_in_any_lane(layer, shape, rng):
 @rows
 def test_nests_fill_all_they_write(layer, shape, rng):
     """Whatever an array held before, it holds the same after: nothing of a former pass remains."""
-    run, record = alone(layer, shape, "float32")
+    run, record = single_layer_run(layer, shape, "float32")
     given = {name: rng.normal(size=record[name].shape) for name in points(run)}
     dy = rng.normal(size=record["y"].shape)
     clean = run_through(run, record, given, dy)
@@ -74,8 +74,8 @@ def quarters(rng, shape, dtype):
 
 def check_compiled_equals_plain(layer, shape, rng):
     """On numbers whose sums are exact in float32, compiled and plain agree to the bit. No division, so no rounding."""
-    compiled, arrays = alone(layer, shape, "float32")
-    plain, twins = alone(layer, shape, object)
+    compiled, arrays = single_layer_run(layer, shape, "float32")
+    plain, twins = single_layer_run(layer, shape, object)
     given = {name: quarters(rng, arrays[name].shape, "float32") for name in points(compiled)}
     dy = quarters(rng, arrays["y"].shape, "float32")
     found = run_through(compiled, arrays, given, dy)

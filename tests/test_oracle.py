@@ -11,7 +11,7 @@ import pytest
 
 import plaingrad as pg
 from cases import CASES, SMOOTH, exhaustive
-from plaingrad.checking.laws import alone
+from plaingrad.checking.laws import single_layer_run
 from plaingrad.network.exact import fractions
 from plaingrad.textbook.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, MeanPool, ReLU
 
@@ -77,7 +77,7 @@ def meant(layer, x, w, b, shape):
 @pytest.mark.parametrize(("layer", "shape"), ROWS, ids=str)
 def test_a_layer_is_what_its_name_says(layer, shape):
     rng = np.random.default_rng(0)
-    run, record = alone(layer, shape, object)
+    run, record = single_layer_run(layer, shape, object)
     for name in ("x", "w", "b"):
         if name in record and (name == "x" or name in run.net.steps[next(iter(run.net.steps))].weights):
             record[name][...] = fractions(rng, record[name].shape)

@@ -5,7 +5,7 @@ import pytest
 
 import plaingrad as pg
 from plaingrad import Layer
-from plaingrad.checking.laws import alone, check_adjoint, check_compiled, points, run_through
+from plaingrad.checking.laws import check_adjoint, check_compiled, points, run_through, single_layer_run
 from plaingrad.compiler.machine_code import has_numba
 from plaingrad.errors import ShapeError
 from plaingrad.textbook.layer import Saved
@@ -75,7 +75,9 @@ def changed(layer, way, old, new):
 def test_a_text_that_is_nearly_that_of_a_layer_does_what_it_says(layer, shape, way, old, new):
     """Beside itself as Python, on numbers whose sums are exact; and it differs from the layer's own."""
     own = changed(layer, way, old, new)
-    runs = [(alone(each, shape, dtype)) for each, dtype in ((own, "float64"), (own, object), (layer, "float64"))]
+    runs = [
+        (single_layer_run(each, shape, dtype)) for each, dtype in ((own, "float64"), (own, object), (layer, "float64"))
+    ]
     rng = np.random.default_rng(0)
     given = {name: quarters(rng, runs[0][1][name].shape, "float64") for name in points(runs[0][0])}
     dy = quarters(rng, runs[0][1]["y"].shape, "float64")
@@ -94,7 +96,7 @@ class Wide(Dense):
 
 def test_arrays_that_disagree_are_refused_before_a_nest_reads_past_one():
     with pytest.raises(ShapeError, match=r"along c in dense_forward w has 8 places and x has 5; let weights\(\)"):
-        alone(Wide(3), (5,), "float32")
+        single_layer_run(Wide(3), (5,), "float32")
 
 
 def clipped_forward(x, y):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from plaingrad.data import Dataset, from_arrays
-from plaingrad.errors import DataError, MissingError
+from plaingrad.errors import CheckpointError, DataError, MissingError
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
 from plaingrad.training.report import page, pictures, write_report
@@ -97,7 +97,7 @@ def test_the_page_tells_what_was_learned(tmp_path: Path) -> None:
     read = written(tmp_path, small(), data(), history=held, seconds=3.14159, parameters=12_345, optimiser="SGD(rate=1)")
     for text in ("small on noise", "77.8", "7 of 9 test images", "3.142", "12,345", "SGD(rate=1)", "validation loss"):
         assert text in read.text
-    for text in ("conv1", "Conv(2, activation=ReLU())", "2 × 6 × 6", "648", "Dense(3)", "12,346"):
+    for text in ("conv1", "Conv(2, activation=ReLU())", "2×6×6", "648", "Dense(3)", "12,346"):
         assert text in read.text
     assert [name for name, _ in read.tags if name in ("h1", "h2")] == ["h1"] + 6 * ["h2"]
     assert all(each["alt"] for each in read.every("img"))
@@ -135,7 +135,7 @@ def test_class_names_are_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["uint8", "float32", "float64"])
 def test_images_in_colour(tmp_path: Path, kind: str) -> None:
     read = written(tmp_path, small(3, 8, 8), data(3, 8, 8, kind=kind))
-    assert "2 filters of 3 channels, 3 × 3" in read.text
+    assert "2 filters of 3 channels, 3×3" in read.text
     assert {each["width"] for each in read.every("img") if "of class" in each["alt"]} == {"144", "96"}
 
 
@@ -171,7 +171,7 @@ def test_colours_are_signed() -> None:
 def test_a_dense_network_shows_the_weights_of_its_units(tmp_path: Path) -> None:
     net = Network(Flatten(), Dense(40, activation=ReLU()), Dense(3), input=(1, 8, 8), name="mlp")
     read = written(tmp_path, net, data())
-    assert "40 units of 1 channel, 8 × 8" in read.text
+    assert "40 units of 1 channel, 8×8" in read.text
     assert "The first 32 of 40 units are shown." in read.text
 
 
@@ -263,10 +263,10 @@ def test_a_failure_leaves_the_page_that_is_there(tmp_path: Path, monkeypatch: py
     def full(*_: Any) -> None:
         raise OSError("no space left")
 
-    for broken in ("rendered", "os.replace"):
+    for broken in ("report.page.rendered", "checkpoint.os.fsync"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"plaingrad.training.report.page.{broken}", full)
-            with pytest.raises(OSError, match="no space"):
+            patch.setattr(f"plaingrad.training.{broken}", full)
+            with pytest.raises((OSError, CheckpointError), match="no space"):
                 write_report(path, small(), test, answers(test), HISTORY, {})
         assert path.read_text() == "before"
         assert [each.name for each in tmp_path.iterdir()] == ["report.html"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cases import CASES, SMOOTH, exhaustive
-from plaingrad.checking.laws import DIGITS, alone, points, run_through
+from plaingrad.checking.laws import DIGITS, points, run_through, single_layer_run
 from plaingrad.network.exact import Sized
 from plaingrad.network.network import Network
 from plaingrad.schedule.calls import update_call
@@ -111,8 +111,8 @@ def leaf(array):
 
 def check_against_torch(layer, shape, draw):
     rng = np.random.default_rng(0)
-    ours, arrays = alone(layer, shape, "float64")
-    exact, twins = alone(layer, shape, object)
+    ours, arrays = single_layer_run(layer, shape, "float64")
+    exact, twins = single_layer_run(layer, shape, object)
     given = {name: draw(rng, arrays[name].shape, "float64") for name in points(ours)}
     dy = draw(rng, arrays["y"].shape, "float64")
     with decimal.localcontext(prec=DIGITS):

@@ -49,7 +49,7 @@ LAWS = {
 }
 
 
-def alone(layer: Layer, input: Shape, dtype: Any, lanes: int = BATCH) -> tuple[Run, dict[str, Array]]:
+def single_layer_run(layer: Layer, input: Shape, dtype: Any, lanes: int = BATCH) -> tuple[Run, dict[str, Array]]:
     """A run of a network of just this layer, and the record of its arrays."""
     run = Run(Network(layer, input=input, dtype=dtype), lanes, input_gradient=True)
     (record,) = run.records.values()
@@ -92,7 +92,7 @@ class _NotRational(Exception):  # noqa: N818 (a signal, not an error)
 
 
 def _check_adjoint(layer: Layer, input: Shape, rng: np.random.Generator, draw: Draw) -> None:
-    run, record = alone(layer, input, object)
+    run, record = single_layer_run(layer, input, object)
     given = {name: draw(rng, record[name].shape) for name in points(run)}
     directions = {name: draw(rng, record[name].shape) for name in points(run)}
     dy = draw(rng, record["y"].shape)
@@ -129,8 +129,8 @@ def _check_adjoint(layer: Layer, input: Shape, rng: np.random.Generator, draw: D
 
 def check_compiled(layer: Layer, input: Shape, dtype: str, rng: np.random.Generator) -> None:
     """Compiled, every number is within the rounding bound that the same loops compute of themselves."""
-    compiled, arrays = alone(layer, input, dtype)
-    exact, twins = alone(layer, input, object)
+    compiled, arrays = single_layer_run(layer, input, dtype)
+    exact, twins = single_layer_run(layer, input, object)
     given = {name: np.asarray(rng.normal(size=arrays[name].shape), dtype) for name in points(compiled)}
     dy = np.asarray(rng.normal(size=arrays["y"].shape), dtype)
     sized = np.frompyfunc(Sized.of, 1, 1)

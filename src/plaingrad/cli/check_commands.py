@@ -40,7 +40,8 @@ def case(out: str | None, force: bool, as_json: bool, **told: Any) -> None:
       plaingrad case --simple -o first.json
       plaingrad case --layers conv,tanh,meanpool,flatten,dense -o mine.json
     """
-    from plaingrad.cli.check_run import chosen_case, counted
+    from plaingrad.cli.check_run import chosen_case
+    from plaingrad.textbook.phrases import counted
     from plaingrad.training.run_folder import require_new
 
     require_new(out, force)

@@ -53,11 +53,6 @@ def chosen_loss(name: str | None) -> Loss | None:
     return Loss.from_json({"kind": kinds[name.lower()]})
 
 
-def counted(count: int, what: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def judged(case_file: str, answer_file: str | None, command: str | None, seconds: float) -> Verdict:
     """The verdict on an answer in a file, or on a program that is run."""
     from plaingrad.checking.answers.answer import read_answer

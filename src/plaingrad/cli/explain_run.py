@@ -22,6 +22,7 @@ from plaingrad.explaining.words import about
 from plaingrad.network.network import LANES, Network, lanes_taken
 from plaingrad.network.run import Run
 from plaingrad.textbook.optimisers import Optimiser
+from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.run_folder import kept_images, require_new, saved
 from plaingrad.training.shards import lanes_for
 
@@ -123,11 +124,6 @@ def answer(
         return f"{written}LaTeX:\n{found.latex}\n\nMathML:\n{found.mathml}"
     explanation = explained.run.explain(quantity, explained.state)
     return explanation.to_json() if as_json else explanation.text(all_terms)
-
-
-def shape_text(shape: list[int]) -> str:
-    """A shape as one reads it."""
-    return "×".join(map(str, shape)) if shape else "one number"
 
 
 def example(name: str) -> Explained:

@@ -16,6 +16,7 @@ from plaingrad.cli.check_commands import FORCE, JSON, case, check
 from plaingrad.cli.terminal import say
 from plaingrad.errors import PlaingradError, StoppedError, visible
 from plaingrad.textbook.habits import OURS
+from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.record import json_text
 
 DATA_DIR = click.option("--data-dir", metavar="DIR", help="Where the IDX files of mnist or fashion-mnist lie.")
@@ -216,7 +217,7 @@ def models(name: str | None, as_json: bool) -> None:
         say(json_text(rows))
         return
     for each, net in nets.values():
-        shape = "×".join(map(str, net.input))
+        shape = shape_text(net.input)
         say(f"{each.name:<15} {shape:>8} → {net.output[0]}  {net.size:>9,} parameters  {each.about}")
 
 

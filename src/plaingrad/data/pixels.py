@@ -175,7 +175,7 @@ def look(net: Any, images: Array, names: Sequence[str] | None = None) -> None:
 
 def say(net: Any, what: str, line: str) -> None:
     """Say something once for each network."""
-    said = net.kept_ready.setdefault("said", set())
+    said = net.cached.setdefault("said", set())
     if what not in said:
         said.add(what)
         own, depth = os.path.dirname(__file__), 1

@@ -10,6 +10,7 @@ from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import INPUT, Sheet
 from plaingrad.explaining.words import RECORDS, about, role
 from plaingrad.textbook.layer import passes
+from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.inference import probabilities
 
 ROLES = {"values": "value", "errors": "error", "weights": "weight", "gradients": "gradient", "others": "other"}
@@ -69,7 +70,7 @@ def layers_told(tracer: Tracer) -> list[dict[str, Any]]:
 def _input(tracer: Tracer) -> dict[str, Any]:
     twin = tracer.twin
     error = twin.names.get(f"{next(iter(twin.net.steps))}.dx")
-    told = {"name": INPUT, "kind": "Input", "text": "×".join(map(str, twin.net.input))}
+    told = {"name": INPUT, "kind": "Input", "text": shape_text(twin.net.input)}
     more = {"about": f"{about(twin, twin.sheets[INPUT])}.", "values": [INPUT], "errors": [error] if error else []}
     return BARE | told | more
 

@@ -12,7 +12,7 @@ from plaingrad.compiler.loops import Array, has_numba, zeros
 from plaingrad.data.pixels import Seen, look
 from plaingrad.errors import SettingError, nearest
 from plaingrad.network.loading import exactly, numbers
-from plaingrad.network.outline import Outline, shape_text
+from plaingrad.network.outline import Outline
 from plaingrad.network.passes import Made
 from plaingrad.network.run import Run
 from plaingrad.network.step import Step
@@ -20,6 +20,7 @@ from plaingrad.textbook.habits import METHODS, missing, refuse
 from plaingrad.textbook.layer import Glorot, He, Layer, Shape, Start, Zeros
 from plaingrad.textbook.layers import Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
+from plaingrad.textbook.phrases import shape_text
 
 LANES = 32
 NUMBERS_IN_LINE = 16  # float32 numbers in a cache line: each parameter array starts on one
@@ -73,7 +74,7 @@ class Network(Outline):
             step.arrays.update(arrays)
         self.offset, self.factor = zeros((self.input[0],), self.dtype), zeros((self.input[0],), self.dtype)
         self.factor[:] = 1
-        self.kept_ready: dict[Any, Any] = {}  # what others keep ready from call to call; a copy begins without
+        self.cached: dict[Any, Any] = {}  # what others keep ready from call to call; a copy begins without
         self.reset(seed)
 
     def views(self, flat: Array) -> Iterator[dict[str, Array]]:
@@ -175,7 +176,7 @@ class Network(Outline):
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"kept_ready": {}}  # machine code and threads are this process's
+        return self.__dict__ | {"cached": {}}  # machine code and threads are this process's
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -11,6 +11,7 @@ import numpy as np
 
 from plaingrad.errors import SettingError, ShapeError
 from plaingrad.textbook.layer import Layer, Shape, Weights
+from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.text import Text
 
 MOST_NUMBERS = 1 << 44
@@ -129,8 +130,3 @@ def _input(shape: Any) -> Shape:
             f"a network got input={shape!r}; it needs (channels, rows, columns) or (features,), each at least 1"
         )
     return tuple(int(each) for each in shape)
-
-
-def shape_text(shape: Shape) -> str:
-    """A shape as one reads it."""
-    return "×".join(map(str, shape))

@@ -10,6 +10,7 @@ from plaingrad.compiler.loops import Array
 from plaingrad.data.pixels import Seen
 from plaingrad.network.passes import Made, Way
 from plaingrad.textbook.layer import Layer, Shape, Weights
+from plaingrad.textbook.phrases import shape_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,7 +36,7 @@ class Step:
         return Way(self.layer, "backward", self.make)
 
     def __repr__(self) -> str:
-        shapes = ("×".join(map(str, shape)) for shape in (self.x, self.y))
+        shapes = (shape_text(shape) for shape in (self.x, self.y))
         return f"<{self.name}: {self.layer}, {' → '.join(shapes)}>"
 
     def __getattr__(self, name: str) -> Array:

@@ -106,8 +106,8 @@ def predict(net: Network, images: Any, threads: int | None = None) -> Array:
 
 def outputs(net: Network, images: Any, threads: int | None = None) -> Array:
     """What the network gives for images, a Dataset or an image file; it stays ready to be asked again."""
-    infer = net.kept_ready.setdefault(("inference", threads), None) or Inference(net, threads)
-    net.kept_ready["inference", threads] = infer
+    infer = net.cached.setdefault(("inference", threads), None) or Inference(net, threads)
+    net.cached["inference", threads] = infer
     if isinstance(images, str | pathlib.Path):
         if len(net.input) != 3:
             raise DataError(f"{net.name} takes {net.input[0]} features, not the image file {images}")

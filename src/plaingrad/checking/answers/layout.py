@@ -7,6 +7,7 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import AnswerError
+from plaingrad.textbook.phrases import shape_text
 
 Order = tuple[int, ...] | str
 AXES = {
@@ -93,11 +94,6 @@ def refuse(name: str, given: Array, shape: tuple[int, ...]) -> AnswerError:
         axes = [str(axis) for axis in range(len(shape)) if given.shape[axis] != shape[axis]]
         hint = f"; it differs along ax{'is' if len(axes) == 1 else 'es'} {', '.join(axes)}, counted from 0"
     return AnswerError(f"{name} got the shape {got}; it needs {needs}{hint}")
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape as one reads it."""
-    return "×".join(map(str, shape)) if shape else "one number"
 
 
 def suspicious(reading: Reading) -> bool:

@@ -5,6 +5,7 @@ import itertools
 from plaingrad.checking.claims.text import LOSSES
 from plaingrad.errors import SettingError, nearest
 from plaingrad.explaining.twin import INPUT, Sheet, Twin
+from plaingrad.textbook.phrases import shape_text
 
 Place = tuple[int, ...]
 
@@ -93,7 +94,7 @@ class Names:
     def _counted(self, sheet: Sheet, count: int) -> Sheet:
         """The array, where so many indices can name a place in it; SettingError where they cannot."""
         if not self.fits(sheet, count):
-            shape = "×".join(map(str, sheet.shape)) or "one number"
+            shape = shape_text(sheet.shape)
             got = f"{count} {'index' if count == 1 else 'indices'}"
             raise SettingError(f"{sheet.name} got {got}; it is {shape}, and {self.twin.described(sheet)}")
         return sheet

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.answers.answer import answer_of
-from plaingrad.checking.answers.layout import shape_text
 from plaingrad.checking.case import GRAIN
 from plaingrad.checking.functions.single_function import gradients_by_name
 from plaingrad.checking.search.evidence import cells, patterns
@@ -27,6 +26,7 @@ from plaingrad.checking.search.precision import DOUBLE, SINGLE
 from plaingrad.checking.verdict.text import cell_text
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import AnswerError, SettingError
+from plaingrad.textbook.phrases import shape_text
 
 STEPS = {  # of numbers near 1; the last is still 2³², or 2¹⁷, roundings
     DOUBLE: (2.0**-8, 2.0**-12, 2.0**-16, 2.0**-20),

@@ -19,6 +19,7 @@ from plaingrad.network.run import Run
 from plaingrad.schedule.calls import slow_because
 from plaingrad.textbook.layer import Layer, Shape, passes
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
+from plaingrad.textbook.phrases import shape_text
 
 MOST_PRODUCTS = 3_000_000  # each is a Python object while the layers are taken apart: some 10 µs and 300 bytes
 RATE = 0.125  # where none is told nothing that rests on it is compared
@@ -70,7 +71,7 @@ class Laws:
         lines = [told]
         for row in self.rows:
             state = "right" if row.is_right else "WRONG"
-            lines.append(f"  {row.name:<{wide}}  {state}  {row.layer} on {'×'.join(map(str, row.input))}")
+            lines.append(f"  {row.name:<{wide}}  {state}  {row.layer} on {shape_text(row.input)}")
             lines += [f"    {law}: {breach or 'kept'}" for law, breach in row.laws.items() if not row.is_right]
             lines += [f"    note: {note}" for note in row.notes]
         return "\n".join([*lines, f"  the laws: {'; '.join(LAWS)}"])

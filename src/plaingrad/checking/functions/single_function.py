@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.answers.answer import Answer, answer_of
-from plaingrad.checking.answers.layout import refuse, shape_text
+from plaingrad.checking.answers.layout import refuse
 from plaingrad.checking.case import GRAIN, Batch, Case, make_case, unfused
 from plaingrad.checking.catalogue.entry import CATALOGUE
 from plaingrad.checking.functions.in_python import require_small
@@ -25,6 +25,7 @@ from plaingrad.errors import AnswerError, SettingError
 from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Layer, Shape
 from plaingrad.textbook.losses import HalfSquaredError
+from plaingrad.textbook.phrases import shape_text
 
 Function = Callable[..., Any]
 

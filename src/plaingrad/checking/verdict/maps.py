@@ -14,6 +14,7 @@ from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
+from plaingrad.textbook.phrases import shape_text
 
 LEVELS = 10  # shades of a colour: the eye tells no more apart
 SIDE = 64  # cells along an edge of a map, at most: more are too small to point at
@@ -61,7 +62,7 @@ def pictures(finding: Finding, program: Program, most: int) -> dict[str, Any] | 
         rows = [chosen]
     return {
         "name": name_of(finding.key),
-        "shape": "×".join(map(str, given.shape)),
+        "shape": shape_text(given.shape),
         "total": int(wrong.sum()),
         "size": wrong.size,
         "window": window,

@@ -13,8 +13,8 @@ from plaingrad.checking.search.passes import Key
 from plaingrad.checking.verdict.maps import LEVELS, in_words, pictures
 from plaingrad.checking.verdict.text import FEW_ROWS, NAMED_ROWS, RULED_OUT, done_right, in_order, trains
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
-from plaingrad.errors import MissingError
 from plaingrad.training.checkpoint import page_file, write_safely
+from plaingrad.training.report.page import template
 
 MOST_CELLS = 14_000  # on the page, in all maps: some 100 bytes each keep it below 2 MB
 LARGEST, SMALLEST = 2_400, 64  # cells of one finding
@@ -31,18 +31,14 @@ def save_page(verdict: Verdict, path: str | Path) -> None:
 
 def page_html(verdict: Verdict) -> str:
     """The page as one file: style and script in it, every name escaped."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise MissingError("the verdict's page", "jinja2", "report") from None
     here = files("plaingrad.checking.verdict")
     page, style, script = ((here / name).read_text("utf-8") for name in ("page.html", "page.css", "page_reading.js"))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script = f"\n{script}"
     # The policy lets this one script run and no other, so that text from a file can never become one.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    template = environment.from_string(page)
-    return template.render(contents(verdict), style=style, shades=shades(), script=script, allowed=allowed)
+    return template(page, "the verdict's page").render(
+        contents(verdict), style=style, shades=shades(), script=script, allowed=allowed
+    )
 
 
 def shades() -> list[dict[str, Any]]:

@@ -2,11 +2,9 @@
 
 import importlib
 import math
-import os
-import secrets
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from plaingrad.data.dataset import Dataset
 from plaingrad.errors import DataError, MissingError
 from plaingrad.network.network import Network
-from plaingrad.training.report.pictures import curves, kernels, maps, photograph, pixel_range, shape_text
+from plaingrad.textbook.phrases import shape_text
+from plaingrad.training.checkpoint import write_safely
+from plaingrad.training.report.pictures import curves, kernels, maps, photograph, pixel_range
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 Array = NDArray[Any]
 
@@ -46,28 +49,25 @@ def write_report(
             f"the report got probabilities of shape {shares.shape}; {len(test)} images of {len(test.classes)} classes "
             f"need {(len(test), len(test.classes))}"
         )
-    replace(Path(path), rendered(contents(net, test, shares, history, facts)).encode("utf-8", "replace"))
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Put a file in place whole: whoever opens it sees the old one or the new one."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_safely(Path(path), rendered(contents(net, test, shares, history, facts)).encode("utf-8", "replace"))
 
 
 def rendered(content: dict[str, Any]) -> str:
     """The page with its contents filled in and escaped."""
-    from jinja2 import Environment, StrictUndefined
-
     folder = files("plaingrad.training.report")
     page, style = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css"))
+    return template(page, "the report").render(content, style=style)
+
+
+def template(page: str, who: str) -> "Template":
+    """A page whose contents are still to be filled in, each escaped. MissingError without Jinja2."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise MissingError(who, "jinja2", "report") from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": percent, "value": value_text}
-    return environment.from_string(page).render(content, style=style)
+    return environment.from_string(page)
 
 
 def contents(

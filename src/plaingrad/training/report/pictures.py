@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Dense, Flatten
+from plaingrad.textbook.phrases import counted, shape_text
 
 Array = NDArray[Any]
 
@@ -187,16 +188,6 @@ def strip(values: Array, limit: float) -> Picture:
     cells = np.zeros((math.ceil(len(values) / width) * width, 4), np.uint8)
     cells[: len(values)] = signed_colours(values, limit)
     return picture(cells.reshape(-1, width, 4), 24 if len(values) <= STRIP_WIDTH // 2 else 14)
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """Sides with a times sign between them."""
-    return " \N{MULTIPLICATION SIGN} ".join(map(str, shape))
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 channel`, `6 channels`."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def first_of(shown: int, count: int, things: str) -> str:
