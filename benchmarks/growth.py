@@ -9,7 +9,7 @@ import numpy as np
 
 import peer_torch
 from plaingrad.compiler.loops import Array
-from plaingrad.compiler.program import Crew, Program
+from plaingrad.compiler.program import Program, Workers
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.textbook.layers import Conv
@@ -63,12 +63,12 @@ def convolution(net: Network, x: Array, dy: Array, threads: int, until: ExitStac
             array = run.records["conv1"][name]
             array.reshape(-1)[:] = np.resize(images, array.size)
     programs = [Program([*run.forward_calls, *run.backward_calls]) for run in runs]
-    crew, totals = Crew(len(runs)), [np.zeros_like(run.gradient) for run in runs]
-    until.callback(crew.end)
+    workers, totals = Workers(len(runs)), [np.zeros_like(run.gradient) for run in runs]
+    until.callback(workers.end)
 
     def once() -> Array:
         for first in range(0, shards, len(runs)):
-            crew.run(programs[: shards - first])
+            workers.run(programs[: shards - first])
             for number, run in enumerate(runs[: shards - first]):
                 totals[number][:] = totals[number] + run.gradient if first else run.gradient
         return sum(totals[1:], totals[0])

@@ -47,7 +47,7 @@ def within(seconds, work, workers):
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_crew_raises_what_one_of_its_programs_raised_when_all_are_done(place):
+def test_workers_raise_what_one_of_their_programs_raised_when_all_are_done(place):
     workers, (programs, twins) = Workers(3), zip(*(stirring(2000) for _ in range(3)), strict=True)
     for _ in range(3):
         failing = list(programs)
@@ -65,7 +65,7 @@ def test_a_crew_raises_what_one_of_its_programs_raised_when_all_are_done(place):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
-def test_a_crew_runs_every_program_once(size):
+def test_workers_run_every_program_once(size):
     """In more threads than there are processors too, and fewer programs than threads; the work is uneven."""
     workers, made = Workers(size), [stirring(1 + 500 * (number % 3), count=1 + number % 2) for number in range(size)]
     programs, twins = zip(*made, strict=True)
@@ -132,7 +132,7 @@ def test_no_thread_misses_its_call_while_it_falls_asleep(size, hesitate, runs, m
 
 
 @pytest.mark.parametrize("way", ["end", "drop"])
-def test_the_threads_of_a_crew_leave_with_it(way):
+def test_the_threads_of_workers_leave_with_them(way):
     before = set(threading.enumerate())
     workers, programs = Workers(3), [stirring()[0] for _ in range(3)]
     assert set(threading.enumerate()) == before  # a workers that never works has none
@@ -149,7 +149,7 @@ def test_the_threads_of_a_crew_leave_with_it(way):
 
 
 @pytest.mark.parametrize("worked", [True, False])
-def test_a_crew_that_was_sent_away_does_not_hang(worked):
+def test_workers_that_were_sent_away_do_not_hang(worked):
     workers, (programs, twins) = Workers(2), zip(*(stirring() for _ in range(2)), strict=True)
     if worked:
         workers.run(programs)
@@ -172,7 +172,7 @@ def lasting(seconds):
 
 
 @pytest.mark.parametrize("own", [0.3, 0], ids=["at work", "waiting"])
-def test_an_interrupt_waits_for_the_other_threads_and_leaves_the_crew_usable(own):
+def test_an_interrupt_waits_for_the_other_threads_and_leaves_the_workers_usable(own):
     """Interrupted, the caller may drop the arrays: nobody may be at work on them any more."""
     workers, (programs, twins) = Workers(2), zip(lasting(own) if own else stirring(), lasting(0.6), strict=True)
     small, small_twins = zip(*(stirring() for _ in range(2)), strict=True)
@@ -221,7 +221,7 @@ def test_an_interrupt_while_threads_are_called_waits_for_those_that_were(rung, m
     np.testing.assert_array_equal(seen, twins[1].calls[0].given[1], err_msg="the other thread was still at work")
 
 
-def test_threads_that_cannot_be_started_leave_a_crew_that_can_try_again(monkeypatch):
+def test_threads_that_cannot_be_started_leave_workers_that_can_try_again(monkeypatch):
     workers, (programs, twins) = Workers(3), zip(*(stirring() for _ in range(3)), strict=True)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", lambda self: (_ for _ in ()).throw(RuntimeError("no more threads")))
@@ -255,10 +255,10 @@ def test_programs_that_are_not_compiled_run_in_order_in_the_thread_that_calls():
     twin()
     check_alike([compiled], [twin])
     assert seen == [(name, threading.current_thread()) for name in "aabb"]
-    assert not set(threading.enumerate()) - before  # none began; those of crews let go before may end meanwhile
+    assert not set(threading.enumerate()) - before  # none began; those of workers let go before may end meanwhile
 
 
-def test_a_crew_serves_whichever_thread_calls():
+def test_workers_serve_whichever_thread_calls():
     workers, (programs, twins) = Workers(2), zip(*(stirring(50) for _ in range(2)), strict=True)
     for turn in range(20):
         if turn % 2:
