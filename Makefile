@@ -38,8 +38,8 @@ test-exhaustive: .venv/test  ## thousands of settings, dozens of kills: minutes
 test-mnist: .venv/test  ## the accuracies promised on MNIST: minutes
 	$(PYTEST) -m mnist
 
-bench: .venv/bench  ## side by side with PyTorch and JAX; writes docs/benchmarks.md (MNIST=DIR, ONLY=steps,growth)
-	$(BIN)/python benchmarks/speed.py $(if $(MNIST),--mnist $(MNIST)) $(if $(ONLY),--only $(ONLY))
+bench: .venv/bench  ## side by side with PyTorch and JAX; writes docs/benchmarks.md (MNIST=DIR, ONLY=steps,growth, ISA=avx2)
+	$(BIN)/python benchmarks/speed.py $(if $(MNIST),--mnist $(MNIST)) $(if $(ONLY),--only $(ONLY)) $(if $(ISA),--isa $(ISA))
 
 accuracy: .venv/demo  ## train every built-in model, three seeds each; writes docs/accuracy.md (MNIST=DIR for MNIST's files)
 	$(BIN)/python benchmarks/accuracy.py $(if $(MNIST),--mnist $(MNIST))

@@ -13,6 +13,8 @@ from plaingrad.textbook.losses import SoftmaxCrossEntropy
 from timing import OURS, Call, Plan, Row, by_turns, row
 from works import CLASSES, NESTS, NETWORKS, random_for
 
+MADE = {"made": "forward", "gathered": "gradient of the weights", "scattered": "gradient of the input"}
+
 
 def nests(plan: Plan) -> Iterator[Row]:
     """Each nest that multiplies weights or finds their gradient, on one shard."""
@@ -22,7 +24,7 @@ def nests(plan: Plan) -> Iterator[Row]:
             step = net.steps[layer]
             flops = 2 * LANES * step.layer.multiplications(step.x)
             figures = by_turns({OURS: call}, plan.rounds, plan.seconds / 3)
-            yield row(f"{name} {layer} {nest}", LANES, 1, figures, flops, plan.peak, layer=layer, nest=nest)
+            yield row(f"{name} {layer}, {MADE[nest]}", LANES, 1, figures, flops, plan.peak, layer=layer, nest=nest)
 
 
 def calls(net: Network) -> dict[tuple[str, str], Call]:

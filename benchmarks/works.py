@@ -39,15 +39,57 @@ def colour() -> Network:
     )
 
 
+def wide_dense() -> Network:
+    """No convolution: 784, 512 and 10 units."""
+    return Network(Flatten(), Dense(512, activation=ReLU()), Dense(CLASSES), input=(1, 28, 28), name="mlp-512")
+
+
+def odd() -> Network:
+    """Numbers of channels that no vector divides, and a large dense layer."""
+    return Network(
+        *(Conv(filters, size=3, activation=ReLU()) for filters in (20, 20)),
+        MaxPool(2),
+        *(Conv(filters, size=3, activation=ReLU()) for filters in (50, 50)),
+        *(MaxPool(2), Flatten(), Dense(256, activation=ReLU()), Dense(CLASSES)),
+        input=(1, 28, 28),
+        name="odd",
+    )
+
+
+def striding() -> Network:
+    """A wide window that moves by two, as networks for large images begin."""
+    return Network(
+        *(Conv(24, size=7, stride=2, padding=3, activation=ReLU()), MaxPool(2)),
+        *(Conv(40, size=3, padding=1, activation=ReLU()), MaxPool(2), Flatten(), Dense(CLASSES)),
+        input=(3, 48, 48),
+        name="striding",
+    )
+
+
+def pointwise() -> Network:
+    """Windows of a single pixel between wider ones."""
+    return Network(
+        *(Conv(32, size=3, padding=1, activation=ReLU()), MaxPool(2), Conv(64, size=1, activation=ReLU())),
+        *(Conv(64, size=3, padding=1, activation=ReLU()), MaxPool(2), Conv(128, size=1, activation=ReLU())),
+        *(MaxPool(2), Flatten(), Dense(CLASSES)),
+        input=(3, 32, 32),
+        name="pointwise",
+    )
+
+
 NETWORKS: dict[str, Callable[[], Network]] = {
     "lenet5": lambda: model("lenet5").network(),
     "mnist-cnn": lambda: model("mnist-cnn").network(),
     "two-conv": two_convolutions,
     "colour": colour,
+    "mlp-512": wide_dense,
+    "odd": odd,
+    "striding": striding,
+    "pointwise": pointwise,
 }
 STEPS = [
     *(("lenet5", batch, threads) for batch in (16, 32, 64, 128, 256, 1024) for threads in THREADS),
-    *((name, 64, threads) for name in ("mnist-cnn", "two-conv", "colour") for threads in THREADS),
+    *((name, 64, threads) for name in [*NETWORKS][1:] for threads in THREADS),
 ]
 INFERENCES = [("lenet5", batch, threads) for batch in (1, 1000) for threads in THREADS]
 FUSINGS = [(name, 64, threads) for name in ("lenet5", "mnist-cnn") for threads in THREADS]

@@ -23,12 +23,15 @@ from text import (
 from timing import OURS, THEIRS, Row
 from works import BASE, NETWORKS, VARIED
 
-Record = dict[str, Any]
+Part = dict[str, Any]
+Record = dict[str, dict[str, Part]]
+"""Kind of processor → part → what was measured, where and when."""
 BUSY = 0.05  # processors: what a machine does of its own accord stays below
 
 
 def write(record: Record, folder: pathlib.Path) -> None:
     """Both files."""
+    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     (folder / "benchmarks.json").write_text(text, encoding="utf-8")
     (folder / "benchmarks.md").write_text(page(json.loads(text)), encoding="utf-8")
@@ -38,58 +41,57 @@ def read(folder: pathlib.Path) -> Record:
     """What has been measured so far."""
     place = folder / "benchmarks.json"
     record: Record = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
-    return record if "parts" in record else {"parts": {}, "results": []}
+    return record if all("steps" in parts or "nests" in parts for parts in record.values()) else {}
 
 
 def page(record: Record) -> str:
-    """The page: one section for each part that has been measured."""
-    sections: dict[str, Callable[[list[Row]], list[str]]] = {
-        "steps": _steps,
-        "inference": _inference,
-        "commands": _commands,
-        "nests": _nests,
-        "growth": _growth,
-        "fusing": _fusing,
-    }
-    blocks = ["# Speed", *_introduction(record)]
-    for name, section in sections.items():
-        if rows := [row for row in record["results"] if row["part"] == name]:
-            title, *rest = section(rows)
-            blocks += [f"## {title}", _circumstances(record, name), *rest, *_unable(rows)]
+    """The page: the ratios on every kind of processor, then a section for each part of each kind."""
+    blocks = ["# Speed", *_introduction(), *_summary(record)]
+    for kind, parts in record.items():
+        blocks.append(f"## {kind}")
+        for name, section in SECTIONS.items():
+            if name in parts:
+                title, *rest = section(parts[name]["results"])
+                blocks += [f"### {title}", _circumstances(parts[name]), *rest, *_unable(parts[name]["results"])]
     return "\n\n".join(blocks) + "\n"
 
 
-def _introduction(record: Record) -> list[str]:
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    kept = (
-        f" The process keeps the memory it frees, which spares {THEIRS} page faults." if record["keeps_memory"] else ""
-    )
+def _introduction() -> list[str]:
     return [
         f"{OURS} beside {THEIRS} and JAX on a CPU, in float32. All contenders run in one process and by turns, with as "
         "many threads each. They start from the same weights and take random images, four different batches one after "
         "the other; whole networks must agree on the first result. A time is the median of several rounds after one "
         f"to warm up, in brackets the least and the greatest. {THEIRS} runs each network in four ways, eager and "
-        "compiled by `torch.compile`, each with and without the channels-last layout, and the fastest counts."
-        f"{kept} *Ratio* is its time over ours: above 1, {OURS} is the faster. *Of peak* is the share of what the "
+        "compiled by `torch.compile`, each with and without the channels-last layout, and the fastest counts. "
+        f"*Ratio* is its time over ours: above 1, {OURS} is the faster. *Of peak* is the share of what the "
         "machine can do at most when it multiplies and adds numbers that never leave the registers, which a small "
-        "kernel measures.",
-        f"{record['machine']}. {versions}. Written by `make bench`; every figure is in "
-        "[benchmarks.json](benchmarks.json).",
+        "kernel measures. What was measured while the machine was busy or slowed itself down is not written.",
+        "Written by `make bench`, or `make bench ISA=avx2`, which holds all contenders to the vectors that most "
+        "laptops have; every figure is in [benchmarks.json](benchmarks.json).",
     ]
 
 
-def _circumstances(record: Record, name: str) -> str:
-    """When a part was measured, at what peak, and where, if that is not what the page begins with."""
-    part = record["parts"][name]
+def _summary(record: Record) -> list[str]:
+    """The ratios of whole works, side by side for all kinds of processors."""
+    cells: dict[str, dict[str, list[str]]] = {}
+    for kind, parts in record.items():
+        for name in ("steps", "inference", "commands"):
+            for row in parts.get(name, {}).get("results", ()):
+                if row.get("ratio"):
+                    work = row["work"] if name == "commands" else f"{row['work']}, batch {row['batch']}"
+                    cells.setdefault(work, {}).setdefault(kind, []).append(ratio_of(row))
+    lines = [[work, *(" and ".join(found.get(kind, ["–"])) for kind in record)] for work, found in cells.items()]
+    about = "Ratios of whole works on each kind of processor, with 2 threads and with 1:"
+    return [about, table(["work", *record], lines)] if lines else []
+
+
+def _circumstances(part: Part) -> str:
+    """When and where a part was measured, and at what peak."""
     peaks = [f"{peak / 1e9:.0f} GFLOP/s with {threads_of(int(threads))}" for threads, peak in part["peak"].items()]
-    others = [part["machine"]] if part["machine"] != record["machine"] else []
-    if part["versions"] != record["versions"]:
-        others.append(", ".join(f"{name} {version}" for name, version in part["versions"].items()))
-    busy = part["processors_busy_elsewhere"]
-    if busy > BUSY:
-        others.append(f"**other processes kept {busy:.2f} processors busy meanwhile: to be measured again**")
-    hurried = ["measured in haste (`--quick`), only to see that it runs"] if part["quick"] else []
-    return f"{part['date']}; peak {', '.join(peaks)}{''.join(f'; {each}' for each in (*others, *hurried))}."
+    versions = ", ".join(f"{name} {version}" for name, version in part["versions"].items())
+    hurried = "; measured in haste (`--quick`), only to see that it runs" if part["quick"] else ""
+    kept = f"; the process keeps the memory it frees, which spares {THEIRS} page faults" if part["keeps_memory"] else ""
+    return f"{part['date']}; peak {', '.join(peaks)}; {part['machine']}; {versions}{kept}{hurried}."
 
 
 def _layers(net: Network) -> str:
@@ -125,8 +127,7 @@ def _nests(rows: list[Row]) -> list[str]:
         lines.append([row["work"], time_and_spread(row), f"{speed:.0f} GFLOP/s", share_of(row)])
     about = (
         "Each loop nest of the convolutions that multiplies, called again and again on the arrays of one shard of "
-        f"{rows[0]['batch']} images, with one thread. Training leaves out the gradient of the images, `conv_input` of "
-        "the first layer."
+        f"{rows[0]['batch']} images, with one thread. Training leaves out the gradient of the first layer's input."
     )
     return ["The loop nests of convolutions", about, table(["nest", "time", "speed", "of peak"], lines)]
 
@@ -234,6 +235,16 @@ def _varies(setting: dict[str, int], name: str) -> bool:
 def _value(setting: dict[str, int], name: str) -> str:
     fewer = name != "batch" and setting["batch"] != BASE["batch"]
     return f"{setting[name]} (batch {setting['batch']})" if fewer else str(setting[name])
+
+
+SECTIONS: dict[str, Callable[[list[Row]], list[str]]] = {
+    "steps": _steps,
+    "inference": _inference,
+    "commands": _commands,
+    "nests": _nests,
+    "growth": _growth,
+    "fusing": _fusing,
+}
 
 
 if __name__ == "__main__":

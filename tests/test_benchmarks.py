@@ -54,4 +54,4 @@ def test_the_benchmarks_run(tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "benchmarks.md").read_text("utf-8")
     for title in ("What fusing ReLU brings", "The loop nests of convolutions", "How the cost of a convolution grows"):
-        assert f"## {title}" in page
+        assert f"### {title}" in page
