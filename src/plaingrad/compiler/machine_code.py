@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import os
 import pathlib
+import platform
 import sys
 import threading
 import warnings
@@ -33,6 +34,8 @@ def has_numba() -> bool:
 @functools.cache
 def registers() -> tuple[int, int]:
     """How many vector registers the processor has, and how many float32 numbers each holds."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return 32, 4
     if not has_numba():
         return 16, 8
     told = os.environ.get("NUMBA_CPU_FEATURES")

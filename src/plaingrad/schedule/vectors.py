@@ -92,6 +92,14 @@ class Builder:
         shuffle = ir.Constant(ir.VectorType(ir.IntType(32), self.tile.size), places)
         return self.builder.shuffle_vector(loaded, ir.Constant(part, [0.0] * count), shuffle)
 
+    def zeros(self) -> Any:
+        """A place in memory from which on zeros lie, as many as a vector has."""
+        from numba.core.cgutils import global_constant
+
+        zeros = self.ir.Constant(self.vector, [0.0] * self.tile.size)
+        place = global_constant(self.builder, "zeros", zeros)
+        return self.builder.bitcast(place, self.number.as_pointer())
+
     def store(self, vector: Any, array: Any, offset: Any) -> None:
         """Write a vector."""
         place = self.builder.bitcast(self.place(array, offset), self.vector.as_pointer())
@@ -300,16 +308,15 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
 
     def write_correlate_part(at: Builder) -> Any:
         sums, errors, start, step, pixels, place, channel, spacing, first, last = at.args
-        builder, start_place = at.builder, at.place(errors, start)
+        builder, none = at.builder, at.zeros()
         factors = [lambda q=q: at.load_part(at.place(errors, at.offset(start, q, step)), grain) for q in rows]
 
         def number(c: int, v: int) -> Any:
-            """The pixels, or zeros where there are none: then the errors are read in their place, which are there."""
+            """The pixels, or zeros where there are none: chosen by their place, which takes no register of a vector."""
             below = builder.icmp_signed("<", at.whole(v), last)
             inside = builder.and_(builder.icmp_signed("<=", first, at.whole(v)), below)
             there = at.place(pixels, at.offset(at.offset(place, c, channel), v, spacing))
-            loaded = at.load_part(builder.select(inside, there, start_place), grain)
-            return builder.select(inside, loaded, at.ir.Constant(at.vector, [0.0] * size))
+            return at.load_part(builder.select(inside, there, none), grain)
 
         numbers = [lambda c=c, v=v: number(c, v) for c in range(channels) for v in range(columns)]
         return at.joined(at.products(at.sums(sums), factors, numbers))  # type: ignore[arg-type]
