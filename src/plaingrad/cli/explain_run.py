@@ -20,7 +20,7 @@ from plaingrad.explaining.symbols import Symbols, symbols
 from plaingrad.explaining.update import State
 from plaingrad.explaining.words import about
 from plaingrad.network.network import LANES, Network, lanes_taken
-from plaingrad.network.run import Run
+from plaingrad.network.run import Run, until_weights
 from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.run_folder import kept_images, require_new, saved
@@ -85,11 +85,10 @@ def answer(
         raise SettingError("an example has its own image: leave out --image, --label and --data-dir")
     require_new(page, force)
     quantity = (words[0] if words else None) if example_name else (words[1] if len(words) > 1 else None)
-    of_input = page is not None or quantity is None or ".dx" in quantity
     explained = (
         example(example_name)
         if example_name
-        else trained(words[0], "0" if image is None else image, label, data_dir, of_input)
+        else trained(words[0], "0" if image is None else image, label, data_dir, None if page else quantity)
     )
     if optimiser or rate is not None:
         chosen = chosen_optimiser(optimiser or "sgd", rate)
@@ -133,12 +132,12 @@ def example(name: str) -> Explained:
 
 
 def trained(
-    run: str, image: str, label: str | None = None, data_dir: str | None = None, input_gradient: bool = True
+    run: str, image: str, label: str | None = None, data_dir: str | None = None, quantity: str | None = None
 ) -> Explained:
     """A trained network on one of its test images (a number), or on an image file.
 
-    The run is made by the machine code it was trained with; that for the `input_gradient`, which training does without,
-    may have to be compiled first.
+    The run is made by the machine code it was trained with; that for errors which training does without may have to be
+    compiled first, unless the one `quantity` that is asked for does without, too.
     """
     net, arrays, facts = saved(run)
     about, loss = told_of(facts)
@@ -152,7 +151,8 @@ def trained(
     if not 0 <= target < net.output[0]:
         raise DataError(f"{run}: the image has the label {target}, and the network {net.output[0]} outputs")
     state, batch = _state(net, arrays, facts)
-    made = Run(net, lanes_taken(lanes_for(net, batch), len(pixels)), loss, input_gradient=input_gradient)
+    of_input = quantity is None or ".dx" in quantity or quantity.partition(".")[0] in until_weights(net)[:-1]
+    made = Run(net, lanes_taken(lanes_for(net, batch), len(pixels)), loss, input_gradient=of_input)
     made.load(pixels)
     made.forward()
     made.aim(np.array([target]))

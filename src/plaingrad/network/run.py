@@ -21,6 +21,13 @@ from plaingrad.textbook.layer import Layer, Shape, bind, not_provided, passes, s
 from plaingrad.textbook.losses import Loss
 
 
+def until_weights(net: Layered) -> tuple[str, ...]:
+    """The names of the first layers, up to the first that has weights; none where no layer has."""
+    names = list(net.steps)
+    first = next((place for place, step in enumerate(net.steps.values()) if step.arrays), None)
+    return () if first is None else tuple(names[: first + 1])
+
+
 class Run(Readable):
     """Every array one shard of a batch leaves behind: each layer's input, output, saved arrays and gradients.
 
@@ -52,14 +59,16 @@ class Run(Readable):
         self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
         self.index, self.batch_share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
         y = self._array(Laid(net.input))
-        dy = self._array(Laid(net.input)) if backward and (input_gradient or not self._leaves_dx_out(net)) else None
+        left_out = self._left_out(net) if backward and not input_gradient else ()
+        dy = self._array(Laid(net.input)) if backward and not left_out else None
         gradients_of = net.views(self.gradient) if backward else iter(lambda: dict[str, Array](), None)
         for step, gradients in zip(net.steps.values(), gradients_of, strict=backward):
             kinds = {name: Laid(step.x) for name in ("x", "dx")} | {name: Laid(step.y) for name in ("y", "dy")}
             record = {"x": y, "y": self._array(kinds["y"]), **step.arrays}
             if backward:
                 record |= {"dx": dy} if dy is not None else {}
-                record |= {"dy": self._array(kinds["dy"])} | {"d" + name: each for name, each in gradients.items()}
+                record |= {} if step.name in left_out[:-1] else {"dy": self._array(kinds["dy"])}
+                record |= {"d" + name: each for name, each in gradients.items()}
             y, dy = record["y"], record.get("dy")
             self._add(step.name, step.layer, step.x, record, kinds)
         self.y, self.x = y, next(iter(self.records.values()))["x"]
@@ -70,11 +79,17 @@ class Run(Readable):
             hits = bind(count_hits, loss, self.records["loss"], not self.is_fast)
             self.loss_calls = [*self.calls("loss", "forward"), hits]
         ways = [*(["loss"] if loss is not None else []), *reversed(net.steps)] if backward else []
+        ways = ways[: len(ways) - len(left_out[:-1])]
         self.backward_calls = [call for step in ways for call in self.calls(step, "backward")]
 
-    def _leaves_dx_out(self, net: Layered) -> bool:
-        """Whether the first layer can go back without the gradient of its input, which nobody asked for."""
-        return self.is_fast and fuses(next(iter(net.steps.values())).layer.backward)
+    def _left_out(self, net: Layered) -> tuple[str, ...]:
+        """The layers whose dx nobody asked for: up to the first with weights, if it can go back without.
+
+        Those before it need no error at all.
+        """
+        names = until_weights(net)
+        can = self.is_fast and names and fuses(net.steps[names[-1]].layer.backward)
+        return names if can else ()
 
     def _add(self, name: str, owner: Any, x: Shape, record: dict[str, Array], kinds: dict[str, Laid]) -> None:
         """A layer's arrays by name, and what else its texts can ask for."""
