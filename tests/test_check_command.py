@@ -228,7 +228,7 @@ def test_a_mistake_is_told_whole(here: Path) -> None:
     assert (mistake["title"], mistake["advice"]) == (known.title, known.advice)
     assert (verdict["verdict"], verdict["first_wrong"]) == (MISTAKE, "conv1.dw")
     assert mistake["where"] == ["conv1.dw"]
-    assert mistake["id"] == "gradient-turned"
+    assert mistake["id"] == "gradient-rotated"
     assert isinstance(mistake["trains"], str)
     truth = right()["conv1.dw"]
     for cell in mistake["cells"]:
@@ -332,7 +332,7 @@ def test_one_array_in_another_order_than_the_others_is_told(here: Path) -> None:
 def test_one_kernel_turned_among_others_is_no_layout(here: Path) -> None:
     answer = right()
     verdict = verdict_on(answer | {"conv2.dw": answer["conv2.dw"][:, :, ::-1, ::-1]})
-    assert [each["id"] for each in verdict["mistakes"]] == ["gradient-turned"]
+    assert [each["id"] for each in verdict["mistakes"]] == ["gradient-rotated"]
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_where_numbers_overflow_the_usual_reason_is_told(here: Path) -> None:
     answer["loss.dx"][0, 0] = np.nan
     message = refused("check", "case.json", write(answer))
     assert "loss.dx" in message
-    assert "unless the largest is taken off first" in message
+    assert "unless the largest score is subtracted first" in message
 
 
 # Programs

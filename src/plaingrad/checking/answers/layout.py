@@ -73,7 +73,7 @@ def _orders(shape: tuple[int, ...], group: str) -> list[tuple[int, ...]]:
 def told(group: str, order: Order) -> str:
     """An order in words."""
     if order == TURNED:
-        return "kernels are stored turned by 180°"
+        return "kernels are stored rotated by 180°"
     assert not isinstance(order, str)
     names = AXES[group]
     return (
