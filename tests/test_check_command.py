@@ -296,7 +296,7 @@ def test_an_unknown_name_is_left_out_and_the_nearest_is_told(here: Path) -> None
     answer = right()
     verdict = verdict_on({"conv1.dw": answer["conv1.dw"], "conv1.bd": answer["conv1.db"]})
     assert verdict["verdict"] == RIGHT
-    assert verdict["notes"] == ["conv1.bd is no quantity of this case and was left out; did you mean conv1.db?"]
+    assert verdict["notes"] == ["conv1.bd is not a quantity of this case and was left out; did you mean conv1.db?"]
     assert "did you mean conv1.db?" in command("check", "case.json", "answer.json").out
 
 
@@ -343,7 +343,7 @@ def test_one_kernel_turned_among_others_is_no_layout(here: Path) -> None:
         ("conv1.dw", lambda k, c, u, v: (k, c, u), ""),
         ("conv1.dw", lambda k, c, u, v: (k * c * u * v - 1,), ""),
         ("conv1.dw", lambda k, c, u, v: (), "got the shape one number"),
-        ("conv1.dw", lambda k, c, u, v: (k * u, c, v), "a reshape may do"),
+        ("conv1.dw", lambda k, c, u, v: (k * u, c, v), "a reshape may be enough"),
         ("conv1.db", lambda k: (k + 1,), ""),
         ("conv2.y", lambda n, c, i, j: (n, c, i + 1, j), "axis 2"),
         ("loss", lambda: (DEFAULT.images - 1,), "it needs one number"),
@@ -455,7 +455,7 @@ def test_what_is_missing_or_too_much_is_one_line(here: Path) -> None:
         ("missing.json", "answer.json"): "missing.json",
         ("empty", "answer.json"): "empty",
         ("folder", "answer.json"): "folder",
-        ("answer.json", "case.json"): "no case",
+        ("answer.json", "case.json"): "not a case",
         ("case.json", "missing.json"): "no such file",
         ("case.json", "empty"): "is empty",
         ("case.json", "folder"): "folder without CSV files",
@@ -520,7 +520,7 @@ def test_a_formula_that_cannot_be_read_is_one_line(here: Path) -> None:
     for alone in (["--formula", FORMULA], ["--example", "first-cnn"]):
         assert "both --example NAME and --formula TEXT" in refused("check", *alone)
     for more in (["case.json"], ["--run", "true"], ["--html", "page.html"]):
-        assert "by itself" in refused("check", "--example", "first-cnn", "--formula", FORMULA, *more)
+        assert "no case and no answer" in refused("check", "--example", "first-cnn", "--formula", FORMULA, *more)
 
 
 # Cases

@@ -318,7 +318,7 @@ def test_a_gradient_off_by_a_hundredth_is_found(name):
             return {key: each * 1.01 for key, each in made.items()}
         return tuple(each * 1.01 for each in made) if isinstance(made, tuple) else made * 1.01
 
-    with pytest.raises(AssertionError, match=r"is wrong: it is not how forward changes with"):
+    with pytest.raises(AssertionError, match=r"is wrong: it is not the derivative of forward with respect to"):
         assert_gradients(forward, off, *inputs)
 
 
@@ -326,7 +326,8 @@ WRONG_FUNCTIONS = {
     "a term left out": (layer_norm, lambda *a: layer_norm_back(*a, left_out=1), NORM, "dx is wrong", "right: dg"),
     "turned": (
         RIGHT_FUNCTIONS["convolution"][0], lambda *a: conv_back(*a, stride=1, turned=True),
-        RIGHT_FUNCTIONS["convolution"][2:], "dw is wrong", "it is the true one turned by 180° in its last two indices",
+        RIGHT_FUNCTIONS["convolution"][2:], "dw is wrong",
+        "it is the correct one rotated by 180° in its last two indices",
     ),
     "transposed": (
         lambda x, w: x @ w, lambda dy, x, w: (dy @ w.T, dy.T @ x), (ROUGH[:, :5], ROUGH[:, 1:]), "dw is wrong",
