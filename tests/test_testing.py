@@ -200,7 +200,7 @@ def test_forward_is_compared_and_a_turned_kernel_is_a_choice_if_backward_makes_i
 
 
 def test_a_function_is_given_the_order_of_its_arrays_and_keeps_to_it():
-    with pytest.raises(AssertionError, match=r"the right numbers in other places: weights are \(input, unit\)"):
+    with pytest.raises(AssertionError, match=r"the correct numbers in other places: weights are \(input, unit\)"):
         assert_gradients(pg.Dense(5), lambda dy, x, w, b: (dy @ w, x.T @ dy, dy.sum(0)), input=(5,))
 
 
@@ -331,7 +331,7 @@ WRONG_FUNCTIONS = {
     ),
     "transposed": (
         lambda x, w: x @ w, lambda dy, x, w: (dy @ w.T, dy.T @ x), (ROUGH[:, :5], ROUGH[:, 1:]), "dw is wrong",
-        "it is the true one with its first and second index exchanged",
+        "it is the correct one with its first and second index exchanged",
     ),
     "a mean for a sum": (
         lambda x, b: x + b, lambda dy, x, b: (dy, dy.mean(0)), (ROUGH, ROUGH[0]), "db is wrong",
@@ -349,7 +349,7 @@ WRONG_FUNCTIONS = {
     "all at kinks": (relu, lambda dy, x: dy, (np.zeros(20),), "dx is wrong", "moved a little, off the kinks"),
     "not a number": (np.tanh, lambda dy, x: dy * np.nan, (ROUGH,), "dx is wrong", "at [0, 0] it is nan"),
     "of another shape": (np.tanh, lambda dy, x: dy[1:], (ROUGH,), "dx is wrong", "it has the shape 4×6; x has 5×6"),
-    "ragged": (np.tanh, lambda dy, x: [[1.0], [1.0, 2.0]], (ROUGH,), "dx[1] has 2 entries", "need as many"),
+    "ragged": (np.tanh, lambda dy, x: [[1.0], [1.0, 2.0]], (ROUGH,), "dx[1] has 2 entries", "need the same number"),
     "of many numbers": (
         lambda x: x * x, lambda dy, x: 3 * dy * x, (RNG.normal(size=(30, 30)),), "dx is wrong", "measured: 512 of 900",
     ),
@@ -427,8 +427,8 @@ REFUSED = {
     "numbers that are not finite": lambda: assert_gradients(np.log, same, -np.ones(3)),
     "needs to hold finite": lambda: assert_gradients(np.tanh, same, np.array([1, np.inf])),
     "what is random": lambda: assert_gradients(lambda x: x * np.random.default_rng().random(3), same, np.ones(3)),
-    "gives no numbers": lambda: assert_gradients(lambda x: x[:0], same, np.ones(3)),
-    "small steps are lost": lambda: assert_gradients(lambda x: x.astype(np.float16), same, ROUGH),
+    "returns an empty array": lambda: assert_gradients(lambda x: x[:0], same, np.ones(3)),
+    "small changes are lost": lambda: assert_gradients(lambda x: x.astype(np.float16), same, ROUGH),
     "takes a Network or a Layer": lambda: pg.check("conv"),
     "needs the shape of its input": lambda: pg.check(pg.ReLU()),
     "needs the batch": lambda: pg.check(Network(pg.Dense(2), input=(2,)), ROUGH),
@@ -542,7 +542,7 @@ def test_names_that_are_not_the_networks_are_left_out_with_a_hint():
     net, x = network(), batch()
     verdict = pg.check(net, x, LABELS, answered(net, x) | {"relu2.y": np.zeros(3)})
     assert verdict.is_right
-    assert verdict.notes == ["relu2.y is no quantity of this network and was left out; did you mean relu1.y?"]
+    assert verdict.notes == ["relu2.y is not a quantity of this network and was left out; did you mean relu1.y?"]
     assert f"note: {verdict.notes[0]}" in verdict.text()
     with pytest.raises(pg.AnswerError, match=r"no quantity of this network; relu2\.y .* did you mean relu1\.y"):
         pg.check(net, x, LABELS, {"relu2.y": np.zeros(3)})

@@ -152,7 +152,7 @@ def trained(
     target = known if label is None else _class(label, names)
     if target is None:
         target = int(net.run(pixels).output[0].argmax())
-        told += f", taken for {names[target]}"
+        told += f", classified as {names[target]}"
     if not 0 <= target < net.output[0]:
         raise DataError(f"{run}: the image has the label {target}, and the network {net.output[0]} outputs")
     state, batch = _state(net, arrays, facts)

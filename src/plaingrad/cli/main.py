@@ -45,23 +45,13 @@ def cli() -> None:
 )
 @click.option("--data", "data_name", metavar="NAME|FOLDER", help="digits, mnist, fashion-mnist, or a folder of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
 @DATA_DIR
-@click.option(
-    "--epochs", type=int, metavar="N", help="Number of passes through the training images.  [the model's default]"
-)
-@click.option("--batch", type=int, metavar="N", help="Images per step of the optimiser.  [the model's default]")
-@click.option(
-    "--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's default]"
-)
-@click.option("--rate", type=float, metavar="R", help="Learning rate.  [the model's default]")
-@click.option(
-    "--schedule",
-    metavar="NAME",
-    help="Learning rate schedule: constant, step, cosine or onecycle.  [the model's default]",
-)
+@click.option("--epochs", type=int, metavar="N", help="Number of passes through the training images.  [the model's]")
+@click.option("--batch", type=int, metavar="N", help="Images per step of the optimiser.  [the model's]")
+@click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's]")
+@click.option("--rate", type=float, metavar="R", help="Learning rate.  [the model's]")
+@click.option("--schedule", metavar="NAME", help="Rate schedule: constant, step, cosine, onecycle.  [the model's]")
 @click.option("--validation", type=float, metavar="SHARE", help="Hold back this fraction of the training images for validation; the weights of the epoch with the best validation accuracy are kept.")  # fmt: skip  # noqa: E501
-@click.option(
-    "--patience", type=int, metavar="N", help="Stop after N epochs without improvement on the validation images."
-)
+@click.option("--patience", type=int, metavar="N", help="Stop after N epochs without better validation accuracy.")
 @click.option("--seed", type=int, metavar="S", help="Random seed; the same seed gives the same result, bit for bit, with any number of threads.  [0]")  # fmt: skip  # noqa: E501
 @click.option("--threads", type=int, metavar="T", help="Number of threads.  [one per processor]")
 @click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
@@ -244,7 +234,7 @@ def data() -> None:
 def get(name: str, folder: str | None, as_json: bool) -> None:
     """Download mnist or fashion-mnist.
 
-    Several mirrors are tried, files are checked by SHA-256, and an interrupted download is resumed.
+    It tries several mirrors, checks SHA-256, and resumes an interrupted download.
     """
     from plaingrad.data import download
 

@@ -400,7 +400,8 @@ class Trainer:
         kept = f"; the last good checkpoint is in {self.out}" if self.out else ""
         return (
             f"training diverged at step {step + 1} (epoch {step // self.per_epoch + 1}): {culprit} is no longer "
-            f"finite. The learning rate {self.optimiser.rate:g} is probably too high: start again with a tenth of it{kept}"
+            f"finite. The learning rate {self.optimiser.rate:g} is probably too high: start again with a tenth of it"
+            f"{kept}"
         )
 
     def _stopped(self) -> str:
