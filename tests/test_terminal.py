@@ -78,7 +78,7 @@ def test_every_command_shows_hostile_names_as_text(told, tmp_path: Path, name: s
     network.write_text(json.dumps({"name": name, "input": [1, 8, 8], "layers": LAYERS}))
     run, shown = f"run {plain}", visible(plain)
     trained = told("train", "--model", network, "--data", folder, "--out", run, "--epochs", 1, "--no-report")
-    assert f"left in run {shown}" in trained
+    assert f"written to run {shown}" in trained
     assert f"{visible(name)} on data {shown}" in trained
     shutil.copy(folder / "other" / "0.png", picture := tmp_path / f"{plain}.png")
     assert f"{visible(name)} on" in told("evaluate", run)
