@@ -19,8 +19,8 @@ HEADINGS = {
     "dense": "In dense layers, and in any layer",
     "convolution": "In convolutions",
     "kernel": "In the kernels and biases of convolutions",
-    "maxpool": "In max pools",
-    "pool": "In the windows of pools, and in mean and L2 pools",
+    "maxpool": "In max pooling",
+    "pool": "In the windows of pooling layers, and in mean and L2 pooling",
     "activation": "In activations",
     "update": "In the update of the weights",
 }
@@ -28,15 +28,16 @@ HEAD = """\
 # Mistakes
 
 [`plaingrad check`](check.md) knows {mistakes} mistakes by name, and {conventions} conventions, which are
-other right ways. The name in brackets at the end of a finding is one of these. *Where* says which passes can have it:
-`Conv.dx` is the error that a convolution sends back, `dw` and `db` are the gradients of its weights, `y` is its output,
-`update` is the step of the optimiser; `*` stands for every kind of layer.
+other correct ways of computing. The name in brackets in a verdict is one of these. *Where* says in which quantities the
+mistake can occur: `Conv.dx` is the gradient with respect to the input of a convolution, `dw` and `db` are the gradients
+of its weights and biases, `y` is its output, `update` is the step of the optimiser; `*` stands for every kind of layer.
+The *error* of a layer is the gradient of the loss with respect to its output, `dy`.
 """
 MEASURED = """
-*Would it train?* Each mistake was made in one pass of a small network ({about}).
-Shown is the accuracy it came to, and the pass. Without a mistake these networks come to {low:.1%} to {high:.1%}: many a
-wrong gradient learns as well as the right one, and accuracy does not show it. At another learning rate it can be
-otherwise. `benchmarks/mistakes.py` measures it again.
+*Would it train?* Each mistake was built into one quantity of a small network ({about}).
+The table shows the test accuracy it reached, and the quantity. Without a mistake these networks reach {low:.1%} to
+{high:.1%}: many networks with a wrong gradient learn as well as with the correct one, so accuracy does not show the
+mistake. Another learning rate can give another result. `benchmarks/mistakes.py` repeats the measurement.
 """
 
 

@@ -82,7 +82,7 @@ def test_objects_within_objects_are_joined_by_dots() -> None:
 
 
 def test_an_empty_object_is_passed_over_and_noted() -> None:
-    assert parse_answer('{"conv1": {}, "loss": 1}', "it").notes == ("conv1 is an empty object and was passed over",)
+    assert parse_answer('{"conv1": {}, "loss": 1}', "it").notes == ("conv1 is an empty object and was skipped",)
     for text in ("{}", '{"conv1": {}}'):
         assert "names no quantity" in not_parsed(text)
 
@@ -190,8 +190,8 @@ def test_every_cut_without_a_whole_name_says_so() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"a": [1,\n2, ], "b": 1}', "line 2, column 4, near a, where '], \"b\": 1}' stands; a comma before"),
-        ('{"a": 1, }', "a comma before a closing bracket"),
+        ('{"a": [1,\n2, ], "b": 1}', "line 2, column 4, near a, where '], \"b\": 1}' stands; there is a comma"),
+        ('{"a": 1, }', "a comma too many before the closing bracket"),
         ('{"a": [1 2]}', "a comma or a colon is missing"),
         ('{"a": [[1][2]]}', "a comma or a colon is missing"),
         ('{"a" 1}', "a comma or a colon is missing"),
@@ -206,13 +206,13 @@ def test_every_cut_without_a_whole_name_says_so() -> None:
         ('{"a": [1, ...]}', "nothing can be left out"),
         ('{"a": [0x10, 1]}', "column 9, near a, where 'x10, 1]}' stands"),
         ("{'a': 1}", "Python's or JavaScript's print"),
-        ("{a: 1}", "without double quotes"),
+        ("{a: 1}", "not in double quotes"),
         ("<!doctype html><p>", "HTML"),
         ("Traceback (most recent call last):\n  File 'x'\nValueError: bad", "the error of a Python program"),
         ('Exception in thread "main" java.lang.Error\n\tat Main.main(Main.java:3)', "the error of a program"),
         ("/x/a.js:1\nthrow 1\n    at Object.<anonymous> (/x/a.js:1:7)", "the error of a program"),
         (b"\x7fELF\x02\x01\x01", "a binary file"),
-        ("", "is empty; needed is one JSON object"),
+        ("", "is empty; it needs one JSON object"),
         (" \r\n\t", "is empty"),
         ("\ufeff", "is empty"),
         ("[1, 2]", "is a list without names"),
@@ -257,7 +257,7 @@ def test_the_last_object_among_noise_is_read_and_noted(text: str, count: str) ->
     answer = parse_answer(text, "it")
     same(answer, {"a": np.array([1.0, 2.0])})
     (note,) = answer.notes
-    assert f"other text stands around {count}, which was read; it begins with " in note
+    assert f"{count} was read; the other text around it was ignored; it begins with " in note
     assert note.isprintable()
 
 
@@ -305,7 +305,7 @@ def test_a_file_is_told_by_what_it_holds(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     assert f"{tmp_path}/no: there is no such file" in refused(read_answer, tmp_path / "no")
-    assert "cannot be the name of a file" in refused(read_answer, "a\0b")
+    assert "cannot be a file name" in refused(read_answer, "a\0b")
     assert "cannot be read: Not a directory" in refused(read_answer, f"{__file__}/answer.json")
     assert "cannot be read: File name too long" in refused(read_answer, "a" * 5000)
     assert "there is no such file" in refused(read_answer, "two\nlines")
@@ -411,7 +411,7 @@ def test_what_else_an_archive_holds_is_passed_over_and_noted(tmp_path: Path) -> 
     )
     answer = read_answer(path)
     same(answer, {"a": np.arange(2.0)})
-    assert answer.notes == ("what is no array in the archive was passed over: readme.txt",)
+    assert answer.notes == ("entries of the archive that are not arrays were skipped: readme.txt",)
 
 
 def test_an_array_written_by_python_2_is_read_without_a_warning(tmp_path: Path) -> None:
@@ -493,13 +493,13 @@ def test_what_numpy_and_others_write_as_a_table_comes_back(tmp_path: Path) -> No
     # 19 significant digits, which savetxt writes, tell each float64 from all others (17 do)
     lost = np.array([[math.nan, -math.inf, math.nan, math.inf, math.inf]])
     same(answer, {"conv1.y": wide, "step2.conv1.y": wide, "loss": np.array([[0.5]]), "lost": lost})
-    assert answer.notes == ("what is no CSV file in the folder was passed over: Main.java, more.csv",)
+    assert answer.notes == ("files in the folder that are not CSV were skipped: Main.java, more.csv",)
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("a,b,c\n1,2,3\n", "a.csv, line 1: 'a' is not a number; rows hold numbers only: take words away, or put #"),
+        ("a,b,c\n1,2,3\n", "a.csv, line 1: 'a' is not a number; rows hold numbers only: remove words, or put #"),
         ("# x\n1,2\n3,x\n", "a.csv, line 3: 'x' is not a number"),
         ("1,2\n3,,4\n", "a.csv, line 2: a cell is empty"),
         ("1,2\n\n3,4,5\n", "a.csv: line 3 has 3 numbers and line 1 has 2"),
@@ -520,7 +520,7 @@ def test_a_table_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, conte
 
 def test_a_folder_of_something_else_is_told_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tables(tmp_path / "answer")
-    assert "without CSV files (it holds nothing); needed is one CSV file" in refused(read_answer, folder)
+    assert "without CSV files (it holds nothing); it needs one CSV file" in refused(read_answer, folder)
     (folder / "answer.json").write_text("{}")
     assert "without CSV files (it holds answer.json)" in refused(read_answer, folder)
     tables(folder, a="1", b="2", B="3")
@@ -666,7 +666,7 @@ def test_a_program_is_asked() -> None:
     assert 0 < seconds < 60
     answer, _ = ask(python("print('reading'); import sys; print(sys.stdin.read()); print('bye')"), json.dumps(NESTED))
     same(answer, GOOD)
-    assert "other text stands around the JSON object" in answer.notes[0]
+    assert "the JSON object was read; the other text around it was ignored" in answer.notes[0]
 
 
 def test_much_in_both_directions_does_not_block() -> None:

@@ -334,8 +334,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 GONE = "(left out)"
 HUGE = 10**12
 CHANGES: list[tuple[str, Any, str]] = [
-    ("format", GONE, "no case"),
-    ("format", "plaingrad case 9", "no case"),
+    ("format", GONE, "not a case"),
+    ("format", "plaingrad case 9", "not a case"),
     ("network", GONE, "no field 'network'"),
     ("network", [], ""),
     ("network/layers", GONE, "no field 'layers'"),
@@ -353,7 +353,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("network/layers/0/size", [3, 3, 3], "size"),
     ("network/layers/0/size", [0, 3], "size"),
     ("network/layers/0/stride", [1.5, 1], "stride"),
-    ("network/layers/0/activation", {"kind": "ReLU"}, "layers of their own"),
+    ("network/layers/0/activation", {"kind": "ReLU"}, "activations are separate layers"),
     ("network/layers/0/padding", "valid", "padding"),
     ("network/layers/0/colour", 1, "colour"),
     ("network/layers/2/size", [99, 99], "maxpool1"),
@@ -403,7 +403,7 @@ def test_a_changed_case_is_one_line(path: str, value: Any, words: str) -> None:
 
 def test_what_is_no_case_is_one_line() -> None:
     for none in (None, 3, "case", [], {}, {"format": None}, {"format": [FORMAT]}):
-        assert "no case" in told(none)
+        assert "not a case" in told(none)
 
 
 def test_fields_that_only_tell_may_be_missing() -> None:

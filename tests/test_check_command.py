@@ -229,7 +229,7 @@ def test_a_mistake_is_told_whole(here: Path) -> None:
     assert (mistake["title"], mistake["advice"]) == (known.title, known.advice)
     assert (verdict["verdict"], verdict["first_wrong"]) == (MISTAKE, "conv1.dw")
     assert mistake["where"] == ["conv1.dw"]
-    assert mistake["id"] == "gradient-turned"
+    assert mistake["id"] == "gradient-rotated"
     assert isinstance(mistake["trains"], str)
     truth = right()["conv1.dw"]
     for cell in mistake["cells"]:
@@ -297,7 +297,7 @@ def test_an_unknown_name_is_left_out_and_the_nearest_is_told(here: Path) -> None
     answer = right()
     verdict = verdict_on({"conv1.dw": answer["conv1.dw"], "conv1.bd": answer["conv1.db"]})
     assert verdict["verdict"] == RIGHT
-    assert verdict["notes"] == ["conv1.bd is no quantity of this case and was left out; did you mean conv1.db?"]
+    assert verdict["notes"] == ["conv1.bd is not a quantity of this case and was left out; did you mean conv1.db?"]
     assert "did you mean conv1.db?" in command("check", "case.json", "answer.json").out
 
 
@@ -333,7 +333,7 @@ def test_one_array_in_another_order_than_the_others_is_told(here: Path) -> None:
 def test_one_kernel_turned_among_others_is_no_layout(here: Path) -> None:
     answer = right()
     verdict = verdict_on(answer | {"conv2.dw": answer["conv2.dw"][:, :, ::-1, ::-1]})
-    assert [each["id"] for each in verdict["mistakes"]] == ["gradient-turned"]
+    assert [each["id"] for each in verdict["mistakes"]] == ["gradient-rotated"]
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_one_kernel_turned_among_others_is_no_layout(here: Path) -> None:
         ("conv1.dw", lambda k, c, u, v: (k, c, u), ""),
         ("conv1.dw", lambda k, c, u, v: (k * c * u * v - 1,), ""),
         ("conv1.dw", lambda k, c, u, v: (), "got the shape one number"),
-        ("conv1.dw", lambda k, c, u, v: (k * u, c, v), "a reshape may do"),
+        ("conv1.dw", lambda k, c, u, v: (k * u, c, v), "a reshape may be enough"),
         ("conv1.db", lambda k: (k + 1,), ""),
         ("conv2.y", lambda n, c, i, j: (n, c, i + 1, j), "axis 2"),
         ("loss", lambda: (DEFAULT.images - 1,), "it needs one number"),
@@ -392,7 +392,7 @@ def test_where_numbers_overflow_the_usual_reason_is_told(here: Path) -> None:
     answer["loss.dx"][0, 0] = np.nan
     message = refused("check", "case.json", write(answer))
     assert "loss.dx" in message
-    assert "unless the largest is taken off first" in message
+    assert "unless the largest score is subtracted first" in message
 
 
 # Programs
@@ -456,7 +456,7 @@ def test_what_is_missing_or_too_much_is_one_line(here: Path) -> None:
         ("missing.json", "answer.json"): "missing.json",
         ("empty", "answer.json"): "empty",
         ("folder", "answer.json"): "folder",
-        ("answer.json", "case.json"): "no case",
+        ("answer.json", "case.json"): "not a case",
         ("case.json", "missing.json"): "no such file",
         ("case.json", "empty"): "is empty",
         ("case.json", "folder"): "folder without CSV files",
@@ -521,7 +521,7 @@ def test_a_formula_that_cannot_be_read_is_one_line(here: Path) -> None:
     for alone in (["--formula", FORMULA], ["--example", "first-cnn"]):
         assert "both --example NAME and --formula TEXT" in refused("check", *alone)
     for more in (["case.json"], ["--run", "true"], ["--html", "page.html"]):
-        assert "by itself" in refused("check", "--example", "first-cnn", "--formula", FORMULA, *more)
+        assert "no case and no answer" in refused("check", "--example", "first-cnn", "--formula", FORMULA, *more)
 
 
 # Cases

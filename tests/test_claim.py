@@ -164,14 +164,14 @@ def test_the_true_number_is_that_of_the_run(name):
 HERE_ONLY = [
     ("two-kernels", "conv1.dw[0,0,0,0] = −9.375", "typed numbers"),
     ("two-kernels", "conv1.dw[0,0,0,0] = -3.75*1 - 1.875*2 + 1.875*3 - 7.5*1", "typed numbers"),
-    ("two-kernels", "dC/dflatten1.y[0] = 2(y[0] − 1)", "for this target alone"),
-    ("two-kernels", "dC/dflatten1.y[0] = 2(−0.875 − target[0])", "a little different"),
-    ("two-kernels", "conv1.dy[0,0,0] = −input[1,0] − 0.75", "a little different"),
-    ("two-kernels", "conv1.dw[0,1] = input[0,0] * −20.625 / input[1,1]", "a little different"),
+    ("two-kernels", "dC/dflatten1.y[0] = 2(y[0] − 1)", "only for this target"),
+    ("two-kernels", "dC/dflatten1.y[0] = 2(−0.875 − target[0])", "slightly different weights and image"),
+    ("two-kernels", "conv1.dy[0,0,0] = −input[1,0] − 0.75", "slightly different weights and image"),
+    ("two-kernels", "conv1.dw[0,1] = input[0,0] * −20.625 / input[1,1]", "slightly different weights and image"),
     ("subsampling", "flatten1.dy[1] = sum(k=0..1, dense1.w[1,k]*dense1.dy[k])", "two indices were swapped in dense1.w"),
     ("first-cnn", "conv1.dw[0,0,1,0] = 1.852209", "to the digits you typed"),
     ("first-cnn", "conv1.dw[0,0,1,0] = 0.595353 × 3 + 0.0661503 × 1", "to the digits you typed"),
-    ("first-cnn", "conv1.dw[0,0,1,0] = dy[0,2]*x[1,2] + dy[2,0]*x[3,0]", "a little different"),
+    ("first-cnn", "conv1.dw[0,0,1,0] = dy[0,2]*x[1,2] + dy[2,0]*x[3,0]", "slightly different weights and image"),
 ]
 
 
@@ -198,23 +198,23 @@ def test_rounded_digits_must_be_the_right_ones():
 
 WINDOWS = "sum(i=0..1, j=0..1, {})"
 WRONG = [
-    ("two-kernels", f"conv1.dw[0,0,1,0] = -{WINDOWS.format('dy[i,j]*x[i+1,j]')}", "has its sign turned"),
-    ("two-kernels", f"conv1.dw[0,0,1,0] = 4{WINDOWS.format('dy[i,j]*x[i+1,j]')}", "is 4.000 times the true one"),
-    ("two-kernels", "dC/dflatten1.y[0] = y[0] − target[0]", "is 0.5 (1/2) times the true one"),
-    ("two-kernels", "dC/dx[1,1] = sum(u=0..1, v=0..1, w[u,v]*conv1.dy[u,v])", "conv1.w were turned by 180°"),
+    ("two-kernels", f"conv1.dw[0,0,1,0] = -{WINDOWS.format('dy[i,j]*x[i+1,j]')}", "has the wrong sign"),
+    ("two-kernels", f"conv1.dw[0,0,1,0] = 4{WINDOWS.format('dy[i,j]*x[i+1,j]')}", "is 4.000 times the correct value"),
+    ("two-kernels", "dC/dflatten1.y[0] = y[0] − target[0]", "is 0.5 (1/2) times the correct value"),
+    ("two-kernels", "dC/dx[1,1] = sum(u=0..1, v=0..1, w[u,v]*conv1.dy[u,v])", "conv1.w were rotated by 180°"),
     ("two-kernels", f"conv1.dw[0,1] = {WINDOWS.format('dy[i,j]*x[1+i,j]')}", "columns were swapped in conv1.dw"),
     ("two-kernels", f"conv1.dw[0,0] = {WINDOWS.format('dy[j,i]*x[i,j]')}", "rows and columns were swapped in conv1.dy"),
-    ("two-kernels", f"conv1.dw[0,0] = {WINDOWS.format('dy[i,j]*x[i+1,j]')}", "input were moved: row − 1"),
-    ("two-kernels", f"conv1.dw[u,v] = {WINDOWS.format('dy[i,j]*x[i+1-u,j+1-v]')}", "conv1.dw were turned by 180°"),
-    ("two-kernels", "conv1.dw[1,1] = sum(i=1..2, j=1..2, dy[i,j]*x[i,j])", "Counted from 1 it would be right"),
-    ("two-kernels", f"conv1.dw[u,v] = {WINDOWS.format('dy[i,j]*x[i,j+v]')}", "It is right at 2 of the 4 places"),
-    ("digits-by-hand", "conv1.dw[0,0,1,1] = sum(i=0..5, j=0..5, dy[0,i,j]*x[i+1,j+1])", "dz in place of conv1.dy"),
-    ("subsampling", "conv2.dy[0,0,1] = sigmoid2.dy[0,0,1] × σ′(sigmoid2.y[0,0,1])", "conv2.y in place of sigmoid2.y"),
-    ("pooling-chain", "conv1.dy[0,2,3] = meanpool1.dy[0,1,1]", "is 4.000 times the true one"),
-    ("pooling-chain", "meanpool1.y[1,0,0] = sum(u=0..1, v=0..1, conv1.y[1,u,v])", "is 4.000 times the true one"),
-    ("as-dense", "flatten1.dy[0] = 2(y[0] − target[0])/4", "is 0.5 (1/2) times the true one"),
+    ("two-kernels", f"conv1.dw[0,0] = {WINDOWS.format('dy[i,j]*x[i+1,j]')}", "input were shifted: row − 1"),
+    ("two-kernels", f"conv1.dw[u,v] = {WINDOWS.format('dy[i,j]*x[i+1-u,j+1-v]')}", "conv1.dw were rotated by 180°"),
+    ("two-kernels", "conv1.dw[1,1] = sum(i=1..2, j=1..2, dy[i,j]*x[i,j])", "With indices that start at 1 it would be"),
+    ("two-kernels", f"conv1.dw[u,v] = {WINDOWS.format('dy[i,j]*x[i,j+v]')}", "It is right at 2 of the 4 positions"),
+    ("digits-by-hand", "conv1.dw[0,0,1,1] = sum(i=0..5, j=0..5, dy[0,i,j]*x[i+1,j+1])", "dz instead of conv1.dy"),
+    ("subsampling", "conv2.dy[0,0,1] = sigmoid2.dy[0,0,1] × σ′(sigmoid2.y[0,0,1])", "conv2.y instead of sigmoid2.y"),
+    ("pooling-chain", "conv1.dy[0,2,3] = meanpool1.dy[0,1,1]", "is 4.000 times the correct value"),
+    ("pooling-chain", "meanpool1.y[1,0,0] = sum(u=0..1, v=0..1, conv1.y[1,u,v])", "is 4.000 times the correct value"),
+    ("as-dense", "flatten1.dy[0] = 2(y[0] − target[0])/4", "is 0.5 (1/2) times the correct value"),
     ("stride", "dC/dw[0,1] = sum(i=0..1, j=0..2, dy[i,j] * x[2i+1, 2j])", "rows and columns were swapped in conv1.dw"),
-    ("overlap", "flatten1.dy[1] = target[1] − y[1]", "has its sign turned"),
+    ("overlap", "flatten1.dy[1] = target[1] − y[1]", "has the wrong sign"),
     ("softmax", "dense1.dy[1] = softmax1.y[1]", "is wrong"),
     ("first-cnn", "dense1.dy[0] = probability[0]", "is wrong"),
 ]  # fmt: skip
@@ -255,13 +255,13 @@ def test_a_term_left_out_a_term_too_many_and_a_term_of_the_wrong_sign_are_named(
 def test_of_several_places_the_first_wrong_one_is_told():
     told = claimed("stride", "conv1.y[0,i,j] = b[0] + sum(u=0..2, v=0..2, w[u,v]*x[2i+u,j+v])")
     assert told.quantity == "conv1.y[0,0,1]"
-    assert "It is right at 2 of the 6 places looked at." in told.why
+    assert "It is right at 2 of the 6 positions checked." in told.why
 
 
 def test_a_right_claim_about_all_places_says_how_many():
     told = claimed("stride", "conv1.y[0,i,j] = b[0] + sum(u=0..2, v=0..2, w[u,v]*x[2i+u,2j+v])")
     assert told.quantity == "conv1.y[0,i,j]"
-    assert "6 places" in told.why[0]
+    assert "6 positions" in told.why[0]
 
 
 # ----------------------------------------------------------------------------------------------------- names
@@ -269,17 +269,19 @@ def test_a_right_claim_about_all_places_says_how_many():
 
 def test_what_a_bare_name_was_taken_for_is_said():
     told = claimed("two-kernels", "conv1.dw[0,0] = sum(i=0..1, j=0..1, dy[i,j]*x[i,j])")
-    assert told.why == ("Read dy as conv1.dy, x as conv1.x.",)
+    assert told.why == ("Names read as: dy = conv1.dy, x = conv1.x.",)
 
 
 def test_a_circle_is_called_one():
-    assert "does not say where that comes from" in claimed("softmax", "dense1.dw[0,0] = dense1.dw[0,0]").text()
+    assert (
+        "does not explain where that number comes from" in claimed("softmax", "dense1.dw[0,0] = dense1.dw[0,0]").text()
+    )
 
 
 def test_terms_beyond_the_edge_are_none_and_that_is_said():
     told = claimed("stride", "dC/dw[0,0] = sum(i=0..9, j=0..2, dy[i,j] * x[2i, 2j])")
     assert told.right
-    assert "beyond the edge" in told.text()
+    assert "outside an array" in told.text()
 
 
 NAMES = [
@@ -329,7 +331,7 @@ def test_any_count_of_indices_gives_a_verdict_or_a_line(letters):
 def test_an_index_count_may_tell_which_layer_is_meant():
     told = claimed("first-cnn", "dL/dw[0,0,1,0] = 0")
     assert told.quantity == "conv1.dw[0,0,1,0]"
-    assert "dw as conv1.dw" in told.text()
+    assert "dw = conv1.dw" in told.text()
 
 
 def test_two_filters_of_one_channel_need_three_indices():
@@ -456,7 +458,7 @@ def test_a_run_of_single_precision_and_several_images_can_be_claimed_about():
     assert claim(run, "conv1.dw[k,u,v] = sum(n=0..2, i=0..1, j=0..1, dy[n,k,i,j]*x[n,0,i+u,j+v])").right
     assert claim(run, "dense1.dy[n,k] = (y[n,k] − target[n,k]) / 3").right
     told = claim(run, "dense1.dy[n,k] = y[n,k] − target[n,k]")
-    assert "is 3.000 times the true one" in told.text()
+    assert "is 3.000 times the correct value" in told.text()
     assert told.see.startswith("run.explain(")
 
 
@@ -501,7 +503,7 @@ def test_a_claim_is_told_to_people_and_to_programs(text):
     lines = str(told).splitlines()
     assert lines[0] == f"conv1.dw[0,0,0,0]: {told.verdict}"
     assert lines[1].split()[0] == "yours"
-    assert lines[2].split() == ["true", "−9.375"]
+    assert lines[2].split() == ["correct", "−9.375"]
     assert lines[-1] == '  see: plaingrad explain --example two-kernels "conv1.dw[0,0,0,0]"'
     assert all(line in str(told) for line in told.why)
 

@@ -205,7 +205,7 @@ def test_train_leaves_a_run_folder_and_says_what_came_of_it(command: Command, tm
     assert (judged["accuracy"], judged["loss"]) == (result["test_accuracy"], result["test_loss"])
     again = command("train", "--epochs", 1, "--model", "mlp")
     assert (again.code, len(again.out.splitlines())) == (0, 3)
-    assert "left in runs/mlp-digits-2: " in again.out
+    assert "written to runs/mlp-digits-2: " in again.out
 
 
 def test_without_its_report_a_run_is_the_same(command: Command) -> None:
@@ -525,7 +525,7 @@ def test_networks_that_cannot_be(command: Command, tmp_path: Path, text: str | b
         (("--validation", -0.5), "share of -0.5"),
         (("--validation", "nan"), "share of nan"),
         (("--validation", 1e-9), "leaves one part empty"),
-        (("--patience", 2), "--patience needs images to judge by"),
+        (("--patience", 2), "--patience needs validation images"),
         (("--patience", 0, "--validation", 0.2), "patience=0"),
         (("--model", "lenet6"), "did you mean 'lenet5'?"),
         (("--model", "lenet5", "--data", "digits"), "(1, 8, 8)"),
@@ -940,7 +940,7 @@ def test_every_option_that_writes_a_file_asks_first(command: Command) -> None:
         (name, option.opts[0])
         for name, each in cli.commands.items()
         for option in each.params
-        if getattr(option, "help", None) and re.match("(Where to w|W)rite ", option.help)
+        if getattr(option, "help", None) and re.match("Write ", option.help)
     }
     assert writing == {("case", "-o"), ("explain", "--html"), ("check", "--html")}
     for name in ("case", "explain", "check"):
@@ -970,7 +970,7 @@ def test_a_second_training_in_a_folder_refuses_at_once(
     monkeypatch.setattr("plaingrad.training.trainer.together", never)
     with locked(tmp_path / "runs" / "run"):
         before = files(tmp_path)
-        told = refused(command("train", *words), "another training is at work in", "choose another --out")
+        told = refused(command("train", *words), "another training is running in", "choose another --out")
         assert "--resume" not in told
         assert files(tmp_path) == before
     with pytest.raises(AssertionError, match="this is work"):

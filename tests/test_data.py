@@ -421,7 +421,7 @@ def test_folders_that_do_not_fit(tmp_path: Path) -> None:
     refused(lambda: image_folder(tmp_path / "loose"), "no image in them", "1 images loose in loose")
     (tmp_path / "texts" / "a").mkdir(parents=True)
     (tmp_path / "texts" / "a" / "b.txt").write_text("b")
-    refused(lambda: image_folder(tmp_path / "texts"), "1 class folders", "no image", "1 other files passed over")
+    refused(lambda: image_folder(tmp_path / "texts"), "1 class folders", "no image", "1 other files skipped")
     refused(lambda: image_folder(classes_of(tmp_path / "one", {"a": 2})), "only one class, 'a'", "two")
     classes_of(tmp_path / "gap", {"a": 2, "b": 2})
     (tmp_path / "gap" / "c").mkdir()

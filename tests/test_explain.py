@@ -558,7 +558,7 @@ def test_a_nan_wins_its_window_and_the_reason_says_so():
     run = net.run(image, [[0.0]], HalfSquaredError())
     told = run.explain("maxpool1.y[0,0,0]")
     assert told.value != told.value
-    assert told.reasons == ["input[0,0,1] = NaN is not a number, and a NaN wins so that it is seen"]
+    assert told.reasons == ["input[0,0,1] = NaN is not a number, and NaN counts as the maximum so that it is noticed"]
 
 
 @pytest.mark.filterwarnings("ignore:.* is compiled as it stands:UserWarning")
@@ -608,22 +608,26 @@ def reasons(layers, shape, image, name, loss=None):
 def test_reasons_say_who_won_and_what_a_tie_does():
     image = [[1, 3], [3, 2]]
     told = reasons((MaxPool(2), Flatten()), (1, 2, 2), image, "maxpool1.y[0,0,0]")
-    assert told[0].startswith("input[0,0,1] = 3 won this window, against input[0,0,0] = 1, input[0,1,0] = 3")
-    assert told[1] == "tie: input[0,0,1] = 3 is as large as input[0,1,0] = 3; the first in reading order wins"
+    assert told[0].startswith(
+        "input[0,0,1] = 3 is the maximum of this window, which also has input[0,0,0] = 1, input[0,1,0] = 3"
+    )
+    assert told[1] == "tie: input[0,0,1] = 3 is as large as input[0,1,0] = 3; the first in reading order is taken"
     lost = reasons((MaxPool(2), Flatten()), (1, 2, 2), image, "maxpool1.dx[0,1,0]")
-    assert lost[0].startswith("window (0,0) holds this pixel, but another pixel won it: maxpool1.winner[0,0,0] = 1")
+    assert lost[0].startswith(
+        "window (0,0) contains this pixel, but another pixel is its maximum: maxpool1.winner[0,0,0] = 1"
+    )
     won = reasons((MaxPool(2), Flatten()), (1, 2, 2), image, "maxpool1.dx[0,0,1]")
     assert won[0].startswith("this pixel won window (0,0), so the window's whole error comes here")
 
 
 @pytest.mark.parametrize(
-    ("activation", "off"), [(ReLU(), "it lets no number pass"), (LeakyReLU(0.25), "it passes 0.25 of the number")]
+    ("activation", "off"), [(ReLU(), "the number becomes 0"), (LeakyReLU(0.25), "the number is multiplied by 0.25")]
 )
 def test_reasons_say_whether_an_activation_was_on(activation, off):
     kind = type(activation).__name__
     layers = (activation, Flatten())
     on = reasons(layers, (1, 1, 2), [2, -3], f"{kind.lower()}1.y[0,0,0]")
-    assert on == [f"this {kind} was on, because input[0,0,0] = 2 > 0: the number passes whole"]
+    assert on == [f"this {kind} was on, because input[0,0,0] = 2 > 0: the number passes unchanged"]
     told = reasons(layers, (1, 1, 2), [2, -3], f"{kind.lower()}1.y[0,0,1]")
     assert told == [f"this {kind} was off, because input[0,0,1] = −3 ≤ 0: {off}"]
     told = reasons(layers, (1, 1, 2), [2, -3], f"{kind.lower()}1.dx[0,0,1]")
@@ -635,10 +639,12 @@ def test_reasons_say_whether_an_activation_was_on(activation, off):
 def test_reasons_count_the_places_beyond_the_edge_and_the_pixels_no_window_reaches():
     layers = (Conv(1, size=3, padding=1, stride=2), Flatten())
     told = reasons(layers, (1, 4, 4), np.ones(16), "conv1.y[0,0,0]")
-    assert told == ["5 of the window's 9 places lie beyond the edge, where the padding is 0: they add nothing"]
+    assert told == [
+        "5 of the 9 positions of the window lie outside the image, where the padding is 0: they contribute nothing"
+    ]
     assert reasons(layers, (1, 4, 4), np.ones(16), "conv1.y[0,1,1]") == []
     told = reasons((MaxPool(2), Flatten()), (1, 3, 3), np.ones(9), "maxpool1.dx[0,2,2]")
-    assert told == ["no window of maxpool1 reaches this number, so it changes nothing: its error is 0"]
+    assert told == ["no window of maxpool1 contains this number, so it does not affect the loss: its error is 0"]
 
 
 # ------------------------------------------------------------------------------------------------- messages

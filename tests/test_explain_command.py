@@ -271,8 +271,8 @@ def test_an_image_file(explain: Any, trained: Path, tmp_path: Path) -> None:
     one = told(explain(trained, "conv1.dw[0,0,0,0]", "--image", file, "--json"))
     assert_explains(one)
     said = explain(trained, "--image", file)
-    assert "three.png, taken for" in said.out
-    assert "taken for" not in explain(trained, "--image", file, "--label", "3").out
+    assert "three.png, classified as" in said.out
+    assert "classified as" not in explain(trained, "--image", file, "--label", "3").out
     refused(explain(trained, OPENS, "--image", "none.png"), "none.png")
     (tmp_path / "text.png").write_text("no picture")
     refused(explain(trained, OPENS, "--image", tmp_path / "text.png"), "text.png")

@@ -53,7 +53,7 @@ def test_every_keyword_of_others_is_answered_by_ours(who: str) -> None:
             assert "\n" not in str(caught.value)
             if ours in known:
                 assert f"here it is called {ours}:" in str(caught.value)
-    with pytest.raises(pg.SettingError, match="which it has not"):
+    with pytest.raises(pg.SettingError, match="which it does not have"):
         call(nonsense=1)
 
 

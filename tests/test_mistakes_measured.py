@@ -101,7 +101,7 @@ def test_a_mistake_is_made_in_every_step_and_in_its_pass_alone(scripts):
 
 def test_a_mistake_on_the_way_forward_is_made_in_testing_too(scripts):
     network, program = "sigmoid and squared error", scripts.mistaken.program_of("sigmoid and squared error", 0)
-    falling = scripts.mistaken.Work(network, "forward-of-another", 6, (("sigmoid2", "y"),))  # 1 / (1 + e^x)
+    falling = scripts.mistaken.Work(network, "another-activation", 6, (("sigmoid2", "y"),))  # 1 / (1 + e^x)
     right, other = (
         scripts.mistaken.tested(program, program.start(), 1, work) for work in (scripts.mistaken.Work(network), falling)
     )
@@ -119,10 +119,10 @@ def test_the_script_sees_a_compiled_pass_that_is_not_the_librarys(scripts, netwo
 
 
 def test_the_script_sees_a_compiled_mistake_that_is_not_the_catalogues(scripts, monkeypatch):
-    work = next(work for work in scripts.mistakes.planned() if work.id == "half-a-slope")
+    work = next(work for work in scripts.mistakes.planned() if work.id == "derivative-incomplete")
     scripts.mistakes.prove_wrong(work)
     monkeypatch.setattr(scripts.mistaken.Compiled, "call", lambda self, way, others, changes=(): None)
-    with pytest.raises(AssertionError, match="half-a-slope"):
+    with pytest.raises(AssertionError, match="derivative-incomplete"):
         scripts.mistakes.prove_wrong(work)
 
 
@@ -167,7 +167,7 @@ def test_one_alone_is_measured_and_the_others_stay(scripts, monkeypatch, tmp_pat
         (0.9, "yes, 90.0%: accuracy does not show it"),
         (0.89, "worse, 89.0%"),
         (0.2, "no, 20.0%"),
-        (None, "no: its numbers leave the finite ones"),
+        (None, "no: its numbers became infinite or NaN"),
     ],
 )
 def test_what_is_the_same_is_said_by_the_right_networks_and_what_is_nothing_by_untrained_ones(accuracy, told):
@@ -180,8 +180,10 @@ def test_the_words_say_where_it_was_made_and_what_comes_of_it_everywhere(monkeyp
     known = {"about": "some digits", "networks": networks, "mistakes": {"uphill": row}}
     monkeypatch.setattr(verdict_text, "measured", lambda: known)
     assert trains("uphill", (1, "dense1", "b")) == (
-        "yes, 90.0%: accuracy does not show it; without it 92.0% "
-        "(made in conv2.w; made in every update: no: its numbers leave the finite ones; rate 0.25; some digits)"
+        "yes, 90.0%: accuracy does not show it; without the mistake 92.0% "
+        "(measured with the mistake in conv2.w; in every update: no: its numbers became infinite or NaN; "
+        "learning rate 0.25; some digits)"
     )
-    assert trains("uphill", (1, "conv1", "dw")).startswith("not measured in such a pass. Made elsewhere: yes, 90.0%")
+    elsewhere = trains("uphill", (1, "conv1", "dw"))
+    assert elsewhere.startswith("not measured for this kind of quantity. For another: yes, 90.0%")
     assert trains("momentum-added", (1, "conv1", "w")) == ""

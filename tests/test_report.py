@@ -202,7 +202,7 @@ def test_mistakes_come_worst_first_or_not_at_all(tmp_path: Path) -> None:
     test = data()
     assert [row["place"] for row in page.mistakes(test, *judged(answers(test, wrong=3)), 0, 255)["rows"]] == [2, 1, 0]
     read = written(tmp_path, small(), test, shares=answers(test))
-    assert "There are none: every test image was named right." in read.text
+    assert "There are none: every test image was classified correctly." in read.text
     assert not read.every("li")
 
 

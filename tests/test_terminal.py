@@ -78,7 +78,7 @@ def test_every_command_shows_hostile_names_as_text(told, tmp_path: Path, name: s
     network.write_text(json.dumps({"name": name, "input": [1, 8, 8], "layers": LAYERS}))
     run, shown = f"run {plain}", visible(plain)
     trained = told("train", "--model", network, "--data", folder, "--out", run, "--epochs", 1, "--no-report")
-    assert f"left in run {shown}" in trained
+    assert f"written to run {shown}" in trained
     assert f"{visible(name)} on data {shown}" in trained
     shutil.copy(folder / "other" / "0.png", picture := tmp_path / f"{plain}.png")
     assert f"{visible(name)} on" in told("evaluate", run)
@@ -140,7 +140,7 @@ def test_a_checkpoint_of_hostile_names_is_shown_as_text(told, tmp_path: Path, na
     assert f"{visible(name)} on " in told("evaluate", "c", "--data", data_of(tmp_path / "data", "a"))
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "i.png")
     assert f"i.png: {visible(name)} " in told("predict", "c", "i.png")
-    assert "taken for " + visible(name) in told("explain", "c", "--image", "i.png")
+    assert "classified as " + visible(name) in told("explain", "c", "--image", "i.png")
 
 
 def test_the_bar_takes_no_name_for_markup(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

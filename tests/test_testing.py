@@ -131,8 +131,8 @@ def test_functions_in_float32_pass(layer, shape, backward):
 
 
 PLANTED = [
-    (CONV, IMAGE, lambda *a: conv_back(*a, back_w=lambda w: w[:, :, ::-1, ::-1]), "dx", "kernel-turned"),
-    (CONV, IMAGE, lambda *a: conv_back(*a, turned=True), "dw", "gradient-turned"),
+    (CONV, IMAGE, lambda *a: conv_back(*a, back_w=lambda w: w[:, :, ::-1, ::-1]), "dx", "kernel-rotated"),
+    (CONV, IMAGE, lambda *a: conv_back(*a, turned=True), "dw", "gradient-rotated"),
     (CONV, IMAGE, lambda *a: conv_back(*a, share=1 / 3), "dw", "divided-by-the-batch-again"),
     (CONV, IMAGE, lambda *a: conv_back(*a, share=-1), "dw", "negated"),
     (CONV, IMAGE, lambda *a: {"b": conv_back(*a)[2] * 2}, "db", "doubled-or-halved"),
@@ -140,8 +140,8 @@ PLANTED = [
     (FUSED, IMAGE, conv_back, "dz", "slope-left-out"),
     (pg.Dense(5), (5,), lambda dy, x, w, b: (dy @ w.T, None, None), "dx", "filters-and-channels-exchanged"),
     (pg.MeanPool(2), (2, 4, 6), lambda *a: mean_back(*a, share=1), "dx", "not-divided"),
-    (pg.MaxPool(2), (2, 4, 6), lambda *a: max_back(*a, chosen=np.argmin), "dx", "smallest-paid"),
-    (pg.MaxPool(2), (2, 4, 6), lambda *a: max_back(*a, chosen=lambda window: 0), "dx", "fixed-pixel-paid"),
+    (pg.MaxPool(2), (2, 4, 6), lambda *a: max_back(*a, chosen=np.argmin), "dx", "error-to-minimum"),
+    (pg.MaxPool(2), (2, 4, 6), lambda *a: max_back(*a, chosen=lambda window: 0), "dx", "error-to-fixed-pixel"),
     (pg.ReLU(), (2, 3, 4), lambda dy, x: dy, "dx", "slope-left-out"),
     (pg.ReLU(), (2, 3, 4), lambda dy, x: dy * (dy > 0), "dx", "masked-by-the-error"),
     (pg.Sigmoid(), (2, 3, 4), lambda dy, x: dy * x * (1 - x), "dx", "slope-at-the-input"),
@@ -159,7 +159,7 @@ def test_planted_mistakes_are_named(layer, shape, backward, where, id):
     said = str(caught.value)
     assert type(caught.value) is AssertionError  # what unittest and pytest count as a failure
     assert said.startswith(f"{layer} on 3 images of {'×'.join(map(str, shape))}: ")
-    assert f"the first that is wrong is {where} " in said
+    assert f"the first wrong quantity is {where} " in said
     assert f"[{id}]" in said
     assert "1.dx" not in said  # the names are the function's, not those of a network
     assert "yours" in said
@@ -191,7 +191,7 @@ def test_forward_is_compared_and_a_turned_kernel_is_a_choice_if_backward_makes_i
         return dx, dw[turned], db
 
     assert_gradients(layer, backward, forward=forward, input=(2, 5, 6))
-    with pytest.raises(AssertionError, match=r"the first that is wrong is d[wx] "):
+    with pytest.raises(AssertionError, match=r"the first wrong quantity is d[wx] "):
         assert_gradients(
             layer, lambda *a: conv_back(*a, padding=0, stride=1), forward=forward, input=(2, 5, 6)
         )  # its own kernel is not turned on the way back
@@ -200,7 +200,7 @@ def test_forward_is_compared_and_a_turned_kernel_is_a_choice_if_backward_makes_i
 
 
 def test_a_function_is_given_the_order_of_its_arrays_and_keeps_to_it():
-    with pytest.raises(AssertionError, match=r"the right numbers in other places: weights are \(input, unit\)"):
+    with pytest.raises(AssertionError, match=r"the correct numbers in other places: weights are \(input, unit\)"):
         assert_gradients(pg.Dense(5), lambda dy, x, w, b: (dy @ w, x.T @ dy, dy.sum(0)), input=(5,))
 
 
@@ -318,7 +318,7 @@ def test_a_gradient_off_by_a_hundredth_is_found(name):
             return {key: each * 1.01 for key, each in made.items()}
         return tuple(each * 1.01 for each in made) if isinstance(made, tuple) else made * 1.01
 
-    with pytest.raises(AssertionError, match=r"is wrong: it is not how forward changes with"):
+    with pytest.raises(AssertionError, match=r"is wrong: it is not the derivative of forward with respect to"):
         assert_gradients(forward, off, *inputs)
 
 
@@ -326,14 +326,16 @@ WRONG_FUNCTIONS = {
     "a term left out": (layer_norm, lambda *a: layer_norm_back(*a, left_out=1), NORM, "dx is wrong", "right: dg"),
     "turned": (
         RIGHT_FUNCTIONS["convolution"][0], lambda *a: conv_back(*a, stride=1, turned=True),
-        RIGHT_FUNCTIONS["convolution"][2:], "dw is wrong", "it is the true one turned by 180° in its last two indices",
+        RIGHT_FUNCTIONS["convolution"][2:], "dw is wrong",
+        "it is the correct one rotated by 180° in its last two indices",
     ),
     "transposed": (
         lambda x, w: x @ w, lambda dy, x, w: (dy @ w.T, dy.T @ x), (ROUGH[:, :5], ROUGH[:, 1:]), "dw is wrong",
-        "it is the true one with its first and second index exchanged",
+        "it is the correct one with its first and second index exchanged",
     ),
     "a mean for a sum": (
-        lambda x, b: x + b, lambda dy, x, b: (dy, dy.mean(0)), (ROUGH, ROUGH[0]), "db is wrong", "truth × 0.2 in all 6",
+        lambda x, b: x + b, lambda dy, x, b: (dy, dy.mean(0)), (ROUGH, ROUGH[0]), "db is wrong",
+        "your value = correct value × 0.2 in all 6",
     ),
     "one column": (
         np.tanh, lambda dy, x: dy * (1 - np.tanh(x) ** 2) * [1, 1, 2, 1, 1, 1], (ROUGH,), "dx is wrong",
@@ -347,7 +349,7 @@ WRONG_FUNCTIONS = {
     "all at kinks": (relu, lambda dy, x: dy, (np.zeros(20),), "dx is wrong", "moved a little, off the kinks"),
     "not a number": (np.tanh, lambda dy, x: dy * np.nan, (ROUGH,), "dx is wrong", "at [0, 0] it is nan"),
     "of another shape": (np.tanh, lambda dy, x: dy[1:], (ROUGH,), "dx is wrong", "it has the shape 4×6; x has 5×6"),
-    "ragged": (np.tanh, lambda dy, x: [[1.0], [1.0, 2.0]], (ROUGH,), "dx[1] has 2 entries", "need as many"),
+    "ragged": (np.tanh, lambda dy, x: [[1.0], [1.0, 2.0]], (ROUGH,), "dx[1] has 2 entries", "need the same number"),
     "of many numbers": (
         lambda x: x * x, lambda dy, x: 3 * dy * x, (RNG.normal(size=(30, 30)),), "dx is wrong", "measured: 512 of 900",
     ),
@@ -425,8 +427,8 @@ REFUSED = {
     "numbers that are not finite": lambda: assert_gradients(np.log, same, -np.ones(3)),
     "needs to hold finite": lambda: assert_gradients(np.tanh, same, np.array([1, np.inf])),
     "what is random": lambda: assert_gradients(lambda x: x * np.random.default_rng().random(3), same, np.ones(3)),
-    "gives no numbers": lambda: assert_gradients(lambda x: x[:0], same, np.ones(3)),
-    "small steps are lost": lambda: assert_gradients(lambda x: x.astype(np.float16), same, ROUGH),
+    "returns an empty array": lambda: assert_gradients(lambda x: x[:0], same, np.ones(3)),
+    "small changes are lost": lambda: assert_gradients(lambda x: x.astype(np.float16), same, ROUGH),
     "takes a Network or a Layer": lambda: pg.check("conv"),
     "needs the shape of its input": lambda: pg.check(pg.ReLU()),
     "needs the batch": lambda: pg.check(Network(pg.Dense(2), input=(2,)), ROUGH),
@@ -478,7 +480,7 @@ def test_a_network_agrees_with_itself_under_its_own_names(dtype):
     verdict = pg.check(net, x, LABELS, answer)
     assert verdict.verdict == "right", verdict.text()
     assert verdict.notes == []
-    assert f"to {dtype}" in verdict.text()
+    assert f"at a precision of {dtype})" in verdict.text()
     names = {row.name for row in verdict.rows}
     assert names <= answer.keys()
     assert {"conv1.y", "conv1.dz", "relu1.y", "relu1.dx", "dense1.y", "dense2.dw", "loss"} <= names
@@ -490,10 +492,10 @@ AFTER = ("maxpool", "flatten", "dense", "loss")
 @pytest.mark.parametrize(
     ("name", "change", "follows", "id"),
     [
-        ("conv1.dw", lambda made: made["conv1.dw"][:, :, ::-1, ::-1], (), "gradient-turned"),
+        ("conv1.dw", lambda made: made["conv1.dw"][:, :, ::-1, ::-1], (), "gradient-rotated"),
         ("conv1.dz", lambda made: made["conv1.dy"], ("conv1.dx", "conv1.dw", "conv1.db"), "slope-left-out"),
         ("relu1.dx", lambda made: made["relu1.dy"], ("conv2.d", "conv1.d"), "slope-left-out"),
-        ("relu1.y", lambda made: made["conv2.y"], (*AFTER, "relu1.d", "conv1.d", "conv2.d"), "forward-of-another"),
+        ("relu1.y", lambda made: made["conv2.y"], (*AFTER, "relu1.d", "conv1.d", "conv2.d"), "another-activation"),
         ("dense1.dw", lambda made: made["dense1.dw"] / 4, (), "divided-by-the-batch-again"),
         ("maxpool1.dx", lambda made: made["maxpool1.dx"] * 2, ("relu1.d", "conv1.d", "conv2.d"), "doubled-or-halved"),
         ("dense2.db", lambda made: -made["dense2.db"], (), "negated"),
@@ -524,7 +526,7 @@ def test_one_gradient_is_enough():
     assert pg.check(net, x.tolist(), LABELS.tolist(), {"conv1.dw": dw.tolist()}).verdict == "right"
     assert pg.check(net, x, np.eye(3)[LABELS], {"conv1.dw": dw}).verdict == "right"
     (named,) = pg.check(net, x, LABELS, {"conv1.dw": dw[:, :, ::-1, ::-1]}).mistakes
-    assert named.id == "gradient-turned"
+    assert named.id == "gradient-rotated"
 
 
 def test_pixels_are_normalised_and_bytes_are_255ths():
@@ -540,7 +542,7 @@ def test_names_that_are_not_the_networks_are_left_out_with_a_hint():
     net, x = network(), batch()
     verdict = pg.check(net, x, LABELS, answered(net, x) | {"relu2.y": np.zeros(3)})
     assert verdict.is_right
-    assert verdict.notes == ["relu2.y is no quantity of this network and was left out; did you mean relu1.y?"]
+    assert verdict.notes == ["relu2.y is not a quantity of this network and was left out; did you mean relu1.y?"]
     assert f"note: {verdict.notes[0]}" in verdict.text()
     with pytest.raises(pg.AnswerError, match=r"no quantity of this network; relu2\.y .* did you mean relu1\.y"):
         pg.check(net, x, LABELS, {"relu2.y": np.zeros(3)})
@@ -709,8 +711,8 @@ def convolution(torch, mistake):
         def backward(ctx, dy):
             x, w = ctx.saved_tensors
             dw = grad.conv2d_weight(x, w.shape, dy)
-            dx = grad.conv2d_input(x.shape, w.flip(2, 3) if mistake == "kernel-turned" else w, dy)
-            return dx, dw.flip(2, 3) if mistake == "gradient-turned" else dw, dy.sum((0, 2, 3))
+            dx = grad.conv2d_input(x.shape, w.flip(2, 3) if mistake == "kernel-rotated" else w, dy)
+            return dx, dw.flip(2, 3) if mistake == "gradient-rotated" else dw, dy.sum((0, 2, 3))
 
     class Own(torch.nn.Module):
         def __init__(self):
@@ -743,7 +745,7 @@ def test_a_right_module(torch, dtype):
     module = sequence(torch).to(getattr(torch, dtype))
     verdict = check_module(module, batch(), LABELS, stands_for=STANDS_FOR)
     assert verdict.verdict == "right", verdict.text()
-    assert f"to {dtype}" in verdict.text()
+    assert f"at a precision of {dtype})" in verdict.text()
     names = {row.name for row in verdict.rows}
     assert {"conv1.dw", "relu1.dx", "conv2.dx", "relu2.y", "maxpool1.dx", "dense1.db", "loss", "loss.dx"} <= names
     assert "relu2 is module 3, ReLU" in verdict.notes
@@ -754,7 +756,7 @@ def test_a_right_module(torch, dtype):
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize(("mistake", "where"), [("kernel-turned", "conv2.dx"), ("gradient-turned", "conv2.dw")])
+@pytest.mark.parametrize(("mistake", "where"), [("kernel-rotated", "conv2.dx"), ("gradient-rotated", "conv2.dw")])
 def test_mistakes_in_a_function_of_ones_own(torch, mistake, where):
     verdict = check_module(sequence(torch, mistake), batch(), LABELS, stands_for=STANDS_FOR)
     assert [(each.id, each.where) for each in verdict.mistakes] == [(mistake, [where])]

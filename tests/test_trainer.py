@@ -429,8 +429,8 @@ def test_a_run_that_diverges_says_where_and_keeps_a_finite_network(
             message = str(error)
         if message:
             found = re.fullmatch(
-                r"training diverged at step (\d+) \(epoch (\d+)\): (.*) is no longer finite\. The rate \S+ is probably "
-                r"too high: start again with a tenth of it; the last good checkpoint is kept in (.*)",
+                r"training diverged at step (\d+) \(epoch (\d+)\): (.*) is no longer finite\. The learning rate \S+ "
+                r"is probably too high: start again with a tenth of it; the last good checkpoint is in (.*)",
                 message,
             )
             assert found, message

@@ -67,11 +67,11 @@ def answered(case: Case, mistakes: Mapping[tuple[Any, ...], str]) -> dict[str, A
 
 
 MISTAKES = {
-    ("conv2", "dx"): "kernel-turned",
+    ("conv2", "dx"): "kernel-rotated",
     ("maxpool1", "dx"): "winner-overwritten",
     ("dense1", "dw"): "one-image",
     ("conv1", "db"): "summed-over-the-batch",
-    ("conv1", "dw"): "gradient-turned",
+    ("conv1", "dw"): "gradient-rotated",
 }
 
 
@@ -99,7 +99,7 @@ def otherwise() -> Verdict:
     """A loss that is summed, and ties that are all paid, but in the first step only: a convention, and a finding."""
     case = make_case()
     verdict = check_answer(
-        case, answered(case, {("loss", "dx"): "summed-over-the-batch", (1, "maxpool1", "dx"): "all-ties-paid"})
+        case, answered(case, {("loss", "dx"): "summed-over-the-batch", (1, "maxpool1", "dx"): "error-to-all-ties"})
     )
     assert {bool(each.passes) for each in verdict.conventions} == {True, False}
     return verdict
@@ -126,7 +126,9 @@ def large() -> Verdict:
     """Mistakes in arrays too large to be drawn whole."""
     model = MODELS["lenet5"].network()
     case = make_case(model.layers, model.input, images=2, name="lenet5")
-    return check_answer(case, answered(case, {("maxpool1", "dx"): "whole-window-paid", ("dense1", "dw"): "one-image"}))
+    return check_answer(
+        case, answered(case, {("maxpool1", "dx"): "error-to-whole-window", ("dense1", "dw"): "one-image"})
+    )
 
 
 VERDICTS = {MISTAKE: mistaken, UNCLEAR: unnamed, CONVENTION: otherwise, "summed": summed, RIGHT: faultless}
@@ -347,7 +349,7 @@ def test_the_page_says_what_the_verdict_says(browser: Browser, tmp_path: Path, k
     assert browser.text("h1").startswith(
         {MISTAKE: "5 mistakes", UNCLEAR: "Unclear", RIGHT: "Right"}.get(kind, "Right, with")
     )
-    assert f"{len(verdict.rows)} quantities compared, to {verdict.search.precision}." in text
+    assert f"{len(verdict.rows)} quantities compared at a precision of {verdict.search.precision}." in text
     assert (verdict.first_wrong or "") in browser.text("header")
     for named in (*verdict.mistakes, *verdict.conventions):
         assert named.title in text
@@ -384,7 +386,8 @@ def test_what_is_wrong_comes_first_and_what_is_no_news_is_folded(browser: Browse
     )
     worst = max(row.error for row in verdict.rows if row.status == "agrees")
     assert titles[0].startswith(f"{len(by_status['follows'])} only follow: ")
-    assert titles[1].startswith(f"The other {len(by_status['agrees'])} agree, off by {worst:.1e} of")
+    agree = f"The other {len(by_status['agrees'])} agree: largest difference / largest number is {worst:.1e} at most"
+    assert titles[1] == agree
     assert len(titles) == 2
     headings = browser.js("return [...document.querySelectorAll('h2')].map((each) => each.innerText)")
     assert headings == [*(each.title for each in verdict.mistakes), "All quantities"]
@@ -396,14 +399,14 @@ def test_what_is_wrong_comes_first_and_what_is_no_news_is_folded(browser: Browse
 
 def test_few_quantities_are_not_folded(browser: Browser, tmp_path: Path) -> None:
     case = make_case()
-    answer = answered(case, {("conv2", "dx"): "kernel-turned"})
+    answer = answered(case, {("conv2", "dx"): "kernel-rotated"})
     part = {name: array for name, array in answer.items() if name in {"dense1.dx", "conv2.dx", "maxpool1.dx"}}
     verdict = check_answer(case, part)
     assert {row.status for row in verdict.rows} == {"agrees", "wrong", "follows"}
     save_page(verdict, tmp_path / "verdict.html")
     browser.open(tmp_path / "verdict.html")
     assert [name for name, *_ in browser.js(ROWS)] == ["dense1.dx", "conv2.dx", "maxpool1.dx"]
-    assert "What follows is right by itself, and wrong by what it was given." in browser.text("main")
+    assert "“follows”: computed correctly, but from numbers that were already wrong." in browser.text("main")
 
 
 def test_a_convention_without_findings_is_told_and_linked(browser: Browser, tmp_path: Path) -> None:
@@ -430,7 +433,7 @@ def test_the_text_that_does_it_right_needs_no_formula(monkeypatch: pytest.Monkey
     told = f'<h3>The formula</h3>\n<p class="formula"><code>{formula}</code></p>'
     page = page_html(verdict)
     assert told in page
-    assert "The loop that does it right" in page
+    assert "The correct loop" in page
     assert f"{text.__name__} in {text.__module__}" in page
     monkeypatch.setattr("plaingrad.checking.verdict.text.formula_of", lambda program, key: None)
     page = page_html(verdict)

@@ -105,13 +105,15 @@ class Case:
     def from_json(cls, text: Any) -> "Case":
         """The case that `to_json` wrote; CaseError says what is wrong with one that was changed."""
         if not isinstance(text, dict) or text.get("format") != FORMAT:
-            raise CaseError(f'this is no case: a case is a JSON object with "format": "{FORMAT}"; see `plaingrad case`')
+            raise CaseError(
+                f'this is not a case: a case is a JSON object with "format": "{FORMAT}"; see `plaingrad case`'
+            )
         try:
             return cls._read(text)
         except PlaingradError as error:
             raise CaseError(f"the case cannot be used: {error}") from None
         except KeyError as error:
-            raise CaseError(f"the case has no field {error}; write it anew with `plaingrad case`") from None
+            raise CaseError(f"the case has no field {error}; write it again with `plaingrad case`") from None
         except (TypeError, ValueError, AttributeError, MemoryError, RecursionError, OverflowError) as error:
             raise CaseError(f"the case cannot be used: {' '.join(str(error).split())}") from None
 
@@ -126,7 +128,7 @@ class Case:
         if own != list(outline.shapes):
             raise CaseError(f"its layers are called {', '.join(outline.shapes)}, in that order")
         if outline.layers != unfused(outline.layers):
-            raise CaseError("activations are layers of their own in a case")
+            raise CaseError("in a case, activations are separate layers")
         outline.require_room(np.dtype(float).itemsize)
         # Read before a network is built, which is then no larger than the file.
         weights = {name: _numbers(text["weights"][name], shape, name) for name, shape in outline.trained.items()}
@@ -136,7 +138,7 @@ class Case:
         loss = Loss.from_json({key: value for key, value in text["loss"].items() if key != "about"})
         loss.check(net.output)
         if not text["steps"]:
-            raise CaseError("steps is empty; a case has at least one")
+            raise CaseError("steps is empty; a case needs at least one")
         count = len(text["steps"][0]["x"])
         batches = tuple(
             Batch(
@@ -218,7 +220,7 @@ def make_case(
     _require_room(Outline(*layers, input=input), images * steps)
     net = Network(*layers, input=input, dtype="float64", name=name)
     if isinstance(loss, CrossEntropy) and not isinstance(layers[-1], Softmax | Sigmoid):
-        raise SettingError("CrossEntropy takes probabilities: end with softmax, or take SoftmaxCrossEntropy")
+        raise SettingError("CrossEntropy needs probabilities: end with softmax, or use SoftmaxCrossEntropy")
     if loss is None:
         loss = CrossEntropy() if isinstance(layers[-1], Softmax) else SoftmaxCrossEntropy()
     loss.check(net.output)

@@ -13,23 +13,25 @@ FIELDS = {
     ),
     "network": (
         "the layers from first to last; input and output are shapes for one image, (channel, row, column) or one axis. "
-        'size, stride, padding and dilation are [rows, columns]; padding is with zeros, on each side ("same": as many '
-        "as keep the size where the stride is 1, an odd one below and right). A convolution does not turn its kernel: "
+        'size, stride, padding and dilation are [rows, columns]; padding is with zeros, on each side ("same": '
+        "enough to keep the size where the stride is 1; an odd row or column is added at the bottom or on the right). "
+        "A convolution does not rotate its kernel: "
         "y[k,i,j] = b[k] + sum of w[k,c,u,v] * x[c,i*stride+u-padding,j*stride+v-padding]. A window that does not fit "
-        "whole is left out. Pools pass over padding, unless a mean has count_padding; of equal maxima the first in "
-        "reading order gets the error. ReLU has slope 0 at 0. Flatten lays out channel by channel, row by row"
+        "completely is left out. Pooling ignores the padding, unless mean pooling has count_padding; of equal maxima "
+        "the first in reading order gets the error. The derivative of ReLU at 0 is 0. Flatten orders the numbers by "
+        "channel, then row, then column"
     ),
-    "loss": "how wrong an output is; the loss of a batch is the mean over its images",
-    "rate": "after each step every weight becomes w - rate * dw",
+    "loss": "the loss of one image; the loss of a batch is the mean over its images",
+    "rate": "the learning rate: after each step every weight becomes w - rate * dw",
     "weights": "before the first step: a kernel is (filter, channel, row, column), dense weights are (unit, input)",
     "steps": (
         "for each step x (image, channel, row, column) and target (image, output); later steps use the new weights"
     ),
     "answer": (
         "LAYER.y is an output, LAYER.dy the gradient of the loss with respect to it, LAYER.dx to the layer's input, "
-        "LAYER.dw and LAYER.db to its weights; plain names are step 1's, step2.… the next step's; stepN.LAYER.w is the "
-        "weight after step N. Leave out what you do not have. If you lay arrays out in another order, write them so: "
-        "the check finds out"
+        "LAYER.dw and LAYER.db to its weights and biases; names without a step are those of step 1, step2.… those of "
+        "step 2; stepN.LAYER.w is the weight after step N. Leave out what you do not have. If your program stores "
+        "arrays with their axes in another order, write them so: the check recognises it"
     ),
 }
 QUANTITIES = {

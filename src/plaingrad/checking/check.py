@@ -29,16 +29,18 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
     answer = answer if isinstance(answer, Answer) else answer_of(answer)
     known, notes = recognised(list(answer.arrays), case)
     if not known:
-        raise AnswerError(f"the answer holds no quantity of this case; {notes[0] if notes else 'it is empty'}")
+        raise AnswerError(f"the answer contains no quantity of this case; {notes[0] if notes else 'it is empty'}")
     chosen: dict[Key, str] = {}
     for name, key in known.items():
         if key in chosen and not np.array_equal(answer.arrays[chosen[key]], answer.arrays[name], equal_nan=True):
-            raise AnswerError(f"{chosen[key]} and {name} are one quantity, and differ; leave one of them out")
+            raise AnswerError(f"{chosen[key]} and {name} name the same quantity, but differ; leave one of them out")
         if key not in chosen or not name.endswith(".dy"):
             chosen[key] = name
     arrays, groups, orders = _laid(case, {key: (name, answer.arrays[name]) for key, name in chosen.items()}, notes)
     if not arrays:
-        raise AnswerError("the answer holds no quantity that can be checked: weights before the first step are given")
+        raise AnswerError(
+            "the answer contains nothing to check: the weights before the first step are given by the case"
+        )
     program = Program(case, DOUBLE)
     broken = _broken(program, {key: (chosen[key], found[0].array) for key, found in arrays.items()})
     if broken is not None:  # what comes before may show why
@@ -46,7 +48,7 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
         arrays = {key: found for key, found in arrays.items() if program.place[key] < program.place[last]}
         if not arrays:
             raise AnswerError(words)
-        notes.append(f"{words}. Only what comes before it is compared")
+        notes.append(f"{words}. Only the quantities before it are compared")
     precision = estimated([each.array for each in found] for found in arrays.values())
     asked = Asked(program.like(precision.unit), arrays, groups, orders, precision, left_out)
     notes += asked.moved()
@@ -54,7 +56,7 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
     if broken is not None and not search.findings:
         count = len(search.rows)
         raise AnswerError(
-            f"{broken[1]}. {'What was' if count == 1 else f'All {count} quantities'} answered before it agree"
+            f"{broken[1]}. {'The one quantity before it agrees' if count == 1 else f'All {count} before it agree'}"
         )
     notes += _kept(search)
     for key, row in search.rows.items():
@@ -97,7 +99,7 @@ class Asked:
             if place == len(self.program.names):
                 if self._is_probability(plain, finding):
                     del self.arrays[finding.key]
-                    notes.append(f"{name_of(finding.key)} was answered behind the softmax, and is left out")
+                    notes.append(f"{name_of(finding.key)} in the answer is the output of the softmax, and is left out")
                 continue
             after = t, self.program.names[place], "y"
             layer = self.program.steps[after[1]].layer
@@ -106,7 +108,8 @@ class Asked:
             env = ChainMap({finding.key: Estimate(finding.expected, finding.uncertainty)}, plain.env)
             if plain.agrees(self.program.evaluate(after, env), finding.given):
                 notes.append(
-                    f"{name_of(finding.key)} was answered behind the activation: it is taken for {name_of(after)}"
+                    f"{name_of(finding.key)} in the answer is the output of the activation: "
+                    f"it is compared with {name_of(after)}"
                 )
                 readings = self.arrays.pop(finding.key)
                 self.arrays.setdefault(after, readings)
@@ -186,7 +189,7 @@ def _laid(
             notes.append(f"{name}: the mean of the {case.images} numbers given")
         if key[2] == "db" and array.ndim > 1 and array.shape[0] == shape[0] and array.size != shape[0]:
             array = array.reshape(shape[0], -1).sum(axis=1)
-            notes.append(f"{name}: a bias for each position; their sum is compared")
+            notes.append(f"{name}: there is one number for each position; their sum is compared")
         found = readings(array, shape, group)
         if not found:
             raise refuse(name, array, shape)
@@ -214,11 +217,11 @@ def _shape(case: Case, key: Key) -> tuple[tuple[int, ...], bool]:
 
 
 REASONS = {
-    "L2Pool": "in L2 pooling 0/0 where a window is all zero: take 0 there",
-    "Softmax": "a softmax overflows where a score is large, unless the largest is taken off first",
-    "SoftmaxCrossEntropy": "a softmax overflows where a score is large, unless the largest is taken off first",
-    "CrossEntropy": "the logarithm of 0, or a division by it",
-    "MeanPool": "0/0: a window without a pixel",
+    "L2Pool": "0/0 in L2 pooling where a window is all zero; use 0 there",
+    "Softmax": "overflow of a large score in softmax, unless the largest score is subtracted first",
+    "SoftmaxCrossEntropy": "overflow of a large score in softmax, unless the largest score is subtracted first",
+    "CrossEntropy": "the logarithm of 0, or a division by 0",
+    "MeanPool": "0/0 for a window without any pixel",
 }
 
 
@@ -235,5 +238,5 @@ def _broken(program: Program, given: dict[Key, tuple[str, Array]]) -> tuple[Key,
             f"{name}{list(place) if place else ''} is {array[place]}, the first number that is not finite in the order "
             "of computing"
         )
-        return key, f"{words}; mostly it comes from this: {why}" if why else words
+        return key, f"{words}; the usual cause: {why}" if why else words
     return None

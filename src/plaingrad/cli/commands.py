@@ -112,7 +112,7 @@ def prepare(options: dict[str, Any]) -> Training:
     }
     train, validation = _held_back(split.train, told.get("validation"), seed)
     if "patience" in told and validation is None:
-        raise SettingError("--patience needs images to judge by; add --validation 0.1, say")
+        raise SettingError("--patience needs validation images; add --validation 0.1, for example")
     recipe = recipe.fitted(len(train))
     trainer = Trainer(
         net,
@@ -180,7 +180,7 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
     found = [line for entry in history for line in entry.get("findings", ())]
     if accuracy <= guessed and not found:
         notes.append(
-            f"that is no better than always naming the most frequent class ({guessed:.4f}): "
+            f"that is no better than always predicting the most frequent class ({guessed:.4f}): "
             "try a smaller --rate, more --epochs, or another --model"
         )
     if not report:

@@ -80,7 +80,7 @@ def answer(
             f"explain takes {'a QUANTITY' if example_name else 'a RUN and a QUANTITY'}, got {' '.join(words)}"
         )
     if not words and not example_name:
-        raise SettingError("explain needs a RUN, the folder that `plaingrad train` left, or --example NAME")
+        raise SettingError("explain needs a RUN, the folder written by `plaingrad train`, or --example NAME")
     if example_name and any(each is not None for each in (image, label, data_dir)):
         raise SettingError("an example has its own image: leave out --image, --label and --data-dir")
     require_new(page, force)
@@ -94,7 +94,7 @@ def answer(
         chosen = chosen_optimiser(optimiser or "sgd", rate)
         explained = replace(explained, state=State(chosen))
     if page is not None and (symbols or all_terms):
-        raise SettingError("--html writes a page of everything: leave out --symbols and --all")
+        raise SettingError("--html writes a page with all numbers: leave out --symbols and --all")
     if page is not None:
         made = explained.page(quantity)
         made.save(page)
@@ -102,12 +102,12 @@ def answer(
         told = {"page": page, "title": made.title, "bytes": size}
         return told if as_json else f"{visible(page)}: {visible(made.title)}, {size / 1e6:.1f} MB; open it in a browser"
     if quantity is None and (symbols or all_terms):
-        raise SettingError("--symbols and --all are about one number: name a QUANTITY")
+        raise SettingError("--symbols and --all need one number: name a QUANTITY")
     if quantity is None:
         arrays = explained.overview()
         wide = max(len(each["name"]) for each in arrays)
         lines = (f"  {each['name']:<{wide}} {shape_text(each['shape']):>13}  {each['about']}" for each in arrays)
-        hint = "name one number of one of these, such as " + explained.opens
+        hint = "Name one number of one of these arrays, such as " + explained.opens
         return (
             {"title": explained.title, "quantities": arrays}
             if as_json
@@ -147,7 +147,7 @@ def trained(
     target = known if label is None else _class(label, names)
     if target is None:
         target = int(net.run(pixels).output[0].argmax())
-        told += f", taken for {names[target]}"
+        told += f", classified as {names[target]}"
     if not 0 <= target < net.output[0]:
         raise DataError(f"{run}: the image has the label {target}, and the network {net.output[0]} outputs")
     state, batch = _state(net, arrays, facts)

@@ -19,24 +19,24 @@ from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.record import json_text
 
-DATA_DIR = click.option("--data-dir", metavar="DIR", help="Where the IDX files of mnist or fashion-mnist lie.")
+DATA_DIR = click.option("--data-dir", metavar="DIR", help="Folder with the IDX files of mnist or fashion-mnist.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="plaingrad")
 def cli() -> None:
-    """Convolutional networks whose gradients are in plain sight.
+    """Train convolutional networks, explain any number in them, and check gradients.
 
     \b
     Start here:
-      plaingrad train                        a small CNN on the bundled 8×8 digits, in seconds
-      plaingrad data get mnist               fetch MNIST once
-      plaingrad train --data mnist           LeNet-5 on it
-      plaingrad evaluate runs/digits-digits  accuracy, and where it goes wrong
-      plaingrad explain runs/digits-digits   every number of it, and where it comes from
-      plaingrad case -o case.json            a problem for your own program, in any language
-      plaingrad check case.json answer.json  what is right in its answer, and what mistake was made
-      plaingrad models                       the built-in networks
+      plaingrad train                        train a small CNN on the bundled 8×8 digits, in seconds
+      plaingrad data get mnist               download MNIST, once
+      plaingrad train --data mnist           train LeNet-5 on it
+      plaingrad evaluate runs/digits-digits  test accuracy, and which classes are confused
+      plaingrad explain runs/digits-digits   list the numbers that can be explained
+      plaingrad case -o case.json            write a test problem for your own program
+      plaingrad check case.json answer.json  check its numbers, and name the mistake in wrong ones
+      plaingrad models                       list the built-in networks
     """
 
 
@@ -46,24 +46,24 @@ def cli() -> None:
 )
 @click.option("--data", "data_name", metavar="NAME|FOLDER", help="digits, mnist, fashion-mnist, or a folder of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
 @DATA_DIR
-@click.option("--epochs", type=int, metavar="N", help="Times through the training images.  [the model's recipe]")
-@click.option("--batch", type=int, metavar="N", help="Images for each step of the optimiser.  [the model's recipe]")
-@click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's recipe]")
-@click.option("--rate", type=float, metavar="R", help="Learning rate: how far each step goes.  [the model's recipe]")
-@click.option("--schedule", metavar="NAME", help="constant, step, cosine or onecycle.  [the model's recipe]")
-@click.option("--validation", type=float, metavar="SHARE", help="Hold back this share of the training images to judge by; the epoch with the best accuracy on them is kept.")  # fmt: skip  # noqa: E501
-@click.option(
-    "--patience", type=int, metavar="N", help="Stop after N epochs that were no better on the validation images."
-)
-@click.option("--seed", type=int, metavar="S", help="The same seed gives the same result, to the bit, for any number of threads.  [0]")  # fmt: skip  # noqa: E501
-@click.option("--threads", type=int, metavar="T", help="[as many as there are processors]")
+@click.option("--epochs", type=int, metavar="N", help="Number of passes through the training images.  [the model's]")
+@click.option("--batch", type=int, metavar="N", help="Images per step of the optimiser.  [the model's]")
+@click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's]")
+@click.option("--rate", type=float, metavar="R", help="Learning rate.  [the model's]")
+@click.option("--schedule", metavar="NAME", help="Rate schedule: constant, step, cosine, onecycle.  [the model's]")
+@click.option("--validation", type=float, metavar="SHARE", help="Hold back this fraction of the training images for validation; the weights of the epoch with the best validation accuracy are kept.")  # fmt: skip  # noqa: E501
+@click.option("--patience", type=int, metavar="N", help="Stop after N epochs without better validation accuracy.")
+@click.option("--seed", type=int, metavar="S", help="Random seed; the same seed gives the same result, bit for bit, with any number of threads.  [0]")  # fmt: skip  # noqa: E501
+@click.option("--threads", type=int, metavar="T", help="Number of threads.  [one per processor]")
 @click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
-@click.option("--out", metavar="RUN", help="The run folder to make.  [runs/MODEL-DATA]")
-@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, with its own settings.")
-@click.option("--no-report", is_flag=True, help="Leave no report.html: its curves take a third of a second to draw.")
+@click.option("--out", metavar="RUN", help="Folder to create for this run.  [runs/MODEL-DATA]")
+@click.option("--resume", metavar="RUN", help="Resume a run that was stopped, with its own settings.")
+@click.option("--no-report", is_flag=True, help="Do not write report.html, which takes about a third of a second.")
 @JSON
 def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) -> None:
-    """Train a network and leave a run folder: checkpoint, history, and report.html with pictures.
+    """Train a network and write a run folder.
+
+    The run folder holds a checkpoint, the history, and report.html with pictures.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
       plaingrad train --data photos/ --validation 0.2 --patience 3
       plaingrad train --resume runs/lenet5-mnist      after Ctrl-C, a crash, or a power cut
 
-    Ctrl-C finishes the step at hand and saves. Nothing is ever overwritten.
+    Ctrl-C finishes the current step and saves. An existing run is never overwritten.
     """
     from plaingrad.cli.commands import finish, prepare, take_up
     from plaingrad.cli.progress import progress
@@ -91,26 +91,26 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
         return
     images = len(training.split.test)
     if "best_epoch" in result:
-        say(f"epoch {result['best_epoch']} was best on the validation images; it is the one tested and kept")
+        say(f"epoch {result['best_epoch']} was the best on the validation images; its weights were tested and kept")
     say(
         f"test accuracy {result['test_accuracy']:.4f} ({round(result['test_accuracy'] * images)} of {images} images), "
         f"loss {result['test_loss']:.4f}"
     )
     say(
         f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.2f} s "
-        f"({result['images_per_second']:,.0f} images/s), loops ready in {result['compile_seconds']:.1f} s"
+        f"({result['images_per_second']:,.0f} images/s), code loaded or compiled in {result['compile_seconds']:.1f} s"
     )
-    say(f"left in {visible(result['out'])}: {', '.join(result['files'])}")
+    say(f"written to {visible(result['out'])}: {', '.join(result['files'])}")
 
 
 @cli.command()
 @click.argument("run")
-@click.option("--data", "data_name", metavar="NAME|FOLDER", help="Other data than the run's own.")
+@click.option("--data", "data_name", metavar="NAME|FOLDER", help="Data to test on.  [the data of the run]")
 @DATA_DIR
-@click.option("--threads", type=int, metavar="T", help="[as many as there are processors]")
+@click.option("--threads", type=int, metavar="T", help="Number of threads.  [one per processor]")
 @JSON
 def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int | None, as_json: bool) -> None:
-    """Accuracy and loss of a trained network on test images, and the pairs it confuses.
+    """Test a trained network: accuracy, loss, confused classes.
 
     RUN is a run folder, or a checkpoint file.
     """
@@ -129,7 +129,7 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
     for name, share in result["classes"].items():
         say(f"  {visible(name):>12}  {'-' if share is None else f'{share:.4f}'}")
     for pair in result["confused"]:
-        say(f"  {visible(pair['true'])} taken for {visible(pair['predicted'])}: {pair['times']}×")
+        say(f"  {visible(pair['true'])} classified as {visible(pair['predicted'])}: {pair['times']}×")
 
 
 @cli.command()
@@ -137,9 +137,10 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @JSON
 def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
-    """What a trained network sees in image files (PNG, JPEG) of the size it was trained on.
+    """Classify image files with a trained network.
 
-    The images should be as the training images were: MNIST and the digits are white on black.
+    The images are PNG or JPEG files of the size that the network was trained on. They should look like the training
+    images: MNIST and the bundled digits are white on black.
 
     RUN is a run folder, or a checkpoint file.
     """
@@ -157,21 +158,21 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
 
 @cli.command()
 @click.argument("words", nargs=-1, metavar="[RUN] [QUANTITY]")
-@click.option("--example", "example_name", metavar="NAME", help="One of the library's small networks instead of a RUN: first-cnn, pooling-chain, overlap, …")  # fmt: skip  # noqa: E501
-@click.option("--image", metavar="N|FILE", help="Which test image, or an image file.  [0]")
+@click.option("--example", "example_name", metavar="NAME", help="Use one of the library's example networks instead of a RUN: first-cnn, pooling-chain, overlap, …")  # fmt: skip  # noqa: E501
+@click.option("--image", metavar="N|FILE", help="Number of a test image, or an image file.  [0]")
 @click.option(
-    "--label", metavar="CLASS", help="What the image should be named.  [its label; of a file what is seen in it]"
+    "--label", metavar="CLASS", help="The true class of the image.  [its label; for a file, the predicted class]"
 )
-@click.option("--html", "page", metavar="FILE", help="Write the page to click through; it opens with QUANTITY.")
-@click.option("--symbols", is_flag=True, help="The number as an expression in the inputs and weights.")
-@click.option("--optimiser", metavar="NAME", help="For w_after: sgd, nesterov, adam or adamw, at its first step.  [the run's own]")  # fmt: skip  # noqa: E501
-@click.option("--rate", type=float, metavar="R", help="The rate of that optimiser.  [its default]")
-@click.option("--all", "all_terms", is_flag=True, help="All terms of a long sum, in order.")
+@click.option("--html", "page", metavar="FILE", help="Write an interactive HTML page; it opens with QUANTITY.")
+@click.option("--symbols", is_flag=True, help="Show the number as an expression in the inputs and weights.")
+@click.option("--optimiser", metavar="NAME", help="For w_after: sgd, nesterov, adam or adamw, at its first step.  [that of the run]")  # fmt: skip  # noqa: E501
+@click.option("--rate", type=float, metavar="R", help="Learning rate of that optimiser.  [its default]")
+@click.option("--all", "all_terms", is_flag=True, help="Show all terms of a long sum, in order.")
 @DATA_DIR
 @FORCE
 @JSON
 def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **options: Any) -> None:
-    """Where a number comes from: its terms, its formula, the reason for each branch, and where to go next.
+    """Show where a number comes from: formula, terms, reasons.
 
     \b
     Examples:
@@ -179,10 +180,11 @@ def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **o
       plaingrad explain runs/lenet5-mnist "maxpool1.dx[0,3,4]" --image 5
       plaingrad explain runs/lenet5-mnist --html page.html
       plaingrad explain --example first-cnn "conv1.dw[0,0,0,0]" --symbols
-      plaingrad explain --example first-cnn           what there is to ask about
+      plaingrad explain --example first-cnn           lists what can be explained
 
-    RUN is a run folder or a checkpoint file. QUANTITY is LAYER.NAME[…]: x y w b, d + name for a gradient; w_after is
-    the weight after the next step of the optimiser.
+    RUN is a run folder or a checkpoint file. QUANTITY is LAYER.NAME[…]. NAME is x (input), y (output), w (weights) or b
+    (biases); with a d before it, it is the gradient with respect to that array. w_after is the weight after the next
+    step of the optimiser.
     """
     from plaingrad.cli.explain_run import answer
 
@@ -194,7 +196,7 @@ def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **o
 @click.argument("name", required=False)
 @JSON
 def models(name: str | None, as_json: bool) -> None:
-    """The built-in networks and their shapes; with a NAME, its layers.
+    """List the built-in networks; with NAME, show its layers.
 
     `plaingrad models NAME --json` writes the network as `train --model FILE` reads it: edit it and train your own.
     """
@@ -223,15 +225,18 @@ def models(name: str | None, as_json: bool) -> None:
 
 @cli.group()
 def data() -> None:
-    """Data sets from elsewhere."""
+    """Download data sets."""
 
 
 @data.command()
 @click.argument("name")
-@click.option("--to", "folder", metavar="DIR", help="Where to put the files.  [the user's cache]")
+@click.option("--to", "folder", metavar="DIR", help="Folder to put the files in.  [the user's cache]")
 @JSON
 def get(name: str, folder: str | None, as_json: bool) -> None:
-    """Fetch mnist or fashion-mnist: several mirrors, checked by SHA-256, resumed where a download was cut off."""
+    """Download mnist or fashion-mnist.
+
+    It tries several mirrors, checks SHA-256, and resumes an interrupted download.
+    """
     from plaingrad.data import download
 
     last: dict[str, int] = {}

@@ -57,7 +57,7 @@ class Lines:
             self.say(describe(event))
             self.spoke = now
         elif event.kind == "stopped early":
-            self.say("no better for long enough: stopped early")
+            self.say("no improvement on the validation images: stopped early")
         elif event.kind == "stepped" and now - self.spoke > SECONDS_BETWEEN_LINES:
             left = (now - self.began) / max(event.step - (self.first_step or 0), 1) * (event.steps - event.step)
             self.say(
@@ -127,7 +127,7 @@ class Live:
         elif event.kind == "epoch":
             self.say(describe(event))
         elif event.kind == "stopped early":
-            self.say("no better for long enough: stopped early")
+            self.say("no improvement on the validation images: stopped early")
         elif event.kind == "stepped" and (event.step == event.steps or time.perf_counter() - self.shown > 0.1):
             self.shown = time.perf_counter()
             before, behind = figures(event, self.bar.console.width)

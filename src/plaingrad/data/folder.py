@@ -114,13 +114,13 @@ def _files(folder: Path) -> dict[str, list[Path]]:
         others = sum(len(paths) for paths in within.values())
         raise DataError(
             f"{folder}: {len(within)} class folders in it and no image in them "
-            f"({others} other files passed over, {loose} images loose in {folder.name}); "
+            f"({others} other files skipped, {loose} images loose in {folder.name}); "
             "put PNG, JPEG, BMP or GIF files into one sub-folder for each class"
         )
     for name, paths in files.items():
         if not paths:
             raise DataError(
-                f"{folder / name}: no image in this class folder ({len(within[name])} other files passed over); "
+                f"{folder / name}: no image in this class folder ({len(within[name])} other files skipped); "
                 "add some, or remove the folder"
             )
     if len(files) < 2:

@@ -89,7 +89,7 @@ def _read(stream: BufferedIOBase | gzip.GzipFile, path: Path, room: int, holder:
     # Reading on also makes gzip compare its check sum.
     if more := len(stream.read(1 << 20)):
         raise DataError(
-            f"{path}: {more} trailing bytes or more after the {needed} its header tells of ({wanted}); fetch it again"
+            f"{path}: {more} trailing bytes or more after the {needed} its header announces ({wanted}); fetch it again"
         )
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 

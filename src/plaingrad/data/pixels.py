@@ -152,7 +152,7 @@ def _scaling(least: float, most: float, low: float, high: float) -> str:
             return f"divide by {factor:g}"
         if least >= 0 and most > 0 and high > most and most * factor / 2 < high <= most * factor * 1.01:
             return f"multiply by {factor:g}"
-    return "scale them as those were"
+    return "scale them as the training images were"
 
 
 def constant_channels(images: Array, name: str) -> Iterator[str]:
@@ -161,7 +161,7 @@ def constant_channels(images: Array, name: str) -> Iterator[str]:
         low, high = images[:, c].min(), images[:, c].max()
         if low == high:
             what = f"channel {c}" if images.shape[1] > 1 else "every pixel"
-            yield f"{name}: {what} is {low:g} in all images and tells a network nothing: leave it out, or look for why"
+            yield f"{name}: {what} is {low:g} in all images and tells a network nothing: leave it out, or find out why"
 
 
 def look(net: Any, images: Array, names: Sequence[str] | None = None) -> None:

@@ -91,4 +91,6 @@ def _entry(tracer: Tracer, term: Traced, x: Sheet, layer: str) -> tuple[int | No
             cell = factor.left - tracer.twin.sheet_of(factor.left).start if factor.op is CELL else cell
     else:
         return column, size, cell
-    raise SettingError(f"{layer} is not a sum of its inputs, each times a number: it cannot be a dense layer")
+    raise SettingError(
+        f"{layer} is not a sum of its inputs, each times a number: it cannot be written as a dense layer"
+    )

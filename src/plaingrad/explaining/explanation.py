@@ -207,7 +207,7 @@ class Explanation:
             allowed = f", rounding allows {number_text(self.bound, 2)}" if self.bound == self.bound else ""
             yield f"  the run has {number_text(self.run_value, 9)} ({away}{allowed})"
             if abs(self.run_value - self.value) > self.bound:
-                yield "  That is more than rounding: in the run a comparison fell out differently on the way here."
+                yield "  That is more than rounding: in the run, a comparison before this number had another result."
         if self.reasons:
             yield ""
             yield from (f"  {'• ' if len(self.reasons) > 1 else ''}{reason}" for reason in self.reasons)

@@ -79,16 +79,16 @@ def of_threshold(tracer: Tracer, sheet: Sheet, node: Traced, comparison: Compari
         cells = (*cells, comparison.right.left)
     if comparison.left.value != comparison.left.value:
         more["sum"] = ("", "")
-        return reason(tracer, "branch", f"{held} is not a number: it passes, so that it is seen", *cells, **more)
+        return reason(tracer, "branch", f"{held} is not a number: it passes, so that it is noticed", *cells, **more)
     if activation is None:
         return reason(tracer, "branch", f"{held} {sign} {right}", *cells, **more)
     name = type(activation).__name__
     what = "error" if sheet.quantity.startswith("d") else "number"
     if comparison.truth == "<=":
         slope = getattr(activation, "slope", 0)
-        then = f"it passes {number_text(slope)} of the {what}" if slope else f"it lets no {what} pass"
+        then = f"the {what} is multiplied by {number_text(slope)}" if slope else f"the {what} becomes 0"
     else:
-        then = f"the {what} passes whole"
+        then = f"the {what} passes unchanged"
     state = "off" if comparison.truth == "<=" else "on"
     return reason(tracer, "branch", f"this {name} was {state}, because {held} {sign} {right}: {then}", *cells, **more)
 
@@ -99,7 +99,9 @@ def of_largest(tracer: Tracer, sheet: Sheet, node: Traced, found: list[Compariso
     best = max(met, key=lambda cell: tracer.twin.value(cell))  # the first of equals
     nans = [each for each in met if tracer.twin.value(each) != tracer.twin.value(each)]
     if nans:
-        yield reason(tracer, "branch", "{0} is not a number, and a NaN wins so that it is seen", nans[-1])
+        yield reason(
+            tracer, "branch", "{0} is not a number, and NaN counts as the maximum so that it is noticed", nans[-1]
+        )
         return
     arrays = list(dict.fromkeys(tracer.twin.sheet_of(each).name for each in met))
     if len(arrays) > 1:
@@ -113,13 +115,17 @@ def of_largest(tracer: Tracer, sheet: Sheet, node: Traced, found: list[Compariso
     more = f" and {len(others) - len(named)} more" if len(others) > len(named) else ""
     making = tracer.making(sheet)
     if making is not None and "window" in making.task.seen:
-        yield reason(tracer, "branch", f"{{0}} won this window, against {against}{more}", best, *named)
+        yield reason(
+            tracer, "branch", f"{{0}} is the maximum of this window, which also has {against}{more}", best, *named
+        )
     else:
-        after = "; it is taken off first, so that no exponential overflows"
-        yield reason(tracer, "branch", f"{{0}} is the largest score, against {against}{more}{after}", best, *named)
+        after = "; it is subtracted first, so that no exponential overflows"
+        yield reason(
+            tracer, "branch", f"{{0}} is the largest score; the others are {against}{more}{after}", best, *named
+        )
     equal = [each for each in others if tracer.twin.value(each) == tracer.twin.value(best)]
     if equal:
-        yield reason(tracer, "tie", "tie: {0} is as large as {1}; the first in reading order wins", best, equal[0])
+        yield reason(tracer, "tie", "tie: {0} is as large as {1}; the first in reading order is taken", best, equal[0])
 
 
 def of_winners(tracer: Tracer, sheet: Sheet, found: list[Comparison]) -> Iterator[Reason]:
@@ -134,9 +140,9 @@ def of_winners(tracer: Tracer, sheet: Sheet, found: list[Comparison]) -> Iterato
         window = "window (" + ",".join(map(str, own.index(winner.left)[-2:])) + ")"
         more = {"window": ("a window", window), "place": ("", f", which is row {row}, column {column}")}
         if each.outcome:
-            pattern = "this pixel won {window}, so the window's whole error comes here: {0}{place}"
+            pattern = "this pixel is the maximum of {window}, so it gets the whole error of the window: {0}{place}"
         else:
-            pattern = "{window} holds this pixel, but another pixel won it: {0}{place}"
+            pattern = "{window} contains this pixel, but another pixel is its maximum: {0}{place}"
         yield reason(tracer, "branch", pattern, winner.left, **more)
         traced = tracer.number(winner.left)
         yield from of_comparisons(tracer, own, traced, traced.reasons)
@@ -151,7 +157,7 @@ def of_the_edge(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
         return
     if sheet.quantity in ("dy", "dx"):
         if not node.why and not node.cells():
-            told = f"no window of {step.name} reaches this number, so it changes nothing: its error is 0"
+            told = f"no window of {step.name} contains this number, so it does not affect the loss: its error is 0"
             yield reason(tracer, "note", told)
         return
     if sheet.quantity not in ("y", "z") or not any(map(any, window.margins)):
@@ -162,8 +168,8 @@ def of_the_edge(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
     is_conv = "w" in step.weights
     whole = prod(step.weights["w"].shape[1:]) if is_conv else prod(window.size)
     if whole > len(met):
-        effect = "where the padding is 0: they add nothing" if is_conv else "and do not take part"
-        told = f"{whole - len(met)} of the window's {whole} places lie beyond the edge, {effect}"
+        effect = "where the padding is 0: they contribute nothing" if is_conv else "and are ignored"
+        told = f"{whole - len(met)} of the {whole} positions of the window lie outside the image, {effect}"
         yield reason(tracer, "padding", told)
 
 
@@ -203,7 +209,7 @@ def of_zero_factors(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reas
                 why = next(of_comparisons(tracer, tracer.twin.sheet_of(first), traced, traced.reasons))
                 be = "is" if len(errors) == 1 else "are"
                 note = (
-                    f"{count} errors {name} {be} 0 where the activation was off"
+                    f"{count} errors {name} {be} 0 because the activation was off there"
                     if len(errors) > 1
                     else f"{name} is 0 here"
                 )

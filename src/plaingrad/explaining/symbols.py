@@ -136,7 +136,7 @@ class Expander:
                 if len(self.done) + len(waiting) > MOST_CELLS:
                     raise SettingError(
                         f"{self.tracer.twin.name(cell)} depends on more than {MOST_CELLS:,} numbers; an expression of "
-                        "that length helps nobody: take a smaller network, such as one of --example"
+                        "that length is of no use: take a smaller network, such as one of --example"
                     )
                 waiting.append((top, node))
                 waiting += [(each, None) for each in dict.fromkeys(node.cells()) if each not in self.done]

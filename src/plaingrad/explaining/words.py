@@ -3,14 +3,14 @@
 from plaingrad.explaining.twin import INPUT, Sheet, Twin
 
 AXES = {
-    "n": "image: which one of the batch",
-    "k": "filter, unit or class: which one of the outputs",
-    "c": "channel or input: which one of the inputs",
+    "n": "image: index in the batch",
+    "k": "filter, unit or class: index of the output",
+    "c": "channel or input: index of the input",
     "i": "row",
     "j": "column",
     "u": "row inside the window",
     "v": "column inside the window",
-    "m": "place in a long row of numbers",
+    "m": "position in the flattened array",
 }
 SPARE = "qpghabrs"
 
@@ -18,48 +18,50 @@ RECORDS = {
     "Conv": "A small window of weights slides over the image. At each place the numbers under it are multiplied by the "
     "weights and added up: one output number for each place and each filter.",
     "Dense": "Each output is a sum over all inputs, each multiplied by a weight of its own.",
-    "activation": "An activation in the same step then lets through what is above zero.",
-    "Flatten": "Maps are laid out as one long row. Only the shape changes; forward and back, every number is copied.",
-    "MaxPool": "Of each small window the largest number is kept. Its error goes back to the pixel that won.",
-    "MeanPool": "Of each small window the mean is kept. Its error is shared out equally.",
-    "L2Pool": "Of each small window the root of the sum of squares is kept. Larger numbers get more of its error.",
-    "ReLU": "What is above zero passes; the rest becomes 0. An error passes where its number did.",
-    "LeakyReLU": "What is above zero passes; of the rest a small share does. Errors are treated the same.",
+    "activation": "An activation in the same layer then passes what is above zero.",
+    "Flatten": "Feature maps are reshaped into one long row. Only the shape changes: every number is copied, "
+    "forward and back.",
+    "MaxPool": "The output is the largest number of each small window. Its error goes back to that pixel (the winner).",
+    "MeanPool": "The output is the mean of each small window. Its error is divided equally among the pixels.",
+    "L2Pool": "The output is the square root of the sum of squares of each small window. Larger numbers get more of "
+    "its error.",
+    "ReLU": "Numbers above zero pass; the others become 0. An error passes where its number did.",
+    "LeakyReLU": "Numbers above zero pass; the others are multiplied by a small slope. Errors are treated alike.",
     "Sigmoid": "Each number is squeezed between 0 and 1. Near either end its slope, and with it the error, is small.",
     "Tanh": "Each number is squeezed between −1 and 1. Near either end its slope, and with it the error, is small.",
-    "Softmax": "The scores become probabilities: positive, and together 1.",
-    "SoftmaxCrossEntropy": "The scores become probabilities, and the loss is minus the logarithm of that of the true "
-    "class. The error it sends back is simple: probability minus target.",
+    "Softmax": "The scores become probabilities: positive numbers whose sum is 1.",
+    "SoftmaxCrossEntropy": "The scores become probabilities, and the loss is minus the logarithm of the probability of "
+    "the true class. The gradient with respect to the scores is simple: probability minus target.",
     "CrossEntropy": "The loss is minus the logarithm of the probability of the true class.",
-    "MeanSquaredError": "The loss is the mean of the squared differences between the outputs and what they should be.",
-    "HalfSquaredError": "The loss is half the sum of the squared differences, so the error is just the difference.",
+    "MeanSquaredError": "The loss is the mean of the squared differences between outputs and targets.",
+    "HalfSquaredError": "The loss is half the sum of the squared differences, so its gradient is just the difference.",
 }
 """What layers and losses do, for someone who met them last week; a layer of one's own says it in its docstring."""
 
 GLOSSARY = {
-    "x": "what goes into a layer",
-    "y": "what comes out of a layer",
-    "w": "a weight: a number that training changes",
-    "b": "a bias: added to every sum of its filter or unit",
+    "x": "the input of a layer",
+    "y": "the output of a layer",
+    "w": "a weight: a number that is trained",
+    "b": "a bias: added to every weighted sum of its filter or unit",
     "d": "d + a name is a gradient: the derivative of the loss with respect to that name",
     "dy": "the error of a layer: the derivative of the loss with respect to its output",
-    "dx": "the derivative of the loss with respect to a layer's input: the error it hands back to the layer before",
-    "dw": "the gradient of a weight: the derivative of the loss with respect to it; training goes the other way",
+    "dx": "the derivative of the loss with respect to a layer's input: the error it passes back to the previous layer",
+    "dw": "the gradient of a weight: the derivative of the loss with respect to it; training subtracts it",
     "db": "the gradient of a bias",
-    "z": "the sum before the activation: a bias, and each weight times its input",
-    "dz": "the derivative of the loss with respect to z: dy where the activation let z through",
-    "winner": "the place of the pixel that won its window, counted row by row; backward sends the error there",
+    "z": "the weighted sum before the activation: the bias plus each weight times its input",
+    "dz": "the derivative of the loss with respect to z: dy times the derivative of the activation",
+    "winner": "the position of the largest pixel of each window, counted row by row; it gets the error",
     "probability": "softmax of the scores: positive numbers that add up to 1",
     "target": "what the output should be: 1 for the true class, 0 for the others",
-    "log_probability": "the natural logarithm of a probability, worked out without the detour through it",
-    "share": "the share this image has in the loss of the batch: 1 divided by the number of images",
+    "log_probability": "the natural logarithm of a probability, computed directly from the scores",
+    "share": "the weight of this image in the loss of the batch: 1 divided by the number of images",
     "hit": "1 where the largest output is the true class, else 0",
-    "Σ": "the sum over every value of the letter below it",
+    "Σ": "the sum over all values of the index below it",
     "×": "times",
     "max": "the largest",
     "min": "the smallest",
     "first": "the first in reading order",
-    "mod": "what a division by a whole number leaves over",
+    "mod": "the remainder of a division by a whole number",
     "⌊": "⌊ ⌋: rounded down to a whole number",
     "⌈": "⌈ ⌉: rounded up to a whole number",
     "e": "2.718…, the base of the exponential",
@@ -74,11 +76,11 @@ def about(twin: Twin, sheet: Sheet) -> str:
     if sheet.name == INPUT:
         net = twin.run.net
         scaled = bool((net.offset != 0).any() or (net.factor != 1).any())
-        more = ": pixels, less the mean of the training images, divided by their spread" if scaled else ""
-        return f"the image as the network takes it{more}"
+        more = ": pixels minus the mean of the training images, divided by their standard deviation" if scaled else ""
+        return f"the image as the network receives it{more}"
     if layer == "loss":
         known = {"y": "the loss: how wrong the output is for this image; 0 would be perfect"}
-        return known.get(name) or GLOSSARY.get(name, f"{name}, which the loss keeps")
+        return known.get(name) or GLOSSARY.get(name, f"{name}, which the loss stores")
     step = twin.net.steps[layer]
     own, _, more = name.partition("_")
     if own in step.weights and more:
@@ -86,22 +88,22 @@ def about(twin: Twin, sheet: Sheet) -> str:
         return (
             f"each {kind} of {layer} after one step of the optimiser"
             if more == "after"
-            else f"the {more} that the optimiser carries from step to step for each {kind} of {layer}"
+            else f"the {more} that the optimiser keeps from step to step for each {kind} of {layer}"
         )
     if name in step.weights:
-        return f"{'the weights' if step.weights[name].inputs else 'the biases'} of {layer}, which training changes"
+        return f"{'the weights' if step.weights[name].inputs else 'the biases'} of {layer}, which are trained"
     if name[:1] == "d" and name[1:] in step.weights:
         kind = "each weight" if step.weights[name[1:]].inputs else "each bias"
-        return f"the derivative of the loss with respect to {kind} of {layer}: a term for each use, added up"
+        return f"the derivative of the loss with respect to {kind} of {layer}: the sum of one term for each use"
     known = {
-        "y": f"what {layer} puts out",
+        "y": f"the output of {layer}",
         "dy": f"the error of {layer}: the derivative of the loss with respect to its output",
         "dx": f"the derivative of the loss with respect to the input of {layer}",
-        "z": f"the sums of {layer}, before its activation",
-        "dz": f"the derivative of the loss with respect to the sums of {layer}, before its activation",
-        "winner": f"which pixel won each window of {layer}: its place, counted row by row",
+        "z": f"the weighted sums of {layer}, before its activation",
+        "dz": f"the derivative of the loss with respect to the weighted sums of {layer}, before its activation",
+        "winner": f"the position of the largest pixel of each window of {layer}, counted row by row",
     }
-    return known.get(name, f"{name}, which {layer} keeps")
+    return known.get(name, f"{name}, which {layer} stores")
 
 
 def role(twin: Twin, sheet: Sheet) -> str:

@@ -98,15 +98,15 @@ MODELS: dict[str, Model] = {
     model.name: model
     for model in (
         Model("digits", "two small convolutions for images of about 8×8", _digits, (1, 8, 8), Recipe(epochs=30)),
-        Model("mlp", "a plain feed-forward net of one hidden layer: where people start from", _mlp),
-        Model("lenet5", "two convolutions, two max pools, three dense layers; no padding", _lenet5),
+        Model("mlp", "a fully connected network with one hidden layer", _mlp),
+        Model("lenet5", "two convolutions, two max pooling layers, three dense layers; no padding", _lenet5),
         Model(
             "lenet5-sigmoid",
-            "the 1998 kind: convolution and subsampling in turn, sigmoid units",
+            "as in 1998: convolution and subsampling in turn, sigmoid units",
             _lenet5_sigmoid,
             recipe=Recipe(optimiser=SGD(rate=0.5, momentum=0.9)),  # a sigmoid's slope is at most 1/4: longer steps
         ),
-        Model("mnist-cnn", "two 3×3 convolutions, one pool, 1.2 million parameters", _mnist_cnn),
+        Model("mnist-cnn", "two 3×3 convolutions, one max pooling layer, 1.2 million parameters", _mnist_cnn),
     )
 }
 

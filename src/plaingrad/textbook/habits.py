@@ -93,7 +93,7 @@ def refuse(who: str, given: dict[str, Any], known: Collection[str]) -> None:
             raise SettingError(f"{got}; that follows from the layer before: leave it out")
         if ours in OPTIMISER and "optimiser" in known:
             raise SettingError(f"{got}; that is the optimiser's: write optimiser=SGD({ours}=…), or Adam({ours}=…)")
-        raise SettingError(f"{got}, which it has not; {nearest(ours, known)}")
+        raise SettingError(f"{got}, which it does not have; {nearest(ours, known)}")
 
 
 def missing(who: str, name: str, table: dict[str, str]) -> NoReturn:

@@ -103,9 +103,10 @@ def begin(net: Network, data: Dataset, validation: Dataset | None, loss: Loss) -
         wider = np.exp(np.abs(np.log(factor / net.factor.astype(float)))).max()
         if away > STRANGE or wider > 1 + STRANGE:
             line = (
-                f"{net.name} was trained before and keeps its offset and factor, by which {data.name} has a mean "
-                f"{away:.3g} spreads away, and a spread {wider:.3g} times another: scale these images as the first "
-                "were, or set both anew with trainer.standardise() before trainer.train()"
+                f"{net.name} was trained before and keeps its offset and factor; compared with those images, the mean "
+                f"of {data.name} is off by {away:.3g} standard deviations, and its standard deviation by a factor of "
+                f"{wider:.3g}: scale these images as the first ones, or compute offset and factor again with "
+                "trainer.standardise() before trainer.train()"
             )
             say(net, "standardised", line)
         net.seen = Seen.of(data.images) if net.seen is None else net.seen.with_more(data.images)

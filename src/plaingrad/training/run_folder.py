@@ -99,7 +99,7 @@ def _lock(lock: pathlib.Path, place: pathlib.Path) -> int | None:
         except BlockingIOError:
             os.close(handle)
             raise SettingError(
-                f"another training is at work in {place}; wait for its end, or choose another --out"
+                f"another training is running in {place}; wait until it has finished, or choose another --out"
             ) from None
         os.close(handle)
 

@@ -60,8 +60,8 @@ def findings(epoch: Epoch) -> Iterator[str]:
     most = 3.0 if epoch.entry["epoch"] == 1 else 1.5  # random weights can begin with a larger loss than guessing has
     if moved >= FAR and baseline is not None and epoch.entry["train_loss"] > most * baseline:
         yield (
-            f"rate too large: the loss {epoch.entry['train_loss']:.3g} is worse than the {baseline:.3g} of guessing by "
-            "frequency alone: start again with a tenth of the rate"
+            f"rate too large: the loss {epoch.entry['train_loss']:.3g} is worse than {baseline:.3g}, the loss of "
+            "guessing by class frequency: start again with a tenth of the learning rate"
         )
     elif not found:
         yield from _lost_on_the_way(epoch) or _small_steps(epoch, moved) or _shuffled(epoch)
@@ -89,7 +89,7 @@ def _equal_weights(epoch: Epoch) -> Iterator[str]:
         if len(w) > 1 and np.ptp(w, axis=0).max() <= 1e-6 * np.abs(w).max():
             yield (
                 f"equal weights: all {len(w)} units of {name} have the same weights, so they get the same gradient and "
-                "stay the same: start from random numbers, such as start=He()"
+                "stay the same: start from random weights, such as start=He()"
             )
             return
 
@@ -103,9 +103,9 @@ def _dead(epoch: Epoch) -> Iterator[str]:
         own = step.arrays.get("w")
         if dead.mean() >= MOST and (own is None or np.any(own)):
             yield (
-                f"dead ReLU: {np.count_nonzero(dead)} of the {len(dead)} units of {name} give 0 for every image, and "
-                "no gradient passes them: start again with a tenth of the rate or other starting weights, or take "
-                "LeakyReLU()"
+                f"dead ReLU: {np.count_nonzero(dead)} of the {len(dead)} units of {name} output 0 for every image, and "
+                "no gradient passes through them: start again with a tenth of the learning rate or other initial "
+                "weights, or use LeakyReLU()"
             )
             return
 
@@ -119,8 +119,9 @@ def _saturated(epoch: Epoch) -> Iterator[str]:
             if share >= MOST:
                 kind = type(step.layer).__name__.lower()
                 yield (
-                    f"saturated {kind}: {share:.0%} of {name} lie at its flat ends, where hardly any gradient passes: "
-                    "start with smaller weights (start=Glorot()) and a smaller rate, or take ReLU()"
+                    f"saturated {kind}: {share:.0%} of the outputs of {name} are where its curve is flat and the "
+                    "gradient is almost 0: start with smaller weights (start=Glorot()) and a smaller learning rate, "
+                    "or use ReLU()"
                 )
                 return
 
@@ -136,8 +137,8 @@ def _lost_on_the_way(epoch: Epoch) -> list[str]:
     if sizes[first] >= LOST * sizes[last]:
         return []
     return [
-        f"vanishing gradient: that of {first} is {sizes[first] / sizes[last]:.0e} of that of {last}: take ReLU() and "
-        "start=He() between them, or fewer layers"
+        f"vanishing gradient: the gradient of {first} is {sizes[first] / sizes[last]:.0e} times that of {last}: use "
+        "ReLU() and start=He() between them, or fewer layers"
     ]
 
 
@@ -146,8 +147,8 @@ def _small_steps(epoch: Epoch, moved: float) -> list[str]:
     if is_early or moved >= MOVED or not epoch.gradient.any():
         return []
     return [
-        f"rate too small: since the start the weights moved by {moved:.2g} of their length, and the loss with them: "
-        "start again with ten times the rate, or go on for longer"
+        f"rate too small: since the start the weights changed by only {moved:.2g} of their norm, and the loss hardly: "
+        "start again with ten times the learning rate, or train for longer"
     ]
 
 
@@ -166,8 +167,8 @@ def _shuffled(epoch: Epoch) -> list[str]:
     if not every or between / every * (len(images) - 1) / (len(kinds) - 1) > DEALT:
         return []
     return [
-        "shuffled labels: the mean images of the classes differ no more than if the labels were dealt at random, and "
-        "the weights are healthy: are images and labels in the same order?"
+        "shuffled labels: the mean images of the classes differ no more than they would with random labels, and "
+        "nothing else is wrong with the weights: are images and labels in the same order?"
     ]
 
 

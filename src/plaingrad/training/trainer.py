@@ -127,7 +127,7 @@ class Trainer:
                 raise SettingError(f"training got {name}={value!r}; it needs a whole number of at least {least}")
             setattr(self, name, int(value))  # NumPy's whole numbers are not JSON's
         if self.patience is not None and self.validation is None:
-            raise SettingError("training got patience without validation images; early stopping needs them to judge by")
+            raise SettingError("training got patience without validation images; early stopping needs them")
         for name, kind in (("optimiser", Optimiser), ("schedule", Schedule), ("loss", Loss)):
             value, known = getattr(self, name), ", ".join(f"{each}()" for each in kind.kinds())
             if not isinstance(value, kind):
@@ -397,10 +397,11 @@ class Trainer:
             raise DivergedError(self._diverged(next(broken, "a parameter"), self.position.step - 1))
 
     def _diverged(self, culprit: str, step: int) -> str:
-        kept = f"; the last good checkpoint is kept in {self.out}" if self.out else ""
+        kept = f"; the last good checkpoint is in {self.out}" if self.out else ""
         return (
             f"training diverged at step {step + 1} (epoch {step // self.per_epoch + 1}): {culprit} is no longer "
-            f"finite. The rate {self.optimiser.rate:g} is probably too high: start again with a tenth of it{kept}"
+            f"finite. The learning rate {self.optimiser.rate:g} is probably too high: start again with a tenth of it"
+            f"{kept}"
         )
 
     def _stopped(self) -> str:

@@ -59,7 +59,7 @@ def _is_folder(path: str, named: Named) -> bool:
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except ValueError:  # a zero byte, or what the system's encoding lacks
-        raise named.refused("this cannot be the name of a file") from None
+        raise named.refused("this cannot be a file name") from None
 
 
 def _read(content: bytes, named: Named) -> None:

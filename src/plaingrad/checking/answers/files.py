@@ -16,7 +16,7 @@ from plaingrad.compiler.loops import Array
 from plaingrad.errors import AnswerError
 
 FILES_LIMIT = 10_000
-CSV_NEEDED = "needed is one CSV file for each quantity, such as conv1.dw.csv, with rows of numbers"
+CSV_NEEDED = "it needs one CSV file for each quantity, such as conv1.dw.csv, with rows of numbers"
 
 # What zipfile unpacks no further than the size its directory tells; with the others a few bytes can fill the memory.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -65,7 +65,7 @@ def _entries(archive: zipfile.ZipFile, named: Named) -> list[zipfile.ZipInfo]:
         )
     if len(arrays) < len(every):
         others = (each.filename for each in every if not each.filename.endswith(".npy"))
-        named.note(f"what is no array in the archive was passed over: {_some(others)}")
+        named.note(f"entries of the archive that are not arrays were skipped: {_some(others)}")
     for each in arrays:
         if each.compress_type not in METHODS:
             raise named.refused(f"{shown(each.filename)} is packed in an unusual way; write it with np.savez")
@@ -111,7 +111,7 @@ def read_folder(folder: Path, named: Named) -> None:
     if len(files) < len(every):
         known = set(files)
         others = (each.name for each in every if each not in known)
-        named.note(f"what is no CSV file in the folder was passed over: {_some(others)}")
+        named.note(f"files in the folder that are not CSV were skipped: {_some(others)}")
     room = BYTES_LIMIT
     for file in files:
         with file.open("rb") as stream:
@@ -138,7 +138,7 @@ def _table(content: bytes, file: str, named: Named) -> Array:
         if rows and len(row) != len(rows[0]):
             raise named.refused(
                 f"{shown(file)}: line {number} has {len(row):,} numbers and line {first} has {len(rows[0]):,}; "
-                "all need as many"
+                "every line needs the same number"
             )
         rows.append(row)
     if not rows:
@@ -160,5 +160,5 @@ def _number(cell: str, place: str, named: Named) -> float:
         raise named.refused(f"{place}: a cell is empty; each needs a number")
     raise named.refused(
         f"{place}: {one_line(cell, 40)!r} is not a number; rows hold numbers only: "
-        "take words away, or put # before the line"
+        "remove words, or put # before the line"
     )

@@ -20,14 +20,14 @@ PRINTED = "JavaScript's print; use json.dumps or JSON.stringify"
 
 # What stands where JSON ends: the character before that place, and those from it on.
 WRONG = (
-    (re.compile(r",[\]}]|.?,\s*[\]}]"), "a comma before a closing bracket is too many"),
+    (re.compile(r",[\]}]|.?,\s*[\]}]"), "there is a comma too many before the closing bracket"),
     (re.compile(r".[}\])]"), "the brackets do not match"),
     (re.compile(r"\[+[A-Z]\w*@"), "this is Java's name for an array: Arrays.deepToString gives its numbers"),
     (
         re.compile(r".?('|Array\]|object \w|array\(|tensor\(|np\.|None\b|True\b|False\b|<)"),
         f"this is Python's or {PRINTED}",
     ),
-    (re.compile(r".?\w*@"), "this is no number"),
+    (re.compile(r".?\w*@"), "this is not a number"),
     (re.compile(r".?(\.|\.\.\.|…)"), "a number needs a digit before its point, and nothing can be left out"),
     (re.compile(r"[\d\]}\"]\s*[-\d\[{\"]"), "a comma or a colon is missing before it"),
 )
@@ -36,7 +36,7 @@ LOOKS = (
     (re.compile(r"Traceback \(most recent call last\)"), "it looks like the error of a Python program"),
     (re.compile(r"^Exception in thread|^\s+at [\w.$<>/]+ ?\(", re.MULTILINE), "it looks like the error of a program"),
     (re.compile(r"\A\s*\{\s*'|\b(array|tensor|float32|float64)\("), f"it looks like Python's or {PRINTED}"),
-    (re.compile(r"\A\s*\{\s*\w+\s*:"), "its names stand without double quotes"),
+    (re.compile(r"\A\s*\{\s*\w+\s*:"), "its names are not in double quotes"),
     (re.compile(r"\A.{0,100}?[\0-\b\x0e-\x1a\x7f]", re.DOTALL), "it looks like a binary file"),
 )
 
@@ -128,7 +128,7 @@ def _among_noise(text: str, named: Named) -> Pairs:
     if last is None:
         raise _something_else(text, named)
     which = "the JSON object" if objects == 1 else f"the last of {objects:,} JSON objects"
-    named.note(f"other text stands around {which}, which was read; it begins with {_beginning(text)!r}")
+    named.note(f"{which} was read; the other text around it was ignored; it begins with {_beginning(text)!r}")
     return last
 
 

@@ -74,7 +74,7 @@ def _orders(shape: tuple[int, ...], group: str) -> list[tuple[int, ...]]:
 def told(group: str, order: Order) -> str:
     """An order in words."""
     if order == TURNED:
-        return "kernels are stored turned by 180°"
+        return "kernels are stored rotated by 180°"
     assert not isinstance(order, str)
     names = AXES[group]
     return (
@@ -89,7 +89,7 @@ def refuse(name: str, given: Array, shape: tuple[int, ...]) -> AnswerError:
     if sorted(given.shape) == sorted(shape):
         hint = "; its axes are in another order"
     elif given.size == int(np.prod(shape)):
-        hint = f"; it has as many numbers, {given.size}: a reshape may do"
+        hint = f"; it has the same number of elements, {given.size}: a reshape may be enough"
     elif len(given.shape) == len(shape):
         axes = [str(axis) for axis in range(len(shape)) if given.shape[axis] != shape[axis]]
         hint = f"; it differs along ax{'is' if len(axes) == 1 else 'es'} {', '.join(axes)}, counted from 0"

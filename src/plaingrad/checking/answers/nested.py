@@ -14,7 +14,7 @@ NUMBERS_LIMIT = 20_000_000
 DEPTH_LIMIT = 32  # brackets within brackets; no quantity has more than four axes
 NAME_LIMIT = 200  # characters
 
-NEEDED = 'needed is one JSON object of names and numbers, such as {"loss": 0.5, "conv1.dw": [[[[0.25, …]]]]}'
+NEEDED = 'it needs one JSON object of names and numbers, such as {"loss": 0.5, "conv1.dw": [[[[0.25, …]]]]}'
 
 
 class Pairs(list[tuple[str, Any]]):
@@ -105,7 +105,7 @@ class Named:
             if depth == DEPTH_LIMIT:
                 raise self.too_deep()
             if not value:
-                self.note(f"{shown(name)} is an empty object and was passed over")
+                self.note(f"{shown(name)} is an empty object and was skipped")
             self.add_all(value, f"{name}.", depth + 1)
         else:
             numbers: list[float | None] = []
@@ -142,9 +142,11 @@ class Named:
         here, there = _cell(name, (*place, at, *within)), _cell(name, (*place, 0, *within))
         if axis is None:
             kinds = ("a number", "a list") if len(own) < len(first) else ("a list", "a number")
-            return self.refused(f"{here} is {kinds[0]} and {there} is {kinds[1]}; all need to be alike")
+            return self.refused(f"{here} is {kinds[0]} and {there} is {kinds[1]}; all entries need the same structure")
         entries = "entry" if own[axis] == 1 else "entries"
-        return self.refused(f"{here} has {own[axis]:,} {entries} and {there} has {first[axis]:,}; all need as many")
+        return self.refused(
+            f"{here} has {own[axis]:,} {entries} and {there} has {first[axis]:,}; all need the same number"
+        )
 
 
 def _cell(name: str, place: tuple[int, ...]) -> str:

@@ -51,15 +51,15 @@ enter(
     "slope-left-out",
     "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
     "the activation's derivative is left out: the error passes as if there were no activation",
-    "Multiply the error by the derivative: for a ReLU 1 where its output is above zero and 0 elsewhere. Writing y "
-    ">= 0 for a ReLU's output is always true.",
+    "Multiply the error by the derivative: for ReLU, 1 where the output is above zero and 0 elsewhere. The test y >= "
+    "0 is true everywhere, for the output y of a ReLU is never negative.",
     lambda context: context.dy,
 )
 
 enter(
     "error-left-out",
     "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
-    "the derivative stands in place of the error: it is not multiplied by dy",
+    "the result is the derivative alone: it is not multiplied by dy",
     "dx = dy · f': multiply, do not assign.",
     lambda context: context.program.loop(context.name, "dx", context.x, {}, np.ones_like(context.dy)),
 )
@@ -68,7 +68,7 @@ enter(
     "error-times-the-value",
     "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
     "the error is multiplied by the activation's output or input, not by its derivative",
-    "dx = dy · f': for a ReLU 1 where its output is above zero, else 0; not the output itself.",
+    "dx = dy · f': for ReLU f' is 1 where the output is above zero, else 0; it is not the output itself.",
     lambda context: context.dy * context.y,
     lambda context: context.dy * context.x,
 )
@@ -76,8 +76,8 @@ enter(
 enter(
     "masked-by-the-error",
     "ReLU.dx LeakyReLU.dx",
-    "the errors below zero are removed, in place of those where the input was below zero",
-    "The ReLU's mask comes from the way forward (its input or output), not from the sign of the error.",
+    "negative errors are set to zero, instead of the errors where the input was negative",
+    "The mask of a ReLU comes from the forward pass (its input or output), not from the sign of the error.",
     lambda context: np.maximum(context.dy, 0),
     lambda context: np.where(context.dy > 0, context.dy, context.expected * 0 + context.leak * context.dy),
 )
@@ -85,7 +85,7 @@ enter(
 enter(
     "masked-twice",
     "ReLU.dx LeakyReLU.dx",
-    "errors below zero are removed as well",
+    "negative errors are set to zero as well",
     "An error may be negative: only the sign of the input decides whether it passes.",
     lambda context: np.maximum(context.expected, 0),
 )
@@ -93,7 +93,7 @@ enter(
 enter(
     "mask-inverted",
     "ReLU.dx LeakyReLU.dx",
-    "the mask is the wrong way round: errors pass where the input was below zero",
+    "the mask is inverted: errors pass where the input was below zero",
     "An error passes where the number passed: where the input was above zero.",
     lambda context: context.edited(("y[place] <= 0", "-y[place] <= 0")),
     lambda context: np.where(context.x > 0, 0, context.dy),
@@ -103,8 +103,8 @@ enter(
 @mistake(
     "slope-at-zero",
     "ReLU.dx LeakyReLU.dx",
-    "where the input is exactly 0 another slope is taken",
-    "Any slope from 0 to 1 is right at 0; here it is the slope below zero.",
+    "where the input is exactly 0, another derivative is used",
+    "Any derivative from 0 to 1 is right at 0; the case uses the one below zero.",
     convention=True,
 )
 def slope_at_zero(context: Context) -> Iterator[Array]:
@@ -123,10 +123,10 @@ def is_share(part: Array, whole: Array) -> Array:
 
 
 enter(
-    "slope-of-another",
+    "derivative-of-another-activation",
     "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
     "the derivative is that of another activation",
-    "ReLU: 1 above zero, else 0. Leaky ReLU: its slope below zero. Sigmoid: y(1 - y). Tanh: 1 - y².",
+    "ReLU: 1 above zero, else 0. Leaky ReLU: 1 above zero, else its slope. Sigmoid: y(1 - y). Tanh: 1 - y².",
     unless("Sigmoid", lambda context: context.dy * context.y * (1 - context.y)),
     unless("Sigmoid", lambda context: context.dy * sigmoid(context.x) * sigmoid(-context.x)),
     unless("Tanh", lambda context: context.dy * (1 - context.y * context.y)),
@@ -138,8 +138,8 @@ enter(
 enter(
     "leak-on-the-wrong-side",
     "LeakyReLU.dx",
-    "the slope is taken above zero and not below, or on both sides",
-    "Above zero the error passes whole, below zero times the slope.",
+    "the slope of the leaky ReLU is used above zero and not below, or on both sides, or with the wrong sign",
+    "Above zero the error passes unchanged; below zero it is multiplied by the slope.",
     lambda context: np.where(context.x > 0, context.leak * context.dy, context.dy),
     lambda context: context.leak * context.dy,
     lambda context: np.where(context.x > 0, context.dy, -context.leak * context.dy),
@@ -148,16 +148,16 @@ enter(
 enter(
     "sigmoid-applied-twice",
     "Sigmoid.dx",
-    "the derivative is taken at the output: σ is applied to what already went through it",
-    "With y = σ(x) at hand the derivative is y · (1 - y); with x at hand it is σ(x) · (1 - σ(x)). Not σ(y) · (1 - "
-    "σ(y)).",
+    "the derivative is evaluated at the output: σ is applied a second time",
+    "In terms of the output y = σ(x) the derivative is y · (1 - y); in terms of x it is σ(x) · (1 - σ(x)). It is not "
+    "σ(y) · (1 - σ(y)).",
     instead("Sigmoid", "dy * (1 / (1 + exp(-y))) * (1 - 1 / (1 + exp(-y)))"),
 )
 
 enter(
     "slope-at-the-input",
     "Sigmoid.dx Tanh.dx",
-    "the formula for the output is used with the input: x(1 - x), or 1 - x²",
+    "the formula in terms of the output is used with the input: x(1 - x), or 1 - x²",
     "y(1 - y) and 1 - y² are the derivatives in terms of the output y.",
     instead("Sigmoid", "dy * x * (1 - x)"),
     instead("Tanh", "dy * (1 - x * x)"),
@@ -166,16 +166,17 @@ enter(
 enter(
     "tanh-applied-twice",
     "Tanh.dx",
-    "the derivative is taken at the output: tanh is applied to what already went through it",
-    "With y = tanh(x) at hand the derivative is 1 - y²; with x at hand 1 - tanh²(x). Not 1 - tanh²(y).",
+    "the derivative is evaluated at the output: tanh is applied a second time",
+    "In terms of the output y = tanh(x) the derivative is 1 - y²; in terms of x it is 1 - tanh²(x). It is not 1 - "
+    "tanh²(y).",
     instead("Tanh", "dy * (1 - tanh(y) * tanh(y))"),
 )
 
 enter(
     "slope-at-the-error",
     "Sigmoid.dx Tanh.dx",
-    "the derivative is taken at the error, not at the activation",
-    "f' is a number from the way forward; dx = dy · f'(x).",
+    "the derivative is evaluated at the error, not at the input of the activation",
+    "f' is evaluated at the input x of the forward pass: dx = dy · f'(x).",
     instead("Sigmoid", "1 / (1 + exp(-dy)) * (1 - 1 / (1 + exp(-dy)))"),
     instead("Sigmoid", "dy * (1 / (1 + exp(-dy))) * (1 - 1 / (1 + exp(-dy)))"),
     instead("Sigmoid", "dy * dy * (1 - dy)"),
@@ -185,9 +186,9 @@ enter(
 )
 
 enter(
-    "half-a-slope",
+    "derivative-incomplete",
     "Sigmoid.dx Tanh.dx",
-    "a part of the derivative is missing or has the wrong sign",
+    "part of the derivative is missing or has the wrong sign",
     "Sigmoid: y · (1 - y). Tanh: 1 - y².",
     *(instead("Sigmoid", f"dy * {part}") for part in ("y", "(1 - y)", "y * (1 + y)", "y * (y - 1)", "y * y")),
     instead("Sigmoid", "dy * (1 - y * y)"),
@@ -198,32 +199,34 @@ enter(
     "slope-squared",
     "Sigmoid.dx Tanh.dx",
     "the derivative is applied twice",
-    "Each activation is differentiated once. A loss that already contains its derivative must not meet it again.",
+    "Multiply by the derivative of an activation once. Where the gradient of the loss already contains it, do not "
+    "multiply by it again.",
     lambda context: context.program.loop(context.name, "dx", context.x, {}, context.expected),
 )
 
 enter(
     "softmax-diagonal",
     "Softmax.dx",
-    "only the diagonal of the softmax's derivative: p(1 - p), each output by itself",
-    "All probabilities share one sum, so each score moves all of them: dx[k] = p[k] · (dy[k] - Σ p·dy).",
+    "only the diagonal of the Jacobian of softmax is used: p(1 - p), each output by itself",
+    "All probabilities are divided by the same sum, so each score changes all of them: dx[k] = p[k] · (dy[k] - Σ "
+    "p·dy).",
     lambda context: context.dy * context.y * (1 - context.y),
 )
 
 enter(
     "softmax-skipped",
     "Softmax.dx",
-    "the error passes the softmax unchanged",
-    "dx[k] = p[k] · (dy[k] - Σ p·dy). Only where the loss hands over p - target at once is the softmax already in it.",
+    "the error passes through the softmax unchanged",
+    "dx[k] = p[k] · (dy[k] - Σ p·dy). Only where the gradient of the loss is p - target is the derivative of softmax "
+    "already in it.",
     lambda context: context.dy,
 )
 
 enter(
     "softmax-part",
     "Softmax.dx",
-    "a part of the softmax's derivative is missing",
-    "dx[k] = p[k] · (dy[k] - Σ p·dy): the weighted sum of all errors is taken off each, and the rest multiplied by "
-    "p[k].",
+    "part of the derivative of softmax is missing",
+    "dx[k] = p[k] · (dy[k] - Σ p·dy): subtract the weighted sum of all errors from each error, then multiply by p[k].",
     lambda context: context.y * context.dy,
     lambda context: context.y * (context.dy - summed(context.dy)),
     lambda context: context.y * (context.dy - context.dy.mean(axis=1, keepdims=True)),
@@ -236,8 +239,8 @@ enter(
 enter(
     "softmax-over-the-batch",
     "Softmax.y",
-    "the softmax is taken over the images of the batch, or over all numbers, not over the scores of one image",
-    "Each image's probabilities sum to 1: take maximum and sum along the axis of the scores.",
+    "the softmax is taken over the images of the batch, or over all numbers, instead of the scores of one image",
+    "The probabilities of each image sum to 1: take the maximum and the sum along the axis of the classes.",
     lambda context: softmax_over(None, context.x),
     lambda context: softmax_over(0, context.x),
 )
@@ -245,7 +248,7 @@ enter(
 enter(
     "softmax-not-divided",
     "Softmax.y",
-    "the exponentials are not divided by their sum, or scores are divided without exponentials",
+    "the exponentials are not divided by their sum, or the scores are divided by their sum without exponentials",
     "p[k] = e^x[k] / Σ e^x.",
     lambda context: np.exp(context.x),
     lambda context: np.exp(context.x - context.x.max(axis=1, keepdims=True)),
@@ -254,10 +257,11 @@ enter(
 )
 
 enter(
-    "forward-of-another",
+    "another-activation",
     "ReLU.y LeakyReLU.y Sigmoid.y Tanh.y",
-    "the layer computes another activation, or one with a slip of sign",
-    "ReLU: max(0, x). Leaky ReLU: x, below zero slope · x. Sigmoid: 1 / (1 + e^-x). Tanh: (e^x - e^-x) / (e^x + e^-x).",
+    "the layer computes another activation, or has a sign error",
+    "ReLU: max(0, x). Leaky ReLU: x above zero, else slope · x. Sigmoid: 1 / (1 + e^-x). Tanh: (e^x - e^-x) / (e^x + "
+    "e^-x).",
     lambda context: context.x,
     lambda context: np.abs(context.x),
     lambda context: np.maximum(context.x, 0),

@@ -13,9 +13,9 @@ from plaingrad.compiler.loops import Array
 @mistake(
     "true-convolution",
     "Conv.y",
-    "a true convolution: the kernel is turned by 180° on the way forward",
-    "Both ways are in use; the case's kernels are not turned. Turn them when you read them, or take this as your "
-    "own way: everything after it is judged so.",
+    "a true convolution: the kernel is rotated by 180° in the forward pass",
+    "Both definitions are in use; the case uses cross-correlation, without the rotation. Rotate the kernels when you "
+    "read them, or keep your definition: the rest of your answer is checked by it.",
     convention=True,
 )
 def true_convolution(context: Context) -> Iterator[Terms]:
@@ -25,19 +25,19 @@ def true_convolution(context: Context) -> Iterator[Terms]:
 
 
 enter(
-    "kernel-turned",
+    "kernel-rotated",
     "Conv.dx",
-    "the kernel is turned by 180° against the right way in the error for the input",
-    "Each error goes back along the weights it came by: dx[c,row+u,column+v] += w[k,c,u,v] · dy[k,i,j]. Written as a "
-    "scatter over windows the kernel is not turned; only written as one full convolution of dy it is turned, once.",
+    "the kernel used for dx is rotated by 180° compared with the correct one",
+    "Each error goes back through the weight of the forward pass: dx[c,row+u,column+v] += w[k,c,u,v] · dy[k,i,j]. A "
+    "loop over windows that adds to dx does not rotate the kernel; only a full convolution of dy does, once.",
     with_weights(lambda w: w[:, :, ::-1, ::-1]),
 )
 
 enter(
-    "kernel-half-turned",
+    "kernel-flipped-along-one-axis",
     "Conv.dx",
-    "the kernel is turned along one axis only in the error for the input",
-    "A turn by 180° reverses rows and columns; reversing only one of them mirrors the kernel.",
+    "the kernel used for dx is flipped along one axis only",
+    "A rotation by 180° flips rows and columns; flipping only one of them mirrors the kernel.",
     with_weights(lambda w: w[:, :, ::-1]),
     with_weights(lambda w: w[:, :, :, ::-1]),
 )
@@ -45,8 +45,9 @@ enter(
 enter(
     "kernel-transposed",
     "Conv.dx",
-    "rows and columns of the kernel are exchanged in the error for the input",
-    "A turn by 180° is no transpose: w[k,c,u,v] becomes w[k,c,K-1-u,K-1-v], not w[k,c,v,u]; nor is it a quarter turn.",
+    "rows and columns of the kernel used for dx are exchanged",
+    "A rotation by 180° is not a transpose: w[k,c,u,v] becomes w[k,c,K-1-u,K-1-v], not w[k,c,v,u]. Nor is it a "
+    "rotation by 90°.",
     with_weights(lambda w: w.swapaxes(2, 3)),
     with_weights(lambda w: w[:, :, ::-1].swapaxes(2, 3)),
     with_weights(lambda w: w[:, :, :, ::-1].swapaxes(2, 3)),
@@ -58,7 +59,7 @@ enter(
 @mistake(
     "windows-overwrite",
     "Conv.dx MeanPool.dx",
-    "where windows overlap, each overwrites what the one before had left: = instead of +=",
+    "where windows overlap, each one overwrites what the previous one wrote: = instead of +=",
     "A pixel was read by several windows, so it gets an error from each of them: start from zeros and add (+=).",
 )
 def windows_overwrite(context: Context) -> Iterator[Array]:
@@ -73,7 +74,7 @@ def windows_overwrite(context: Context) -> Iterator[Array]:
 @mistake(
     "terms-overwrite",
     "Conv.dx",
-    "every product overwrites the one before: = instead of +=, in the innermost loop",
+    "every product overwrites the previous one: = instead of +=, in the innermost loop",
     "The error of a pixel is a sum over all windows and all filters that used it: start from zeros and add (+=).",
 )
 def terms_overwrite(context: Context) -> Iterator[Array]:
@@ -86,9 +87,9 @@ def terms_overwrite(context: Context) -> Iterator[Array]:
 enter(
     "one-filter",
     "Conv.dx",
-    "only one filter's errors reach the input",
-    "Every filter read every channel, so the error of a channel is the sum over all filters: += inside the filter "
-    "loop, and the filter's own index for dy.",
+    "only the errors of one filter reach the input",
+    "Every filter reads every channel, so the error of a channel is the sum over all filters: use += inside the loop "
+    "over filters, and index dy with the filter of that loop.",
     of_outputs(lambda k, i, j: k == k.max()),
     of_outputs(lambda k, i, j: k == 0),
 )
@@ -98,8 +99,8 @@ enter(
     "filters-and-channels-exchanged",
     "Conv.dx Dense.dx",
     "the weights are read with their first two axes exchanged",
-    "Going back, the sum runs over filters (units) and the result is indexed by channel (input): read w[k][c], not "
-    "w[c][k]; a reshape does not transpose.",
+    "In the backward pass the sum runs over filters (units), and the result is indexed by channel (input): read "
+    "w[k][c], not w[c][k]. A reshape does not transpose.",
     with_weights(reshaped),
     when=lambda context: (
         context.weights["w"].shape[0] == context.weights["w"].shape[1] or 1 not in context.weights["w"].shape[:2]
@@ -109,8 +110,8 @@ enter(
 enter(
     "stride-forgotten",
     "Conv.dx Conv.dw Conv.y MeanPool.dx",
-    "the stride is left out of the place where a window begins",
-    "Window (i, j) begins at row i · stride and column j · stride, going back as going forward.",
+    "the stride is left out of the position of a window",
+    "Window (i, j) begins at row i · stride and column j · stride, in the backward pass as in the forward pass.",
     lambda context: laid(context, replace(context.window, stride=(1, 1))),
     when=lambda context: max(context.window.stride) > 1,
 )
@@ -118,9 +119,9 @@ enter(
 enter(
     "padding-forgotten",
     "Conv.dx Conv.dw Conv.y",
-    "the padding is left out: windows are taken as if the image began at its first pixel",
-    "With padding p, window (i, j) begins p rows above and p columns left of i · stride, j · stride. Cut the margin "
-    "off the padded gradient, or take it off the index.",
+    "the padding is left out: windows are placed as if the image had none",
+    "With padding p, window (i, j) begins at row i · stride - p and column j · stride - p. Crop the margin of the "
+    "padded gradient, or subtract p from the index.",
     lambda context: laid(context, replace(context.window, margins=((0, 0), (0, 0)))),
     when=lambda context: any(context.begin),
 )
@@ -128,8 +129,8 @@ enter(
 enter(
     "padding-removed-twice",
     "Conv.dx Conv.dw Conv.y",
-    "the padding is taken off twice, or on the wrong side",
-    "Cut p rows from the top and p from the bottom, once.",
+    "the padding is removed twice, or on the wrong side",
+    "Remove p rows from the top and p from the bottom, once, and columns likewise.",
     lambda context: laid(context, replace(context.window, margins=tuple((2 * each, 0) for each in context.begin))),
     when=lambda context: any(context.begin),
 )
@@ -137,8 +138,9 @@ enter(
 enter(
     "dilation-forgotten",
     "Conv.dx Conv.dw Conv.y",
-    "the dilation is left out: the kernel's weights stand side by side",
-    "Weight (u, v) meets the pixel u · dilation below and v · dilation right of the window's first, in every pass.",
+    "the dilation is left out: the weights are applied to adjacent pixels",
+    "In every pass, weight (u, v) belongs to the pixel u · dilation rows below and v · dilation columns to the right "
+    "of the first pixel of the window.",
     lambda context: laid(context, replace(context.window, dilation=(1, 1))),
     when=lambda context: max(context.window.dilation) > 1,
 )
@@ -146,9 +148,9 @@ enter(
 enter(
     "rows-and-columns-exchanged",
     "Conv.dx Conv.dw Conv.y MeanPool.dx",
-    "rows and columns are exchanged in the place of a window",
-    "Row index with row stride and height, column index with column stride and width; a map that is not square "
-    "shows it.",
+    "rows and columns are exchanged in the position of a window",
+    "Use the row index with the row stride and the height, and the column index with the column stride and the "
+    "width. A map that is not square shows this mistake.",
     lambda context: laid(context, context.window, lambda i, j, u, v: (j, i, u, v)),
     lambda context: laid(context, replace(context.window, stride=context.window.stride[::-1])),
     lambda context: laid(context, context.window, lambda i, j, u, v: (i, j, v, u)),

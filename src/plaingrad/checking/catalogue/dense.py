@@ -27,9 +27,9 @@ def of_image(context: Context, image: int) -> Array:
 enter(
     "one-image",
     "*.dw *.db *.dx loss.dx",
-    "only one image of the batch counts",
-    "The gradient of a batch is the sum (or mean) over its images: += inside the loop over images, set to zero "
-    "before it.",
+    "only one image of the batch is used",
+    "The gradient of a batch is the sum (or mean) over its images: set it to zero before the loop over the images, "
+    "and use += inside.",
     lambda context: of_image(context, -1),
     lambda context: of_image(context, 0),
     when=has_several_images,
@@ -38,9 +38,9 @@ enter(
 enter(
     "one-image-averaged",
     "*.dw *.db",
-    "one image's gradient stands for the whole batch",
-    "The gradient of a batch is the sum (or mean) over its images: += inside the loop over images, set to zero "
-    "before it.",
+    "the gradient of one image is used for the whole batch",
+    "The gradient of a batch is the sum (or mean) over its images: set it to zero before the loop over the images, "
+    "and use += inside.",
     lambda context: context.images * of_image(context, -1),
     lambda context: context.images * of_image(context, 0),
     when=has_several_images,
@@ -49,8 +49,9 @@ enter(
 enter(
     "images-mixed-up",
     "*.dx *.y",
-    "images and their numbers are mixed up: an array is reshaped where it should be transposed",
-    "A matrix (numbers, image) becomes (image, numbers) by a transpose; a reshape deals the numbers out anew.",
+    "the numbers of different images are mixed up: an array is reshaped where it should be transposed",
+    "A transpose turns a matrix (features, images) into (images, features). A reshape gives the same shape, but with "
+    "the numbers in other places.",
     lambda context: context.expected.reshape(context.images, -1).T.reshape(context.expected.shape),
     lambda context: context.expected.reshape(-1, context.images).T.reshape(context.expected.shape),
     lambda context: (
@@ -63,7 +64,8 @@ enter(
     "images-averaged",
     "*.dx",
     "every image gets the same error, that of the whole batch",
-    "Each image has an error of its own until the weights sum them up: keep the image's index on dx.",
+    "Each image has its own error; only the gradients of the weights are sums over the images. dx keeps the index of "
+    "the image.",
     lambda context: np.broadcast_to(context.expected.mean(axis=0), context.expected.shape),
     lambda context: np.broadcast_to(context.expected.sum(axis=0), context.expected.shape),
     when=has_several_images,
@@ -88,7 +90,7 @@ enter(
 enter(
     "gradient-reshaped",
     "Dense.dw",
-    "the gradient is (input, unit), reshaped to (unit, input) where it should be transposed",
+    "the gradient has the shape (input, unit) and is reshaped to (unit, input) where it should be transposed",
     "dw[k][c] = Σ dy[k] · x[c]: the first index is the unit, as in w.",
     lambda context: np.ascontiguousarray(context.expected.T).reshape(context.expected.shape),
 )
@@ -96,8 +98,8 @@ enter(
 enter(
     "weights-left-out",
     "Dense.dx",
-    "the error is summed without the weights",
-    "dx[c] = Σ w[k][c] · dy[k]: the error goes back along each weight, times that weight.",
+    "the errors are summed without being multiplied by the weights",
+    "dx[c] = Σ w[k][c] · dy[k]: each error is multiplied by the weight through which it goes back.",
     with_weights(np.ones_like),
 )
 
@@ -105,18 +107,18 @@ enter(
     "updated-weights",
     "Conv.dx Dense.dx",
     "the error is sent back through weights that were already updated",
-    "Compute all gradients of a layer, dx too, from the weights that made the output, and update after that. The harm "
-    "grows with the rate.",
+    "Compute all gradients of a layer, including dx, with the weights of the forward pass, and update afterwards. "
+    "The effect grows with the learning rate.",
     lambda context: context.sum(context.terms, w=context.updated()),
 )
 
 
 @mistake(
-    "maps-flattened-otherwise",
+    "flattened-in-another-order",
     "Flatten.y",
-    "maps are laid out in another order: not channel, row, column",
-    "Any order will do if it is the same in all passes; the weights of the dense layer after it then belong to other "
-    "pixels than the case means.",
+    "feature maps are flattened in another order than (channel, row, column)",
+    "Any order works if the forward and the backward pass use the same one. The weights of the next dense layer then "
+    "belong to other pixels than in the case.",
     convention=True,
 )
 def flattened_otherwise(context: Context) -> Iterator[Terms]:
@@ -128,8 +130,8 @@ def flattened_otherwise(context: Context) -> Iterator[Terms]:
 @mistake(
     "flatten-order",
     "Flatten.dx",
-    "the error is put back in another order than the one in which the maps were laid out",
-    "Undo the reshape exactly: the same order of channel, row and column forward and back.",
+    "the error is reshaped in another order than the one in which the feature maps were flattened",
+    "Undo the reshape exactly: use the same order of channel, row and column in the forward and the backward pass.",
 )
 def flatten_order(context: Context) -> Iterator[Array]:
     yield from orders(context.dy.reshape(context.images, -1), context.expected.shape)
@@ -148,7 +150,7 @@ enter(
     "image-transposed",
     "*.dx",
     "rows and columns of the errors are exchanged",
-    "Keep (row, column) in that order on the way back.",
+    "Keep the order (row, column) in the backward pass.",
     lambda context: np.swapaxes(context.expected, 2, 3).reshape(context.expected.shape),
     when=lambda context: context.expected.ndim == 4,
 )
@@ -156,9 +158,9 @@ enter(
 enter(
     "nothing-goes-back",
     "*.dx",
-    "no error goes back: this layer's dx is zero, and so is every gradient before it",
-    "Every layer hands an error to the one before it, also one without weights. A backward pass written for a first "
-    "layer often leaves it out.",
+    "no error is sent back: dx of this layer is zero, and so is every gradient of the layers before it",
+    "Every layer passes an error to the layer before it, even a layer without weights. A backward pass that was "
+    "written for the first layer often leaves this out.",
     lambda context: np.zeros_like(context.expected),
     plain=True,
 )
@@ -166,8 +168,8 @@ enter(
 enter(
     "input-returned",
     "*.dx",
-    "the layer's input is handed back instead of an error",
-    "dx has the shape of x and is no x: return the error.",
+    "the layer's input is returned instead of an error",
+    "dx has the shape of x, but it is not x: return the gradient with respect to x.",
     lambda context: context.x,
     when=lambda context: context.name != "loss",
 )
@@ -175,8 +177,8 @@ enter(
 enter(
     "layer-skipped",
     "*.dx",
-    "the error passes the layer unchanged, as if it did nothing",
-    "Each layer multiplies the error by its own slope on the way back.",
+    "the error passes through the layer unchanged, as if the layer did nothing",
+    "In the backward pass each layer multiplies the error by its own derivative.",
     lambda context: context.dy,
     when=lambda context: (
         context.name != "loss" and context.kind not in TOLD_APART and context.dy.shape == context.expected.shape
@@ -187,7 +189,7 @@ enter(
     "gradient-left-out",
     "*.dw *.db",
     "the gradient is zero: it is never computed",
-    "Every trained array has a gradient: the bias too, and the first layer's weights too.",
+    "Every trained array needs a gradient, including the biases and the weights of the first layer.",
     lambda context: np.zeros_like(context.expected),
     plain=True,
 )
@@ -195,7 +197,7 @@ enter(
 enter(
     "never-cleared",
     "*.dw *.db",
-    "the gradient of the step before is still in it: it is never set to zero",
+    "the gradient of the previous step is still included: it is never set to zero",
     "Set every gradient to zero at the start of a step, or assign the first product instead of adding it.",
     lambda context: context.expected + context.before,
     when=lambda context: context.before is not None,
@@ -205,8 +207,9 @@ enter(
 @mistake(
     "weight-decay-added",
     "*.dw *.db",
-    "a multiple of the weight is added to its gradient, as weight decay does",
-    "The case has no penalty on the weights; leave it out to be compared. If you want it, it belongs in the loss too.",
+    "a multiple of the weight is added to its gradient, as with weight decay",
+    "The case has no weight decay: leave it out for the comparison. If you want it, add the penalty to the loss as "
+    "well.",
 )
 def weight_decay(context: Context) -> Iterator[Array]:
     w = context.weights[context.weight]

@@ -23,8 +23,9 @@ def times(factor: Callable[[Context], float]) -> Form:
 enter(
     "summed-over-the-batch",
     f"loss.dx loss.y {ERRORS}",
-    "times the number of images: a sum over the batch where a mean is meant",
-    "Divide by the number of images once, best in the loss's gradient; then every gradient is a mean by itself.",
+    "the sum over the batch instead of the mean: multiplied by the number of images",
+    "Divide by the number of images once, best in the gradient of the loss; every other gradient is then already a "
+    "mean.",
     times(lambda context: context.images),
     late=True,
 )
@@ -32,8 +33,8 @@ enter(
 enter(
     "divided-by-the-batch-again",
     f"loss.dx loss.y {ERRORS}",
-    "divided by the number of images once more",
-    "Divide by the number of images once, best in the loss's gradient, and nowhere else.",
+    "divided by the number of images once too often",
+    "Divide by the number of images once, best in the gradient of the loss, and nowhere else.",
     times(lambda context: 1 / context.images),
     times(lambda context: 1 / context.images**2),
     late=True,
@@ -42,17 +43,18 @@ enter(
 enter(
     "negated",
     f"loss.dx loss.y {ERRORS}",
-    "the sign is turned",
-    "The gradient is output minus target; and the weights go against it. Turn neither sign, or both.",
+    "every number has the wrong sign",
+    "The gradient of the loss is output minus target, and the update subtracts the gradient. Change both signs or "
+    "neither.",
     times(lambda context: -1),
 )
 
 enter(
     "doubled-or-halved",
     f"loss.dx loss.y {ERRORS}",
-    "a factor of 2 too many or too few",
-    "In a loss a 2 comes from the derivative of a square, and a ½ before the square cancels it: use both, or neither. "
-    "Elsewhere look for a number that happens to be 2 here, such as one side of a window.",
+    "twice or half of what it should be",
+    "The derivative of a square gives a factor of 2, and a ½ in front of the square cancels it: the loss and its "
+    "gradient have to agree. Elsewhere, look for a number that happens to be 2 here, such as the side of a window.",
     times(lambda context: 2),
     times(lambda context: 0.5),
 )
@@ -60,8 +62,8 @@ enter(
 enter(
     "divided-by-positions",
     "Conv.dw Conv.db Conv.dx",
-    "divided by the number of positions of the window",
-    "A shared weight's gradient is the sum over all its uses, not their mean.",
+    "divided by the number of window positions",
+    "The gradient of a shared weight is the sum over all its uses, not the mean.",
     times(lambda context: 1 / positions(context)),
     times(lambda context: 1 / (positions(context) * context.images)),
 )
@@ -70,15 +72,15 @@ enter(
     "divided-by-window",
     "Conv.dw Conv.db Conv.dx MeanPool.dx MaxPool.dx L2Pool.dx MeanPool.y L2Pool.y",
     "divided by the number of pixels in the window, once too often",
-    "Only a mean pool divides by its window, once.",
+    "Only mean pooling divides by the number of pixels in the window, and only once.",
     times(lambda context: 1 / prod(context.window.size)),
 )
 
 enter(
     "averaged-over-filters",
     "Conv.dx Dense.dx",
-    "the mean over filters or units where the sum is meant",
-    "Every filter (unit) adds its part to the error of the input: a sum.",
+    "the mean over the filters or units instead of the sum",
+    "Every filter (unit) contributes to the gradient with respect to the input: add the contributions up.",
     times(lambda context: 1 / context.program.steps[context.name].y[0]),
 )
 
@@ -86,7 +88,7 @@ enter(
     "averaged-over-outputs",
     "loss.dx loss.y",
     "divided or multiplied by the number of outputs",
-    "The case says whether the loss is a sum or a mean over the outputs; its gradient follows it.",
+    "The case says whether the loss is a sum or a mean over the outputs; its gradient has to match.",
     times(lambda context: 1 / context.x.shape[1]),
     times(lambda context: float(context.x.shape[1])),
 )

@@ -10,29 +10,29 @@ from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
 enter(
-    "error-turned",
+    "error-rotated",
     "Conv.dx Conv.dw",
-    "the map of errors is turned by 180°",
-    "dw is the correlation of the input with dy as it lies: dw[k,c,u,v] = Σ dy[k,i,j] · x[c,i+u,j+v]. A `convolve` "
-    "turns its second argument; use a correlation.",
+    "the error dy is rotated by 180°",
+    "dw is the cross-correlation of the input with dy, which is not rotated: dw[k,c,u,v] = Σ dy[k,i,j] · "
+    "x[c,i+u,j+v]. A function such as `convolve` rotates its second argument; use one such as `correlate`.",
     lambda context: context.sum(context.terms, dy=context.dy[:, :, ::-1, ::-1]),
 )
 
 enter(
     "error-transposed",
     "Conv.dx Conv.dw",
-    "rows and columns of the map of errors are exchanged",
-    "dy[k,i,j] belongs to the window in row i and column j: no transpose on the way.",
+    "rows and columns of the error dy are exchanged",
+    "dy[k,i,j] belongs to the window in row i and column j: do not transpose it.",
     lambda context: context.sum(context.terms, dy=np.swapaxes(context.dy, 2, 3).reshape(context.dy.shape)),
 )
 
 enter(
-    "gradient-turned",
+    "gradient-rotated",
     "Conv.dw",
-    "dw equals the true dw turned by 180°: the arguments of the correlation are swapped",
+    "dw is the correct dw rotated by 180°: the arguments of the correlation are swapped",
     "dw[k,c,u,v] = Σ dy[k,i,j] · x[c,i+u,j+v]: dy slides over x. Correlating dy with x instead (x slides over dy) "
-    "gives every kernel upside down. (If you store your kernels turned, answer your weights too, and this is no "
-    "mistake.)",
+    "gives every kernel rotated by 180°. (If your program stores its kernels rotated, include the weights in your "
+    "answer; then this is not a mistake.)",
     lambda context: context.expected[:, :, ::-1, ::-1],
 )
 
@@ -50,9 +50,9 @@ enter(
 enter(
     "one-position",
     "Conv.dw Conv.db",
-    "only one position of the window counts: the sum over positions is overwritten, or left too early",
-    "A kernel is used at every position, so its gradient is the sum over all of them: += in the loops over i and j, "
-    "and return after them.",
+    "only one position of the window is used: the sum over the positions is overwritten, or its loop ends too early",
+    "A kernel is used at every position, so its gradient is the sum over all positions: use += inside the loops over "
+    "i and j, and return after them.",
     *(of_outputs(lambda k, i, j: (i == i.max()) & (j == j.max()), image) for image in (None, -1, 0)),
     *(of_outputs(lambda k, i, j: (i == 0) & (j == 0), image) for image in (None, -1, 0)),
 )
@@ -60,8 +60,8 @@ enter(
 enter(
     "one-row",
     "Conv.dw Conv.db Conv.dx",
-    "only one row of positions counts",
-    "The loops over output rows and columns both belong inside the sum: += for every (i, j).",
+    "only one row or column of window positions is used",
+    "The sum runs over all rows and all columns of the output: += for every (i, j).",
     of_outputs(lambda k, i, j: i == i.max()),
     of_outputs(lambda k, i, j: i == 0),
     of_outputs(lambda k, i, j: j == j.max()),
@@ -71,8 +71,8 @@ enter(
 enter(
     "last-window-left-out",
     "Conv.dw Conv.db Conv.dx Conv.y MeanPool.dx",
-    "the last row or column of windows is left out: a loop ends one too early",
-    "There are (size + 2·padding - window) / stride + 1 windows along an axis; mind the + 1.",
+    "the last row or column of windows is left out: a loop ends one step too early",
+    "There are (size + 2·padding - window) / stride + 1 windows along an axis; do not forget the + 1.",
     of_outputs(lambda k, i, j: (i < i.max()) & (j < j.max())),
     of_outputs(lambda k, i, j: i < i.max()),
     of_outputs(lambda k, i, j: j < j.max()),
@@ -82,9 +82,9 @@ enter(
 @mistake(
     "one-channel",
     "Conv.dw Conv.y Conv.dx",
-    "only one channel of the input counts",
-    "The sum of a forward pass runs over all channels; the gradients have an entry for each. Use the channel's own "
-    "index.",
+    "only one channel of the input is used",
+    "The sum in the forward pass runs over all channels, and the gradients have an entry for each: use the index of "
+    "the channel.",
 )
 def one_channel(context: Context) -> Iterator[Array]:
     terms, c = context.terms, context.letters()["c"]
@@ -107,7 +107,7 @@ enter(
     "bias-times-input",
     "Conv.db Dense.db",
     "the gradient of the bias is multiplied by the input",
-    "The bias is added as it is, so its input is 1: db is the plain sum of dy, without x.",
+    "The bias is added without a factor, so db is the plain sum of dy, without x.",
     lambda context: rows_of_dw(context).sum(axis=1),
     lambda context: rows_of_dw(context).mean(axis=1),
 )
@@ -116,7 +116,7 @@ enter(
     "bias-over-all-filters",
     "Conv.db Dense.db",
     "every bias gets the sum over all filters or units",
-    "db[k] = Σ dy[k], over images and positions of filter k alone.",
+    "db[k] = Σ dy[k]: the sum over images and positions, for filter k only.",
     lambda context: np.full_like(context.expected, context.expected.sum()),
     lambda context: np.full_like(context.expected, context.expected.mean()),
 )
@@ -125,7 +125,7 @@ enter(
     "bias-left-out",
     "Conv.y Dense.y",
     "the bias is not added",
-    "y[k] begins with b[k], to which the products are added.",
+    "y[k] starts from b[k], and the products are added to it.",
     lambda context: context.sum(context.terms.only(context.terms.inner >= 0)),
     when=lambda context: "b" in context.weights,
 )

@@ -41,9 +41,9 @@ def with_probability(context: Context, p: Array) -> Array:
 enter(
     "fused-with-softmax",
     "CrossEntropy.dx",
-    "the gradient handed over is p - target: softmax and loss are taken as one",
-    "That is the gradient with respect to the scores, before the softmax; with the softmax passed unchanged it is "
-    "right.",
+    "the gradient of the loss is p - target: softmax and cross-entropy are differentiated together",
+    "This is the gradient with respect to the scores, before the softmax. It is right if the softmax layer passes it "
+    "on unchanged.",
     lambda context: (context.x - context.target) / context.images,
     convention=True,
 )
@@ -51,9 +51,9 @@ enter(
 enter(
     "softmax-applied-twice",
     "SoftmaxCrossEntropy.dx",
-    "the softmax's derivative is applied twice",
-    "p - target is the gradient with respect to the scores already: softmax and logarithm are both in it. Do not "
-    "multiply by p(1 - p), nor by the softmax's matrix, again.",
+    "the derivative of softmax is applied twice",
+    "p - target is already the gradient with respect to the scores: the derivatives of softmax and logarithm are "
+    "both in it. Do not multiply it by p(1 - p) or by the Jacobian of softmax again.",
     lambda context: probability(context) * (context.expected - summed(probability(context) * context.expected)),
     lambda context: probability(context) * (1 - probability(context)) * context.expected,
 )
@@ -61,8 +61,9 @@ enter(
 enter(
     "true-class-only",
     "SoftmaxCrossEntropy.dx CrossEntropy.dx",
-    "only the true class gets an error",
-    "All scores share the softmax's sum: the gradient is p for every other class and p - 1 for the true one.",
+    "only the true class gets a gradient",
+    "Every score is part of the sum in the softmax: the gradient is p - 1 for the true class and p for every other "
+    "class.",
     lambda context: context.expected * context.target,
     lambda context: -context.target * probability(context) / context.images,
     lambda context: -context.target / context.images,
@@ -72,25 +73,25 @@ enter(
 enter(
     "softmax-not-passed",
     "SoftmaxCrossEntropy.dx",
-    "the loss is differentiated by the probabilities, -target / p: the way back through the softmax is left out",
-    "What is wanted is the gradient with respect to the scores: sent through the softmax, -target / p becomes p - "
-    "target.",
+    "the gradient is taken with respect to the probabilities, -target / p: the derivative of softmax is left out",
+    "The gradient with respect to the scores is needed: multiplied by the Jacobian of softmax, -target / p becomes p "
+    "- target.",
     lambda context: -context.target / probability(context) / context.images,
 )
 
 enter(
     "target-left-out",
     "SoftmaxCrossEntropy.dx MeanSquaredError.dx HalfSquaredError.dx",
-    "the target is not taken off, or added",
+    "the target is not subtracted, or it is added",
     "The gradient is output minus target.",
     lambda context: scale(context) * output(context),
     lambda context: scale(context) * (output(context) + context.target),
 )
 
 enter(
-    "one-taken-off-everywhere",
+    "one-subtracted-everywhere",
     "SoftmaxCrossEntropy.dx",
-    "1 is taken off every class, not the true one alone",
+    "1 is subtracted for every class, not only for the true one",
     "The gradient is p - 1 for the true class and p for every other: p[range(images), labels] -= 1.",
     lambda context: (probability(context) - 1) / context.images,
 )
@@ -98,7 +99,7 @@ enter(
 enter(
     "scores-not-probabilities",
     "SoftmaxCrossEntropy.dx",
-    "scores stand where probabilities should: the softmax is left out of the gradient, or it is a sigmoid",
+    "the gradient does not use the softmax of the scores: it uses the scores themselves, or a sigmoid",
     "The gradient is softmax(scores) - target.",
     lambda context: (context.x - context.target) / context.images,
     lambda context: (sigmoid(context.x) - context.target) / context.images,
@@ -107,8 +108,8 @@ enter(
 enter(
     "softmax-of-the-batch",
     "SoftmaxCrossEntropy.dx SoftmaxCrossEntropy.y",
-    "the softmax is taken over the whole batch, or over the images",
-    "Each image's probabilities sum to 1: take maximum and sum along the axis of the scores.",
+    "the softmax is taken over the whole batch, or along the axis of the images",
+    "The probabilities of each image sum to 1: take the maximum and the sum along the axis of the classes.",
     lambda context: with_probability(context, softmax_over(None, context.x)),
     lambda context: with_probability(context, softmax_over(0, context.x)),
 )
@@ -116,8 +117,8 @@ enter(
 enter(
     "two-classes",
     "CrossEntropy.dx",
-    "the gradient is that of the two-class cross-entropy: (p - target) / (p(1 - p))",
-    "With one class out of many the loss is -Σ target · log p, whose gradient is -target / p.",
+    "the gradient is that of the binary cross-entropy: (p - target) / (p(1 - p))",
+    "For one class out of several the loss is -Σ target · log p, and its gradient is -target / p.",
     lambda context: (context.x - context.target) / (context.x * (1 - context.x)) / context.images,
 )
 
@@ -134,8 +135,9 @@ enter(
 enter(
     "derivative-of-the-output-again",
     "MeanSquaredError.dx HalfSquaredError.dx",
-    "the last activation's derivative is already in the loss's gradient",
-    "The loss's gradient is about its own input. The activation before it multiplies by its derivative itself, once.",
+    "the gradient of the loss already contains the derivative of the last activation",
+    "The gradient of the loss is taken with respect to the input of the loss. The activation before it multiplies by "
+    "its own derivative, once.",
     lambda context: context.expected * context.x * (1 - context.x),
     lambda context: context.expected * (1 - context.x * context.x),
     lambda context: context.expected * (context.x > 0),
@@ -144,7 +146,7 @@ enter(
 enter(
     "sign-of-the-difference",
     "MeanSquaredError.dx HalfSquaredError.dx",
-    "only the sign of the difference counts, or its size",
+    "only the sign of the difference is used, or its absolute value, or its square",
     "The gradient of a squared error is the difference itself, with its sign.",
     lambda context: scale(context) * np.sign(context.x - context.target),
     lambda context: np.abs(context.expected),
@@ -155,7 +157,7 @@ enter(
     "classes-shifted",
     "SoftmaxCrossEntropy.dx CrossEntropy.dx",
     "the targets are those of the next class, or of another image",
-    "Class numbers begin at 0; keep images and targets in the same order.",
+    "Classes are numbered from 0; keep images and targets in the same order.",
     lambda context: with_target(context, np.roll(context.target, 1, 1)),
     lambda context: with_target(context, np.roll(context.target, -1, 1)),
     lambda context: with_target(context, np.roll(context.target, 1, 0)),
@@ -163,9 +165,9 @@ enter(
 
 
 @mistake(
-    "loss-of-another",
+    "another-loss",
     "loss.y",
-    "the loss is another function of the outputs",
+    "the loss is a different function of the outputs",
     "Cross-entropy: -log of the true class's probability. Squared error: Σ (output - target)². Mean over the images.",
 )
 def loss_of_another(context: Context) -> Iterator[Array]:
@@ -188,7 +190,7 @@ def loss_of_another(context: Context) -> Iterator[Array]:
 @mistake(
     "loss-of-one-image",
     "loss.y",
-    "the loss is that of one image",
+    "the loss is that of a single image",
     "The loss of a batch is the mean over its images.",
 )
 def loss_of_one(context: Context) -> Iterator[Array]:
@@ -204,7 +206,7 @@ enter(
     "logarithm-to-another-base",
     "SoftmaxCrossEntropy.y CrossEntropy.y",
     "the logarithm is to base 2 or 10",
-    "The cross-entropy takes the natural logarithm; another base scales loss and gradient.",
+    "Cross-entropy uses the natural logarithm; another base scales loss and gradient.",
     lambda context: context.expected / np.log(2),
     lambda context: context.expected / np.log(10),
 )

@@ -42,26 +42,27 @@ def won_by(rule: str) -> Form:
 enter(
     "winner-overwritten",
     "MaxPool.dx",
-    "a pixel that won several windows keeps only the last error: = instead of +=",
-    "Where windows overlap, one pixel can win several; it gets the error of each: start from zeros and add (+=).",
+    "a pixel that is the maximum of several windows keeps only the last error: = instead of +=",
+    "Where windows overlap, one pixel can be the maximum of several, and gets the sum of their errors: start from "
+    "zeros and add (+=).",
     lambda context: context.edited((ADD, "= dy[n, c, i, j]")),
 )
 
 enter(
-    "all-ties-paid",
+    "error-to-all-ties",
     "MaxPool.dx",
-    "every pixel that equals the maximum gets the whole error",
-    "Where several pixels tie, any one of them, or shares that add up to 1, is a right answer; paying all in full is "
-    "more than was due. It matters only where ties happen.",
+    "on a tie, every pixel that equals the maximum gets the whole error",
+    "Where several pixels tie, the error can go to any one of them, or be split in shares that add up to 1; giving "
+    "all of it to each is too much. This matters only where ties occur.",
     lambda context: context.edited((WON, EQUAL), WITH_BOTH),
     convention=True,
 )
 
 enter(
-    "last-tie-paid",
+    "error-to-last-tie",
     "MaxPool.dx",
-    "on a tie the last of the equal pixels gets the error",
-    "Any of the equal pixels may get it; here it is the first in reading order.",
+    "on a tie, the last of the equal pixels gets the error",
+    "Any of the equal pixels may get it; in the case it is the first in reading order.",
     won_by("x[n, c, row, column] >= y[n, c, i, j]"),
     convention=True,
 )
@@ -74,20 +75,20 @@ def shared(context: Context) -> Array:
 
 
 enter(
-    "ties-share",
+    "ties-split-equally",
     "MaxPool.dx",
-    "on a tie the equal pixels share the error",
-    "Equal shares that add up to 1 are a right answer too; here the first in reading order gets it all.",
+    "on a tie, the equal pixels get equal shares of the error",
+    "Equal shares that add up to 1 are right too; in the case the first pixel in reading order gets the whole error.",
     shared,
     convention=True,
 )
 
 
 @mistake(
-    "ties-otherwise",
+    "ties-split-unequally",
     "MaxPool.dx",
-    "on a tie the error is dealt out in some other way among the equal pixels",
-    "Any shares that add up to 1 are a right answer; here the first in reading order gets it all.",
+    "on a tie, the equal pixels get other shares of the error",
+    "Any shares that add up to 1 are right; in the case the first pixel in reading order gets the whole error.",
     convention=True,
 )
 def ties_otherwise(context: Context) -> Iterator[Array]:
@@ -102,36 +103,36 @@ def ties_otherwise(context: Context) -> Iterator[Array]:
 enter(
     "mask-of-ones",
     "MaxPool.dx",
-    "the winner gets 1 instead of the error",
+    "the maximum of the window gets 1 instead of the error",
     "The mask says where the error goes, not how large it is: mask · dy.",
     lambda context: context.edited((ADD, "+= 1")),
     lambda context: context.edited((ADD, "= 1")),
 )
 
 enter(
-    "whole-window-paid",
+    "error-to-whole-window",
     "MaxPool.dx",
-    "every pixel of the window gets the error, not only the winner",
-    "Only the largest pixel had a say in the output; the others could change a little and nothing would happen.",
+    "every pixel of the window gets the error, not only the maximum",
+    "The output depends on the largest pixel only: a small change of the others has no effect on it.",
     lambda context: context.edited((WON, "True")),
     lambda context: context.edited((WON, "True"), (ADD, "= dy[n, c, i, j]")),
 )
 
 enter(
-    "shared-as-a-mean",
+    "error-averaged-over-window",
     "MaxPool.dx",
-    "the error is shared out over the window, as a mean pool would",
-    "A max pool sends the whole error to the pixel that won, nothing to the others.",
+    "the error is divided equally among the pixels of the window, as in mean pooling",
+    "Max pooling sends the whole error to the largest pixel and nothing to the others.",
     lambda context: context.edited((WON, "True"), (ADD, f"{ADD} / (window.size[0] * window.size[1])")),
 )
 
 
 @mistake(
-    "fixed-pixel-paid",
+    "error-to-fixed-pixel",
     "MaxPool.dx MeanPool.dx",
     "the error always goes to the same pixel of the window",
-    "In a max pool remember on the way forward which pixel won (its row and column), and send the error there; in a "
-    "mean pool every pixel of the window gets its share.",
+    "In max pooling, store in the forward pass which pixel was the maximum (its row and column), and send the error "
+    "there; in mean pooling, every pixel of the window gets its share.",
 )
 def fixed_pixel(context: Context) -> Iterator[Array]:
     i, j = np.indices(context.dy.shape[2:])
@@ -150,18 +151,18 @@ def paid(context: Context, row: Array, column: Array) -> Array:
 
 
 enter(
-    "smallest-paid",
+    "error-to-minimum",
     "MaxPool.dx",
     "the smallest pixel of the window gets the error",
-    "The error goes to the pixel that made the output: the largest.",
+    "The error goes to the pixel that became the output: the largest.",
     won_by("x[n, c, row, column] < y[n, c, i, j]"),
 )
 
 enter(
-    "largest-size-paid",
+    "error-to-largest-absolute-value",
     "MaxPool.dx",
-    "the pixel that is largest without its sign gets the error",
-    "The maximum is of the numbers as they are, not of their absolute values.",
+    "the pixel with the largest absolute value gets the error",
+    "The maximum is taken of the numbers themselves, not of their absolute values.",
     won_by("abs(x[n, c, row, column]) > abs(y[n, c, i, j])"),
 )
 
@@ -174,8 +175,8 @@ def winners_of(context: Context, x: Array) -> Array:
 enter(
     "winners-of-one-image",
     "MaxPool.dx",
-    "the winners of one image, or of one channel, are used for all",
-    "Each image and each channel has its own winners: keep both indices with the remembered place.",
+    "the positions of the maxima of one image, or of one channel, are used for all",
+    "Each image and each channel has its own maxima: store their positions for each image and channel.",
     lambda context: winners_of(context, context.x[:1]),
     lambda context: winners_of(context, context.x[-1:]),
     lambda context: winners_of(context, context.x[:, :1]),
@@ -185,16 +186,16 @@ enter(
 enter(
     "winner-times-its-value",
     "MaxPool.dx",
-    "the error is multiplied by the pixel that won: window times mask times error",
-    "The derivative of a maximum is 1 for the winner: dx += mask · dy, without the window's own numbers.",
+    "the error is multiplied by the maximum: window times mask times error",
+    "The derivative with respect to the largest pixel is 1: dx += mask · dy, without the values of the window.",
     lambda context: context.expected * context.x,
 )
 
 enter(
-    "smallest-kept",
+    "minimum-taken",
     "MaxPool.y",
-    "the smallest of the window is kept, not the largest",
-    "Begin with the first pixel of the window and replace it by any larger one.",
+    "the minimum of the window is taken, not the maximum",
+    "Start with the first pixel of the window and replace it by any larger one.",
     won_by("x[n, c, row, column] < y[n, c, i, j]"),
 )
 
@@ -202,8 +203,9 @@ enter(
 @mistake(
     "maximum-begins-at-zero",
     "MaxPool.y",
-    "the search for the maximum begins at 0 (or the padding's zeros take part), so a negative window gives 0",
-    "Begin with the window's first pixel, or with minus infinity; padding must not win.",
+    "the search for the maximum starts from 0 (or includes the zeros of the padding), so a window of negative "
+    "numbers gives 0",
+    "Start with the first pixel of the window, or with minus infinity; padding must not be the maximum.",
 )
 def begins_at_zero(context: Context) -> Iterator[Array]:
     yield np.maximum(context.expected, 0)

@@ -19,7 +19,7 @@ NORM, INPUT = "/ y[n, c, i, j]", "* x[n, c, row, column]"  # in the text of an L
 enter(
     "one-window",
     "MaxPool.dx MeanPool.dx L2Pool.dx",
-    "only one window sends its error back: the loop is left too early",
+    "only one window sends its error back: the loop ends too early",
     "Return after the loops over i and j, not inside them.",
     of_outputs(lambda k, i, j: (i == 0) & (j == 0)),
     of_outputs(lambda k, i, j: (i == i.max()) & (j == j.max())),
@@ -28,8 +28,8 @@ enter(
 enter(
     "pool-windows-left-out",
     "MaxPool.dx L2Pool.dx",
-    "the last row or column of windows sends nothing back",
-    "There are (size + 2·padding - window) / stride + 1 windows along an axis; mind the + 1.",
+    "the last row or column of windows sends no error back",
+    "There are (size + 2·padding - window) / stride + 1 windows along an axis; do not forget the + 1.",
     of_outputs(lambda k, i, j: i < i.max()),
     of_outputs(lambda k, i, j: j < j.max()),
     of_outputs(lambda k, i, j: (i < i.max()) & (j < j.max())),
@@ -63,25 +63,26 @@ def winner_of(context: Context) -> Array:
 enter(
     "pool-stride-is-size",
     "MaxPool.dx",
-    "going back, windows are taken to stand side by side: the window's size is used for the stride",
-    "Window (i, j) begins at i · stride, going back as going forward, also where stride and size differ.",
+    "the backward pass uses the size of the window as the stride",
+    "Window (i, j) begins at i · stride, in the backward pass as in the forward pass, even where stride and size "
+    "differ.",
     *moved(lambda stride, size: size),
 )
 
 enter(
     "pool-stride-forgotten",
     "MaxPool.dx",
-    "going back, the stride is left out of the place where a window begins",
-    "Window (i, j) begins at row i · stride and column j · stride, going back as going forward.",
+    "the backward pass leaves the stride out of the position of a window",
+    "Window (i, j) begins at row i · stride and column j · stride, in the backward pass as in the forward pass.",
     *moved(lambda stride, size: (1, 1)),
 )
 
 enter(
     "pool-rows-and-columns-exchanged",
     "MaxPool.dx",
-    "going back, rows and columns are exchanged in the place of a window, or of its winner",
-    "Row index with row stride, column index with column stride; a winner's place p in a map of so many columns is row "
-    "p // columns and column p % columns.",
+    "the backward pass exchanges rows and columns in the position of a window, or of its maximum",
+    "Use the row index with the row stride, and the column index with the column stride. A maximum stored as one "
+    "number p lies in row p // columns and column p % columns.",
     *moved(lambda stride, size: stride[::-1]),
     lambda context: paid(context, winner_of(context) % context.x.shape[3], winner_of(context) // context.x.shape[3]),
     lambda context: paid(context, winner_of(context) // context.x.shape[2], winner_of(context) % context.x.shape[2]),
@@ -100,7 +101,7 @@ enter(
     "not-divided",
     "MeanPool.dx",
     "the error is not divided by the number of pixels in the window",
-    "y is the mean, Σ x / k²: each pixel had 1/k² of a say, so it gets 1/k² of the error, going back as going forward.",
+    "y is the mean, Σ x / k²: its derivative with respect to each pixel is 1/k², so each pixel gets 1/k² of the error.",
     lambda context: context.sum(context.terms.times(1 / context.terms.factor)),
 )
 
@@ -115,8 +116,8 @@ enter(
 enter(
     "mean-over-channels",
     "MeanPool.y MaxPool.y",
-    "one number for all channels: the window is taken over the channels too",
-    "A pool works on each channel by itself.",
+    "one number for all channels: the window includes all channels",
+    "Pooling works on each channel separately.",
     lambda context: np.broadcast_to(
         (np.mean if context.kind == "MeanPool" else np.max)(context.expected, axis=1, keepdims=True),
         context.expected.shape,
@@ -126,8 +127,8 @@ enter(
 enter(
     "padding-counted",
     "MeanPool.y",
-    "the zeros of the padding are counted, or not counted, otherwise than the case says",
-    "Both ways are in use: the case's count_padding says which one it means, forward and back.",
+    "the zeros of the padding are counted although the case does not count them, or the reverse",
+    "Both are in use; the setting count_padding of the layer says which one the case means, in both passes.",
     counted_otherwise,
     when=lambda context: any(context.owner.padding),
     convention=True,
@@ -136,8 +137,8 @@ enter(
 enter(
     "padding-counted-going-back",
     "MeanPool.dx",
-    "going back the padding is counted, or not counted, otherwise than on the way forward",
-    "Each pixel's share is 1 / (the number its window was divided by on the way forward).",
+    "the backward pass counts the zeros of the padding although the forward pass does not, or the reverse",
+    "Each pixel's share is 1 / (the number by which the forward pass divided the sum of the window).",
     lambda context: context.sum(counted_otherwise(context)),
     when=lambda context: any(context.owner.padding),
 )
@@ -145,8 +146,8 @@ enter(
 enter(
     "norm-not-divided",
     "L2Pool.dx",
-    "the error is multiplied by x, and not divided by the norm",
-    "y = √(Σ x²), so dx = dy · x / y; where y is 0 take 0.",
+    "the error is multiplied by x, but not divided by the norm",
+    "y = √(Σ x²), so dx = dy · x / y; where y is 0, take 0.",
     lambda context: context.edited((NORM, "* 1")),
     lambda context: context.edited((NORM, "* 2")),
 )
@@ -154,7 +155,7 @@ enter(
 enter(
     "norm-squared",
     "L2Pool.dx",
-    "the error is divided by the square of the norm, or the root's ½ is doubled or lost",
+    "the error is divided by the square of the norm, or a factor of 2 or ½ is left in",
     "dx = dy · x / y: the 2 of the square and the ½ of the root cancel.",
     lambda context: context.edited((NORM, "/ (y[n, c, i, j] * y[n, c, i, j])")),
     lambda context: 2 * context.expected,
@@ -165,7 +166,7 @@ enter(
     "norm-without-input",
     "L2Pool.dx",
     "the error is not multiplied by the pixel itself",
-    "y = √(Σ x²), so dx = dy · x / y: a pixel's share is its part of the norm.",
+    "y = √(Σ x²), so dx = dy · x / y: each pixel gets the error times its value divided by the norm.",
     lambda context: context.edited((INPUT, "* 1")),
     lambda context: context.edited((INPUT, "* 1"), (NORM, "* 1")),
     lambda context: context.edited((INPUT, "* abs(x[n, c, row, column])")),
@@ -174,7 +175,7 @@ enter(
 enter(
     "norm-overwritten",
     "L2Pool.dx",
-    "where windows overlap, each overwrites what the one before had left: = instead of +=",
+    "where windows overlap, each one overwrites what the previous one wrote: = instead of +=",
     "A pixel was read by several windows, so it gets an error from each of them: start from zeros and add (+=).",
     lambda context: context.edited(("+=", "=")),
 )
@@ -182,7 +183,7 @@ enter(
 enter(
     "root-left-out",
     "L2Pool.y",
-    "the root is left out, or the mean is taken before it",
+    "the square root is left out, or it is taken of the mean and not of the sum",
     "y = √(Σ x²): sum the squares, then take the root.",
     lambda context: context.expected**2,
     lambda context: context.expected / prod(context.window.size) ** 0.5,

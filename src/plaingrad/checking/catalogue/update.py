@@ -21,14 +21,15 @@ enter(
     "never-updated",
     "*.update",
     "the weights do not change",
-    "After each step w -= rate · dw, for every trained array; mind that the layer keeps the new one, not a copy.",
+    "After each step, w -= rate · dw for every trained array. Make sure that the layer's own array changes, not a "
+    "copy of it.",
     lambda context: context.weights[context.weight],
 )
 
 enter(
     "uphill",
     "*.update",
-    "the weights go the wrong way: + instead of -",
+    "the weights move in the wrong direction: + instead of -",
     "w -= rate · dw: against the gradient. If your gradients are already negated, add them.",
     lambda context: context.weights[context.weight] + context.rate * context.slope,
 )
@@ -36,7 +37,7 @@ enter(
 enter(
     "rate-left-out",
     "*.update",
-    "the gradient is taken off whole: without the rate",
+    "the gradient is subtracted without the learning rate",
     "w -= rate · dw.",
     lambda context: context.weights[context.weight] - context.slope,
 )
@@ -44,16 +45,16 @@ enter(
 enter(
     "updated-twice",
     "*.update",
-    "the update is made twice",
-    "One update a step: in the layer or in the optimiser, not in both.",
+    "the update is applied twice",
+    "Update once per step: in the layer or in the optimiser, not in both.",
     lambda context: context.weights[context.weight] - 2 * context.rate * context.slope,
 )
 
 enter(
     "rate-by-batch",
     "*.update",
-    "the rate is divided or multiplied by the number of images once more",
-    "The gradient is the mean over the batch already; divide by the number of images once.",
+    "the learning rate is divided or multiplied by the number of images",
+    "The gradient is already the mean over the batch; divide by the number of images once.",
     lambda context: context.weights[context.weight] - context.rate / context.images * context.slope,
     lambda context: context.weights[context.weight] - context.rate * context.images * context.slope,
     when=has_several_images,
@@ -62,7 +63,7 @@ enter(
 enter(
     "rate-squared",
     "*.update",
-    "the rate is applied twice",
+    "the learning rate is applied twice",
     "Multiply by the rate once: in the gradient or in the update.",
     lambda context: context.weights[context.weight] - context.rate**2 * context.slope,
 )
@@ -70,16 +71,16 @@ enter(
 enter(
     "weight-in-place-of-gradient",
     "*.update",
-    "the weight itself is used where its gradient should be",
-    "w -= rate · dw, with dw.",
+    "the weight is used instead of its gradient",
+    "w -= rate · dw: multiply the rate by the gradient dw, not by w.",
     lambda context: (1 - context.rate) * context.weights[context.weight],
 )
 
 enter(
     "weight-replaced",
     "*.update",
-    "the new weight is the step alone: = instead of -=",
-    "w -= rate · dw changes the weight that is there.",
+    "the new weight is only the step: = instead of -=",
+    "w -= rate · dw changes the weight; it does not replace it.",
     lambda context: -context.rate * context.slope,
     lambda context: context.rate * context.slope,
 )
@@ -88,7 +89,7 @@ enter(
 @mistake(
     "earlier-gradient",
     "*.update",
-    "the gradient of the step before is used",
+    "the gradient of the previous step is used",
     "Compute the gradients of this batch first, and update with them.",
 )
 def earlier_gradient(context: Context) -> Iterator[Array]:
@@ -100,8 +101,8 @@ def earlier_gradient(context: Context) -> Iterator[Array]:
 enter(
     "update-from-the-first-weights",
     "*.update",
-    "the step starts from the first weights again",
-    "Each step starts from the weights the one before has left.",
+    "every step starts from the initial weights",
+    "Each step starts from the weights that the previous step produced.",
     lambda context: context.env[0, context.name, context.weight].value - context.rate * context.slope,
     when=lambda context: context.step > 1,
 )
@@ -110,8 +111,8 @@ enter(
 @mistake(
     "momentum-added",
     "*.update",
-    "a share of the step before is added, as momentum does",
-    "The case asks for plain steps, w -= rate · dw; leave momentum out to be compared.",
+    "a fraction of the previous step is added, as with momentum",
+    "The case uses plain gradient descent, w -= rate · dw: leave momentum out for the comparison.",
     convention=True,
 )
 def momentum(context: Context) -> Iterator[Array]:
@@ -126,8 +127,8 @@ def momentum(context: Context) -> Iterator[Array]:
 @mistake(
     "weights-shrunk",
     "*.update",
-    "the weights shrink besides, as weight decay does",
-    "The case asks for plain steps, w -= rate · dw; leave weight decay out to be compared.",
+    "the weights are also shrunk, as with weight decay",
+    "The case uses plain gradient descent, w -= rate · dw: leave weight decay out for the comparison.",
 )
 def shrunk(context: Context) -> Iterator[Array]:
     w = context.weights[context.weight]

@@ -72,13 +72,13 @@ class Claim:
     def text(self) -> str:
         """What is printed."""
         lines = [f"{self.quantity}: {self.verdict}"]
-        lines += [f"  yours  {number_text(self.claimed, 9)}", f"  true   {number_text(self.true, 9)}"]
+        lines += [f"  yours    {number_text(self.claimed, 9)}", f"  correct  {number_text(self.true, 9)}"]
         if self.verdict == WRONG:
-            times = f", {number_text(self.ratio, 4)} times" if self.ratio is not None else ""
-            lines.append(f"  apart  {number_text(self.difference, 4)}{times}")
+            times = f"; yours is {number_text(self.ratio, 4)} × the correct value" if self.ratio is not None else ""
+            lines.append(f"  differ   by {number_text(self.difference, 4)}{times}")
         lines += [""] if self.why or self.missing or self.extra else []
         lines += [f"  {each}" for each in self.why]
-        for rows, words in ((self.missing, "true, and not in yours:"), (self.extra, "in yours, and not true:")):
+        for rows, words in ((self.missing, "correct, but not in yours:"), (self.extra, "in yours, but not correct:")):
             shown = [f"    {term} = {number_text(value)}" for term, value in rows[:MOST_TOLD]]
             more = [f"    and {len(rows) - MOST_TOLD:,} more"] if len(rows) > MOST_TOLD else []
             lines += [f"  {words}", *shown, *more] if rows else []
@@ -120,19 +120,23 @@ def weighed(scales: Scales) -> Claim:
 def why_here_only(scales: Scales, rounded: bool) -> str:
     """Why a claim that gives the true number is not right all the same."""
     if rounded:
-        return "It agrees to the digits you typed; with names in place of numbers it can be checked for any others."
+        return (
+            "It agrees to the digits you typed. Write names in place of the numbers to check it for other values too."
+        )
     if scales.names_nothing():
-        return "It is made of typed numbers: it gives the same whatever the weights and the image are."
+        return "It contains only typed numbers: it gives the same value for all weights and images."
     if not scales.points:
-        return "No numbers near these leave every winner as it is, so it could be compared here alone."
+        return (
+            "Nearby numbers would change which pixel is the maximum of a pooling window, so it was compared only here."
+        )
     if scales.holds(scales.points_of_same_target):
-        return "It holds for any weights and image, but for this target alone: name target[…] where you typed it."
+        return "It holds for any weights and image, but only for this target: write target[…] in place of the number."
     for asked in scales.places:
         for found in scales.everywhere(asked):
             if not found.holds:
                 yours, true = (number_text(float(each.value), 9) for each in (found.claimed, found.true))
-                return f"With the weights and the image a little different it gives {yours}, and the truth is {true}."
-    return "With the weights and the image a little different it has no value."
+                return f"With slightly different weights and image it gives {yours}, and the correct value is {true}."
+    return "With slightly different weights and image it has no value."
 
 
 def of_a_wrong_one(scales: Scales, outcome: Outcome, right: int) -> Claim:
@@ -141,10 +145,10 @@ def of_a_wrong_one(scales: Scales, outcome: Outcome, right: int) -> Claim:
     outcomes = scales.everywhere(outcome.asked)
     factor = constant_factor([each.claimed for each in outcomes], [each.true for each in outcomes])
     if factor is not None:
-        what = "has its sign turned" if factor == -1 else f"is {factor_in_words(factor)} the true one"
-        why.append(f"Yours {what}, with other weights and images too.")
+        what = "has the wrong sign" if factor == -1 else f"is {factor_in_words(factor)} the correct value"
+        why.append(f"Your value {what}, with other weights and images too.")
     if len(scales.places) > 1:
-        why.append(f"It is right at {right} of the {len(scales.places)} places looked at.")
+        why.append(f"It is right at {right} of the {len(scales.places)} positions checked.")
     purse = Purse()
     terms = NOTHING if factor is not None else terms_of(scales, outcome.asked, purse)
     return told(WRONG, scales, outcome, [*why, *likely_reading(scales, purse), *wrong_terms(terms)], terms)
@@ -169,16 +173,18 @@ def terms_of(scales: Scales, asked: Asked, purse: Purse) -> Compared:
 def told(verdict: str, scales: Scales, outcome: Outcome, why: list[str], terms: Compared = NOTHING) -> Claim:
     """The verdict with what belongs to it: how names were understood, the true formula, and where to look."""
     if scales.names.went_beyond:
-        why.append("Terms of a sum that name a place beyond the edge of an array were taken for none.")
+        why.append("Terms of a sum with an index outside an array were left out.")
     if readings := scales.names.readings:
-        why.append(f"Read {', '.join(f'{name} as {whole}' for name, whole in readings.items())}.")
+        why.append(f"Names read as: {', '.join(f'{name} = {whole}' for name, whole in readings.items())}.")
     if verdict != WRONG and scales.names_itself():
-        why.append("The right side has the very number it is about, so it does not say where that comes from.")
+        why.append(
+            "The right side contains the number on the left side, so it does not explain where that number comes from."
+        )
     explanation, example = scales.explanation(outcome.asked), scales.twin.net.name
     quantity = explanation.quantity
     see = f'plaingrad explain --example {example} "{quantity}"' if example in EXAMPLES else f'run.explain("{quantity}")'
     if verdict != WRONG and len(scales.places) > 1:
-        why.insert(0, f"It was checked at {len(scales.places):,} places; the numbers are those of {quantity}.")
+        why.insert(0, f"It was checked at {len(scales.places):,} positions; the numbers shown are those of {quantity}.")
         quantity = scales.quantity
     rows = (
         tuple(sorted(((text, float(values[0].value)) for text, values in each), key=lambda row: -abs(row[1])))

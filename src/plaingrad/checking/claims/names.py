@@ -64,7 +64,7 @@ class Names:
         if not owners:
             every = {each.partition(".")[2] or each for each in self.names} | self.twin.twin.records.keys()
             raise SettingError(
-                f"the claim names {quantity[:40]!r}, which the run has not; {nearest(quantity[:40], every)}"
+                f"the claim names {quantity[:40]!r}, which the run does not have; {nearest(quantity[:40], every)}"
             )
         first = next(iter(self.twin.twin.records))
         if is_first or (quantity in ("x", "dx") and not self.layer):

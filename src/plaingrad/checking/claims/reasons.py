@@ -53,7 +53,7 @@ def from_one() -> Reading:
     def lowered(sheet: Sheet, index: Place) -> Place:
         return tuple(each - 1 for each in index)
 
-    return Reading("Counted from 1 it would be right; places are counted from 0", lowered, lowered)
+    return Reading("With indices that start at 1 it would be right; indices start at 0", lowered, lowered)
 
 
 def other_readings(scales: Scales) -> Iterator[Reading]:
@@ -67,11 +67,11 @@ def other_readings(scales: Scales) -> Iterator[Reading]:
         for what, move in moves(sheet):
             yield Reading(f"It would be right if {what}", moved=only_in(sheet, move))
     for what, move in moves(about):
-        yield Reading(f"It is the number at another place; it would be right if {what}", left=only_in(about, move))
+        yield Reading(f"It is the number at another position; it would be right if {what}", left=only_in(about, move))
     for sheet in used:
         for other in twin.in_order:
             if other.shape == sheet.shape and other.name in scales.names.names.values():
-                words = f"It would be right with {other.name} in place of {sheet.name}"
+                words = f"It would be right with {other.name} instead of {sheet.name}"
                 if other.name not in (sheet.name, about.name):
                     yield Reading(words, replaced={sheet.name: other.name})
 
@@ -85,7 +85,7 @@ def moves(sheet: Sheet) -> Iterator[tuple[str, Move]]:
     yield f"{swapped} in {name}", lambda sheet, index: (*index[:-2], *index[:-3:-1])
     if len(sheet.shape) < 3:
         return
-    yield f"the indices of {name} were turned by 180°", turned
+    yield f"the indices of {name} were rotated by 180°", turned
     if len(sheet.shape) == 4:
         yield f"filter and channel were swapped in {name}", lambda sheet, index: (*index[1::-1], *index[2:])
     for rows, columns in SHIFTS:
@@ -94,7 +94,7 @@ def moves(sheet: Sheet) -> Iterator[tuple[str, Move]]:
             for along, step in (("row", rows), ("column", columns))
             if step
         )
-        yield f"each place in {name} were moved: {where}", shifted(rows, columns)
+        yield f"each index of {name} were shifted: {where}", shifted(rows, columns)
 
 
 def turned(sheet: Sheet, index: Place) -> Place:

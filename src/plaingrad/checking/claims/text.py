@@ -228,7 +228,7 @@ class Parser:
             if function not in FUNCTIONS:
                 raise SettingError(f"the claim has {name[:40]!r} before a bracket; {nearest(name[:40], FUNCTIONS)}")
             return self.applied(function + "'" * primed)
-        return Node("cell", (name, *(self.several("]", "to close the place") if self.takes("[") else ())))
+        return Node("cell", (name, *(self.several("]", "to close the index") if self.takes("[") else ())))
 
     def joined(self) -> str:
         """A name; dC/dw and ∂C/∂w are dw, and ∂ may stand apart."""
@@ -281,7 +281,7 @@ class Parser:
         if not letters or len(letters) > 8:
             raise self.error(f"needs from one to eight letters that run: {sign}[i=0..3]")
         if closing == "]":
-            self.need("]", "after the letters that run")
+            self.need("]", "after the index letters")
         body = self.deeper(self.term) if closing == "]" else self.sum()
         if closing == ")":
             self.need(")", f"to close {sign}(")

@@ -81,7 +81,7 @@ def bound(number: Sized) -> Decimal:
     """
     share = number.steps * UNIT
     if share > Decimal("0.5"):
-        raise UndefinedError("the claim is too long a computation to be checked; write it with the names in between")
+        raise UndefinedError("the claim takes too long to compute; use the names of intermediate quantities")
     return 2 * share / (1 - share) * number.size
 
 
@@ -108,7 +108,8 @@ class Evaluator:
             return value
         except ArithmeticError:
             raise UndefinedError(
-                "the right side has no value: it divides by 0, has a logarithm or root that is none, or is too large"
+                "the right side has no value: it divides by 0, takes a logarithm or root that is not defined, or is "
+                "too large"
             ) from None
 
     def _value(self, tree: Node, letters: Letters) -> Sized:
@@ -185,7 +186,7 @@ class Evaluator:
                     is_below = each.kind == "below"
                     factor = self._whole(each.parts[0] if is_below else each, letters)
                     if is_below and not factor:
-                        raise SettingError("an index of the claim divides by 0; it needs a whole number")
+                        raise SettingError("an index of the claim divides by 0; an index needs a whole number")
                     made = made / factor if is_below else made * factor
                 return made
             case ("sum" | "neg" | "floor" | "max" | "min") as kind, given:
@@ -209,7 +210,7 @@ class Evaluator:
             else:
                 found = each if found is None else found + each
         if found is None and sign == "max":
-            raise UndefinedError("the right side has a max over nothing")
+            raise UndefinedError("the right side has a max over no numbers")
         return sized(0) if found is None else found
 
     def run(self, tree: Node, letters: Letters) -> range:

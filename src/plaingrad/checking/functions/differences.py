@@ -117,11 +117,11 @@ def _sound(forward: Function, inputs: list[Array], names: list[str]) -> Point:
     with np.errstate(all="ignore"):
         point = Point(forward, inputs, names)
     if not point.y.size:
-        raise SettingError(f"forward gives no numbers, but the shape {point.y.shape}; take inputs that are not empty")
+        raise SettingError(f"forward returns an empty array of shape {point.y.shape}; use inputs that are not empty")
     if not np.isfinite(point.y).all():
         raise SettingError("forward gives numbers that are not finite; take inputs where it is defined")
     if not np.array_equal(point.y, point.here()):
-        raise SettingError("forward gives other numbers when it is called again; fix what is random in it")
+        raise SettingError("forward gives different numbers when it is called again; remove what is random in it")
     return point
 
 
@@ -171,7 +171,7 @@ def _unit(point: Point, which: int, direction: Array) -> float:
     """To what forward rounds its numbers: SINGLE where most outputs that a tiny step should move stay."""
     tiny, small, coarse = (np.abs(point.at(which, direction, t) - point.y) for t in (TINY, SMALL, COARSE))
     if (coarse > 0).mean() > 0.25 and (small[coarse > 0] > 0).mean() < 0.5:
-        raise SettingError("forward rounds so much that small steps are lost; let it compute in float64")
+        raise SettingError("forward rounds so much that small changes are lost; let it compute in float64")
     due = small * (TINY / SMALL) > 16 * DOUBLE * np.abs(point.y)
     return SINGLE if due.any() and (tiny[due] > 0).mean() < 0.5 else DOUBLE
 
@@ -205,7 +205,7 @@ def _compared(
         if unfit := _unfit(given[name], point, which):
             lines.append(f"{name} is wrong: {unfit}")
         elif any(_off(point, which, given[name], dy, v, slope) for v, slope in own):
-            lines.append(f"{name} is wrong: it is not how forward changes with {point.names[which]}")
+            lines.append(f"{name} is wrong: it is not the derivative of forward with respect to {point.names[which]}")
             lines += _shown(point, which, given[name], dy, rng)
         else:
             right.append(name)
@@ -280,16 +280,16 @@ def rearranged(given: Array, expected: Array) -> list[str]:
     if expected.ndim < 2:
         return []
     forms = {
-        "turned by 180° in its last two indices": expected[..., ::-1, ::-1],
-        "turned over in its last but one index": expected[..., ::-1, :],
-        "turned over in its last index": expected[..., ::-1],
+        "rotated by 180° in its last two indices": expected[..., ::-1, ::-1],
+        "reversed along its last but one index": expected[..., ::-1, :],
+        "reversed along its last index": expected[..., ::-1],
     }
     for one in range(expected.ndim):
         for two in range(one + 1, min(expected.ndim, len(ORDINALS))):
             forms[f"with its {ORDINALS[one]} and {ORDINALS[two]} index exchanged"] = np.swapaxes(expected, one, two)
     close = 1e-6 * np.abs(expected).max(initial=0)  # far above the errors of differences, far below other numbers
     told = [name for name, form in forms.items() if form.shape == given.shape and np.abs(given - form).max() <= close]
-    return [f"it is the true one {told[0]}"] if told and np.abs(given - expected).max() > close else []
+    return [f"it is the correct one {told[0]}"] if told and np.abs(given - expected).max() > close else []
 
 
 def _plainly(line: str) -> str:

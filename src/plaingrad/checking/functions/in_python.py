@@ -66,15 +66,15 @@ class Laws:
 
     def text(self) -> str:
         """A line for each layer; under it the law it breaks, and what makes it slow."""
-        told = "RIGHT: every layer keeps its laws" if self.is_right else f"WRONG: {self.first_wrong} breaks a law"
+        told = "RIGHT: every layer passes its tests" if self.is_right else f"WRONG: {self.first_wrong} fails a test"
         wide = max((len(row.name) for row in self.rows), default=0)
         lines = [told]
         for row in self.rows:
             state = "right" if row.is_right else "WRONG"
             lines.append(f"  {row.name:<{wide}}  {state}  {row.layer} on {shape_text(row.input)}")
-            lines += [f"    {law}: {breach or 'kept'}" for law, breach in row.laws.items() if not row.is_right]
+            lines += [f"    {law}: {breach or 'passed'}" for law, breach in row.laws.items() if not row.is_right]
             lines += [f"    note: {note}" for note in row.notes]
-        return "\n".join([*lines, f"  the laws: {'; '.join(LAWS)}"])
+        return "\n".join([*lines, f"  the tests: {'; '.join(LAWS)}"])
 
     def to_json(self) -> dict[str, Any]:
         """The same as an object."""
@@ -159,7 +159,7 @@ def _refuse_updates(answer: Answer, net: Network) -> None:
     for name in answer.arrays:
         step, _, rest = name.partition(".")
         if step.startswith("step") and rest in net.arrays:
-            raise SettingError(f"{name} is a weight after an update, which rests on the learning rate: give rate=…")
+            raise SettingError(f"{name} is a weight after an update, which depends on the learning rate: give rate=…")
 
 
 def case_of(net: Network, batches: Batches, loss: Loss, rate: float) -> Case:

@@ -58,9 +58,9 @@ class Names:
                 continue
             near = get_close_matches(plain, lower, 1)
             hint = f"did you mean {step}{lower[near[0]]}?" if near else f"there are {', '.join(self.inner)}"
-            notes.append(f"{name} is no quantity of this network and was left out; {hint}")
+            notes.append(f"{name} is not a quantity of this network and was left out; {hint}")
         if not arrays:
-            raise AnswerError(f"the answer holds no quantity of this network; {notes[-1]}")
+            raise AnswerError(f"the answer contains no quantity of this network; {notes[-1]}")
         return Answer(arrays, tuple(notes))
 
 

@@ -184,5 +184,7 @@ def _told(verdict: OwnVerdict) -> str | None:
     if verdict.is_right:
         return None
     if not verdict.mistakes and not verdict.unclear:  # the numbers are right, in places of their own
-        return f"MISTAKE: the right numbers in other places: {'; '.join(verdict.notes)}, unlike the arrays given to it"
+        return (
+            f"MISTAKE: the correct numbers in other places: {'; '.join(verdict.notes)}, unlike the arrays given to it"
+        )
     return verdict.text()

@@ -123,8 +123,8 @@ def _layer(name: str, module: Any) -> Layer:
     if kind not in LAYERS:
         more = "; its parts are known only in an nn.Sequential" if list(module.children()) else ""
         raise SettingError(
-            f"check_module knows no layer for module {name} ({type(module).__name__}){more}; if it is one of yours, "
-            f"say what it stands for: stands_for={{{name!r}: plaingrad.Conv(3)}}"
+            f"check_module knows no layer for module {name} ({type(module).__name__}){more}; if it is your own, "
+            f"name the layer it corresponds to: stands_for={{{name!r}: plaingrad.Conv(3)}}"
         )
     for setting, usual in UNUSUAL.items():
         if getattr(module, setting, usual) != usual:
@@ -151,7 +151,9 @@ def _conv(module: Any) -> Layer:
 def _pool(kind: type[MaxPool] | type[MeanPool]) -> Callable[[Any], Layer]:
     def made(module: Any) -> Layer:
         if getattr(module, "dilation", 1) not in (1, (1, 1)):
-            raise SettingError(f"{type(module).__name__} with dilation={module.dilation} is no layer of plaingrad")
+            raise SettingError(
+                f"{type(module).__name__} with dilation={module.dilation} has no counterpart in plaingrad"
+            )
         pool = kind(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding))
         return pool.replace(count_padding=module.count_include_pad) if kind is MeanPool else pool
 
@@ -164,14 +166,16 @@ def _pair(value: Any) -> tuple[int, int]:
 
 def _l2(module: Any) -> Layer:
     if module.norm_type != 2:
-        raise SettingError(f"LPPool2d with norm_type={module.norm_type} is no layer of plaingrad; L2Pool has 2")
+        raise SettingError(
+            f"LPPool2d with norm_type={module.norm_type} has no counterpart in plaingrad; L2Pool has norm_type=2"
+        )
     return L2Pool(_pair(module.kernel_size), _pair(module.stride or module.kernel_size))
 
 
 def _softmax(module: Any) -> Layer:
     if module.dim not in (1, -1):
         raise SettingError(
-            f"Softmax with dim={module.dim} is no layer of plaingrad; give dim=1, the outputs of an image"
+            f"Softmax with dim={module.dim} has no counterpart in plaingrad; use dim=1, the axis of the outputs"
         )
     return Softmax()
 

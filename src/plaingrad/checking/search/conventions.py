@@ -144,7 +144,7 @@ def _meant(seen: float, known: list[Factor]) -> list[Factor]:
     return [factor for factor in known if abs(seen - factor.value) <= NEAR * factor.value]
 
 
-NEGATED = ("negated", "gradients point downhill", "Gradients with their sign turned belong with += in the update.")
+NEGATED = ("negated", "gradients are negated: they point downhill", "Negated gradients need += in the update.")
 
 
 def _backward(program: Program, factor: Factor, sign: float) -> Iterator[Convention]:
@@ -166,7 +166,7 @@ def _backward(program: Program, factor: Factor, sign: float) -> Iterator[Convent
 
 EACH = (
     "each-image-by-itself",
-    "errors are those of each image's own loss, and the weights' gradients are means over the images",
+    "errors are gradients of the loss of each image, and the gradients of weights are means over the images",
     "",
 )
 

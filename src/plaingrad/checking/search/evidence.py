@@ -57,7 +57,7 @@ def patterns(finding: Finding, steps: Steps) -> list[str]:
     factor = ratio(finding.given, finding.expected, SAME)
     many = f"all {wrong.size} numbers" if wrong.size > 1 else "the one number"
     if factor is not None and wrong.any():
-        told.append(f"your value = truth × {factor:.6g} in {many}")
+        told.append(f"your value = correct value × {factor:.6g} in {many}")
     elif not np.any(given):
         told.append(f"{many} are 0")
     elif wrong.all():
@@ -66,7 +66,7 @@ def patterns(finding: Finding, steps: Steps) -> list[str]:
         told.append(f"{int(wrong.sum())} of {wrong.size} numbers are wrong")
         told += _places(finding.key, wrong, steps)
     if factor is None and np.allclose(np.sort(given, axis=None), np.sort(expected, axis=None), rtol=1e-4, atol=1e-9):
-        told.append("the right numbers are all there, in other places")
+        told.append("all the correct numbers are there, but in other places")
     elif factor is None and wrong.any():
         told += _parts(given, expected)
     told += _special(finding, wrong)
@@ -97,7 +97,7 @@ def _parts(given: Array, expected: Array) -> list[str]:
     """Simple relations that hold number by number."""
     told = []
     if np.allclose(np.abs(given), np.abs(expected), rtol=1e-4, atol=1e-9):
-        told.append("the sizes are right, some signs are turned")
+        told.append("the absolute values are right, but some signs are wrong")
     if given.ndim > 1:
         for axis, name in ((0, "first"), (1, "second")):
             others = tuple(each for each in range(given.ndim) if each != axis)
@@ -105,7 +105,9 @@ def _parts(given: Array, expected: Array) -> list[str]:
             factor = (given * expected).sum(axis=others, keepdims=True) / np.where(weight == 0, 1, weight)
             if np.abs(given - factor * expected).max() <= 1e-4 * np.abs(given).max(initial=0):
                 values = ", ".join(f"{each:.4g}" for each in factor.reshape(-1)[:8])
-                told.append(f"one factor for each place of the {name} index: {values}")
+                told.append(
+                    f"your numbers are the correct ones times a factor for each value of the {name} index: {values}"
+                )
                 break
     if given.size > 2 and np.allclose(given, given.reshape(-1)[0], rtol=1e-5, atol=0):
         told.append("all your numbers are the same")
@@ -117,12 +119,12 @@ def _special(finding: Finding, wrong: Array) -> list[str]:
     told = []
     zero = finding.expected == 0
     if zero.any() and wrong[zero].any() and not wrong[~zero].any():
-        told.append("all of them should be 0: nothing should arrive there")
+        told.append("all of them should be 0: no error belongs there")
     elif zero.any() and not wrong[zero].any() and wrong[~zero].all():
         told.append("every number that is not 0 is wrong; the zeros are right")
     missing = (finding.given == 0) & ~zero
     if missing.any() and (missing == wrong).all() and not missing.all():
-        told.append("all of them are 0 in your answer: something never arrives there")
+        told.append("all of them are 0 in your answer: something is never added there")
     return told
 
 

@@ -55,5 +55,5 @@ def recognised(given: list[str], case: Case) -> tuple[dict[str, Key], list[str]]
         near = get_close_matches(plain, asked, len(asked))
         near.sort(key=lambda each: sorted(each) != sorted(plain))  # swapped letters before others
         hint = f"; did you mean {lower[near[0]]}?" if near else "; the case lists the names under answer.quantities"
-        notes.append(f"{name} is no quantity of this case and was left out{hint}")
+        notes.append(f"{name} is not a quantity of this case and was left out{hint}")
     return found, notes

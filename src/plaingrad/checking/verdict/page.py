@@ -20,7 +20,7 @@ MOST_CELLS = 14_000  # on the page, in all maps: some 100 bytes each keep it bel
 LARGEST, SMALLEST = 2_400, 64  # cells of one finding
 SIGNS = {RIGHT: "✓", CONVENTION: "≈", MISTAKE: "✗", UNCLEAR: "?"}
 STATUS_SIGNS = {"agrees": "✓", "follows": "↓", "another convention": "≈", "wrong": "✗", "not judged": "–"}
-FOLLOWS = "right by itself, and wrong by what it was given"
+FOLLOWS = "computed correctly, but from numbers that were already wrong"
 Section = TypeVar("Section")
 
 
@@ -118,17 +118,17 @@ def headline(verdict: Verdict) -> dict[str, str]:
         CONVENTION: (
             "convention",
             "Right, with another convention",
-            "Nothing is wrong: where the answer differs from the case, it goes another right way.",
+            "Nothing is wrong: where the answer differs from the case, it follows another correct convention.",
         ),
         MISTAKE: (
             "mistake",
             "A mistake" if many == 1 else f"{many} mistakes",
-            f"The first quantity that is wrong is {first}.",
+            f"The first wrong quantity is {first}.",
         ),
         UNCLEAR: ("unclear", "Unclear", f"{first} is wrong, and no known mistake gives its numbers."),
     }
     kind, title, sentence = titles[verdict.verdict]
-    compared = f"{count} quantit{'y' if count == 1 else 'ies'} compared, to {verdict.search.precision}"
+    compared = f"{count} quantit{'y' if count == 1 else 'ies'} compared at a precision of {verdict.search.precision}"
     return {
         "kind": kind,
         "sign": SIGNS[verdict.verdict],
@@ -200,11 +200,11 @@ def quantities(verdict: Verdict, sections: dict[Key, str]) -> dict[str, Any]:
     who = f"{'All' if len(alike['agrees']) == len(rows) else 'The other'} {len(alike['agrees'])}"
     titles = {
         "follows": f"{len(alike['follows'])} only follow: each is {FOLLOWS}",
-        "agrees": f"{who} agree, off by {worst:.1e} of their largest number at most",
+        "agrees": f"{who} agree: largest difference / largest number is {worst:.1e} at most",
     }
     return {
         "rows": [row for row in told if row["status"] not in folded],
-        "note": f"What follows is {FOLLOWS}." if alike["follows"] and "follows" not in folded else "",
+        "note": f"“follows”: {FOLLOWS}." if alike["follows"] and "follows" not in folded else "",
         "folded": [{"title": titles[status], "rows": each} for status, each in folded.items()],
     }
 

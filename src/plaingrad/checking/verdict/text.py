@@ -35,10 +35,10 @@ def verdict_text(verdict: Verdict, every: bool = False) -> str:
 
 def _headline(verdict: Verdict) -> str:
     count = len(verdict.rows)
-    told = f"{count} quantit{'y' if count == 1 else 'ies'} compared, to {verdict.search.precision}"
+    told = f"{count} quantit{'y' if count == 1 else 'ies'} compared at a precision of {verdict.search.precision}"
     first = verdict.first_wrong
     if verdict.verdict == MISTAKE:
-        return f"MISTAKE: the first that is wrong is {first} ({told})"
+        return f"MISTAKE: the first wrong quantity is {first} ({told})"
     if verdict.verdict == UNCLEAR:
         return f"UNCLEAR: {first} is wrong, and no known mistake gives its numbers ({told})"
     return f"{verdict.verdict.upper()} ({told})"
@@ -89,7 +89,7 @@ def _right_lines(program: Program, key: Key) -> list[str]:
     right = done_right(program, key)
     lines = [f"the formula: {right['formula']}"] if right["formula"] else []
     lines += [f"  {right['batch']}"] if right["formula"] and right["batch"] else []
-    lines.append(f"the loop that does it right: {right['place']}{':' if right['is_short'] else ''}")
+    lines.append(f"the correct loop: {right['place']}{':' if right['is_short'] else ''}")
     return [*lines, *(f"  {line}" for line in right["source"].splitlines() if right["is_short"])]
 
 
@@ -99,38 +99,42 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
     lines = patterns(finding, program.steps)
     lines += [cell_text(name, cell) for cell in cells(finding)]
     if best and best.key != finding.key:
-        lines.append(f"{name} is as it is if {name_of(best.key)}, which was not answered, has this mistake")
+        lines.append(
+            f"the mistake is in {name_of(best.key)}, which your answer does not contain: it gives exactly your {name}"
+        )
     same = [fit.mistake.title for fit in finding.fits[1:] if fit.mistake.id != (best.mistake.id if best else "")]
     if same:
-        lines.append(f"the same numbers here: {'; or '.join(dict.fromkeys(same))}")
+        lines.append(f"another mistake gives the same numbers here: {'; or '.join(dict.fromkeys(same))}")
     out = nearest(finding, verdict.search)[:RULED_OUT]
     if out and best:
-        told = "; ".join(f"{each.id} ({each.distance:.2g})" for each in out)
+        told = "; ".join(f"{each.id} {each.distance:.2g}" for each in out)
         room = explained_by_rounding(finding, verdict.search)
         lines.append(
-            f"ruled out, by how far they are off of your largest number (rounding explains {room:.0e}): {told}"
+            f"ruled out, each with its largest difference from your numbers / largest number: {told} "
+            f"(rounding allows {room:.0e})"
         )
     return lines
 
 
 def _unclear_lines(verdict: Verdict, finding: Finding) -> list[str]:
     name = name_of(finding.key)
-    lines = [f"{name} is wrong, in a way this check has no name for"]
+    lines = [f"{name} is wrong, and no known mistake gives its numbers"]
     lines += [f"  {line}" for line in proof(verdict, finding)]
     if finding.suspects:
         names = some([name_of(key) for key in finding.suspects])
         lines.append(
-            f"  it rests on {names}, which you did not answer: answer the first of them to learn where it begins"
+            f"  it is computed from {names}, which your answer does not contain: add the first of them to see where "
+            "the error begins"
         )
     tried = {mistake.id for mistake, _ in finding.tried}
     near = nearest(finding, verdict.search)
     if near and near[0].share >= NEAR:
         lines.append(
-            f"  nearest: {near[0].title} [{near[0].id}]; it would give {near[0].share:.0%} of the wrong numbers, "
-            "but not all of the others"
+            f"  nearest: {near[0].title} [{near[0].id}]; it would explain {near[0].share:.0%} of the wrong "
+            "numbers, but not all of the others"
         )
     if tried:
-        lines.append(f"  ruled out: {len(tried)} known mistakes of this pass")
+        lines.append(f"  ruled out: {len(tried)} known mistakes in computing {name}")
     return lines
 
 
@@ -157,13 +161,13 @@ def _table(verdict: Verdict, every: bool) -> list[str]:
         lines.insert(0, f"  {'quantity':<{wide}}  {'':<{broad}}  largest difference / largest number")
     if "follows" in summed:
         names = some([row.name for row in by_status["follows"]])
-        lines.append(f"  {names} only follow: right by themselves, wrong by what they were given")
+        lines.append(f"  {names} only follow: computed correctly, but from numbers that were already wrong")
     elif by_status["follows"]:
-        lines.append("  what follows is right by itself, and wrong by what it was given")
+        lines.append("  follows: computed correctly, but from numbers that were already wrong")
     if "agrees" in summed:
         count, worst = len(by_status["agrees"]), max(row.error for row in by_status["agrees"])
-        others = f"all {count}" if count == len(rows) else f"{count} others"
-        lines.append(f"  {others} agree, off by {worst:.1e} of their largest number at most")
+        others = f"all {count}" if count == len(rows) else f"the other {count}"
+        lines.append(f"  {others} agree: largest difference / largest number is {worst:.1e} at most")
     return lines
 
 
@@ -226,12 +230,12 @@ def trains(id: str, *where: Key) -> str:
     if row is None:
         return ""
     network = told["networks"][row["network"]]
-    more = f"; made in every update: {learns(row['everywhere'], network)}" if "everywhere" in row else ""
-    learned = f"{learns(row['accuracy'], network)}; without it {row['right']:.1%}"
-    made = f"made in {row['pass']}{more}; rate {network['rate']}; {told['about']}"
+    more = f"; in every update: {learns(row['everywhere'], network)}" if "everywhere" in row else ""
+    learned = f"{learns(row['accuracy'], network)}; without the mistake {row['right']:.1%}"
+    made = f"measured with the mistake in {row['pass']}{more}; learning rate {network['rate']}; {told['about']}"
     if kind_of(row["pass"]) in [kind_of(".".join(key[1:])) for key in where]:
         return f"{learned} ({made})"
-    return f"not measured in such a pass. Made elsewhere: {learned} ({made})"
+    return f"not measured for this kind of quantity. For another: {learned} ({made})"
 
 
 def kind_of(name: str) -> str:
@@ -243,9 +247,9 @@ def kind_of(name: str) -> str:
 def learns(accuracy: float | None, network: dict[str, Any]) -> str:
     """Whether a network learned, beside what right ones reach from many seeds, and what they reach untrained."""
     if accuracy is None:
-        return "no: its numbers leave the finite ones"
+        return "no: its numbers became infinite or NaN"
     if accuracy > max(network["right"]):
-        return f"yes, {accuracy:.1%}, even better: do not go by the accuracy"
+        return f"yes, {accuracy:.1%}, even better: accuracy does not show it"
     if accuracy >= min(network["right"]):
         return f"yes, {accuracy:.1%}: accuracy does not show it"
     return f"{'worse' if accuracy > max(network['untrained']) else 'no'}, {accuracy:.1%}"

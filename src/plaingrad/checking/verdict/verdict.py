@@ -14,7 +14,7 @@ from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.search import Search
 
 RIGHT, CONVENTION, MISTAKE, UNCLEAR = "right", "right, with another convention", "mistake", "unclear"
-ORDER = "Places are told in the order of the case."
+ORDER = "Positions in this report follow the order of the case."
 
 
 @dataclass
@@ -73,7 +73,7 @@ def drawn(search: Search, taken: list[Convention], notes: list[str]) -> Verdict:
         Named(f"layout-{group}", told(group, order), ORDER) for group, order in orders.items() if not usual(order)
     ]
     for key, order in search.odd_orders.items():
-        title = f"{told(search.groups[key], order)}, otherwise than others of their kind"
+        title = f"{told(search.groups[key], order)}, unlike the other arrays of their kind"
         conventions.append(Named(f"layout-{name_of(key)}", title, "", passes=[key]))
     for convention in taken:
         if convention.places:
@@ -88,7 +88,7 @@ def drawn(search: Search, taken: list[Convention], notes: list[str]) -> Verdict:
         more = f" and {len(empty) - 3} more" if len(empty) > 3 else ""
         notes = [
             *notes,
-            f"{', '.join(empty[:3])}{more}: all 0 in this case, which tells little; another --seed may tell more",
+            f"{', '.join(empty[:3])}{more}: all 0 in this case, so that agreement says little; try another --seed",
         ]
     told_most(search.findings)
     mistakes: dict[str, Named] = {}
