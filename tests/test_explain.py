@@ -617,7 +617,7 @@ def test_reasons_say_who_won_and_what_a_tie_does():
         "window (0,0) contains this pixel, but another pixel is its maximum: maxpool1.winner[0,0,0] = 1"
     )
     won = reasons((MaxPool(2), Flatten()), (1, 2, 2), image, "maxpool1.dx[0,0,1]")
-    assert won[0].startswith("this pixel won window (0,0), so the window's whole error comes here")
+    assert won[0].startswith("this pixel is the maximum of window (0,0), so it gets the whole error of the window")
 
 
 @pytest.mark.parametrize(

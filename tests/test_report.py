@@ -177,7 +177,7 @@ def test_a_dense_network_shows_the_weights_of_its_units(tmp_path: Path) -> None:
 
 def test_a_network_of_features_has_no_weights_to_see(tmp_path: Path) -> None:
     read = written(tmp_path, Network(Dense(3), input=(5,), name="linear"), data(5, 1, 1))
-    assert "its weights have no picture" in read.text
+    assert "its weights cannot be shown as pictures" in read.text
 
 
 def test_deep_and_wide_networks_are_cut_short_and_say_so(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from plaingrad.explaining.symbols import Symbols, symbols
 from plaingrad.explaining.update import State
 from plaingrad.explaining.words import about
 from plaingrad.network.network import LANES, Network, lanes_taken
-from plaingrad.network.run import Run, until_weights
+from plaingrad.network.run import Run
+from plaingrad.network.step import until_weights
 from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.run_folder import kept_images, require_new, saved

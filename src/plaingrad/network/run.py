@@ -1,4 +1,7 @@
-"""A run: every array that one shard of a batch leaves behind, wired to the texts by name."""
+"""A run: every array that one shard of a batch leaves behind, wired to the texts by name.
+
+Over 300 lines, since who reads and who fills an array is decided where the arrays are made.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,18 +17,11 @@ from plaingrad.data.pixels import unit_of
 from plaingrad.errors import DataError, SettingError
 from plaingrad.network.loading import count_hits, exactly, load_images, load_targets, numbers
 from plaingrad.network.quantities import Laid, Readable
-from plaingrad.network.step import Layered
+from plaingrad.network.step import Layered, until_weights
 from plaingrad.schedule.calls import fast_calls, fuses, text_calls
 from plaingrad.schedule.fast import Task, check
 from plaingrad.textbook.layer import Layer, Shape, bind, not_provided, passes, shares_of
 from plaingrad.textbook.losses import Loss
-
-
-def until_weights(net: Layered) -> tuple[str, ...]:
-    """The names of the first layers, up to the first that has weights; none where no layer has."""
-    names = list(net.steps)
-    first = next((place for place, step in enumerate(net.steps.values()) if step.arrays), None)
-    return () if first is None else tuple(names[: first + 1])
 
 
 class Run(Readable):

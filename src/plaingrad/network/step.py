@@ -65,3 +65,10 @@ class Layered(Protocol):
     def output(self) -> Shape: ...
 
     def views(self, flat: Array) -> Iterator[dict[str, Array]]: ...
+
+
+def until_weights(net: Layered) -> tuple[str, ...]:
+    """The names of the first layers, up to the first that has weights; none where no layer has."""
+    names = list(net.steps)
+    first = next((place for place, step in enumerate(net.steps.values()) if step.arrays), None)
+    return () if first is None else tuple(names[: first + 1])
