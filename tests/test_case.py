@@ -190,12 +190,12 @@ def test_activations_come_apart_and_maps_end_in_scores() -> None:
 
 def test_a_case_that_cannot_be_made_says_why() -> None:
     for told_of, why in (
-        ({"images": -1}, "-1 images"),
-        ({"images": 0}, "0 images"),
-        ({"steps": 0}, "0 steps"),
-        ({"rate": 0.0}, "rate 0"),
-        ({"rate": math.inf}, "rate inf"),
-        ({"rate": math.nan}, "rate nan"),
+        ({"images": -1}, "images=-1"),
+        ({"images": 0}, "images=0"),
+        ({"steps": 0}, "steps=0"),
+        ({"rate": 0.0}, "rate=0"),
+        ({"rate": math.inf}, "rate=inf"),
+        ({"rate": math.nan}, "rate=nan"),
         ({"seed": -1}, "seed"),
         ({"loss": pg.CrossEntropy()}, "Softmax"),
     ):

@@ -14,6 +14,8 @@ PlaingradError
 """
 
 import json
+import math
+import numbers
 import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -74,12 +76,35 @@ class MissingError(PlaingradError, ImportError):
         super().__init__(f"{who} needs {package}, which is not installed: pip install 'plaingrad[{extra}]'")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint that ends a message about an unknown name: the nearest known one, and the list."""
-    names = sorted(known)
-    near = get_close_matches(name.lower(), {each.lower(): each for each in names}, 1)
-    guess = next((each for each in names if near and each.lower() == near[0]), None)
-    return f"{f'did you mean {guess!r}? ' if guess else ''}choose from {', '.join(names)}"
+LARGEST = 1 << 53  # of a whole number: beyond it float64 skips some, and soon after machine code holds none
+FEW_LETTERS = 3  # that are part of a name by chance
+LONGEST_NAME = 100  # letters that are compared with known names
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The hint that ends a message about an unknown name: those it is part of, or else the nearest; and the list."""
+    names, asked = sorted(known), str(name).lower()[:LONGEST_NAME]
+    within = [each for each in names if len(asked) >= FEW_LETTERS and asked in each.lower()]
+    near = get_close_matches(asked, {each.lower(): each for each in names}, 1)
+    guesses = within or [each for each in names if near and each.lower() == near[0]][:1]
+    if not names:
+        return "there is none to choose from"
+    guess = f"did you mean {' or '.join(map(repr, guesses))}? " if guesses else ""
+    return f"{guess}choose from {', '.join(names)}"
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is one finite real number, of Python's or NumPy's; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < math.inf  # type: ignore[operator]
+
+
+def require_whole(who: str, name: str, value: object, least: int) -> int:
+    """A setting that is a whole number from `least` to `LARGEST`; SettingError for any other."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not least <= value <= LARGEST:  # type: ignore[operator]
+        most = f" and at most 2⁵³ = {LARGEST:,}" if whole and value > LARGEST else ""  # type: ignore[operator]
+        raise SettingError(f"{who} got {name}={value!r}; it needs a whole number of at least {least}{most}")
+    return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def visible(text: object) -> str:

@@ -11,7 +11,7 @@ What goes wrong is an AssertionError that says what is wrong, as plain `unittest
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from plaingrad.errors import SettingError
+from plaingrad.errors import SettingError, require_whole
 from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.losses import Loss
@@ -58,6 +58,7 @@ def check(
     """
     from plaingrad.checking.functions import in_python
 
+    seeds = require_whole("plaingrad.check", "seeds", seeds, 1)
     if isinstance(subject, Layer):
         return in_python.check_layer(subject, x if input is None else input, seeds)
     if not isinstance(subject, Network):
@@ -87,8 +88,7 @@ def assert_gradients(
     an output at a kink is left out there, and looked at beside it.
     """
     __tracebackhide__ = True
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise SettingError(f"assert_gradients got seed={seed!r}; it needs a whole number of at least 0")
+    require_whole("assert_gradients", "seed", seed, 0)
     if isinstance(subject, type) and issubclass(subject, Layer):
         raise SettingError(f"assert_gradients got {subject.__name__}, which is no layer yet; did you forget its ()?")
     if isinstance(subject, Layer):

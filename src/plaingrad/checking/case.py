@@ -9,7 +9,7 @@ import numpy as np
 
 from plaingrad.checking.case_words import FIELDS, asked
 from plaingrad.compiler.loops import Array
-from plaingrad.errors import CaseError, PlaingradError, SettingError, nearest
+from plaingrad.errors import CaseError, PlaingradError, SettingError, is_number, nearest, require_whole
 from plaingrad.network.network import Network
 from plaingrad.network.outline import Outline
 from plaingrad.textbook.layer import Layer, Shape
@@ -207,14 +207,16 @@ def make_case(
     """
     if layers is None:
         layers, input = (SIMPLE, (1, 6, 5)) if simple else (TELLING, input)
-    images = (1 if simple else 4) if images is None else images
-    if images < 1 or steps < 1 or not 0 < rate < math.inf:
-        raise SettingError(
-            f"a case got {images} images, {steps} steps and rate {rate}; it needs at least 1, 1 and a rate above 0"
-        )
-    if seed < 0:
-        raise SettingError(f"a case got the seed {seed}; it needs a whole number from 0 on")
-    layers = unfused(layers)
+    images = require_whole("a case", "images", (1 if simple else 4) if images is None else images, 1)
+    steps, seed = require_whole("a case", "steps", steps, 1), require_whole("a case", "seed", seed, 0)
+    if not is_number(rate) or rate <= 0:
+        raise SettingError(f"a case got rate={rate!r}; it needs a number above 0")
+    if loss is not None and not isinstance(loss, Loss):
+        known = ", ".join(f"{each}()" for each in Loss.kinds())
+        raise SettingError(f"a case got loss={loss!r}; it needs one of {known}")
+    if not isinstance(layers, list | tuple):
+        raise SettingError(f"a case got layers={layers!r}; it needs a tuple of layers, such as (Conv(2), Flatten())")
+    layers = unfused(tuple(layers))
     if len(Outline(*layers, input=input).output) != 1:
         layers = (*layers, Flatten(), Dense(3))
     _require_room(Outline(*layers, input=input), images * steps)

@@ -16,6 +16,7 @@ from plaingrad.compiler.code_cache import AS_WRITTEN, as_written, kind
 from plaingrad.compiler.machine_code import Array, has_numba, machine_code, registers
 from plaingrad.compiler.native_call import call
 from plaingrad.compiler.numba_code import compiled_as, written_as
+from plaingrad.errors import SettingError
 
 __all__ = [
     "Array",
@@ -170,11 +171,17 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     them; the memory asked for in excess is never touched, and so never taken.
     """
     dtype = np.dtype(dtype)
-    if dtype.hasobject:
-        return np.zeros(shape, dtype)
     size = math.prod(shape) * dtype.itemsize
     excess, line = (2 * LARGE_PAGE, LARGE_PAGE) if size >= LARGE_PAGE // 4 else (CACHE_LINE, CACHE_LINE)
-    memory = np.zeros(size + excess, np.uint8)
+    try:
+        if dtype.hasobject:
+            return np.zeros(shape, dtype)
+        memory = np.zeros(size + excess, np.uint8)
+    except (MemoryError, ValueError):  # the second where no machine has so much
+        raise SettingError(
+            f"an array of shape {shape} takes {size:,} bytes, and there is no room for it: take a smaller network, or "
+            "fewer images at a time"
+        ) from None
     start = -memory.ctypes.data % line
     array: Array = memory[start : start + size].view(dtype).reshape(shape)
     return array

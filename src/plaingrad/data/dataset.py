@@ -2,15 +2,15 @@
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plaingrad.data.pixels import require_numbers, taken
-from plaingrad.errors import DataError, SettingError
+from plaingrad.data.pixels import as_array, require_numbers, taken
+from plaingrad.errors import DataError, SettingError, is_number
 
 Array = NDArray[Any]
 
@@ -32,7 +32,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         images, labels = _checked_images(self.images, self.name), _checked_labels(self.labels, self.name)
-        classes = tuple(str(each) for each in self.classes)
+        classes = _names(self.classes, self.name)
         if len(images) != len(labels):
             raise DataError(f"{self.name}: {len(images)} images and {len(labels)} labels; give each image one label")
         if len(set(classes)) < len(classes):
@@ -50,6 +50,20 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __getitem__(self, place: int | slice | Sequence[int] | Array) -> "tuple[Array, int] | Dataset":
+        """One image (channel, row, column) and its label; of a slice, places or a mask what `take` gives."""
+        if isinstance(place, int | np.integer) and not isinstance(place, bool):
+            if not -len(self) <= place < len(self):
+                raise IndexError(f"{self.name} has {len(self)} images, counted from 0; there is no image {place}")
+            return self.images[place], int(self.labels[place])
+        if isinstance(place, bool):
+            raise DataError(f"{self.name}[{place}]: a place is a whole number, a slice, places or a mask")
+        return self.take(place)
+
+    def __iter__(self) -> "Iterator[tuple[Array, int]]":
+        """Each image (channel, row, column) with its label."""
+        return zip(self.images, self.labels.tolist(), strict=True)
 
     def __repr__(self) -> str:
         kind = f"{'x'.join(map(str, self.shape))} {self.images.dtype}"
@@ -79,7 +93,7 @@ class Dataset:
 
     def split(self, share: float, seed: int = 0) -> tuple["Dataset", "Dataset"]:
         """Shuffle with `seed` and cut in two: the rest, and `share` (between 0 and 1) of the images."""
-        held = round(len(self) * share) if 0 < share < 1 else 0
+        held = round(len(self) * share) if is_number(share) and 0 < share < 1 else 0
         if not 0 < held < len(self):
             raise SettingError(
                 f"{self.name}: a share of {share} of {len(self)} images leaves one part empty; "
@@ -118,12 +132,14 @@ def from_arrays(
     Without `classes` they are named "0", "1" and so on, up to the largest label; a number says how many there are.
     """
     if isinstance(classes, int | np.integer):
+        if isinstance(classes, bool) or not 0 < classes <= MOST_CLASSES:
+            raise DataError(f"{name}: classes={classes!r}; it needs a number from 1 to {MOST_CLASSES:,}, or names")
         classes = tuple(map(str, range(classes)))
-    pixels = _array(images, f"{name}: images")
+    pixels = as_array(images, f"{name}: images")
     whole = _checked_labels(labels, name)
     if pixels.ndim == 3:
         pixels = pixels[:, np.newaxis]
-    return Dataset(pixels, whole, tuple(numbered(name, whole) if classes is None else classes), name)
+    return Dataset(pixels, whole, numbered(name, whole) if classes is None else _names(classes, name), name)
 
 
 def numbered(name: str, *labels: Array) -> tuple[str, ...]:
@@ -141,21 +157,21 @@ def generator(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def _array(values: ArrayLike, what: str) -> Array:
-    try:
-        return np.asarray(values)
-    except (TypeError, ValueError) as error:  # lists of unequal lengths, for one
-        raise DataError(f"{what} do not form one array: {' '.join(str(error).split())}") from None
+def _names(classes: Any, name: str) -> tuple[str, ...]:
+    """The name of each class, as text."""
+    if not isinstance(classes, Iterable):
+        raise DataError(f"{name}: classes={classes!r}; it needs the name of each class, such as ('cat', 'dog')")
+    return tuple(str(each) for each in classes)
 
 
 def _places(indices: Sequence[int] | Array) -> Array:
-    places = np.atleast_1d(indices)
+    places = np.atleast_1d(as_array(indices, "places"))
     # NumPy makes an empty list an array of floats, which cannot index.
     return places if places.size else places.astype(np.intp)
 
 
 def _checked_images(values: ArrayLike, name: str) -> Array:
-    images = _array(values, f"{name}: images")
+    images = as_array(values, f"{name}: images")
     require_numbers(images, name)
     if images.ndim != 4:
         raise DataError(
@@ -181,7 +197,7 @@ def _refuse_not_finite(images: Array, name: str) -> None:
 
 
 def _checked_labels(values: ArrayLike, name: str) -> Array:
-    labels = _array(values, f"{name}: labels")
+    labels = as_array(values, f"{name}: labels")
     if labels.ndim != 1:
         raise DataError(
             f"{name}: labels have {labels.ndim} axes, {labels.shape}; they need one, a class number for each "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaingrad.data.dataset import Array, Dataset, Split, generator
-from plaingrad.errors import DataError, MissingError, SettingError
+from plaingrad.errors import DataError, MissingError, SettingError, is_number
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,7 +42,7 @@ def image_folder(path: str | Path, test_share: float = 0.2, seed: int = 0) -> Sp
         raise DataError(f"{path}: there is no such folder")
     if not path.is_dir():
         raise DataError(f"{path}: is a file; a folder is needed, with one sub-folder of images for each class")
-    if not 0 < test_share < 1:
+    if not is_number(test_share) or not 0 < test_share < 1:
         raise SettingError(f"{path}: a test share of {test_share}; it needs to lie between 0 and 1")
     rng = generator(seed)
     parts = [path / "train", path / "test"]

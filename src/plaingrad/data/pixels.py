@@ -17,6 +17,21 @@ BYTE = 1 / 255  # what one step of a whole-number pixel counts
 LOOKED_AT = 256  # images, where it is asked what they are like
 ASIDE = 0.05  # of the training's range: what lies so near counts as inside
 BEYOND = 0.25
+MOST_REPEATED = 1 << 27  # bytes of an array that repeats a smaller one, as `np.broadcast_to` makes it, when laid out
+
+
+def as_array(values: Any, what: str) -> Array:
+    """Values as one array; DataError where they form none, or one that is far larger than the memory behind it."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, OverflowError) as error:  # lists of unequal lengths, for one
+        raise DataError(f"{what} do not form one array: {' '.join(str(error).split())}") from None
+    if 0 in array.strides and array.nbytes > MOST_REPEATED:
+        raise DataError(
+            f"{what} of shape {array.shape} repeat a few numbers over {array.nbytes:,} bytes; views that repeat are "
+            f"laid out up to {MOST_REPEATED >> 20} MiB: give fewer at a time"
+        )
+    return array
 
 
 def require_numbers(images: Array, who: str) -> None:

@@ -173,7 +173,7 @@ EXAMPLES: dict[str, Example] = {
 
 def example_named(name: str) -> Example:
     """One of the library's examples; SettingError where there is none of that name."""
-    if name not in EXAMPLES:
+    if not isinstance(name, str) or name not in EXAMPLES:
         raise SettingError(f"there is no example {name!r}; {nearest(name, EXAMPLES)}")
     return EXAMPLES[name]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.compiler.loops import Array
+from plaingrad.errors import is_number
 from plaingrad.explaining.traced_numbers import CELL, NAMED, Traced
 from plaingrad.explaining.twin import Making, Sheet, Twin, as_floats
 from plaingrad.schedule.fast import Task
@@ -61,7 +62,7 @@ class Parameter:
             return {name: named(SYMBOLS.get(name, name), value) for name, value in values.items()}
 
         optimiser = self.state.optimiser
-        settings = {name: value for name, value in optimiser.settings().items() if isinstance(value, float)}
+        settings = {name: value for name, value in optimiser.settings().items() if is_number(value)}
         numbers = optimiser.numbers(self.state.step, self.state.factor)
         return {**all_of(numbers), "adam": SimpleNamespace(**all_of(settings))}
 

@@ -1,12 +1,13 @@
 """Loading: where images (image, channel, row, column) and labels are laid into the lanes of a run."""
 
+import math
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from plaingrad.compiler.loops import Array, at, loops
-from plaingrad.data.pixels import taken
+from plaingrad.data.pixels import as_array, taken
 from plaingrad.errors import DataError
 
 
@@ -66,10 +67,31 @@ TAKEN = [np.dtype(kind).str for kind in (np.uint8, np.float32, np.float64)]
 
 def exactly(values: Array) -> Array:
     """The same numbers as fractions; what is an exact number already, a fraction or one of ours, stays."""
-    known = (int, float, np.integer, np.floating, np.bool_)
-    exact = np.frompyfunc(lambda each: Fraction(each.item() if hasattr(each, "item") else each), 1, 1)
-    keep = np.frompyfunc(lambda each: exact(each) if isinstance(each, known) else each, 1, 1)
-    return np.asarray(keep(values), dtype=object)
+    return np.asarray(np.frompyfunc(_exact, 1, 1)(values), dtype=object)
+
+
+def _exact(each: Any) -> Any:
+    if isinstance(each, int | float | np.integer | np.floating | np.bool_):
+        if not -math.inf < each < math.inf:
+            raise DataError(f"an exact network got {each}; it needs finite numbers")
+        if isinstance(each, np.floating):  # a long double is no float of Python's
+            return Fraction(*each.as_integer_ratio())
+        return Fraction(each.item() if hasattr(each, "item") else each)
+    if not hasattr(each, "__truediv__"):  # whatever adds, multiplies and divides is a number to a text
+        raise DataError(f"an exact network got {str(each)[:40]!r}; it needs numbers")
+    return each
+
+
+def in_own_numbers(values: Array, net: Any, what: str) -> Array:
+    """Targets, or the error at the output, in numbers that a network's arrays take."""
+    if values.dtype.kind not in "biufO":
+        raise DataError(f"a run got {what} of type {values.dtype}; it needs class numbers or values")
+    if net.dtype.hasobject:
+        return exactly(values)
+    try:
+        return values.astype(net.dtype) if values.dtype.hasobject else values
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"a run got {what} that are not numbers") from None
 
 
 def numbers(images: Any, net: Any) -> Any:
@@ -77,7 +99,11 @@ def numbers(images: Any, net: Any) -> Any:
 
     Exact networks take all numbers as they are but bytes, and so do networks of features, which have no pixels.
     """
-    images = np.asarray(images)
+    images, needs = as_array(images, f"a run of {net.name}: images"), net.input
+    if images.ndim == 0 or images.shape[1:] not in (needs, needs if len(needs) == 3 else (*needs, 1, 1)):
+        raise DataError(
+            f"a run of {net.name} got images of shape {images.shape}; it needs (image, {', '.join(map(str, needs))})"
+        )
     if images.dtype.hasobject and not net.dtype.hasobject:
         images = np.asarray(images.tolist())  # numbers kept one by one mean what they are: whole ones are pixels
     if images.dtype.kind not in "biufO":
@@ -91,5 +117,5 @@ def numbers(images: Any, net: Any) -> Any:
         return taken(images, net.name)
     try:
         return images.astype(net.dtype)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError("a run got images that are not numbers; a network of dtype=object takes exact ones") from None

@@ -113,6 +113,6 @@ MODELS: dict[str, Model] = {
 
 def model(name: str) -> Model:
     """A built-in model by name."""
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise SettingError(f"there is no model {name!r}; {nearest(name, MODELS)}, or the path of a network's JSON file")
     return MODELS[name]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from plaingrad.compiler.loops import Array, has_numba, zeros
 from plaingrad.data.pixels import Seen, look
-from plaingrad.errors import SettingError, nearest
+from plaingrad.errors import SettingError, nearest, require_whole
 from plaingrad.network.loading import exactly, numbers
 from plaingrad.network.outline import Outline
 from plaingrad.network.passes import Made
@@ -61,7 +61,8 @@ class Network(Outline):
             np.dtype("f8"),
             np.dtype("O"),
         ):
-            raise SettingError(f"a network got dtype {dtype}; it needs float32, float64 or object")
+            got = " ".join(str(dtype).split())
+            raise SettingError(f"a network got dtype {got}; it needs float32, float64 or object")
         self.dtype = np.dtype(dtype)
         shapes = self.shapes
         sizes = [[math.prod(each.shape) for each in weights.values()] for _, _, weights in shapes.values()]
@@ -90,14 +91,17 @@ class Network(Outline):
 
     def reset(self, seed: int) -> None:
         """Starting weights from a seed: what a layer's `start` says, else He before a ReLU and Glorot elsewhere."""
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise SettingError(f"a network got seed={seed!r}; it needs a whole number of at least 0")
-        self.seed, rng = seed, np.random.default_rng(seed)
+        self.seed = require_whole("a network", "seed", seed, 0)
+        rng = np.random.default_rng(self.seed)
         for place, step in enumerate(self.steps.values()):
             start = getattr(step.layer, "start", None) or self._start(place)
             for name, weights in step.weights.items():
                 kind = start if weights.inputs else Zeros()
-                values = kind(rng, weights.shape, weights.inputs, weights.outputs)
+                try:
+                    values = kind(rng, weights.shape, weights.inputs, weights.outputs)
+                except MemoryError:  # they are drawn in float64
+                    size = math.prod(weights.shape)
+                    raise SettingError(f"there is no room to draw the {size:,} numbers of {step.name}.{name}") from None
                 step.arrays[name][...] = values if self.dtype != object else exactly(values)
 
     def _start(self, place: int) -> Start:
@@ -144,7 +148,10 @@ class Network(Outline):
 
     @classmethod
     def from_json(cls, text: Any, seed: int = 0, dtype: npt.DTypeLike = np.float32) -> "Network":
-        """The network that a JSON object describes: `{"input": [1, 28, 28], "layers": [{"kind": "Conv", …}, …]}`."""
+        """The network that a JSON object describes: `{"input": [1, 28, 28], "layers": [{"kind": "Conv", …}, …]}`.
+
+        SettingError where it describes none, or says that it is of another `format` than `to_json` writes.
+        """
         outline = Outline.from_json(text)
         return cls(*outline.layers, input=outline.input, seed=seed, dtype=dtype, name=outline.name)
 

@@ -14,6 +14,7 @@ from plaingrad.textbook.layer import Layer, Shape, Weights
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.text import Text
 
+FORMAT = "plaingrad network 1"
 MOST_NUMBERS = 1 << 44
 MOST_BYTES = 1 << 31  # that a network from a file may take: its parameters, and a few images on their way
 AT_ONCE = 8  # numbers for each number of an image: a shard of four images, each with its error
@@ -44,7 +45,7 @@ class Outline:
                 out = layer.output(shape)
                 if any(size < 1 for size in out):
                     raise ShapeError(f"its output() gives {out}; every axis needs at least 1")
-                made = [out, *(each.shape for each in layer.weights(shape).values())]
+                made = [shape, out, *(each.shape for each in layer.weights(shape).values())]
                 if max(map(math.prod, made)) > MOST_NUMBERS:
                     raise ShapeError("it makes an array of more numbers than any machine holds; make it smaller")
             except ShapeError as error:
@@ -84,7 +85,7 @@ class Outline:
     def to_json(self) -> dict[str, Any]:
         """The network without its parameters; `Network.from_json` makes it again."""
         return {
-            "format": "plaingrad network 1",
+            "format": FORMAT,
             "name": self.name,
             "input": list(self.input),
             "layers": [layer.to_json() for layer in self.layers],
@@ -92,9 +93,11 @@ class Outline:
 
     @classmethod
     def from_json(cls, text: Any) -> "Outline":
-        """The outline of the network that a JSON object describes."""
+        """The outline of the network that a JSON object describes; one without a `format` is of this version."""
         if not isinstance(text, dict) or not isinstance(text.get("layers"), list) or "input" not in text:
             raise SettingError('a network is written {"input": [channels, rows, columns], "layers": [{"kind": …}, …]}')
+        if (told := text.get("format", FORMAT)) != FORMAT:  # one written by hand needs none
+            raise SettingError(f"a network of the format {str(told)[:60]!r}; this version reads {FORMAT!r}")
         name = text.get("name", "")
         if not isinstance(name, str):
             raise SettingError(f"the name of a network is a text, not {name!r}")

@@ -13,9 +13,9 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array, has_numba, zeros
 from plaingrad.compiler.program import Call, Program
-from plaingrad.data.pixels import unit_of
+from plaingrad.data.pixels import as_array, unit_of
 from plaingrad.errors import DataError, SettingError
-from plaingrad.network.loading import count_hits, exactly, load_images, load_targets, numbers
+from plaingrad.network.loading import count_hits, in_own_numbers, load_images, load_targets, numbers
 from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered, until_weights
 from plaingrad.schedule.calls import fast_calls, fuses, text_calls
@@ -218,9 +218,7 @@ class Run(Readable):
 
     def aim(self, targets: Any) -> None:
         """Say what the outputs should be: class numbers (image,) or values (image, output). Images weigh the same."""
-        targets, count = np.asarray(targets), int((self.index >= 0).sum())
-        if targets.dtype.kind not in "biufO":
-            raise DataError(f"a run got targets of type {targets.dtype}; it needs class numbers or values")
+        targets, count = as_array(targets, f"{self.net.name}: targets"), int((self.index >= 0).sum())
         record, classes = self.records["loss"], self.net.output[0]
         if targets.shape == (count,) and targets.dtype.kind in "iu":
             if targets.min() < 0 or targets.max() >= classes:
@@ -232,9 +230,10 @@ class Run(Readable):
                 f"or ({count}, {classes}) values"
             )
         assert self.loss is not None
+        targets = in_own_numbers(targets, self.net, "targets")
         self.loss.check_target(targets)
         record["target"][...], record["share"][...] = 0, 0
-        record["target"][:, self.index >= 0] = targets.T if self.net.dtype != object else exactly(targets.T)
+        record["target"][:, self.index >= 0] = targets.T
         record["share"][self.index >= 0] = Fraction(1, count) if self.net.dtype == object else 1 / count
 
     def point(self, labels: Array, share: Any) -> None:
@@ -289,8 +288,8 @@ class Run(Readable):
         if self.loss is not None or "dy" not in self.records[last]:
             without = "no gradients" if self.loss is None else "a loss, which makes the error at its output"
             raise SettingError(f"backward got dy, and the run has {without}; dy is for a run without: net.run(images)")
-        dy = exactly(np.asarray(dy)) if self.net.dtype.hasobject else np.asarray(dy)
-        if dy.shape != shape or dy.dtype.kind not in "biufO":
+        dy = in_own_numbers(as_array(dy, f"{self.net.name}: dy"), self.net, "dy")
+        if dy.shape != shape:
             raise DataError(f"backward of a run of {self.net.name} got dy of shape {dy.shape}; it needs {shape}")
         seen = self.seen(last, "dy")
         seen[...] = 0

@@ -14,6 +14,7 @@ from plaingrad.textbook.record import Record
 from plaingrad.textbook.text import Text, as_text
 
 Shape = tuple[int, ...]
+LARGEST_LIMIT = 1e38  # float32 holds no much larger number
 
 
 class Start(Record, abstract=True):
@@ -43,8 +44,13 @@ class Uniform(Start):
 
     limit: float | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        needs = f"limit is at least 0, and at most {LARGEST_LIMIT:g}"
+        self.require(self.limit is None or 0 <= self.limit <= LARGEST_LIMIT, f"limit={self.limit!r}", needs)
+
     def __call__(self, rng: np.random.Generator, shape: Shape, inputs: int, outputs: int) -> Array:
-        limit = inputs**-0.5 if self.limit is None else self.limit
+        limit = inputs**-0.5 if self.limit is None else abs(self.limit)  # of −0 too
         return rng.uniform(-limit, limit, shape)
 
 

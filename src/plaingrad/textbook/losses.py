@@ -110,7 +110,7 @@ class SoftmaxCrossEntropy(Loss):
     def check_target(self, target: Array) -> None:
         """Targets are probabilities: p - y is the gradient only where each image's sum to 1."""
         for n, total in enumerate(target.sum(axis=1)):
-            if abs(total - 1) > SUM_TOLERANCE:
+            if not abs(total - 1) <= SUM_TOLERANCE:  # nor is one that is not a number
                 raise DataError(
                     f"SoftmaxCrossEntropy got targets of image {n} that sum to {float(total):g}; "
                     "they are probabilities and sum to 1"

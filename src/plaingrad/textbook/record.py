@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 
-from plaingrad.errors import SettingError, nearest
+from plaingrad.errors import LARGEST, SettingError, nearest
 from plaingrad.textbook.habits import refuse
 
 
@@ -46,7 +46,9 @@ class Record:
                 if isinstance(value, np.integer | np.floating):  # NumPy's numbers are not JSON's
                     value = value.item()
                     self.put(**{name: value})
-                self.require(_is_a(value, kind), f"{name}={value!r}", f"{name} is {_in_words(kind)}")
+                is_large = type(value) is int and abs(value) > LARGEST
+                large = f", and whole numbers reach to 2⁵³ = {LARGEST:,}" if is_large else ""
+                self.require(_is_a(value, kind), f"{name}={value!r}", f"{name} is {_in_words(kind)}{large}")
 
     def settings(self) -> dict[str, Any]:
         """Every field and its value."""
@@ -94,8 +96,8 @@ class Record:
 
     @classmethod
     def kinds(cls) -> dict[str, type[Self]]:
-        """Every kind of this family by name."""
-        return {kind.__name__: kind for kind in _family(cls) if not kind.abstract}
+        """Every kind of this family by name, itself among them where it is one."""
+        return {kind.__name__: kind for kind in (cls, *_family(cls)) if not kind.abstract}
 
     @classmethod
     def from_json(cls, text: Any) -> Self:
@@ -133,7 +135,8 @@ def _is_a(value: Any, kind: Any) -> bool:
         return isinstance(value, tuple) and len(value) == len(parts) and all(map(_is_a, value, parts))
     if kind in (int, float):
         number = isinstance(value, int | np.integer | (float if kind is float else int)) and not isinstance(value, bool)
-        return number and abs(value) <= sys.float_info.max  # a whole number of a file may be beyond any float
+        # A whole number of a file may be beyond any float, and one of machine code's has 64 bits.
+        return number and abs(value) <= (LARGEST if isinstance(value, int) else sys.float_info.max)
     return isinstance(value, kind)
 
 

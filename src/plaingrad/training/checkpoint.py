@@ -90,7 +90,10 @@ def save(path: str | os.PathLike[str], net: Network, more: dict[str, Array] | No
     about: dict[str, Any] = {"format": FORMAT, "network": net.to_json(), "facts": facts}
     if net.seen is not None:
         about["pixels"] = net.seen.to_json()
-    about["sha256"] = _digest(about, arrays)
+    try:
+        about["sha256"] = _digest(about, arrays)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"cannot write {path}: its facts are not what JSON can hold: {error}") from None
     content = safetensors.numpy.save(arrays, {"plaingrad": json.dumps(about)})
     again = safetensors.numpy.load(content)
     if any(not np.array_equal(again[name], array, equal_nan=True) for name, array in arrays.items()):

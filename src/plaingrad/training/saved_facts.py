@@ -4,10 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from plaingrad.errors import CheckpointError
+from plaingrad.errors import LARGEST, CheckpointError
 
 Fits = Callable[[Any], bool]
-LARGEST = 1 << 53  # of a count: beyond it float64 skips whole numbers
 
 
 def _is_whole(value: Any) -> bool:

@@ -23,7 +23,15 @@ from plaingrad.compiler.loops import Array, zeros
 from plaingrad.compiler.machine_code import together
 from plaingrad.data import Dataset
 from plaingrad.data.pixels import look, say
-from plaingrad.errors import CheckpointError, DataError, DivergedError, PlaingradError, SettingError, StoppedError
+from plaingrad.errors import (
+    CheckpointError,
+    DataError,
+    DivergedError,
+    PlaingradError,
+    SettingError,
+    StoppedError,
+    require_whole,
+)
 from plaingrad.network.network import Network
 from plaingrad.textbook.habits import refuse
 from plaingrad.textbook.losses import Loss
@@ -123,9 +131,13 @@ class Trainer:
         if self.patience is not None:
             numbers.append(("patience", self.patience, 1))
         for name, value, least in numbers:
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise SettingError(f"training got {name}={value!r}; it needs a whole number of at least {least}")
-            setattr(self, name, int(value))  # NumPy's whole numbers are not JSON's
+            setattr(self, name, require_whole("training", name, value, least))
+        if not callable(self.watch):
+            raise SettingError(f"training got watch={self.watch!r}; it needs a function, which is given each Event")
+        if self.net.dtype.hasobject:
+            raise SettingError(f"training got {self.net.name} of dtype object; it needs one of float32 or float64")
+        if not isinstance(self.about, dict):
+            raise SettingError(f"training got about={self.about!r}; it needs a dict of what is to be kept with the run")
         if self.patience is not None and self.validation is None:
             raise SettingError("training got patience without validation images; early stopping needs them")
         for name, kind in (("optimiser", Optimiser), ("schedule", Schedule), ("loss", Loss)):

@@ -127,9 +127,11 @@ def _array(value: Any, name: str, named: Named) -> Array:
         if hasattr(value, "detach"):
             value = value.detach().cpu()
             value = value.double() if value.is_floating_point() else value  # NumPy has no bfloat16
-        return np.asarray(value)
+        array = np.asarray(value)
     except Exception as error:  # whatever the other library raises
         raise named.refused(
             f"{shown(name)} cannot be made an array ({type(error).__name__}: {one_line(str(error), 200)}); "
             "give a NumPy array"
         ) from None
+    named.room(array.size)
+    return array

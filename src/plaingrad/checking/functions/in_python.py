@@ -48,11 +48,14 @@ class Kept:
         return [f"compiled as it stands, which is slow: {why}" for text in texts if (why := slow_because(text))]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Laws:
     """The laws of the layers of a network, in its order. It reads as a verdict does."""
 
     rows: list[Kept] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return self.text()
 
     @property
     def is_right(self) -> bool:

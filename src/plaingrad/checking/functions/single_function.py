@@ -21,7 +21,7 @@ from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.verdict.formulas import flat
 from plaingrad.checking.verdict.verdict import MISTAKE, Verdict
 from plaingrad.compiler.loops import Array
-from plaingrad.errors import AnswerError, SettingError
+from plaingrad.errors import AnswerError, SettingError, require_whole
 from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Layer, Shape
 from plaingrad.textbook.losses import HalfSquaredError
@@ -40,8 +40,7 @@ def assert_layer(
             "assert_gradients(layer, backward, input=…) needs the shape of one input, such as input=(2, 5, 6), and a "
             "function: backward, forward= or both"
         )
-    if isinstance(images, bool) or not isinstance(images, int) or images < 1:
-        raise SettingError(f"assert_gradients got images={images!r}; it needs a whole number of at least 1")
+    require_whole("assert_gradients", "images", images, 1)
     shape = tuple(input) if isinstance(input, Sequence) else input
     layers = flat(layer, Network(layer, input=shape).input)
     case = make_case(layers, shape, loss=HalfSquaredError(), images=images, steps=1, seed=seed, name=str(layer))
