@@ -216,7 +216,7 @@ def test_a_dataset_is_read_image_by_image() -> None:
 
 def test_laws_print_as_a_sentence() -> None:
     assert repr(pg.check(pg.Dense(2), (3,))).startswith(
-        "RIGHT: every layer keeps its laws\n  dense1  right  Dense(2) on 3"
+        "RIGHT: every layer passes its tests\n  dense1  right  Dense(2) on 3"
     )
 
 
