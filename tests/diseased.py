@@ -46,7 +46,7 @@ def networks() -> dict[str, Case]:
         *(pg.Conv(3, size=3), pg.ReLU(), pg.Flatten(), pg.Dense(3)),
     )
     return {
-        "telling": make_case(),
+        "thorough": make_case(),
         "smooth": make_case(smooth, seed=1),
         "dense": make_case(dense, (1, 2, 4), loss=pg.MeanSquaredError(), images=3, rate=0.1875, seed=2),
         "grouped": make_case(grouped, (4, 7, 8), images=3, seed=3),

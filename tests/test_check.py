@@ -104,7 +104,7 @@ def test_there_are_enough_unknown_mistakes_and_each_shows_somewhere():
     assert not STRANGE.keys() & CATALOGUE.keys()
     shown = {
         id
-        for context in contexts("telling")
+        for context in contexts("thorough")
         for id, wrong in STRANGE.items()
         if (made := wrong(context)) is not None and differs(made, context.expected)
     }

@@ -112,7 +112,7 @@ def test_no_thread_misses_its_call_while_it_falls_asleep(size, hesitate, runs, m
     """Calls come at any time: while a thread is awake, asleep, or between the two."""
     if hesitate:
         known = vars(program_module.callers())
-        steps = SimpleNamespace(**known | {name: hesitant(known[name]) for name in ("ring", "serve")})
+        steps = SimpleNamespace(**known | {name: hesitant(known[name]) for name in ("wake", "serve")})
         monkeypatch.setattr(program_module, "callers", lambda: steps)
     workers, (programs, twins) = Workers(size), zip(*(stirring() for _ in range(size)), strict=True)
 
@@ -201,15 +201,15 @@ def test_an_interrupt_while_threads_are_called_waits_for_those_that_were(rung, m
     workers.run(small)
     known, called = vars(program_module.callers()), []
 
-    def ring(*given):
+    def wake(*given):
         called.append(given)
         if rung or len(called) == 1:
-            known["ring"](*given)
+            known["wake"](*given)
         if len(called) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(program_module, "callers", lambda: SimpleNamespace(**known | {"ring": ring}))
+        patched.setattr(program_module, "callers", lambda: SimpleNamespace(**known | {"wake": wake}))
         with pytest.raises(KeyboardInterrupt):
             within(20, lambda: workers.run(programs), workers)
     seen = programs[1].calls[0].given[1].copy()

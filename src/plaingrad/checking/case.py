@@ -181,11 +181,11 @@ def _numbers(values: Any, shape: Shape, name: str) -> Array:
 
 def unfused(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     """The same network with each fused activation as a layer of its own, after the one that did it."""
-    apart: list[Layer] = []
+    separate: list[Layer] = []
     for layer in layers:
         activation = getattr(layer, "activation", None)
-        apart += [layer.replace(activation=None), activation] if activation else [layer]
-    return tuple(apart)
+        separate += [layer.replace(activation=None), activation] if activation else [layer]
+    return tuple(separate)
 
 
 def make_case(
@@ -206,7 +206,7 @@ def make_case(
     images and steps, and numbers drawn from the seed.
     """
     if layers is None:
-        layers, input = (SIMPLE, (1, 6, 5)) if simple else (TELLING, input)
+        layers, input = (SIMPLE, (1, 6, 5)) if simple else (THOROUGH, input)
     images = require_whole("a case", "images", (1 if simple else 4) if images is None else images, 1)
     steps, seed = require_whole("a case", "steps", steps, 1), require_whole("a case", "seed", seed, 0)
     if not is_number(rate) or rate <= 0:
@@ -275,7 +275,7 @@ def of_words(words: str, input: Shape) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-TELLING: tuple[Layer, ...] = (
+THOROUGH: tuple[Layer, ...] = (
     Conv(3, size=3, padding=1),
     ReLU(),
     MaxPool(3, stride=2),

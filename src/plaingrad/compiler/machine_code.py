@@ -77,8 +77,10 @@ def together(build: Callable[[], Any]) -> Any:
     """
     # A process whose other threads may hold locks cannot be doubled safely; a timer only waits.
     others = (each for each in threading.enumerate() if each is not threading.main_thread())
-    alone = all(isinstance(each, threading.Timer) for each in others)
-    if not has_numba() or sys.platform != "linux" or not alone or not is_usable():  # helpers leave their code on disk
+    single_threaded = all(isinstance(each, threading.Timer) for each in others)
+    if (
+        not has_numba() or sys.platform != "linux" or not single_threaded or not is_usable()
+    ):  # helpers leave their code on disk
         return build()
     WANTED.append({})
     try:

@@ -122,7 +122,7 @@ def serve(slot: int, patience: int) -> None:
             done, looks = ticket, 0
 
 
-def ring(slot: int, ticket: int) -> None:
+def wake(slot: int, ticket: int) -> None:
     """Post the table that was written there before."""
     show(slot + 8 * TICKET, ticket)
 
@@ -135,7 +135,7 @@ def finished(slot: int, ticket: int, patience: int) -> int:
     return 0
 
 
-CALLERS: tuple[Any, ...] = (perform, serve, ring, finished)
+CALLERS: tuple[Any, ...] = (perform, serve, wake, finished)
 
 
 def compile_callers() -> dict[str, int]:

@@ -131,7 +131,7 @@ class Workers:
         try:
             for number, program in enumerate(others):
                 self.slots[number, TABLE], self.slots[number, COUNT] = program.place, len(program.calls)
-                callers().ring(*self.returned, self.places[number], self.ticket)
+                callers().wake(*self.returned, self.places[number], self.ticket)
                 self._wake(number)
             failed = own.perform()
         except BaseException as error:

@@ -13,9 +13,9 @@ from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import SIGNS_SHOWN, Tree, bracketed
 from plaingrad.network.exact import Sized
 
-SUM, PRODUCT, ALONE = 1, 2, 3  # how tightly parts hold together: what is looser than asked for is put in brackets
+SUM, PRODUCT, ATOM = 1, 2, 3  # how tightly parts hold together: what is looser than asked for is put in brackets
 LEVELS = {"+": SUM, "-": SUM, "neg": SUM, "*": PRODUCT, "/": PRODUCT, "over": PRODUCT, "if": 0}
-SIDES = {"+": (SUM, SUM), "-": (SUM, PRODUCT), "*": (PRODUCT, PRODUCT), "/": (0, 0), "**": (ALONE, 0)}
+SIDES = {"+": (SUM, SUM), "-": (SUM, PRODUCT), "*": (PRODUCT, PRODUCT), "/": (0, 0), "**": (ATOM, 0)}
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
     "%": operator.mod, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
@@ -108,9 +108,9 @@ def shown(made: Expression, named: Mapping[str, str], least: int) -> Tree:
     """An expression in brackets where it holds less tightly together than asked for."""
     told = tree(made, named)
     if isinstance(made, Index):
-        level = SUM if made.is_sum else ALONE if told[0] == "mn" or isinstance(told, str) else PRODUCT
+        level = SUM if made.is_sum else ATOM if told[0] == "mn" or isinstance(told, str) else PRODUCT
     else:
-        level = 0 if made.kind in SIGNS_SHOWN else LEVELS.get(made.kind, ALONE)
+        level = 0 if made.kind in SIGNS_SHOWN else LEVELS.get(made.kind, ATOM)
     return bracketed(told, level < least)
 
 
@@ -141,7 +141,7 @@ def tree(made: Expression, named: Mapping[str, str]) -> Tree:
             return ["mrow", tree(left, named), ["mo", SIGNS_SHOWN[sign]], tree(right, named)]
         case sign, (left, right):
             first, second = SIDES[sign]
-            first = ALONE if sign == "*" and is_kind(left, "over", "if") else first
+            first = ATOM if sign == "*" and is_kind(left, "over", "if") else first
             return notation.joined(sign, shown(left, named, first), shown(right, named, second))
     return notation.applied(made.kind, shown(made.parts[0], named, PRODUCT if made.kind == "neg" else 0))
 

@@ -273,17 +273,17 @@ def single(run: Run, image: int) -> Run:
     if len(places) == 1:
         return run
     assert isinstance(run.net, Network)
-    alone = Run(run.net, run.lanes, run.loss, input_gradient=True, backward=run.has_gradients)
+    single = Run(run.net, run.lanes, run.loss, input_gradient=True, backward=run.has_gradients)
     lane = int(places[image])
-    alone.index[:] = -1
-    alone.index[0] = 0
-    alone.x.reshape(-1, run.lanes)[:, 0] = run.x.reshape(-1, run.lanes)[:, lane]
-    alone.forward()
+    single.index[:] = -1
+    single.index[0] = 0
+    single.x.reshape(-1, run.lanes)[:, 0] = run.x.reshape(-1, run.lanes)[:, lane]
+    single.forward()
     if run.has_gradients:
         layer, name = ("loss", "target") if run.loss is not None else (next(reversed(run.net.steps)), "dy")
         given = run.records[layer][name].reshape(-1, run.lanes)[:, lane]
-        alone.records[layer][name].reshape(-1, run.lanes)[:, 0] = given
+        single.records[layer][name].reshape(-1, run.lanes)[:, 0] = given
         if run.loss is not None:
-            alone.records["loss"]["share"][0] = 1
-        alone.backward()
-    return alone
+            single.records["loss"]["share"][0] = 1
+        single.backward()
+    return single

@@ -19,8 +19,8 @@ class Solved:
         for each in holds:
             one, two = each.parts
             if isinstance(one, Index) and isinstance(two, Index) and each.kind != "!=":
-                apart = two - one if each.kind in ("<", "<=") else one - two
-                self.least += [apart - (each.kind in ("<", ">"))] + [-apart] * (each.kind == "==")
+                difference = two - one if each.kind in ("<", "<=") else one - two
+                self.least += [difference - (each.kind in ("<", ">"))] + [-difference] * (each.kind == "==")
             else:
                 self.conditions.append(each)
 

@@ -125,23 +125,23 @@ class Expander:
         """The expression of a cell."""
         waiting: list[tuple[int, Traced | None]] = [(cell, None)]
         while waiting:  # not by recursion: a deep network is deeper than Python's stack
-            top, node = waiting.pop()
-            if top in self.done:
+            asked, node = waiting.pop()
+            if asked in self.done:
                 continue
             if node is None:
-                if self.tracer.is_given(self.tracer.twin.sheet_of(top)):
-                    self.done[top] = self._given(top)
+                if self.tracer.is_given(self.tracer.twin.sheet_of(asked)):
+                    self.done[asked] = self._given(asked)
                     continue
-                node = self.tracer.number(top)
+                node = self.tracer.number(asked)
                 if len(self.done) + len(waiting) > MOST_CELLS:
                     raise SettingError(
                         f"{self.tracer.twin.name(cell)} depends on more than {MOST_CELLS:,} numbers; an expression of "
                         "that length is of no use: take a smaller network, such as one of --example"
                     )
-                waiting.append((top, node))
+                waiting.append((asked, node))
                 waiting += [(each, None) for each in dict.fromkeys(node.cells()) if each not in self.done]
             else:
-                self.done[top] = fold(node, self._leaf).of
+                self.done[asked] = fold(node, self._leaf).of
         return self.done[cell]
 
     def _leaf(self, node: Traced) -> "Symbolic":

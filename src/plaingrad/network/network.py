@@ -70,7 +70,7 @@ class Network(Outline):
         self.parameters = zeros((sum(map(sum, places)),), self.dtype)
         self.steps: dict[str, Step] = {}
         for (name, (x, y, weights)), layer in zip(shapes.items(), layers, strict=True):
-            self.steps[name] = Step(name, layer, x, y, weights, {}, partial(made_alone, x, self.dtype))
+            self.steps[name] = Step(name, layer, x, y, weights, {}, partial(made_singly, x, self.dtype))
         for step, arrays in zip(self.steps.values(), self.views(self.parameters), strict=True):
             step.arrays.update(arrays)
         self.offset, self.factor = zeros((self.input[0],), self.dtype), zeros((self.input[0],), self.dtype)
@@ -208,7 +208,7 @@ def lanes_taken(lanes: int, images: int) -> int:
     return lanes if has_numba() else max(1, min(lanes, images))
 
 
-def made_alone(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:
+def made_singly(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:
     """The texts of a layer and their calls, on a shard of images of this shape."""
     run = Run(Network(layer, input=x, dtype=dtype), LANES, input_gradient=True)
     (name,) = run

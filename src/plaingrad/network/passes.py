@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.compiler.program import Call
-from plaingrad.schedule.elementwise import each_alone
+from plaingrad.schedule.elementwise import is_elementwise
 from plaingrad.schedule.fast import Task, not_a_sum
 from plaingrad.schedule.tree import fills
 from plaingrad.schedule.written import WRITTEN
@@ -48,7 +48,7 @@ def _head(call: Call, tasks: list[Task], claimed: set[tuple[int, str]]) -> Itera
     alike = next((each.text for each in tasks if each.text.__name__ == call.name), None)
     if not call.nest.address:
         yield f"# {call.name} runs as Python: without Numba, or with exact numbers, nothing is compiled"
-    elif alike is not None and alike not in WRITTEN and not each_alone(alike):
+    elif alike is not None and alike not in WRITTEN and not is_elementwise(alike):
         yield f"# {call.name} is compiled as it stands: {not_a_sum(alike)}"
     elif lines := list(_lines(call, tasks, claimed)):
         yield from (f"# stands for `{each}`" for each in dict.fromkeys(lines))

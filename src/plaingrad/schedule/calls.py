@@ -12,7 +12,7 @@ import numpy as np
 from plaingrad.compiler.code_cache import as_written
 from plaingrad.compiler.loops import Array, Bound, Loops
 from plaingrad.compiler.program import Call
-from plaingrad.schedule.elementwise import each_alone, elementwise
+from plaingrad.schedule.elementwise import elementwise, is_elementwise
 from plaingrad.schedule.fast import Task, has_nests, is_laid_in, not_a_sum, sum_nests
 from plaingrad.schedule.open import Opened, axes_of, opened
 from plaingrad.schedule.written import WRITTEN
@@ -28,7 +28,7 @@ def fuses(text: Text, activation: Text | None = None) -> bool:
 @cache
 def slow_because(text: Text) -> str | None:
     """Why a text is compiled as it stands, in words; None where it is made fast."""
-    if text in WRITTEN or text.__module__.startswith("plaingrad.") or each_alone(text):
+    if text in WRITTEN or text.__module__.startswith("plaingrad.") or is_elementwise(text):
         return None
     return not_a_sum(text)
 
@@ -55,7 +55,7 @@ def fast_calls(
                 yield bind(nest, task.owner, known)
         elif task.text in WRITTEN:
             yield bind(WRITTEN[task.text], task.owner, {**task.laid, **settings(task.laid), "lanes": lanes})
-        elif each_alone(task.text):
+        elif is_elementwise(task.text):
             yield bind(elementwise(task.text), task.owner, dict(task.laid))
         else:
             tell_slow(task.text)

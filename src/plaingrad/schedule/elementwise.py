@@ -10,7 +10,7 @@ from plaingrad.textbook.text import Text, made
 
 
 @cache
-def each_alone(text: Text) -> bool:
+def is_elementwise(text: Text) -> bool:
     """Whether a text is one loop `for place in places(y)` over assignments at that place, and nothing else."""
     match [each for each in function_of(text).body if not isinstance(each, ast.Expr)]:
         case [ast.For(ast.Name(place), ast.Call(ast.Name("places"), [ast.Name()]), body, [])] if all(

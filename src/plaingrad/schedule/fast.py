@@ -18,7 +18,7 @@ from typing import Any
 from plaingrad.compiler.loops import Array, Loops
 from plaingrad.errors import ShapeError
 from plaingrad.schedule import nests
-from plaingrad.schedule.elementwise import arrays_of, each_alone
+from plaingrad.schedule.elementwise import arrays_of, is_elementwise
 from plaingrad.schedule.reading import Cell, Extent, NotReadable, Sum, sums
 from plaingrad.schedule.tiles import (
     Tile,
@@ -77,7 +77,7 @@ def sum_nests(
 def check(task: Task, groups: int) -> None:
     """ShapeError where the arrays of a text disagree: of a sum on how far a letter runs, else of one place at all."""
     shapes = {name: task.seen[name].shape for name in arrays_of(task.text) if name in task.seen}
-    if each_alone(task.text) and len({*shapes.values()}) > 1:
+    if is_elementwise(task.text) and len({*shapes.values()}) > 1:
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ShapeError(
             f"{task.owner}: {task.text.__name__} takes one place of arrays that differ: {told}; let saved() agree"

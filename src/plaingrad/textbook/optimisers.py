@@ -104,10 +104,10 @@ class OneCycle(Schedule):
             self.require(0 <= value <= 1, f"{name}={value!r}", f"{name} is a share, from 0 to 1")
 
     def __call__(self, step: int, steps: int, per_epoch: int) -> float:
-        top = self.warmup * (steps - 1)
-        if step < top:
-            return self.first + (1 - self.first) * _fall(1 - step / top)
-        return self.last + (1 - self.last) * _fall((step - top) / (steps - top))
+        peak = self.warmup * (steps - 1)
+        if step < peak:
+            return self.first + (1 - self.first) * _fall(1 - step / peak)
+        return self.last + (1 - self.last) * _fall((step - peak) / (steps - peak))
 
 
 def _fall(progress: float) -> float:

@@ -139,7 +139,7 @@ enter(
 )
 def bias_for_each(context: Context) -> Iterator[Array]:
     if "b" in context.weights:
-        alone = context.terms.inner < 0
+        without_letters = context.terms.inner < 0
         channels, window = context.x.shape[1], int(np.prod(context.window.size))
         for times in (channels, window, channels * window):
-            yield context.sum(context.terms.times(np.where(alone, times, 1)))
+            yield context.sum(context.terms.times(np.where(without_letters, times, 1)))

@@ -195,9 +195,9 @@ def loss_of_another(context: Context) -> Iterator[Array]:
 )
 def loss_of_one(context: Context) -> Iterator[Array]:
     if context.images > 1:
-        alone = context.program.single_layer("loss")
+        single = context.program.single_layer("loss")
         context.program.loss_of(context.step, context.x)
-        each = alone.get("y")
+        each = single.get("y")
         yield np.array(each[-1])
         yield np.array(each[0])
 

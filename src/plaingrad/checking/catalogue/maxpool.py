@@ -1,4 +1,4 @@
-"""Mistakes in max pools: who won, where the winner is sought, and what it is paid."""
+"""Mistakes in max pools: who won, where the winner is sought, and what error it gets."""
 
 from collections.abc import Iterator
 from math import prod
@@ -11,7 +11,7 @@ from plaingrad.checking.search.single_layer import Changes
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.window import Window
 
-# Pieces of the texts: by which rule a pixel wins, who is paid, and what.
+# Pieces of the texts: by which rule a pixel wins, who gets an error, and which.
 LARGER = "is_larger(x[n, c, row, column], y[n, c, i, j])"
 WON, ADD = "winner[n, c, i, j] == row * dx.shape[3] + column", "+= dy[n, c, i, j]"
 EQUAL, WITH_BOTH = "x[n, c, row, column] == y[n, c, i, j]", ("(dy, winner,", "(dy, x, y,")
@@ -22,16 +22,16 @@ def passed(
     forward: Changes = (),
     backward: Changes = (),
     sought: Window | None = None,
-    paid: Window | None = None,
+    error_window: Window | None = None,
 ) -> Array:
-    """What the pool makes with pieces of its texts replaced, or with other windows where winners are sought or paid."""
-    alone, own = context.program.single_layer(context.name), context.window.over(context.x.shape[1:])
-    alone.put(x=context.x)
-    alone.forward(*forward, window=sought or own)
+    """What the pool makes with pieces of its texts replaced, or other windows to seek winners or to give them errors."""
+    single, own = context.program.single_layer(context.name), context.window.over(context.x.shape[1:])
+    single.put(x=context.x)
+    single.forward(*forward, window=sought or own)
     if context.quantity == "dx":
-        alone.put(dy=context.dy)
-        alone.backward(*backward, window=paid or own)
-    return alone.get(context.quantity)
+        single.put(dy=context.dy)
+        single.backward(*backward, window=error_window or own)
+    return single.get(context.quantity)
 
 
 def won_by(rule: str) -> Form:
@@ -93,11 +93,11 @@ enter(
 )
 def ties_otherwise(context: Context) -> Iterator[Array]:
     if context.given is not None:
-        paid = shared(context) != passed(context)
-        off = np.where(paid, context.given - context.expected, 0)
+        differing = shared(context) != passed(context)
+        off = np.where(differing, context.given - context.expected, 0)
         sums, sizes = off.sum(axis=(2, 3)), np.abs(off).sum(axis=(2, 3))
-        if paid.any() and (np.abs(sums) <= 1e-4 * sizes).all():  # what one tied pixel lacks another has
-            yield np.where(paid, context.given, context.expected)
+        if differing.any() and (np.abs(sums) <= 1e-4 * sizes).all():  # what one tied pixel lacks another has
+            yield np.where(differing, context.given, context.expected)
 
 
 enter(
@@ -136,12 +136,12 @@ enter(
 )
 def fixed_pixel(context: Context) -> Iterator[Array]:
     i, j = np.indices(context.dy.shape[2:])
-    (down, step), (top, left) = context.window.stride, context.begin
+    (row_stride, column_stride), (top, left) = context.window.stride, context.begin
     for u, v in np.ndindex(*context.window.size):
-        yield paid(context, i * down + u - top, j * step + v - left)
+        yield given_error(context, i * row_stride + u - top, j * column_stride + v - left)
 
 
-def paid(context: Context, row: Array, column: Array) -> Array:
+def given_error(context: Context, row: Array, column: Array) -> Array:
     """dx where each error goes to the pixel (row, column); one beyond the image is lost."""
     dx = np.zeros_like(context.expected)
     image, channel, row, column = np.broadcast_arrays(*np.indices(context.dy.shape)[:2], row, column)

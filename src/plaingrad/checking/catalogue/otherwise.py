@@ -41,14 +41,18 @@ def reshaped(w: Array) -> Array:
 
 def laid(context: Context, window: Window, order: Callable[..., Places] = lambda *letters: letters) -> Array:
     """What a pass of sums makes where a window of other settings moves, or one whose letters are in another order."""
-    (down, step), (apart, gap), (top, left) = window.stride, window.dilation, window.padding
+    (row_stride, column_stride), (row_dilation, column_dilation), (top, left) = (
+        window.stride,
+        window.dilation,
+        window.padding,
+    )
 
     def row(*letters: Array) -> Array:
         i, _, u, _ = order(*letters)
-        return np.asarray(i * down + u * apart - top)
+        return np.asarray(i * row_stride + u * row_dilation - top)
 
     def column(*letters: Array) -> Array:
         _, j, _, v = order(*letters)
-        return np.asarray(j * step + v * gap - left)
+        return np.asarray(j * column_stride + v * column_dilation - left)
 
     return context.sum(context.placed(row, column))

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Form, enter
-from plaingrad.checking.catalogue.maxpool import ADD, paid, passed
+from plaingrad.checking.catalogue.maxpool import ADD, given_error, passed
 from plaingrad.checking.catalogue.otherwise import of_outputs
 from plaingrad.checking.search.context import Context, Pair
 from plaingrad.checking.search.products import Terms, terms_of
@@ -55,9 +55,9 @@ def moved(stride: Callable[[Pair, Pair], Pair]) -> Iterator[Form]:
 
 def winner_of(context: Context) -> Array:
     """The place in the image of each window's winner."""
-    alone = context.program.single_layer(context.name)
-    alone.run_on(context.x, {})
-    return alone.get("winner")
+    single = context.program.single_layer(context.name)
+    single.run_on(context.x, {})
+    return single.get("winner")
 
 
 enter(
@@ -84,8 +84,12 @@ enter(
     "Use the row index with the row stride, and the column index with the column stride. A maximum stored as one "
     "number p lies in row p // columns and column p % columns.",
     *moved(lambda stride, size: stride[::-1]),
-    lambda context: paid(context, winner_of(context) % context.x.shape[3], winner_of(context) // context.x.shape[3]),
-    lambda context: paid(context, winner_of(context) // context.x.shape[2], winner_of(context) % context.x.shape[2]),
+    lambda context: given_error(
+        context, winner_of(context) % context.x.shape[3], winner_of(context) // context.x.shape[3]
+    ),
+    lambda context: given_error(
+        context, winner_of(context) // context.x.shape[2], winner_of(context) % context.x.shape[2]
+    ),
 )
 
 

@@ -219,10 +219,10 @@ class Evaluator:
         if first is not None:
             return range(self.index(first, letters), self.index(last, letters) + 1)
         cells = [each.parts for each in every(body) if is_kind(each, "cell")]
-        alone = [(name, len(index)) for name, *index in cells if letter in map(letter_of, index)]
-        if not alone:
+        bare = [(name, len(index)) for name, *index in cells if letter in map(letter_of, index)]
+        if not bare:
             raise SettingError(f"nothing says where {letter} ends; write Σ[{letter}=0..3], or use it alone as an index")
-        shapes = (self.names.sheet(name, count).shape for name, count in alone)
+        shapes = (self.names.sheet(name, count).shape for name, count in bare)
         return range(max(itertools.chain(*shapes), default=1))  # one number may have the lone image as its index
 
     def _way(self, ways: tuple[tuple[Node, tuple[Node, ...]], ...], letters: Letters) -> Sized:

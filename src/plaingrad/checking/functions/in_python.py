@@ -167,17 +167,17 @@ def _refuse_updates(answer: Answer, net: Network) -> None:
 
 def case_of(net: Network, batches: Batches, loss: Loss, rate: float) -> Case:
     """A case of a network with its weights as they are, and batches as its users give them."""
-    apart = Network(*unfused(net.layers), input=net.input, dtype="float64", name=net.name)
-    loss.check(apart.output)
-    for mine, its in zip(apart.arrays.values(), net.arrays.values(), strict=True):  # activations have none
+    separate = Network(*unfused(net.layers), input=net.input, dtype="float64", name=net.name)
+    loss.check(separate.output)
+    for mine, its in zip(separate.arrays.values(), net.arrays.values(), strict=True):  # activations have none
         mine[...] = its.astype(float)
     made = tuple(batch_of(net, loss, x, target) for x, target in batches)
     if len({len(batch.x) for batch in made}) > 1:
         raise DataError(f"every step takes as many images, got {', '.join(str(len(batch.x)) for batch in made)}")
-    for name, array in [*apart.arrays.items(), *((f"batch {n}", each.x) for n, each in enumerate(made, 1))]:
+    for name, array in [*separate.arrays.items(), *((f"batch {n}", each.x) for n, each in enumerate(made, 1))]:
         if not np.isfinite(array).all():
             raise DataError(f"{name} has numbers that are not finite; there is nothing to compare with")
-    return Case(apart, loss, made, rate)
+    return Case(separate, loss, made, rate)
 
 
 def batch_of(net: Network, loss: Loss, images: Any, target: Any) -> Batch:

@@ -64,10 +64,10 @@ class Names:
         return Answer(arrays, tuple(notes))
 
 
-def names_of(net: Network, apart: Network) -> Names:
+def names_of(net: Network, separate: Network) -> Names:
     """The names of a network beside those of the same network with its activations taken apart."""
     pairs: dict[str, str] = {}
-    inner = iter(apart.steps)
+    inner = iter(separate.steps)
     for name, step in net.steps.items():
         first = last = next(inner)
         if getattr(step.layer, "activation", None):

@@ -99,8 +99,12 @@ class Context:
         terms = terms or self.terms
         k, i, j = terms.place("out")
         c, row, column = terms.place("inner")
-        (down, step), (apart, gap), (top, left) = self.window.stride, self.window.dilation, self.begin
-        u, v = (row - i * down + top) // apart, (column - j * step + left) // gap
+        (row_stride, column_stride), (row_dilation, column_dilation), (top, left) = (
+            self.window.stride,
+            self.window.dilation,
+            self.begin,
+        )
+        u, v = (row - i * row_stride + top) // row_dilation, (column - j * column_stride + left) // column_dilation
         return {"k": k, "i": i, "j": j, "c": c, "u": u, "v": v, "row": row, "column": column}
 
     def placed(self, row: Callable[..., Array], column: Callable[..., Array]) -> Terms:
@@ -150,11 +154,11 @@ class Context:
 
     def edited(self, *changes: tuple[str, str]) -> Array:
         """dx with pieces of the layer's backward text replaced."""
-        alone = self.program.single_layer(self.name)
-        alone.run_on(self.x, self.weights)
-        alone.put(dy=self.dy)
-        alone.backward(*changes)
-        return alone.get("dx")
+        single = self.program.single_layer(self.name)
+        single.run_on(self.x, self.weights)
+        single.put(dy=self.dy)
+        single.backward(*changes)
+        return single.get("dx")
 
     def only_images(self, images: Any) -> Array:
         """dy with the errors of all other images gone."""

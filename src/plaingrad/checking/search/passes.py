@@ -198,20 +198,20 @@ class Passes:
 
     def loop(self, name: str, quantity: str, x: Array, w: dict[str, Array], dy: Array | None) -> Array:
         """An array of a layer by its own texts."""
-        alone = self.single_layer(name)
-        alone.run_on(x, w)
+        single = self.single_layer(name)
+        single.run_on(x, w)
         if dy is not None:
-            alone.put(dy=dy)
-            alone.backward()
-        return alone.get(quantity)
+            single.put(dy=dy)
+            single.backward()
+        return single.get(quantity)
 
     def loss_of(self, t: int, x: Array) -> dict[str, Array]:
         """The mean loss and its gradient for these outputs."""
-        alone, count = self.single_layer("loss"), len(x)
-        alone.put(x=x, target=self.case.batches[t - 1].target, share=np.full(count, 1 / count))
-        alone.forward()
-        alone.backward()
-        return {"y": np.array(alone.get("y").mean()), "dx": alone.get("dx")}
+        single, count = self.single_layer("loss"), len(x)
+        single.put(x=x, target=self.case.batches[t - 1].target, share=np.full(count, 1 / count))
+        single.forward()
+        single.backward()
+        return {"y": np.array(single.get("y").mean()), "dx": single.get("dx")}
 
 
 def stepped(w: Array, dw: Array, rate: float) -> Array:

@@ -96,7 +96,7 @@ class Search(State):
             expected = self.expected[key] = self._slipped(key, self.program.evaluate(key, self.env))
             if key not in self.arrays:
                 self.env[key] = expected
-                self.hidden.add(key)
+                self.unanswered.add(key)
                 continue
             self._judge(key, expected)
         if self.findings:
@@ -179,10 +179,10 @@ class Search(State):
             return Finding(
                 key, array, expected.value, expected.uncertainty, [], (), tried
             )  # as in a step before: no name
-        hidden = Unanswered(self, key, array, self.budget)
-        if hidden.suspects:
-            fits = hidden.explained(fits)
-        return Finding(key, array, expected.value, expected.uncertainty, fits, hidden.suspects, tried)
+        unanswered = Unanswered(self, key, array, self.budget)
+        if unanswered.suspects:
+            fits = unanswered.explained(fits)
+        return Finding(key, array, expected.value, expected.uncertainty, fits, unanswered.suspects, tried)
 
     def _fits_at(self, key: Key, expected: Estimate, array: Array) -> tuple[list[Fit], list[tuple[Mistake, Array]]]:
         """The mistakes that, made in this pass, give the answered array."""

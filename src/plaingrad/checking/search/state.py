@@ -24,7 +24,7 @@ class State:
     found_orders: dict[str, Order] = field(default_factory=dict)
     odd_orders: dict[Key, Order] = field(default_factory=dict)  # of arrays laid out otherwise than others of their kind
     expected: Env = field(default_factory=dict)
-    hidden: set[Key] = field(default_factory=set)
+    unanswered: set[Key] = field(default_factory=set)
     rows: dict[Key, Row] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ class Unanswered:
         waiting, seen = [self.key], {self.key}
         while waiting:
             for need in self.program.needs(waiting.pop(0)):
-                if need in self.state.hidden and need not in seen:
+                if need in self.state.unanswered and need not in seen:
                     seen.add(need)
                     waiting.append(need)
                     yield need
@@ -128,7 +128,7 @@ class Unanswered:
         for each in reversed(self.program.keys[: self.program.place[self.key] + 1]):
             if each in pulls:
                 for need in self.program.needs(each):
-                    if need in self.state.hidden:
+                    if need in self.state.unanswered:
                         pull = self.program.pulled(each, need, self.env, pulls[each])
                         if pull is not None:
                             pulls[need] = pulls[need] + pull if need in pulls else pull
@@ -145,14 +145,14 @@ class Unanswered:
         with self._made_of(fit.key[1], fit.terms):
             for each in self._between(fit.key):
                 touched = any(need in overlay for need in self.program.needs(each)) or each[1:] == fit.key[1:]
-                if touched and (each in self.state.hidden or each == self.key):
+                if touched and (each in self.state.unanswered or each == self.key):
                     overlay[each] = self._quick(each, env, fit)
         return overlay
 
     def _quick(self, key: Key, env: Mapping[Key, Estimate], fit: Fit) -> Estimate:
         """What a pass makes, known about as well as what it should make; with the slip of `fit` in its other steps."""
         value = self.program.value(key, env)
-        if key[1:] == fit.key[1:] and (key in self.state.hidden or key in self.base):
+        if key[1:] == fit.key[1:] and (key in self.state.unanswered or key in self.base):
             value = form_of(fit, self.program, key, env, value)
         return alike(self.state.expected[key], value, self.program.unit)
 
@@ -191,5 +191,5 @@ class Unanswered:
                     if not agrees and self.state.agrees(self.state.expected[each], self.state.likeliest(each).array):
                         return -1
                     count += agrees
-        fit.overlay = {key: estimate for key, estimate in overlay.items() if key in self.state.hidden}
+        fit.overlay = {key: estimate for key, estimate in overlay.items() if key in self.state.unanswered}
         return count

@@ -182,13 +182,13 @@ def settled(layer: Any, x: Estimate) -> bool:
     near = (np.diff(values, axis=1) <= room) & (room > 0)
     rows, columns = np.divmod(order, x.value.shape[-1])
     met = near
-    for apart in range(1, MOST_NEAR + 1):  # numbers that are near, and all those between them in size
+    for distance in range(1, MOST_NEAR + 1):  # numbers that are near, and all those between them in size
         if not met.any():
             return True
-        high, wide = (np.abs(each[:, apart:] - each[:, :-apart]) for each in (rows, columns))
+        high, wide = (np.abs(each[:, distance:] - each[:, :-distance]) for each in (rows, columns))
         if (met & (high < layer.window.size[0]) & (wide < layer.window.size[1])).any():
             return False
-        met = met[:, :-1] & near[:, apart:]
+        met = met[:, :-1] & near[:, distance:]
     return not met.any()
 
 

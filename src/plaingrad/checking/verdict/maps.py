@@ -20,7 +20,7 @@ LEVELS = 10  # shades of a colour: the eye tells no more apart
 SIDE = 64  # cells along an edge of a map, at most: more are too small to point at
 MOST_MAPS = 16  # of one array
 COUNTED = 24  # rows and columns of a table of counts, at most
-APART = 20.0  # where one array is so many times the size of the other, each has its own scale
+MOST_RATIO = 20.0  # where one array is so many times the size of the other, each has its own scale
 LONG = 8  # columns from which a map that is mostly wide has its three pictures one below the other
 FULL, SQUARE, CROSS = "h1", "h.8v.8h-.8z", "l.5 .5m0-.5l-.5 .5"  # in a cell; the first with a pen as wide as it is
 DIGITS = (6, 9, 12, 17)  # the first are what the command prints; more where they would look the same
@@ -164,15 +164,15 @@ def count_table(counts: Array, size: int, names: tuple[str, ...]) -> dict[str, A
 def limits(given: Array, expected: Array) -> tuple[float, float, float]:
     """The numbers with full colour in each of the three pictures; the same in the first two, so they compare."""
     own, true = (float(np.abs(each).max(initial=0)) for each in (given, expected))
-    if not min(own, true) or max(own, true) <= APART * min(own, true):
+    if not min(own, true) or max(own, true) <= MOST_RATIO * min(own, true):
         own = true = max(own, true)
     return own, true, float(np.abs(given - expected).max(initial=0))
 
 
-def scales(own: float, true: float, gap: float) -> list[dict[str, str]]:
+def scales(own: float, true: float, difference: float) -> list[dict[str, str]]:
     """The legend: what each scale is for, and its ends."""
     values = [("yours and should be", own)] if own == true else [("yours", own), ("should be", true)]
-    return [{"label": name, "limit": f"{limit:.3g}"} for name, limit in (*values, ("difference", gap))]
+    return [{"label": name, "limit": f"{limit:.3g}"} for name, limit in (*values, ("difference", difference))]
 
 
 def picture(name: str, values: Array, limit: float) -> dict[str, Any]:

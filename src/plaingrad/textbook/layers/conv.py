@@ -70,7 +70,7 @@ class Conv(Layer):
         """The window and its moves, with the zeros around the image."""
         size, dilation = pair(self, "size", self.size, 1), pair(self, "dilation", self.dilation, 1)
         if self.padding == "same":
-            rows, columns = ((n - 1) * gap for n, gap in zip(size, dilation, strict=True))
+            rows, columns = ((n - 1) * spacing for n, spacing in zip(size, dilation, strict=True))
             margins = (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
         else:
             rows, columns = pair(self, "padding", self.padding, 0)
