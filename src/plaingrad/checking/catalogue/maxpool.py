@@ -24,7 +24,7 @@ def passed(
     sought: Window | None = None,
     error_window: Window | None = None,
 ) -> Array:
-    """What the pool makes with pieces of its texts replaced, or other windows to seek winners or to give them errors."""
+    """What the pool makes with pieces of its texts replaced, or with other windows on its way forward or back."""
     single, own = context.program.single_layer(context.name), context.window.over(context.x.shape[1:])
     single.put(x=context.x)
     single.forward(*forward, window=sought or own)
