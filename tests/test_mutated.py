@@ -38,7 +38,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="what a process takes
 def is_ours(error: BaseException) -> bool:
     """Whether plaingrad refused an input itself, in one line."""
     if isinstance(error, PlaingradError):
-        return "\n" not in str(error)
+        return str(error).isprintable()
     if not isinstance(error, TypeError | IndexError | AttributeError) or "\n" in str(error):
         return False
     last = traceback.extract_tb(error.__traceback__)[-1]

@@ -22,7 +22,10 @@ from difflib import get_close_matches
 
 
 class PlaingradError(ValueError):
-    """Base of all of them. The message says who, what it got, what it needs and what to do."""
+    """Base of all of them. The message says who, what it got, what it needs and what to do, in one line."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(visible(message))  # what was got may have line ends, and marks that a terminal obeys
 
 
 class SettingError(PlaingradError):

@@ -77,8 +77,10 @@ def _exact(each: Any) -> Any:
         if isinstance(each, np.floating):  # a long double is no float of Python's
             return Fraction(*each.as_integer_ratio())
         return Fraction(each.item() if hasattr(each, "item") else each)
-    if not hasattr(each, "__truediv__"):  # whatever adds, multiplies and divides is a number to a text
-        raise DataError(f"an exact network got {str(each)[:40]!r}; it needs numbers")
+    try:
+        (each * 1 - 0) / 1  # whatever multiplies, adds and divides is a number to a text
+    except (TypeError, ValueError, AttributeError):
+        raise DataError(f"an exact network got {str(each)[:40]!r}; it needs numbers") from None
     return each
 
 

@@ -178,7 +178,7 @@ class Trainer:
                 for step, views in zip(net.steps.values(), net.views(slot), strict=True):
                     for own, view in views.items():
                         view[...] = arrays[f"optimiser.{name}.{step.name}.{own}"]
-            known = settings["data"]
+            known = {name: settings["data"][name] for name in ("train", "validation")}
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, PlaingradError) and not isinstance(error, CheckpointError):
                 raise
