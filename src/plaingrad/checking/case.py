@@ -30,7 +30,7 @@ from plaingrad.textbook.losses import CrossEntropy, Loss, SoftmaxCrossEntropy
 
 FORMAT = "plaingrad case 1"
 GRAIN = 64  # numbers are whole multiples of 1 / GRAIN: any float holds them exactly, and they are short to print
-MOST_BYTES = 1 << 28  # of a file; in memory a number takes about six times as much
+MOST_BYTES = 1 << 27  # of a file: written in seconds; in memory a number takes about six times as much
 BYTES_OF_A_NUMBER = 12
 BY_WORD: dict[str, Layer] = {
     "conv": Conv(3, size=3, padding=1),

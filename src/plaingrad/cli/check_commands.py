@@ -41,6 +41,7 @@ def case(out: str | None, force: bool, as_json: bool, **told: Any) -> None:
       plaingrad case --simple -o first.json
       plaingrad case --layers conv,tanh,meanpool,flatten,dense -o mine.json
     """
+    from plaingrad.checking.case_words import asked
     from plaingrad.cli.check_run import chosen_case
     from plaingrad.textbook.phrases import counted
     from plaingrad.training.run_folder import require_new
@@ -52,7 +53,7 @@ def case(out: str | None, force: bool, as_json: bool, **told: Any) -> None:
         say(text, end="")
         return
     pathlib.Path(out).write_text(text, encoding="utf-8")
-    quantities = len(made.to_json()["answer"]["quantities"])
+    quantities = len(asked(made.net, made.images, len(made.batches)))
     shown = {"case": out, "layers": list(made.net.steps), "images": made.images, "quantities": quantities}
     say(
         json_text(shown)
