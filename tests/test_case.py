@@ -429,7 +429,7 @@ def test_files_that_hold_no_case_are_one_line(tmp_path: Path) -> None:
         assert name in refusal(tmp_path / name)
     with open(tmp_path / "huge", "wb") as file:
         file.truncate(MOST_BYTES + 1)
-    assert "larger than 256 MiB" in refusal(tmp_path / "huge")
+    assert "larger than 128 MiB" in refusal(tmp_path / "huge")
     assert "No such file" in refusal(tmp_path / "missing")
     assert "Is a directory" in refusal(tmp_path)
     assert refusal(f"{tmp_path}/a\0b")
