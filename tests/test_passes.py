@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from diseased import networks
+from often import some
 from plaingrad.checking import make_case
 from plaingrad.checking.search.memo import Memo
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact, stepped
 from plaingrad.checking.search.precision import DOUBLE, SINGLE
-from plaingrad.checking.search.rounding import SLACKS
+from plaingrad.checking.search.rounding import DEVIATIONS
 from plaingrad.checking.search.uncertainty import Program, settled
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import update_call
@@ -29,7 +30,7 @@ def evaluated(program: Program) -> Env:
     return env
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", some(NETWORKS, lambda place: place % 3 == 0))
 def test_passes_make_what_a_run_makes(network):
     case = networks()[network]
     program = Program(case, DOUBLE)
@@ -43,9 +44,9 @@ def test_passes_make_what_a_run_makes(network):
         for quantity in ("y", "dx", *(f"d{weight}" for weight in step.weights)):
             estimate = env[1, name, quantity]
             made = run.quantity(name, quantity).reshape(estimate.value.shape)
-            assert (np.abs(made - estimate.value) <= SLACKS * estimate.uncertainty + 4 * DOUBLE * np.abs(made)).all(), (
-                quantity
-            )
+            assert (
+                np.abs(made - estimate.value) <= DEVIATIONS * estimate.uncertainty + 4 * DOUBLE * np.abs(made)
+            ).all(), quantity
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -81,7 +82,7 @@ def test_slack_covers_float32(network):
         estimate = program.evaluate(key, env)
         room = estimate.uncertainty + SINGLE * np.abs(estimate.value) + np.finfo(np.float32).tiny
         used.append((np.abs(array - estimate.value) / room).max())
-        assert used[-1] <= SLACKS, (key, used[-1])
+        assert used[-1] <= DEVIATIONS, (key, used[-1])
     assert max(used) > 0.1  # else the uncertainty would be of no use
 
 
