@@ -6,7 +6,7 @@ from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
 from plaingrad.compiler.loops import Array
 
-SLACKS = 8.0
+DEVIATIONS = 8.0
 """How many standard deviations a right number may be off: with a million numbers one of 8 is chance of 1 in 10⁹."""
 LEFT = 0.5  # of what is off without a mistake may be left with it: roundings, in numbers that it hardly moves
 ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so much
@@ -15,7 +15,7 @@ ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so 
 def allowed(expected: Estimate, array: Array, precision: Precision) -> Array:
     """How far each number of an answer may be from what is expected."""
     own = 4 * precision.unit * np.abs(expected.value)
-    return SLACKS * expected.uncertainty + precision.grain(array) + own
+    return DEVIATIONS * expected.uncertainty + precision.grain(array) + own
 
 
 @np.errstate(all="ignore")
