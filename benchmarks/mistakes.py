@@ -51,7 +51,7 @@ RIGHT_SEEDS = range(40)
 PROBES = 3  # steps in which a mistake is looked for: some begin in the second
 DIGITS = 4  # one of 360 images is 0.0028
 SINGLE = 2.0**-24  # what changes less of an array's largest number is no change to a program in single precision
-# An uncertainty is one standard deviation of rounding. A normal number is beyond six of them once in half a milliard, and about
+# An uncertainty is one standard deviation. A normal number is beyond six once in half a milliard, and about
 # a tenth of a million are compared.
 APART = 6
 
