@@ -755,6 +755,29 @@ def test_ctrl_c_stops_the_program(tmp_path: Path) -> None:
     assert gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_ctrl_c_while_a_program_is_started_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Wherever it comes: just before the system starts the program, or when it runs and nobody has been told."""
+    known = subprocess.Popen.__init__
+
+    def interrupted(process: subprocess.Popen[bytes], *given: Any, **more: Any) -> None:
+        if moment == "before":
+            os.kill(os.getpid(), signal.SIGINT)
+        known(process, *given, **more)
+        started.append(process.pid)
+        if moment == "after":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    started: list[int] = []
+    monkeypatch.setattr(subprocess.Popen, "__init__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask(python("import time; time.sleep(600)"), "{}")
+    assert len(started) == 1
+    assert gone(started[0])
+
+
 def test_a_program_that_prints_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "BYTES_LIMIT", 1 << 20)
     assert "printed more than 1 MiB and was stopped" in failed("while True: print('x' * 100000)")

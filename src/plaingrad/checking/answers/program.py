@@ -8,7 +8,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from plaingrad.checking.answers.answer import Answer, parse_answer
@@ -29,15 +31,19 @@ def ask(command: str, case_text: str, seconds: float = 60) -> tuple[Answer, floa
     """
     who = f"`{one_line(command, 80)}`"
     began = time.monotonic()
+    process = talk = None
     with adopting() as before:
-        process = _started(command, who)
-        talk = _Talk(process, case_text.encode())
         try:
+            with signals_postponed():  # else a program might be running that nobody knows of
+                process = _started(command, who)
+                talk = _Talk(process, case_text.encode())
             code = talk.ended(began + seconds)
             took = time.monotonic() - began
         finally:
-            end_all(process, before)
-            talk.close()
+            if process is not None:
+                end_all(process, before)
+            if talk is not None:
+                talk.close()
     if talk.too_much:
         raise AnswerError(f"{who} printed more than {BYTES_LIMIT // 2**20} MiB and was stopped; print the answer once")
     if code is None:
@@ -53,6 +59,26 @@ def ask(command: str, case_text: str, seconds: float = 60) -> tuple[Answer, floa
         return parse_answer(bytes(talk.output), f"what {who} printed"), took
     except AnswerError as error:
         raise AnswerError(f"{error}{talk.said()}") from None
+
+
+@contextlib.contextmanager
+def signals_postponed() -> Iterator[None]:
+    """Within it Ctrl-C and a request to end are noted, and heeded at its end."""
+    if threading.current_thread() is not threading.main_thread():  # which alone hears of signals
+        yield
+        return
+    noted: list[tuple[int, FrameType | None]] = []
+    handlers = ((each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM))
+    before = {each: handler for each, handler in handlers if callable(handler)}
+    for each in before:
+        signal.signal(each, lambda *given: noted.append(given))
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number, frame in noted[:1]:
+            before[signal.Signals(number)](number, frame)
 
 
 class _Talk:
