@@ -4,7 +4,9 @@
 PYTHON ?= python3
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
-PARALLEL := -n auto --dist worksteal
+# One more than there are processors: some tests wait, for a browser or a program that is to hang.
+WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+PARALLEL := -n $(or $(WORKERS),auto) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 
 .PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist bench accuracy mistakes confusion docs format size clean

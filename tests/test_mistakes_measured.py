@@ -139,6 +139,7 @@ def test_a_median_beyond_the_finite_numbers_is_told_as_none(scripts):
     assert told["mistakes"] == {"uphill": row}
 
 
+@pytest.mark.long
 def test_one_alone_is_measured_and_the_others_stay(scripts, monkeypatch, tmp_path, capsys):
     file = tmp_path / "trains.json"
     kept = measured()["mistakes"]["negated"]

@@ -397,6 +397,7 @@ def test_a_page_of_lenet5_is_at_most_8_megabytes():
     assert len(json_text(data)) < 8_000_000
 
 
+@pytest.mark.long
 def test_a_page_too_large_is_refused_and_a_slice_holds_what_leads_on():
     net = pg.model("mnist-cnn").network()
     run = net.run(np.random.default_rng(0).random((1, 1, 28, 28)).astype(np.float32), [3])
