@@ -50,8 +50,8 @@ def _layer(rng):
         groups = int(rng.choice([1, 1, 1, 2, 3]))
         filters = groups * int(rng.integers(1, 10))
         settings = {
-            "stride": pair(1, 3),
-            "dilation": pair(1, 3),
+            "stride": pair(1, 3) if rng.integers(3) else (1, 1),
+            "dilation": pair(1, 3) if rng.integers(3) else (1, 1),
             "bias": bool(rng.integers(4)),
             "activation": activation,
         }

@@ -22,6 +22,7 @@ from plaingrad.schedule.elementwise import arrays_of, is_elementwise
 from plaingrad.schedule.reading import Cell, Extent, NotReadable, Sum, sums
 from plaingrad.schedule.tiles import (
     Tile,
+    chunk_of,
     divisor,
     rows_tile,
     run_size,
@@ -238,8 +239,11 @@ class Scheduled:
         room = -(-rows // tile.block) * tile.block * prod(w.shape) // w.shape[int(kind != "made")]
         arrays |= {"packed": self.scratch(room), "block": tile.block, "piece": tile.length}
         arrays["reach"] = wide.length // self.lanes if wide else 0
+        planes = channels if kind == "made" else filters
+        arrays["chunk"] = chunk_of(planes, prod(window.size), (wide or tile).length * width)
         if kind == "made":
-            return [(nest(nests.made, tile, wide, then=self._then(), has_edge=has_edge or wide is None), arrays)]
+            has_rest = wide is None or (arrays["chunk"] < planes and (last - first) % arrays["reach"] > 0)
+            return [(nest(nests.made, tile, wide, then=self._then(), has_edge=has_edge or has_rest), arrays)]
         steps = (
             stride // gcd(stride, dilation) for stride, dilation in zip(window.stride, window.dilation, strict=True)
         )

@@ -17,7 +17,7 @@ from plaingrad.schedule.vectors import functions_of
 
 # What the nests say of the smallest tile, a single number; a nest in use is given the functions of its own tile.
 SINGLE = functions_of(Tile(1, 1, 1))
-begin, zeros, multiply, store = SINGLE.begin, SINGLE.zeros, SINGLE.multiply, SINGLE.store
+begin, zeros, resume, multiply, store = SINGLE.begin, SINGLE.zeros, SINGLE.resume, SINGLE.multiply, SINGLE.store
 correlate, store_totals = SINGLE.correlate, SINGLE.store_totals
 correlate_part = correlate_rest = SINGLE.correlate_part
 plus, store_total, load_line, store_line = SINGLE.plus, SINGLE.store_total, SINGLE.load, SINGLE.store
@@ -55,34 +55,36 @@ def whole_walks(columns: int, across: int, padding: int, spread: int) -> tuple[i
 
 
 def window_sums(
-    b, k, packed, o, x, p, y, place, step, channels, channel, size_0, first, last, row, size_1, left, right, spacing,
-    block,
+    b, k, packed, o, x, p, y, place, step, start, stop, channels, channel, size_0, first, last, row, size_1, left,
+    right, spacing, block,
 ):  # fmt: skip
-    """A tile: the products of every channel and of what of the window lies on the image; then its store."""
-    sums = begin(b, k)
-    for c in range(channels):
+    """A tile: the products of the channels from start to stop and of what of the window lies on the image."""
+    sums = begin(b, k) if start == 0 else resume(y, place, step)
+    for c in range(start, stop):
         for u in range(first, last):
             weight, pixel = o + ((c * size_0 + u) * size_1 + left) * block, p + c * channel + u * row + left * spacing
             for _ in range(left, right):
                 sums = multiply(sums, packed, weight, 1, x, pixel)
                 weight, pixel = weight + block, pixel + spacing
-    store(activated(sums, y), y, place, step)
+    store(activated(sums, y) if stop == channels else sums, y, place, step)
 
 
 window_sums_wide = window_sums
 
 
 def made(
-    x, w, b, y, packed, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1,
+    x, w, b, y, packed, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1, chunk,
     *, lanes, block, piece, reach,
 ):  # fmt: skip
-    """y[n, k, i, j] = b[k] + Σ(c, u, v) w[k, c, u, v] · x[n, c, row, column]."""
+    """y[n, k, i, j] = b[k] + Σ(c, u, v) w[k, c, u, v] · x[n, c, row, column], a chunk of channels at a time."""
     filters, channels, size_0, size_1 = w.shape[0] // groups, w.shape[1], w.shape[2], w.shape[3]
     row, channel, filter = x.shape[2], x.shape[1] * x.shape[2], y.shape[1] * y.shape[2]
     columns, across, kernel = y.shape[2] // lanes, x.shape[2] // lanes, channels * size_0 * size_1
     inner, outer = whole_windows(columns, across, padding_1, (size_1 - 1) * dilation_1)
     if reach == 0 or outer - inner < reach:
         outer = inner
+    if chunk < channels:  # a last stretch that overlaps the one before would take up what it has just added
+        outer -= (outer - inner) % max(reach, 1)
     for group in range(groups):
         o, own = 0, group * channels * channel
         for part in range(0, filters, block):
@@ -99,31 +101,34 @@ def made(
             for part in range(0, filters, block):
                 k = group * filters + min(part, filters - block)
                 o, beside = part * kernel, k * filter + i * y.shape[2]
-                for start in range(inner, outer, max(reach, 1)):
-                    j = min(start, outer - reach)
-                    window_sums_wide(
-                        b, k, packed, o, x, above + (j - padding_1) * lanes, y, beside + j * lanes, filter, channels,
-                        channel, size_0, first, last, dilation_0 * row, size_1, 0, size_1, dilation_1 * lanes, block,
-                    )  # fmt: skip
-                for j in range(columns):
-                    if inner <= j < outer:
-                        continue
-                    left, right = within(j * stride_1 - padding_1, dilation_1, size_1, across)
-                    for n in range(0, lanes, piece):
-                        window_sums(
-                            b, k, packed, o, x, above + (j * stride_1 - padding_1) * lanes + n, y,
-                            beside + j * lanes + n, filter, channels, channel, size_0, first, last, dilation_0 * row,
-                            size_1, left, right, dilation_1 * lanes, block,
+                for map in range(0, channels, chunk):
+                    end = min(map + chunk, channels)
+                    for start in range(inner, outer, max(reach, 1)):
+                        j = min(start, outer - reach)
+                        window_sums_wide(
+                            b, k, packed, o, x, above + (j - padding_1) * lanes, y, beside + j * lanes, filter, map,
+                            end, channels, channel, size_0, first, last, dilation_0 * row, size_1, 0, size_1,
+                            dilation_1 * lanes, block,
                         )  # fmt: skip
+                    for j in range(columns):
+                        if inner <= j < outer:
+                            continue
+                        left, right = within(j * stride_1 - padding_1, dilation_1, size_1, across)
+                        for n in range(0, lanes, piece):
+                            window_sums(
+                                b, k, packed, o, x, above + (j * stride_1 - padding_1) * lanes + n, y,
+                                beside + j * lanes + n, filter, map, end, channels, channel, size_0, first, last,
+                                dilation_0 * row, size_1, left, right, dilation_1 * lanes, block,
+                            )  # fmt: skip
 
 
 def walk_sums(
-    packed, o, dy, p, dx, place, step, maps, filter, size_0, first, last, step_0, up, size_1, left, right, step_1, back,
-    block,
+    packed, o, dy, p, dx, place, step, start, stop, filter, size_0, first, last, step_0, up, size_1, left, right,
+    step_1, back, block,
 ):  # fmt: skip
-    """A tile: the products of all filters and of every step through the window, each so far back; then its store."""
-    sums = zeros(dx)
-    for k in range(maps):
+    """A tile: the products of the filters from start to stop and of every step through the window, each so far back."""
+    sums = zeros(dx) if start == 0 else resume(dx, place, step)
+    for k in range(start, stop):
         above = p + k * filter
         for u in range(first, last, step_0):
             weight, error = o + ((k * size_0 + u) * size_1 + left) * block, above
@@ -138,7 +143,7 @@ walk_sums_wide = walk_sums
 
 
 def scattered(
-    dy, w, dx, packed, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1, step_0, step_1,
+    dy, w, dx, packed, groups, stride_0, stride_1, dilation_0, dilation_1, padding_0, padding_1, step_0, step_1, chunk,
     *, lanes, block, piece, reach,
 ):  # fmt: skip
     """dx[n, c, row, column] = Σ(k, u, v) w[k, c, u, v] · dy[n, k, i, j], over the windows (i, j) that lie on the pixel.
@@ -151,6 +156,8 @@ def scattered(
     inner, outer = whole_walks(columns, across, padding_1, (size_1 - 1) * dilation_1)
     if reach == 0 or outer - inner < reach:
         outer = inner
+    if chunk < filters:  # a last stretch that overlaps the one before would take up what it has just added
+        outer -= (outer - inner) % max(reach, 1)
     for group in range(groups):
         o, own = 0, group * filters
         for part in range(0, channels, block):
@@ -168,22 +175,24 @@ def scattered(
             for part in range(0, channels, block):
                 c = group * channels + min(part, channels - block)
                 o, beside = part * kernel, c * channel + r * dx.shape[2]
-                for start in range(inner, outer, max(reach, 1)):
-                    s = min(start, outer - reach)
-                    walk_sums_wide(
-                        packed, o, dy, above + (s + padding_1) * lanes, dx, beside + s * lanes, channel, filters,
-                        filter, size_0, first, last, step_0, up, size_1, 0, size_1, 1, dilation_1 * lanes, block,
-                    )  # fmt: skip
-                for s in range(columns):
-                    if inner <= s < outer:
-                        continue
-                    left, right = meeting(s + padding_1, dilation_1, size_1, stride_1, across)
-                    for n in range(0, lanes, piece):
-                        walk_sums(
-                            packed, o, dy, above + (s + padding_1 - left * dilation_1) // stride_1 * lanes + n, dx,
-                            beside + s * lanes + n, channel, filters, filter, size_0, first, last, step_0, up, size_1,
-                            left, right, step_1, step_1 * dilation_1 // stride_1 * lanes, block,
+                for map in range(0, filters, chunk):
+                    end = min(map + chunk, filters)
+                    for start in range(inner, outer, max(reach, 1)):
+                        s = min(start, outer - reach)
+                        walk_sums_wide(
+                            packed, o, dy, above + (s + padding_1) * lanes, dx, beside + s * lanes, channel, map, end,
+                            filter, size_0, first, last, step_0, up, size_1, 0, size_1, 1, dilation_1 * lanes, block,
                         )  # fmt: skip
+                    for s in range(columns):
+                        if inner <= s < outer:
+                            continue
+                        left, right = meeting(s + padding_1, dilation_1, size_1, stride_1, across)
+                        for n in range(0, lanes, piece):
+                            walk_sums(
+                                packed, o, dy, above + (s + padding_1 - left * dilation_1) // stride_1 * lanes + n, dx,
+                                beside + s * lanes + n, channel, map, end, filter, size_0, first, last, step_0, up,
+                                size_1, left, right, step_1, step_1 * dilation_1 // stride_1 * lanes, block,
+                            )  # fmt: skip
 
 
 def no_part(sums, errors, start, step, pixels, place, channel, spacing, first, last):

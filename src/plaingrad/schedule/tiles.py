@@ -12,6 +12,8 @@ from plaingrad.compiler.loops import registers
 
 MOST_ACROSS, MOST_BLOCK = 4, 8  # more rows would read too many weights at once
 FEW_SUMS, ENOUGH_SUMS = 8, 16  # with few sums the processor waits for each addition
+NEAREST_CACHE = 1 << 15  # bytes
+CHUNK = 16  # planes: with fewer, sums are stored and taken up too often
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,13 @@ def fits(rows: int, across: int) -> bool:
 def rows_tile(count: int, lanes: int, width: int, most: int = MOST_BLOCK) -> Tile:
     """For a nest that makes `count` rows of sums, the lanes of one column at a time."""
     size = divisor(lanes, vector_size(width))
-    across = divisor(lanes // size, MOST_ACROSS)
-    return Tile(best_block(count, across, most if across > 1 else MOST_BLOCK * 3 // 2), across, size)
+    whole = divisor(lanes // size, MOST_ACROSS)
+    tiles = [
+        Tile(best_block(count, across, most if across > 1 else MOST_BLOCK * 3 // 2), across, size)
+        for across in range(min(2, whole), whole + 1)
+        if whole % across == 0
+    ]
+    return min(tiles, key=lambda tile: (cost(count, tile.block, tile.across), tile.across))
 
 
 def run_tile(count: int, length: int, width: int) -> Tile:
@@ -108,6 +115,17 @@ def stretch_tile(rows: int, lanes: int, inside: int, width: int) -> Tile | None:
         is_more = block * across <= ENOUGH_SUMS if few else block * across >= tile.block * tile.across
         # Few sums are many columns: of what is left over the last tile would do most again.
         is_even = not few or columns == -(-count // -(-count // columns))
-        if fits(block, across) and is_more and is_even:
+        is_less = few or cost(rows, block, across) <= cost(rows, tile.block, tile.across)
+        if fits(block, across) and is_more and is_even and is_less:
             best = Tile(block, across, tile.size)
     return best
+
+
+def chunk_of(planes: int, window: int, column: int) -> int:
+    """Through how many planes a sum goes before the next tile begins.
+
+    A tile meets the places of a window in each plane, a column of so many bytes at each, and the tile beside it meets
+    most of them again. Where all do not fit into the nearest cache a part of the planes is gone through for a whole
+    row of tiles, whose sums are stored and taken up again.
+    """
+    return planes if planes * window * column <= NEAREST_CACHE else min(planes, CHUNK)

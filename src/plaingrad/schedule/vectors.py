@@ -244,6 +244,16 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
         """A lone row of the numbers from a place on."""
         return array.reshape(-1)[start : start + tile.length].copy()[None]
 
+    def write_resume(at: Builder) -> Any:
+        array, place, step = at.args
+        return at.joined([at.load(array, at.offset(at.offset(place, q, step), r * size)) for q in rows for r in across])
+
+    @instruction(of_array, write_resume)
+    def resume(array: Any, place: int, step: int) -> Any:
+        """Sums that go on from what was stored at array[place + row · step + number]."""
+        array = array.reshape(-1)
+        return np.stack([array[start : start + tile.length] for start in (place + q * step for q in rows)])
+
     def write_multiply(at: Builder) -> Any:
         sums, array, start, step, other, place = at.args
         factors = [lambda q=q: at.spread_at(array, at.offset(start, q, step)) for q in rows]
@@ -400,6 +410,7 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
         begin,
         zeros,
         load,
+        resume,
         multiply,
         store,
         scaled,
