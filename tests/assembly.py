@@ -26,8 +26,7 @@ class Target:
 
 TARGETS = {
     "AVX2": Target("x86_64-unknown-linux-gnu", "haswell", (16, 8), r"vfn?m\w+ps\s.*%ymm"),
-    "AVX-512, Intel": Target("x86_64-unknown-linux-gnu", "sapphirerapids", (32, 16), r"vfn?m\w+ps\s.*%zmm"),
-    "AVX-512, AMD": Target("x86_64-unknown-linux-gnu", "znver4", (32, 16), r"vfn?m\w+ps\s.*%zmm"),
+    "AVX-512": Target("x86_64-unknown-linux-gnu", "sapphirerapids", (32, 16), r"vfn?m\w+ps\s.*%zmm"),
     "NEON": Target("aarch64-unknown-linux-gnu", "neoverse-n1", (32, 4), r"fml[as]\s+v\d+\.4s"),
 }
 ANY_MULTIPLY_ADD = r"vfn?m(add|sub)\w+|fn?m(add|sub)|fml[as]"

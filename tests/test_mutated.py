@@ -149,6 +149,12 @@ def test_some_inputs_of_every_kind(in_stage: Stage, name: str) -> None:
 @linux
 @pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
+def test_thousands_of_inputs(in_stage: Stage, name: str) -> None:
+    try_many(name, KINDS[name][1] // 4, in_stage)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", KINDS)
 def test_ten_thousand_inputs(in_stage: Stage, name: str) -> None:
     assert sum(count for _, count in KINDS.values()) >= 10_000
     try_many(name, KINDS[name][1], in_stage)
