@@ -27,7 +27,7 @@ NESTS = {Conv: {"made", "gathered", "scattered"}, Dense: {"dense_made", "dense_g
 
 @pytest.mark.parametrize(
     ("layer", "shape", "kind"),
-    some([(*each, kind) for each in LAYERS for kind in TARGETS], lambda place: place in (12, 23), str),
+    some([(*each, kind) for each in LAYERS for kind in TARGETS], lambda place: place == 12, str),
 )
 def test_inner_loops_hold_their_sums_in_whole_vectors(layer, shape, kind):
     found = loops_of(layer, shape, LANES, TARGETS[kind])

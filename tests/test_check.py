@@ -74,7 +74,7 @@ def not_missed(found: list[Outcome]) -> None:
     at_least(FOUND, [each.said[0].how != "missed" for each in found], found)
 
 
-@counts(20, 60)
+@counts(12, 60)
 def test_mistakes_are_named(count):
     named_first(outcomes(sampled(singles(), count)))
 

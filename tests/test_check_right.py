@@ -24,7 +24,7 @@ def assert_right(rights: list[Right]) -> None:
     assert not wrong, f"{len(wrong)} of {len(rights)} right answers are called wrong\n{shown}"
 
 
-@counts(20, 60)
+@counts(10, 60)
 def test_whole_answers_in_any_convention(count):
     assert_right(sampled(every_right(), count))
 

@@ -413,6 +413,7 @@ def test_a_damaged_checkpoint_is_told(explain: Any, run_copy: Path) -> None:
     refused(explain(run_copy, OPENS), "run")
 
 
+@pytest.mark.long
 def test_a_page_too_large_is_refused_and_a_slice_is_written(explain: Any, tmp_path: Path) -> None:
     file, image = saved(tmp_path), picture(tmp_path, shape=(28, 28))
     refused(explain(file, "--html", "page.html", "--image", image), "a browser can take", "conv1.dw[0,0,0,0]")

@@ -179,7 +179,7 @@ MENDED = {
 }
 
 
-@pytest.mark.parametrize("which", MENDED)
+@pytest.mark.parametrize("which", some(MENDED, lambda place: place == 0))
 def test_a_text_or_a_nest_of_the_package_that_was_mended_is_compiled_anew(own, cache, which):
     """ReLU's text stands in another file than the nest of a dense layer, into which it is compiled."""
     file, old, new, number = MENDED[which]
