@@ -150,3 +150,9 @@ def test_options_of_others_are_answered_by_ours(theirs: str, ours: str, capsys: 
     with pytest.raises(SystemExit):
         main(["train", theirs, "1"])
     assert f"Write {ours}." in capsys.readouterr().err
+
+
+def test_images_without_labels_are_told_so() -> None:
+    net = small()
+    with pytest.raises(pg.DataError, match=r"without labels; give both, train\(net, images, labels\)"):
+        pg.train(net, np.zeros((4, *net.input)))

@@ -58,7 +58,7 @@ NAMES: dict[str, str] = {
     **dict.fromkeys(("fit", "compile"), "train(net, data, optimiser, epochs=5)"),
     **dict.fromkeys(("evaluate", "accuracy"), "score(net, data)"),
     **dict.fromkeys(("set_seed", "manual_seed"), "Network(…, seed=0) and train(…, seed=0)"),
-    **dict.fromkeys(("save", "save_model"), "checkpoint.save(path, net)"),
+    **dict.fromkeys(("save", "save_model"), "plaingrad.checkpoint.save(path, net)"),
     **dict.fromkeys(("load_model", "restore"), "checkpoint.load(path)"),
     **dict.fromkeys(("Tensor", "tensor", "array", "Variable"), "an array of NumPy"),
     **dict.fromkeys(("Dropout", "BatchNorm", "BatchNorm2d"), "Layer, for a layer of your own: this one is not here"),
@@ -73,7 +73,7 @@ METHODS: dict[str, str] = {
     **dict.fromkeys(
         ("backward", "gradients", "grad", "zero_grad"), "net.run(images, labels), which has every gradient"
     ),
-    **dict.fromkeys(("save", "save_weights"), "plaingrad.training.checkpoint.save(path, net)"),
+    **dict.fromkeys(("save", "save_weights"), "plaingrad.checkpoint.save(path, net)"),
     **dict.fromkeys(("load", "load_weights", "load_state_dict"), "plaingrad.training.checkpoint.load(path)"),
     **dict.fromkeys(("weights", "get_weights", "state_dict", "named_parameters"), "net.arrays"),
     **dict.fromkeys(("num_params", "count_params"), "net.size"),

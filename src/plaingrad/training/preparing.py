@@ -44,6 +44,11 @@ def check_fit(net: Network, data: Dataset) -> None:
     """DataError where images or labels are not what the network takes."""
     if isinstance(data, Split):
         raise DataError(f"{data.name} is split into two parts; give one of them, .train or .test")
+    if hasattr(data, "shape") and not isinstance(data, Dataset):
+        raise DataError(
+            f"{net.name} got an array of shape {data.shape} without labels; give both, train(net, images, labels), or "
+            "the Dataset that from_arrays(images, labels) makes"
+        )
     if not isinstance(data, Dataset):
         raise DataError(f"{net.name} takes a Dataset, got {str(data)[:40]!r}; `data.split(0.1)` makes two of one")
     if data.shape != net.input:
