@@ -57,7 +57,7 @@ def convolution(net: Network, x: Array, dy: Array, threads: int, until: ExitStac
     """
     lanes = lanes_for(net, len(x))
     shards = -(-len(x) // lanes)
-    runs = [Run(net, lanes, input_gradient=True) for _ in range(min(threads, shards))]
+    runs = [Run(net, lanes, input_gradient=True, by_patches=True) for _ in range(min(threads, shards))]
     for run in runs:
         for name, images in (("x", x), ("dy", dy)):
             array = run.records["conv1"][name]

@@ -24,21 +24,30 @@ def nests(plan: Plan) -> Iterator[Row]:
             step = net.steps[layer]
             flops = 2 * LANES * step.layer.multiplications(step.x)
             figures = by_turns({OURS: call}, plan.rounds, plan.seconds / 3)
-            yield row(f"{name} {layer}, {MADE[nest]}", LANES, 1, figures, flops, plan.peak, layer=layer, nest=nest)
+            made = MADE[nest.removeprefix("winograd_")]
+            yield row(f"{name} {layer}, {made}", LANES, 1, figures, flops, plan.peak, layer=layer, nest=nest)
 
 
 def calls(net: Network) -> dict[tuple[str, str], Call]:
     """The nests by layer and name, bound to a run that has been through forward and backward once."""
     rng = random_for(net.name)
-    run = Run(net, LANES, SoftmaxCrossEntropy(), input_gradient=True)
+    run = Run(net, LANES, SoftmaxCrossEntropy(), input_gradient=True, by_patches=True)
     run.load(rng.standard_normal((LANES, *net.input), np.float32))
     run.forward()
     run.aim(rng.integers(0, CLASSES, LANES))
     run.backward()
     convolutions = [step.name for step in net.steps.values() if isinstance(step.layer, Conv)]
-    every = [(name, call) for name in convolutions for way in ("forward", "backward") for call in run.calls(name, way)]
     # A nest as a program of its own: called as it is among others, without Python's own arguments.
-    return {(name, call.name): Program([call]) for name, call in every if {"w", "dw"} & arguments(call)}
+    found, before = dict[tuple[str, str], Call](), list[Any]()
+    for name, way in ((name, way) for name in convolutions for way in ("forward", "backward")):
+        for call in run.calls(name, way):
+            before.append(call)
+            if {"w", "dw"} & arguments(call):
+                found[name, call.name] = Program(before)
+                before = []
+            elif call.name != "turn_channels":  # which belongs to the nest after it
+                before = []
+    return found
 
 
 def arguments(call: Any) -> set[str]:

@@ -65,7 +65,8 @@ def _introduction() -> list[str]:
         "compiled by `torch.compile`, each with and without the channels-last layout, and the fastest counts. "
         f"*Ratio* is its time over ours: above 1, {OURS} is the faster. *Of peak* is the share of what the "
         "machine can do at most when it multiplies and adds numbers that never leave the registers, which a small "
-        "kernel measures. What was measured while the machine was busy or slowed itself down is not written.",
+        "kernel measures; the products counted are those of the windows, so what goes patch by patch, with fewer, may "
+        "be above the peak. What was measured while the machine was busy or slowed itself down is not written.",
         "Written by `make bench`, or `make bench ISA=avx2`, which holds all contenders to the vectors that most "
         "laptops have; every figure is in [benchmarks.json](benchmarks.json).",
     ]

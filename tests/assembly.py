@@ -10,7 +10,7 @@ from llvmlite import binding
 from plaingrad.compiler import numba_code
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
-from plaingrad.schedule import fast
+from plaingrad.schedule import fast, winograd
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,20 @@ class Target:
     registers: tuple[int, int]
     multiply_add: str
     """How a fused multiplication and addition of a whole vector looks."""
+    store: str
 
 
+X86_STORE = r"vmov\w+\s+%[xyz]mm\d+, (?!.*\(%rsp\)).*\("
 TARGETS = {
-    "AVX2": Target("x86_64-unknown-linux-gnu", "haswell", (16, 8), r"vfn?m\w+ps\s.*%ymm"),
-    "AVX-512": Target("x86_64-unknown-linux-gnu", "sapphirerapids", (32, 16), r"vfn?m\w+ps\s.*%zmm"),
-    "NEON": Target("aarch64-unknown-linux-gnu", "neoverse-n1", (32, 4), r"fml[as]\s+v\d+\.4s"),
+    "AVX2": Target("x86_64-unknown-linux-gnu", "haswell", (16, 8), r"vfn?m\w+ps\s.*%ymm", X86_STORE),
+    "AVX-512": Target("x86_64-unknown-linux-gnu", "sapphirerapids", (32, 16), r"vfn?m\w+ps\s.*%zmm", X86_STORE),
+    "NEON": Target(
+        "aarch64-unknown-linux-gnu",
+        "neoverse-n1",
+        (32, 4),
+        r"fml[as]\s+v\d+\.4s",
+        r"\s(st[rpu]+|st1)\s+\{?[qv]\d+(?!.*\[sp\b)",
+    ),
 }
 ANY_MULTIPLY_ADD = r"vfn?m(add|sub)\w+|fn?m(add|sub)|fml[as]"
 SPILL = r"[xyz]mm\d+.*\(%rsp\)|\(%rsp\).*[xyz]mm\d+|\b[qdv]\d+.*\[sp\b"  # a vector, and a place on the stack
@@ -42,6 +50,8 @@ class Loop:
     multiply_adds: int
     whole: int
     """Multiplications with addition of whole vectors."""
+    stores: int
+    """Whole vectors stored, and not to the stack."""
     spills: int
     """Vectors stored to the stack or read from it, since there were too few registers."""
 
@@ -76,10 +86,12 @@ def modules(layer: Any, shape: tuple[int, ...], lanes: int, registers: tuple[int
             patch.setattr(f"plaingrad.schedule.{place}.registers", lambda: registers)
         patch.setattr("plaingrad.compiler.loops.machine_code", kept)
         fast.nest.cache_clear()
+        winograd.nest.cache_clear()
         try:
-            Run(Network(layer, input=shape), lanes, input_gradient=True)
+            Run(Network(layer, input=shape), lanes, input_gradient=True, by_patches=True)
         finally:
             fast.nest.cache_clear()
+            winograd.nest.cache_clear()
     return found
 
 
@@ -118,4 +130,6 @@ def counted(lines: list[str], target: Target) -> Loop:
     def count(pattern: str) -> int:
         return sum(bool(re.search(pattern, line)) for line in instructions)
 
-    return Loop(len(instructions), count(ANY_MULTIPLY_ADD), count(target.multiply_add), count(SPILL))
+    return Loop(
+        len(instructions), count(ANY_MULTIPLY_ADD), count(target.multiply_add), count(target.store), count(SPILL)
+    )

@@ -22,6 +22,20 @@ LANES = (1, 1, 2, 3, 4, 5, 6, 8, 12, 16)
 REGISTERS = ((32, 16), (16, 8), (32, 4), (16, 2))  # how many, and how many float32 numbers in each
 
 
+def on(registers, monkeypatch):
+    """With the smaller registers sums are stored and taken up again after every two planes, as large ones are."""
+    monkeypatch.setattr("plaingrad.schedule.tiles.registers", lambda: registers)
+    if registers == min(REGISTERS):
+        monkeypatch.setattr("plaingrad.schedule.tiles.NEAREST_CACHE", 0)
+        monkeypatch.setattr("plaingrad.schedule.tiles.CHUNK", 2)
+
+
+def by_patches(monkeypatch):
+    """Windows are gone through patch by patch wherever that is possible, be it slower."""
+    monkeypatch.setattr("plaingrad.schedule.winograd.FEWEST_LANES", 1)
+    monkeypatch.setattr("plaingrad.schedule.winograd.ENOUGH", float("inf"))
+
+
 class FastRun(Run):
     """A run of exact numbers through the fast nests, which run as Python there."""
 
@@ -73,7 +87,7 @@ def _layer(rng):
 def runs_of(layer, shape, lanes):
     """The layer through its texts, and through its fast nests."""
     net = Network(layer, input=shape, dtype=object)
-    return Run(net, lanes, input_gradient=True), FastRun(net, lanes, input_gradient=True)
+    return Run(net, lanes, input_gradient=True), FastRun(net, lanes, input_gradient=True, by_patches=True)
 
 
 def numbers(rng, shape):

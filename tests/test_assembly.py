@@ -22,7 +22,7 @@ LAYERS = [
     (Dense(512, activation=ReLU()), (784,)),
     (Dense(10), (512,)),
 ]
-NESTS = {Conv: {"made", "gathered", "scattered"}, Dense: {"dense_made", "dense_gathered", "dense_scattered"}}
+WAYS = "made", "gathered", "scattered"
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,10 @@ NESTS = {Conv: {"made", "gathered", "scattered"}, Dense: {"dense_made", "dense_g
 )
 def test_inner_loops_hold_their_sums_in_whole_vectors(layer, shape, kind):
     found = loops_of(layer, shape, LANES, TARGETS[kind])
-    assert found.keys() == NESTS[type(layer)]
+    assert {name.removeprefix("winograd_").removeprefix("dense_") for name in found} == {*WAYS}
     for name, loops in found.items():
+        if name.startswith("winograd"):  # transforms, which store what they make, are no tiles of sums
+            loops = [loop for loop in loops if not loop.stores]
         assert loops, name
         for loop in loops:
             assert loop.whole == loop.multiply_adds, (name, loop)
@@ -41,7 +43,7 @@ def test_inner_loops_hold_their_sums_in_whole_vectors(layer, shape, kind):
 
 def test_a_tile_too_large_for_the_registers_is_seen(monkeypatch):
     monkeypatch.setattr(tiles, "best_block", lambda count, across, most: 8)
-    found = loops_of(Conv(32, size=5), (3, 12, 12), LANES, TARGETS["AVX2"])
+    found = loops_of(Conv(32, size=7), (3, 12, 12), LANES, TARGETS["AVX2"])
     assert any(loop.spills for loop in found["made"])
 
 

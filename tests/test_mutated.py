@@ -216,7 +216,7 @@ def test_a_dataset_is_read_image_by_image() -> None:
     assert len(data[3:5]) == len(data[[1, 2]]) == len(data[data.labels == 3].take(slice(0, 2))) == 2
     with pytest.raises(IndexError, match="has 1437 images, counted from 0; there is no image 1437"):
         data[1437]
-    with pytest.raises(pg.SettingError, match="return_X_y=True, which it has not; write train, test ="):
+    with pytest.raises(pg.SettingError, match="return_X_y=True, which it does not have; write train, test ="):
         pg.digits(return_X_y=True)
 
 

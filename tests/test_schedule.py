@@ -15,21 +15,13 @@ from plaingrad.schedule.tree import fills
 from plaingrad.schedule.written import WRITTEN
 from plaingrad.textbook.layers import Conv, Dense, LeakyReLU, MaxPool, ReLU
 from plaingrad.textbook.text import Text, made, places
-from schedules import LANES, REGISTERS, differing, drawn
+from schedules import LANES, REGISTERS, differing, drawn, on
 
 
 @pytest.fixture(params=REGISTERS, ids=str)
 def registers(request, monkeypatch):
     """Tiles as they are on other processors."""
     on(request.param, monkeypatch)
-
-
-def on(registers, monkeypatch):
-    """With the smaller registers sums are stored and taken up again after every two planes, as large ones are."""
-    monkeypatch.setattr("plaingrad.schedule.tiles.registers", lambda: registers)
-    if registers == min(REGISTERS):
-        monkeypatch.setattr("plaingrad.schedule.tiles.NEAREST_CACHE", 0)
-        monkeypatch.setattr("plaingrad.schedule.tiles.CHUNK", 2)
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 4, 8])

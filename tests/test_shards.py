@@ -78,6 +78,12 @@ def test_large_images_go_in_smaller_shards():
     assert (lanes_for(few, 256), lanes_for(many, 256)) == (8, 16)
 
 
+def test_patches_get_lanes_enough():
+    by_windows, by_patches = (pg.Network(pg.Conv(16, padding=1), input=(channels, 200, 200)) for channels in (1, 16))
+    assert (lanes_for(by_windows, 256), lanes_for(by_patches, 256)) == (4, 16)
+    assert lanes_for(by_patches, 16) == 8  # where the batch has them
+
+
 def test_no_more_threads_are_made_than_shards():
     for threads, batch, size in ((1, 64, 1), (2, 64, 2), (3, 64, 2), (3, 150, 3), (9, 150, 5), (4, 1, 1), (4, 3, 3)):
         with Shards(network(), pg.SoftmaxCrossEntropy(), batch, threads) as shards:

@@ -22,7 +22,7 @@ def digits(order: str = "shuffled", **foreign: Any) -> Split:
     """
     for name, value in foreign.items():
         raise SettingError(
-            f"digits got {name}={str(value)[:40]}, which it has not; write train, test = digits(), "
+            f"digits got {name}={str(value)[:40]}, which it does not have; write train, test = digits(), "
             "then train.images and train.labels"
         )
     if order not in ORDERS:

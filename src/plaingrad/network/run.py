@@ -31,7 +31,8 @@ class Run(Readable):
     without an image left out; inside they are (channel, row, column × lane). The last entry is `run["loss"]`.
     float32 and float64 go through fast nests, other numbers through the texts, which see (image, channel, row, column).
     `as_written`, asked with how many products or numbers a text makes of one image, has the texts run instead: as
-    Python where it says so, else compiled as they stand.
+    Python where it says so, else compiled as they stand. `by_patches` convolutions may add up other terms than their
+    texts, fewer ones (`schedule/winograd.py`): for training and predictions, of which no single number is explained.
     """
 
     explain: ClassVar[Callable[..., Any]]  # `plaingrad.explain`, which knows runs, adds itself
@@ -44,8 +45,9 @@ class Run(Readable):
         input_gradient: bool = False,
         backward: bool = True,
         as_written: Callable[[int], bool] | None = None,
+        by_patches: bool = False,
     ) -> None:
-        self.net, self.lanes, self.loss, self.as_written = net, lanes, loss, as_written
+        self.net, self.lanes, self.loss, self.as_written, self.by_patches = net, lanes, loss, as_written, by_patches
         self.explained: Any = None  # kept by whoever explains it
         self.records: dict[str, dict[str, Array]] = {}
         self.kinds: dict[str, dict[str, Laid]] = {}
@@ -130,8 +132,8 @@ class Run(Readable):
             own, then = tasks
             laid, seen = ({**mine, "y": its["y"]} for mine, its in ((own.laid, then.laid), (own.seen, then.seen)))
             own = replace(own, laid=laid, seen=seen, images=own.images | {"y"})
-            return list(fast_calls([own], self.lanes, groups, self._scratch, then))
-        return list(fast_calls(tasks, self.lanes, groups, self._scratch))
+            return list(fast_calls([own], self.lanes, groups, self._scratch, self.by_patches, then))
+        return list(fast_calls(tasks, self.lanes, groups, self._scratch, self.by_patches))
 
     def tasks(self, name: str, way: str) -> list[Task]:
         """The texts of a layer on its way forward or back, with all they take."""

@@ -43,7 +43,12 @@ def tell_slow(text: Text) -> None:
 
 
 def fast_calls(
-    tasks: list[Task], lanes: int, groups: int, scratch: Callable[[int], Array], then: Task | None = None
+    tasks: list[Task],
+    lanes: int,
+    groups: int,
+    scratch: Callable[[int], Array],
+    by_patches: bool,
+    then: Task | None = None,
 ) -> Iterator[Call]:
     """Nests for tasks done one after the other; `then` is an activation to lay into the last."""
     before: Task | None = None
@@ -51,7 +56,7 @@ def fast_calls(
         before, *tasks = tasks  # the way back through an activation, which the sum of the errors does by the way
     for task in tasks:
         if has_nests(task):
-            for nest, known in sum_nests(task, lanes, groups, scratch, then, before):
+            for nest, known in sum_nests(task, lanes, groups, scratch, by_patches, then, before):
                 yield bind(nest, task.owner, known)
         elif task.text in WRITTEN:
             yield bind(WRITTEN[task.text], task.owner, {**task.laid, **settings(task.laid), "lanes": lanes})

@@ -17,7 +17,7 @@ from typing import Any
 
 from plaingrad.compiler.loops import Array, Loops
 from plaingrad.errors import ShapeError
-from plaingrad.schedule import nests
+from plaingrad.schedule import nests, winograd
 from plaingrad.schedule.elementwise import arrays_of, is_elementwise
 from plaingrad.schedule.reading import Cell, Extent, NotReadable, Sum, sums
 from plaingrad.schedule.tiles import (
@@ -61,7 +61,13 @@ class Task:
 
 
 def sum_nests(
-    task: Task, lanes: int, groups: int, scratch: Callable[[int], Array], then: Task | None, before: Task | None
+    task: Task,
+    lanes: int,
+    groups: int,
+    scratch: Callable[[int], Array],
+    by_patches: bool,
+    then: Task | None,
+    before: Task | None,
 ) -> list[Bound]:
     """Nests with what to bind them to, in order.
 
@@ -71,7 +77,7 @@ def sum_nests(
     read = {name: each for name, each in kinds(task.text).items() if name in task.wanted}
     if before is not None:  # the sum of the errors first
         read = dict(sorted(read.items(), key=lambda each: not each[1][1].endswith("summed")))
-    scheduled = (Scheduled(*each, task, lanes, groups, scratch, then, before) for each in read.values())
+    scheduled = (Scheduled(*each, task, lanes, groups, scratch, by_patches, then, before) for each in read.values())
     return [bound for each in scheduled for bound in each.nests()]
 
 
@@ -97,6 +103,16 @@ def check(task: Task, groups: int) -> None:
                         f"{task.owner}: along {letter} in {task.text.__name__} {array} has {known} places and "
                         f"{cell.array} has {size}; let weights() and output() agree"
                     )
+
+
+def suits_patches(layer: Any, x: tuple[int, ...], weights: Mapping[str, Any]) -> bool:
+    """Whether a layer's outputs are made patch by patch, given that patches are wanted and there are lanes enough."""
+    window, is_made = layer.constants(x).get("window"), not_a_sum(layer.forward) is None
+    if window is None or not is_made or layer.in_shares() > 1:
+        return False
+    filters, channels = weights["w"].shape[:2]
+    made = any(kind == "made" for _, kind in kinds(layer.forward).values())
+    return made and winograd.takes_less(filters, channels, window, layer.output(x)[1:], "made")
 
 
 @cache
@@ -194,6 +210,7 @@ class Scheduled:
     lanes: int
     groups: int
     scratch: Callable[[int], Array]
+    by_patches: bool
     then: Task | None
     before: Task | None
 
@@ -225,6 +242,11 @@ class Scheduled:
         else:
             first, last = nests.whole_windows(places, window.image[1], padding, spread)
         inside = (last - first) * self.lanes
+        outputs = self.task.seen[self._places()].shape[2:]
+        is_wide = self.lanes >= winograd.FEWEST_LANES and self.groups == 1
+        if self.by_patches and is_wide and winograd.takes_less(filters, channels, window, outputs, kind):
+            then = self._then() if kind == "made" else NOTHING
+            return winograd.scheduled(arrays, window, self.lanes, self.scratch, then, kind)
         if kind == "gathered":
             block, share, part = window_tile(filters, channels, w.shape[3])
             size, grain = run_size(self.lanes, inside if stride == 1 else self.lanes, width)

@@ -125,6 +125,14 @@ class Builder:
         name = f"llvm.fma.v{self.tile.size}{letters}"
         return self.builder.call(get_or_insert_function(self.builder.module, kind, name), [x, y, z])
 
+    def constant(self, number: Any) -> Any:
+        """A number in every place of a vector."""
+        return self.ir.Constant(self.vector, [float(number)] * self.tile.size)
+
+    def scaled(self, vector: Any, number: Any) -> Any:
+        """A vector times a number that is known."""
+        return self.builder.fmul(vector, self.constant(number))
+
     def total(self, vector: Any) -> Any:
         """The sum of a vector's numbers, always in the same order: halves on halves, an odd one last."""
         ir, size = self.ir, self.tile.size
@@ -180,17 +188,13 @@ class Builder:
         return made
 
 
-@cache
-def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespace:
-    """The instructions on tiles of one shape. Of a window's weights a row is `channels` times so many columns.
+Mark = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-    `correlate_part` reads a `grain` of numbers, the first of a vector.
-    """
-    grain = grain or tile.size
-    rows, across, size = range(tile.block), range(tile.across), tile.size
-    columns = tile.across // channels
 
-    def instruction(result: Callable[[Any], Any], write: Callable[[Builder], Any]) -> Callable[[Any], Any]:
+def instructions(tile: Tile, *known: Any) -> Callable[[Callable[[Any], Any], Callable[[Builder], Any]], Mark]:
+    """What makes instructions of functions; all that is `known` of the code written is part of its name."""
+
+    def instruction(result: Callable[[Any], Any], write: Callable[[Builder], Any]) -> Mark:
         """A function that is these instructions when compiled; `result` makes its type of its first argument's."""
 
         def mark(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -205,21 +209,38 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
                 kind.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
                 return kind, code
 
-            function.said = function.__name__, repr(tile), channels, grain, registers(), _written()  # type: ignore[attr-defined]
+            function.said = function.__name__, repr(tile), *known, registers(), _written()  # type: ignore[attr-defined]
             return written_as(make)(function)
 
         return mark
+
+    return instruction
+
+
+def nothing(_: Any) -> Any:
+    """The type of what gives nothing."""
+    from numba import types
+
+    return types.none
+
+
+@cache
+def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespace:
+    """The instructions on tiles of one shape. Of a window's weights a row is `channels` times so many columns.
+
+    `correlate_part` reads a `grain` of numbers, the first of a vector.
+    """
+    grain = grain or tile.size
+    rows, across, size = range(tile.block), range(tile.across), tile.size
+    columns = tile.across // channels
+
+    instruction = instructions(tile, channels, grain)
 
     def of_array(array: Any) -> Any:
         return tile_type(array.dtype, tile)
 
     def of_sums(sums: Any) -> Any:
         return sums
-
-    def nothing(_: Any) -> Any:
-        from numba import types
-
-        return types.none
 
     def write_begin(at: Builder) -> Any:
         array, start = at.args

@@ -41,6 +41,8 @@ def fast_maxpool_forward(x, y, winner, lanes, *, size_0, size_1, stride_0, strid
 @loops
 def fast_maxpool_backward(dy, winner, dx, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
     columns = dx.shape[2] // lanes
+    dx[0, 0, 0] = 0
+    nothing = dx[0, 0, 0]  # a number of the array's own type
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
             for n in range(dx.shape[2]):
@@ -52,10 +54,9 @@ def fast_maxpool_backward(dy, winner, dx, lanes, *, size_0, size_1, stride_0, st
                 for u in range(first, last):
                     for v in range(start, end):
                         for n in range(lanes):
-                            before = dx[c, u, at(v * lanes + n)]
-                            after = before + dy[c, i, at(j * lanes + n)]
                             won = winner[c, i, at(j * lanes + n)] == u * columns + v
-                            dx[c, u, at(v * lanes + n)] = after if won else before
+                            # Chosen is what is added: vectors of eight then have no branch.
+                            dx[c, u, at(v * lanes + n)] += dy[c, i, at(j * lanes + n)] if won else nothing
 
 
 @loops

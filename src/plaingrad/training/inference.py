@@ -67,7 +67,7 @@ class Inference:
         size = count_of_workers(self.threads, -(-count // lanes))
         kind = lanes, images.dtype, unit_of(images, self.net.seen)
         runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault(kind, [])
-        runs += [Run(self.net, lanes, backward=False) for _ in range(size - len(runs))]
+        runs += [Run(self.net, lanes, backward=False, by_patches=True) for _ in range(size - len(runs))]
         programs += [run.program(images) for run in runs[len(programs) : size]]
         for first in range(0, count, lanes * max(size, 1)):
             shards = []

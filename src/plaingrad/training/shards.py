@@ -19,6 +19,8 @@ from plaingrad.errors import SettingError
 from plaingrad.network.network import LANES, NUMBERS_IN_LINE, Network, lanes_taken
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import update_call
+from plaingrad.schedule.fast import suits_patches
+from plaingrad.schedule.winograd import FEWEST_LANES as FEWEST_LANES_OF_PATCHES
 from plaingrad.textbook.layer import bind
 from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.optimisers import Optimiser
@@ -27,7 +29,7 @@ FEWEST_LANES = 4  # with fewer, dense layers and pools fill no register
 CACHED = 5 << 17  # numbers: 2.5 MiB of float32
 MANY = 32  # filters
 MOST_THREADS = 256  # each has arrays of its own, and more than there are processors help nobody
-SHARED_FROM = 1 << 16  # parameters: with fewer, one thread adds them up before another could begin
+SHARED_FROM = 1 << 13  # parameters: with fewer, calling a thread takes longer than adding them up
 
 
 @loops
@@ -41,13 +43,16 @@ def lanes_for(net: Network, images: int) -> int:
 
     Fewer where the network's largest array would outgrow the cache that a core has to itself, unless the gradients
     outgrow it too, which each shard adds once. An array at which many filters work may be larger: it is not waited for.
+    Patches need lanes enough, and wait for their pixels less than windows do.
     The number follows from the network and the batch alone: were it to follow from the threads, so would the order of
     sums.
     """
     lanes = min(LANES, 1 << max(images // 2, 1).bit_length() - 1)
     both = ((shape, step.y[0]) for step in net.steps.values() for shape in (step.x, step.y))
     largest = max(math.prod(shape) * MANY // max(MANY, filters) for shape, filters in both)
-    while lanes > FEWEST_LANES and lanes * largest > max(CACHED, net.parameters.size):
+    patches = any(suits_patches(step.layer, step.x, step.arrays) for step in net.steps.values())
+    fewest = FEWEST_LANES_OF_PATCHES if patches else FEWEST_LANES
+    while lanes > fewest and lanes * largest > max(CACHED, net.parameters.size):
         lanes //= 2
     return lanes
 
@@ -78,7 +83,7 @@ class Shards:
         if images is not None:  # there are never more than so many
             self.lanes = lanes_taken(self.lanes, images)
         size = count_of_workers(threads, -(-batch // self.lanes))
-        self.runs = [Run(net, self.lanes, loss, backward=backward) for _ in range(size)]
+        self.runs = [Run(net, self.lanes, loss, backward=backward, by_patches=True) for _ in range(size)]
         self.workers = Workers(size)
         self.gradient = zeros(net.parameters.shape, net.dtype)
         self._programs: dict[Any, list[Program]] = {}
