@@ -68,7 +68,8 @@ def _introduction() -> list[str]:
         "kernel measures; the products counted are those of the windows, so what goes patch by patch, with fewer, may "
         "be above the peak. What was measured while the machine was busy or slowed itself down is not written.",
         "Written by `make bench`, or `make bench ISA=avx2`, which holds all contenders to the vectors that most "
-        "laptops have; every figure is in [benchmarks.json](benchmarks.json).",
+        f"laptops have ({THEIRS} then eager only: so held, its compiler computes something else); every figure is in "
+        "[benchmarks.json](benchmarks.json).",
     ]
 
 
