@@ -45,7 +45,7 @@ def calls(net: Network) -> dict[tuple[str, str], Call]:
             if {"w", "dw"} & arguments(call):
                 found[name, call.name] = Program(before)
                 before = []
-            elif call.name != "turn_channels":  # which belongs to the nest after it
+            elif call.name != "turn":  # which belongs to the nest after it
                 before = []
     return found
 

@@ -182,7 +182,7 @@ def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
     broken.__kwdefaults__ = plain.__kwdefaults__
     monkeypatch.setattr(nests, name, broken)
     if name == "turn":
-        monkeypatch.setattr(fast, "TURN", Loops(broken))
+        monkeypatch.setattr(nests, "TURN", Loops(broken))
     fast.nest.cache_clear()
     try:
         assert is_found(monkeypatch)

@@ -6,7 +6,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from plaingrad.compiler.loops import Loops
 from plaingrad.network.models import model
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
@@ -205,7 +204,6 @@ BROKEN = [
     ("winograd_gathered", "= padding_0 - i, padding_1 - j", "= padding_0 - i, -j"),
     ("winograd_gathered", "dw[c, k, u, v]", "dw[c, k, v, u]"),
     ("winograd_gathered", "other.shape[1] + top", "one.shape[1] + top"),
-    ("turn_channels", "min(part, x.shape[0] - span)", "part"),
 ]
 
 
@@ -236,8 +234,6 @@ def test_a_broken_nest_is_found(name, old, new, monkeypatch):
     assert old in source
     broken = made(source.replace(old, new), vars(winograd), name)
     monkeypatch.setattr(winograd, name, broken)
-    if name == "turn_channels":
-        monkeypatch.setattr(winograd, "TURN", Loops(broken))
     winograd.nest.cache_clear()
     try:
         assert is_found(monkeypatch)

@@ -298,7 +298,7 @@ class Scheduled:
         known = {"dy": arrays["dy"], "turned": turned, "dw": arrays["dw"], "panel": panel, "lanes": self.lanes}
         known |= {"block": tile.block, "length": tile.length}
         return [
-            (TURN, {"x": arrays["x"], "turned": turned, "span": min(inputs, 8)}),
+            (nests.TURN, {"x": arrays["x"], "turned": turned, "span": min(inputs, 8)}),
             (nest(nests.dense_gathered, tile, line=Tile(1, tile.across, tile.size)), known),
         ]
 
@@ -355,9 +355,6 @@ def is_laid_in(text: Text, back: bool = False) -> bool:
     except NotReadable:
         return False
     return True
-
-
-TURN = Loops(nests.turn)
 
 
 @cache

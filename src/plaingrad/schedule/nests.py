@@ -11,7 +11,7 @@ activation makes of a tile, and `window_sums_wide` is `window_sums` for wide til
 Over 300 lines, since the nests of all sums stand side by side.
 """
 
-from plaingrad.compiler.loops import at
+from plaingrad.compiler.loops import Loops, at
 from plaingrad.schedule.tiles import Tile
 from plaingrad.schedule.vectors import functions_of
 
@@ -333,3 +333,6 @@ def turn(x, turned, *, span):
         for n in range(x.shape[1]):
             for v in range(span):
                 turned[n, at(c + v)] = x[c + v, n]
+
+
+TURN = Loops(turn)

@@ -30,6 +30,7 @@ def _written() -> str:
 
 
 Matrix = tuple[tuple[Fraction, ...], ...]
+# Small ones, of both signs and with their inverses: by what the transforms multiply with, rounding grows.
 POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2", "2", "-1/2")))
 
 

@@ -10,8 +10,9 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from plaingrad.compiler.loops import Array, Loops, at
+from plaingrad.compiler.loops import Array, Loops
 from plaingrad.compiler.loops import zeros as array_of_zeros
+from plaingrad.schedule.nests import TURN
 from plaingrad.schedule.patches import effort, sums_of, transform_of, transforms
 from plaingrad.schedule.tiles import Tile, divisor, rows_tile, run_tile, vector_size
 from plaingrad.schedule.vectors import functions_of
@@ -101,15 +102,6 @@ def winograd_made(
                             store_inside(
                                 activated(sums, y), y, place + n, y.shape[2], lanes, y.shape[1] - i, columns - j
                             )  # fmt: skip
-
-
-def turn_channels(x, turned, *, span):
-    """The same pixels with the channels inside, a few at a time, so that lines are read and written whole."""
-    for part in range(0, x.shape[0], span):
-        c = min(part, x.shape[0] - span)
-        for n in range(x.shape[1]):
-            for v in range(span):
-                turned[n, at(c + v)] = x[c + v, n]
 
 
 def winograd_gathered(
@@ -270,9 +262,6 @@ def parts(scratch: Callable[[int], Array], sizes: tuple[int, ...]) -> list[Array
     starts = [sum(-(-size // LINE) * LINE for size in sizes[:place]) for place in range(len(sizes))]
     room = scratch(starts[-1] + sizes[-1])
     return [room[start : start + size] for start, size in zip(starts, sizes, strict=True)]
-
-
-TURN = Loops(turn_channels)
 
 
 @cache
