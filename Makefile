@@ -31,7 +31,7 @@ test-bounds: .venv/test  ## the laws once more, with every index of every compil
 test-plain: .venv-plain/test  ## the laws once more where Numba is not installed
 	.venv-plain/$(SCRIPTS)/python -m pytest $(PARALLEL) tests/test_layers.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
-test-long: .venv/test  ## more of each law than every change needs; continuous integration runs it
+test-long: .venv/test  ## more of each law than every change needs: minutes
 	$(PYTEST) -m long
 
 test-exhaustive: .venv/test  ## thousands of settings, dozens of kills: minutes

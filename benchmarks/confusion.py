@@ -18,10 +18,10 @@ import plaingrad as pg
 from bars import PRINTS, Outcome, Trial, chosen, oddities, pairs, parts, sampled, singles, tried, without
 from diseased import alike, networks, played
 from frameworks import installed
-from plaingrad.checking.case import make_case
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
-from rights import Right, every_right, of_programs, partly, wronged
+from plaingrad.checking.new_case import make_case
+from rights import Right, every_right, mixed, of_programs, partly, wronged
 from strange import STRANGE
 from students import WAYS, told
 
@@ -29,6 +29,7 @@ RIGHT = 5  # times the share of right answers are tried: none may be called wron
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "confusion.md"
 PROCESSES = 2
 PAIRS, PARTS, RIGHT_PARTS, WAY_PARTS, WHOLE, ODD, LEFT_OUT = 1600, 1200, 1200, 600, 5600, 3000, 2500
+MIXED = 3000
 WAYS_HOW = ("named", "same numbers", "place", "suspected", "layer", "missed")
 Task = tuple[str, Trial | Right]
 
@@ -45,8 +46,7 @@ class Done:
 
 def tasks(share: float) -> Iterator[Task]:
     """All that is tried, or a share of it. Right answers first: computing them is what takes memory."""
-    # Kernels that are kept turned are told by the weights alone, and a factor of a cross-entropy by the loss alone.
-    usual = set(WAYS) - {"as the case", "kernels stored turned", "halved", "doubled"}
+    usual = set(WAYS) - {"as the case"}
     whole: dict[str, Callable[[], Iterable[Trial | Right]]] = {
         "right": lambda: sampled(every_right(), WHOLE),
         "right, by other programs": lambda: of_programs(installed()),
@@ -54,6 +54,7 @@ def tasks(share: float) -> Iterator[Task]:
         "right, a part in another convention": lambda: sampled(
             chain.from_iterable(partly(way) for way in sorted(usual)), WAY_PARTS
         ),
+        "right, in mixed conventions": lambda: mixed(MIXED),
         "one": singles,
         "two": lambda: pairs(PAIRS),
         "unknown": lambda: sampled(oddities(), ODD),

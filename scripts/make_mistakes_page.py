@@ -10,7 +10,7 @@ from typing import Any
 
 from plaingrad.checking import catalogue
 from plaingrad.checking.catalogue import CATALOGUE, Mistake
-from plaingrad.checking.verdict.text import learns, measured
+from plaingrad.checking.verdict.trained import learns, measured
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "mistakes.md"
 HEADINGS = {

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 import plaingrad as pg
-from plaingrad.checking.case import Batch, Case, make_case
+from plaingrad.checking.case import Batch, Case
 from plaingrad.checking.catalogue import CATALOGUE, applicable
+from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Env, Key, exact
 from plaingrad.checking.search.products import Terms

@@ -6,17 +6,22 @@ from typing import Any
 import pytest
 
 
-def counts(few: int, many: int) -> Any:
-    """The argument `count`: few trials on every change, many of them in the long tests."""
-    return pytest.mark.parametrize("count", [few, pytest.param(many, marks=pytest.mark.long)])
+def counts(few: int, many: int, rarely: Any = pytest.mark.long) -> Any:
+    """The argument `count`: few trials on every change, many of them in the tests that are marked `rarely`."""
+    return pytest.mark.parametrize("count", [few, pytest.param(many, marks=rarely)])
 
 
-def some(cases: Iterable[Any], often: Callable[[int], bool], name: Callable[[Any], str] | None = None) -> list[Any]:
-    """All cases, of which only those at the places that are `often` are tried on every change."""
+def some(
+    cases: Iterable[Any],
+    often: Callable[[int], bool],
+    name: Callable[[Any], str] | None = None,
+    rarely: Any = pytest.mark.long,
+) -> list[Any]:
+    """All cases, of which only those at the places that are `often` are tried on every change, others `rarely`."""
     return [
         pytest.param(
             *(each if isinstance(each, tuple) else (each,)),
-            marks=[] if often(place) else pytest.mark.long,
+            marks=[] if often(place) else rarely,
             id=name(each) if name else None,
         )
         for place, each in enumerate(cases)

@@ -1,8 +1,9 @@
 """Right answers: of which program, in which convention, laid out and printed how; none may be called wrong."""
 
 import functools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from frameworks import SOURCES
 from plaingrad.checking.case import Case
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.search.names import name_of
-from students import ORDERS, WAYS, Arrays, Student, in_print, told
+from plaingrad.compiler.loops import Array
+from students import FLATTENED, ORDERS, WAYS, Arrays, Student, flattened, in_print, is_done, told
 
+T = TypeVar("T")
 TIES = (None, 0, 1, 2, 3)  # the seed of what is made equal or 0; None for nothing
 PRINTS = ("f64", "f32", "6 digits", "5 digits", "4 digits", "3 digits", "6 decimals", "4 decimals")
 DTYPES = {"float32": np.float32, "float64": np.float64}
@@ -33,6 +36,7 @@ class Right:
     printed: str = "f64"
     part: str = "all"
     seed: int = 0
+    flat: str = "channel, row, column"
 
 
 @functools.lru_cache(maxsize=64)
@@ -49,12 +53,24 @@ def computed(network: str, ties: int | None, program: str, dtype: str, way: str)
     return Student(case, kind, WAYS[way]).arrays() if program == "student" else SOURCES[program](case, kind)
 
 
+@functools.lru_cache(maxsize=8)
+def mistaken(network: str, ties: int | None, dtype: str, way: str) -> Arrays:
+    """All that a program computes that turns gradients where one in this way turns kernels as well."""
+    turned = WAYS[way].stored_turned
+    ways = replace(WAYS[way], stored_turned="", gradient_turned=turned)
+    return Student(case_of(network, ties), DTYPES[dtype], ways).arrays()
+
+
 def wronged(right: Right) -> str | None:
     """What was said of a right answer that was called wrong; None where it was called right."""
     arrays = computed(right.network, right.ties, right.program, right.dtype, right.way)
     if not all(np.isfinite(array).all() for array in arrays.values()):
         return None
-    answer = told(chosen(arrays, right.part, right.seed), right.order, in_print(right.printed))
+    arrays = flattened(case_of(right.network, right.ties), arrays, FLATTENED[right.flat])
+    given = chosen(arrays, right.part, right.seed)
+    if not tells(right, given):
+        return None
+    answer = told(given, right.order, in_print(right.printed))
     verdict = check_answer(case_of(right.network, right.ties), answer)
     if verdict.is_right:
         return None
@@ -62,17 +78,65 @@ def wronged(right: Right) -> str | None:
     return f"{verdict.verdict}: {'; '.join(named[:4])}"
 
 
+def tells(right: Right, given: Arrays) -> bool:
+    """Whether an answer can show what makes its numbers right.
+
+    A gradient that is turned may be a mistake as well, unless a program with this mistake gives other numbers. And a
+    gradient larger than that of the loss beside it is right only where the gradients of weights, or the steps of an
+    update, are found to be divided.
+    """
+    case, ways = case_of(right.network, right.ties), WAYS[right.way]
+    updated = [key for key in given if key[2] in ("w", "b")]
+    if ways.stored_turned and any(given[key].ndim == 4 and key[2] == "dw" for key in given):
+        other = flattened(case, mistaken(right.network, right.ties, right.dtype, right.way), FLATTENED[right.flat])
+        printed = in_print(right.printed)
+        if not any(differs(array, other[key], printed) for key, array in given.items()):
+            return False
+    if not (ways.each or ways.update) or not any(key[1:] == ("loss", "y") for key in given) or case.images == 1:
+        return True
+    slopes = [key for key in given if key[2] in ("dw", "db")]
+    return bool(updated or (ways.each and slopes) or any(key[0] > 1 for key in given))
+
+
+def differs(one: Array, other: Array, printed: Callable[[Array], Array]) -> bool:
+    """Whether two arrays are seen to differ: by more than printing, which moves either by up to a last place, hides.
+
+    What is made of printed numbers is off by a few of these; rounding to the nearest moves a number by half of one.
+    """
+    shown = printed(one)
+    return bool((np.abs(shown - printed(other)) > 8 * np.abs(shown - one).max() + 1e-4 * np.abs(one).max()).any())
+
+
 def every_right(part: str = "all") -> Iterator[Right]:
     """Every convention in every network, in either arithmetic and every print; the order of axes differs."""
     orders, number = list(ORDERS), 0
     for network in networks():
         for ties in TIES:
-            for way in WAYS:
+            for way in [each for each in WAYS if is_done(networks()[network], each)]:
                 for dtype in DTYPES:
                     for printed in PRINTS[dtype == "float32" :]:
                         order = "usual" if way == "kernels stored turned" else orders[number % len(orders)]
                         yield Right(network, ties, "student", dtype, way, order, printed, part, number)
                         number += 1
+
+
+def mixed(count: int, seed: int = 0) -> Iterator[Right]:
+    """Right answers drawn at random: a network, a way, the order of every kind of array, a print and a part of each."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(each: Iterable[T]) -> T:
+        every = list(each)
+        return every[rng.integers(len(every))]
+
+    for number in range(count):
+        network = drawn(networks())
+        way = drawn(each for each in WAYS if is_done(networks()[network], each))
+        dtype, is_moved = drawn(DTYPES), WAYS[way].columns or WAYS[way].last
+        yield Right(
+            *(network, drawn(TIES), "student", dtype, way, drawn(ORDERS), drawn(PRINTS[dtype == "float32" :])),
+            *(drawn((*PARTS, "all", "all")), number),
+            flat="channel, row, column" if is_moved else drawn(FLATTENED),
+        )
 
 
 def partly(way: str = "as the case") -> Iterator[Right]:

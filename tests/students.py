@@ -28,37 +28,58 @@ ORDERS: dict[str, dict[str, tuple[int, ...]]] = {
     "OIHW, dense turned": {"dense": (1, 0)},
     "IOHW": {"kernels": (1, 0, 2, 3)},
     "OHWI": {"maps": (0, 2, 3, 1), "kernels": (0, 2, 3, 1)},
+    "MATLAB": {"maps": (2, 3, 1, 0), "kernels": (2, 3, 1, 0), "rows": (1, 0)},
+    "Julia": {"maps": (3, 2, 1, 0), "kernels": (3, 2, 1, 0), "rows": (1, 0)},
 }
 
 
 @dataclass(frozen=True)
 class Ways:
-    """How a program does what may be done in several right ways."""
+    """How a program does what may be done in several right ways.
 
-    scale: float = 1.0  # of the loss and its gradient
+    `of` and `power` are of its loss: for which kind, and the powers of images, outputs and 2 by which the sum over
+    images and outputs is multiplied.
+    """
+
+    of: str = ""  # "squares", "logarithms"; or "", where the loss is the case's or its sum
+    power: tuple[int, int, int] = (0, 0, 0)
     sum: bool = False  # the loss is a sum over the images
     divided: bool = True  # where it is, the rate is divided by their number
     negated: bool = False  # every gradient points downhill, and is added
-    turned: bool = False  # a true convolution: kernels are turned as they are read
-    stored_turned: bool = False  # kernels, and their gradients, are kept turned
+    turned: str = ""  # a true convolution in such layers: kernels are turned as they are read
+    stored_turned: str = ""  # kernels of such layers, and their gradients, are kept turned
+    gradient_turned: str = ""  # by mistake: kernels of such layers are not turned, but their gradients are
     tie: str = "first"  # which of equal maxima gets the error: first, last, all, shared
     slope: float = 0.0  # of a ReLU at 0
     fused: bool = False  # softmax and cross-entropy hand over p - target
     each: bool = False  # errors are those of each image's own loss; the weights' gradients are averaged
+    update: bool = False  # errors are those of each image's own loss; the update divides by their number
     columns: bool = False  # maps are flattened column by column
     last: bool = False  # maps are flattened with the channels last
     count_padding: bool = False  # a mean pool counts its padding otherwise
+    positions: bool = False  # a convolution has one bias for each position
 
 
 WAYS: dict[str, Ways] = {
     "as the case": Ways(),
     "a sum over the batch": Ways(sum=True),
     "a sum over the batch, at the same rate": Ways(sum=True, divided=False),
-    "doubled": Ways(scale=2.0),
-    "halved": Ways(scale=0.5),
+    "the mean over images and classes": Ways(of="logarithms", power=(-1, -1, 0)),
+    "half the sum of squares, the mean over the images": Ways(of="squares", power=(-1, 0, -1)),
+    "the sum of squares, the mean over the images": Ways(of="squares", power=(-1, 0, 0)),
+    "the mean square": Ways(of="squares", power=(-1, -1, 0)),
+    "half the mean square": Ways(of="squares", power=(-1, -1, -1)),
+    "the sum of squares": Ways(of="squares", power=(0, 0, 0)),
+    "half the sum of squares": Ways(of="squares", power=(0, 0, -1)),
+    "the mean square over the outputs, summed over the images": Ways(of="squares", power=(0, -1, 0)),
     "negated": Ways(negated=True),
-    "a true convolution": Ways(turned=True),
-    "kernels stored turned": Ways(stored_turned=True),
+    "negated, a sum over the batch": Ways(negated=True, sum=True),
+    "a true convolution": Ways(turned="all"),
+    "a true convolution in the first layer": Ways(turned="first"),
+    "a true convolution in the last layer": Ways(turned="last"),
+    "kernels stored turned": Ways(stored_turned="all"),
+    "kernels of the first layer stored turned": Ways(stored_turned="first"),
+    "kernels of the last layer stored turned": Ways(stored_turned="last"),
     "the last of equal maxima": Ways(tie="last"),
     "all of equal maxima": Ways(tie="all"),
     "equal maxima share": Ways(tie="shared"),
@@ -66,10 +87,27 @@ WAYS: dict[str, Ways] = {
     "slope ½ at zero": Ways(slope=0.5),
     "softmax fused with the loss": Ways(fused=True),
     "errors of each image": Ways(each=True),
+    "errors of each image, divided in the update": Ways(update=True),
     "flattened by columns": Ways(columns=True),
     "flattened with channels last": Ways(last=True),
     "padding counted otherwise": Ways(count_padding=True),
+    "a bias for each position": Ways(positions=True),
 }
+FLATTENED: dict[str, tuple[int, ...]] = {  # of channel, row, column; weights are in the same order
+    "channel, row, column": (0, 1, 2),
+    "row, column, channel": (1, 2, 0),
+    "channel, column, row": (0, 2, 1),
+    "column, row, channel": (2, 1, 0),
+    "row, channel, column": (1, 0, 2),
+    "column, channel, row": (2, 0, 1),
+}
+"""TensorFlow and Keras have the second, MATLAB the third, Julia on images turned over the fourth."""
+
+
+def is_done(case: Case, way: str) -> bool:
+    """Whether programs for such a loss do so."""
+    squares = isinstance(case.loss, HalfSquaredError | MeanSquaredError)
+    return WAYS[way].of in ("", "squares" if squares else "logarithms")
 
 
 class Student:
@@ -86,8 +124,11 @@ class Student:
             for name, step in self.case.net.steps.items()
             for weight, array in step.arrays.items()
         }
-        if self.ways.stored_turned:
-            w = {key: array[:, :, ::-1, ::-1] if array.ndim == 4 else array for key, array in w.items()}
+        for name, weight in w:
+            if weight == "b" and self.ways.positions and isinstance(self.case.net.steps[name].layer, Conv):
+                w[name, weight] = np.broadcast_to(w[name, weight][:, None, None], self.case.net.steps[name].y)
+            if weight == "w" and self._is(self.ways.stored_turned, name):
+                w[name, weight] = w[name, weight][:, :, ::-1, ::-1]
         for t in range(1, len(self.case.batches) + 1):
             self._step(t, w, found)
         return found
@@ -100,8 +141,9 @@ class Student:
             x = found[t, step.name, "y"] = self._forward(step, x, {k: w[step.name, k] for k in step.weights})
         loss, dy = self._loss(x, batch.target.astype(self.dtype))
         ways = self.ways
-        factor = ways.scale * (images if ways.sum or ways.each else 1) * (-1 if ways.negated else 1)
-        found[t, "loss", "y"] = loss * self.dtype(ways.scale * (images if ways.sum else 1))
+        scale = self._scale()
+        factor = scale * (images if ways.sum or ways.each or ways.update else 1) * (-1 if ways.negated else 1)
+        found[t, "loss", "y"] = loss * self.dtype(scale * (images if ways.sum else 1))
         dy = found[t, "loss", "dx"] = dy * self.dtype(factor)
         for step, x in zip(reversed(steps), reversed(inputs), strict=True):
             own = {k: w[step.name, k] for k in step.weights}
@@ -112,23 +154,39 @@ class Student:
             for weight, slope in slopes.items():
                 found[t, step.name, "d" + weight] = slope
             dy = dx
-        rate = self.dtype(self.case.rate / (images if ways.sum and ways.divided else 1) * (-1 if ways.negated else 1))
+        divided = (ways.sum and ways.divided) or ways.update
+        rate = self.dtype(self.case.rate / (images if divided else 1) * (-1 if ways.negated else 1))
         for name, weight in w:
             w[name, weight] = found[t, name, weight] = w[name, weight] - rate * found[t, name, "d" + weight]
 
-    def _kernel(self, w: Array) -> Array:
-        turned = self.ways.turned or self.ways.stored_turned
+    def _scale(self) -> float:
+        """By what the loss is larger than the case's."""
+        if not self.ways.of:
+            return 1.0
+        kind, outputs = type(self.case.loss), math.prod(self.case.net.output)
+        own = {HalfSquaredError: (-1, 0, -1), MeanSquaredError: (-1, -1, 0)}.get(kind, (-1, 0, 0))
+        each = zip((self.case.images, outputs, 2), self.ways.power, own, strict=True)
+        return math.prod(float(size) ** (power - mine) for size, power, mine in each)
+
+    def _is(self, which: str, name: str) -> bool:
+        """Whether a convolution is among the layers told: "all", "first", "last"."""
+        names = [step.name for step in self.case.net.steps.values() if isinstance(step.layer, Conv)]
+        chosen = {"all": names, "first": names[:1], "last": names[-1:]}.get(which, [])
+        return name in chosen
+
+    def _kernel(self, w: Array, name: str) -> Array:
+        turned = self._is(self.ways.turned, name) or self._is(self.ways.stored_turned, name)
         return w[:, :, ::-1, ::-1] if turned else w
 
     def _forward(self, step: Step, x: Array, w: dict[str, Array]) -> Array:
         layer = step.layer
         if isinstance(layer, Conv):
             y = np.zeros((len(x), *step.y), self.dtype)
-            kernel = self._kernel(w["w"])
+            kernel = self._kernel(w["w"], step.name)
             for u, v, part in windows(layer.window, step, x, 0):
                 for filters, channels in groups(layer.groups, kernel, x):
                     y[:, filters] += np.einsum("nchw,kc->nkhw", part[:, channels], kernel[filters, :, u, v])
-            return y + w["b"][:, None, None] if "b" in w else y
+            return y + w["b"].reshape(len(w["b"]), *(w["b"].shape[1:] or (1, 1))) if "b" in w else y
         if isinstance(layer, Pool):
             parts = np.stack([part for _, _, part in windows(layer.window, step, x, -np.inf)])
             if isinstance(layer, MaxPool):
@@ -200,7 +258,7 @@ class Student:
     def _conv_backward(self, step: Step, x: Array, dy: Array, w: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
         layer = step.layer
         assert isinstance(layer, Conv)
-        kernel = self._kernel(w["w"])
+        kernel = self._kernel(w["w"], step.name)
         dw, (padded, room) = np.zeros_like(kernel), self._room(layer.window, step, x)
         for (u, v, part), (_, _, target) in zip(
             windows(layer.window, step, x, 0), shifted(layer.window, step, padded), strict=True
@@ -208,7 +266,9 @@ class Student:
             for filters, channels in groups(layer.groups, kernel, x):
                 dw[filters, :, u, v] = np.einsum("nkhw,nchw->kc", dy[:, filters], part[:, channels])
                 target[:, channels] += np.einsum("nkhw,kc->nchw", dy[:, filters], kernel[filters, :, u, v])
-        slopes = {"w": self._kernel(dw), "b": dy.sum(axis=(0, 2, 3))}
+        if self._is(self.ways.gradient_turned, step.name):
+            dw = dw[:, :, ::-1, ::-1]
+        slopes = {"w": self._kernel(dw, step.name), "b": dy.sum(axis=0 if self.ways.positions else (0, 2, 3))}
         return padded[room].copy(), {name: slopes[name] for name in w}
 
     def _room(self, window: Any, step: Step, x: Array) -> tuple[Array, tuple[slice, ...]]:
@@ -273,12 +333,31 @@ def softmax(x: Array) -> Array:
     return grown / grown.sum(axis=1, keepdims=True)
 
 
+def flattened(case: Case, arrays: Arrays, order: tuple[int, ...]) -> Arrays:
+    """The arrays of a program that flattens maps in such an order, and keeps the next layers' numbers in the same."""
+    names, found = list(case.net.steps), dict(arrays)
+    for name, step in case.net.steps.items():
+        if not isinstance(step.layer, Flatten) or len(step.x) != 3:
+            continue
+        places = np.arange(math.prod(step.x)).reshape(step.x).transpose(order).reshape(-1)
+        for after in names[names.index(name) :]:
+            is_dense = isinstance(case.net.steps[after].layer, Dense)
+            for t in range(1, len(case.batches) + 1):
+                for quantity in ("dx", "dw", "w") if is_dense else ("y",) if after == name else ("y", "dx"):
+                    found[t, after, quantity] = found[t, after, quantity][:, places]
+            if is_dense:
+                break
+    return found
+
+
 def told(arrays: Arrays, orders: str = "usual", printed: Any = None) -> dict[str, Array]:
     """The answer as it is sent: by names, axes in such an order, printed so."""
     layout = ORDERS[orders]
     answer = {}
     for key, array in arrays.items():
         is_weight = key[2] not in ("y", "dx")
+        if np.ndim(array) == 3 and layout.get("maps") == (0, 2, 3, 1):  # a bias for each position
+            array = array.transpose(1, 2, 0)
         group = {4: "kernels" if is_weight else "maps", 2: "dense" if is_weight else "rows"}.get(np.ndim(array), "")
         laid = np.transpose(array, layout[group]) if group in layout else np.asarray(array)
         answer[name_of(key)] = printed(laid) if printed else laid.astype(float)

@@ -17,8 +17,10 @@ from jsonschema import Draft202012Validator
 
 import plaingrad as pg
 from cases import CASES
-from plaingrad.checking.case import BY_WORD, FORMAT, MOST_BYTES, Case, make_case, of_words
+from plaingrad.checking.case import FORMAT, MOST_BYTES, Case
 from plaingrad.checking.case_file import read_case
+from plaingrad.checking.case_layers import BY_WORD, of_words
+from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.names import known_names
 from plaingrad.errors import CaseError, PlaingradError, SettingError
 from plaingrad.explaining.examples import EXAMPLES
@@ -173,7 +175,7 @@ def test_the_schema_of_an_answer() -> None:
 
 def test_one_seed_draws_one_case_and_another_seed_other_numbers() -> None:
     assert make_case(seed=3).text() == make_case(seed=3).text()
-    first, other = make_case(), make_case(seed=1)
+    first, other = make_case(), make_case(seed=2)  # an odd seed exchanges rows and columns
     for name, array in first.net.arrays.items():
         assert not np.array_equal(array, other.net.arrays[name]), name
     assert not np.array_equal(first.batches[0].x, other.batches[0].x)
@@ -356,7 +358,7 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("network/layers/0/activation", {"kind": "ReLU"}, "activations are separate layers"),
     ("network/layers/0/padding", "valid", "padding"),
     ("network/layers/0/colour", 1, "colour"),
-    ("network/layers/2/size", [99, 99], "maxpool1"),
+    ("network/layers/1/size", [99, 99], "maxpool1"),
     ("network/input", [2, 9, 11], ""),
     ("network/input", "2×11×9", ""),
     ("network/input", [HUGE, HUGE, HUGE], ""),

@@ -25,9 +25,9 @@ from bars import (
 )
 from diseased import Place, contexts, differs, networks, played
 from often import counts, some
-from plaingrad.checking.case import make_case
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
+from plaingrad.checking.new_case import make_case
 from strange import STRANGE
 from students import Student, told
 
@@ -74,7 +74,7 @@ def not_missed(found: list[Outcome]) -> None:
     at_least(FOUND, [each.said[0].how != "missed" for each in found], found)
 
 
-@counts(12, 60)
+@counts(8, 30)
 def test_mistakes_are_named(count):
     named_first(outcomes(sampled(singles(), count)))
 
@@ -84,17 +84,17 @@ def test_two_mistakes_at_once_are_both_named(count):
     both_named(outcomes(list(pairs(count))))
 
 
-@counts(12, 40)
+@counts(5, 12)
 def test_a_mistake_that_is_in_no_catalogue_is_found_in_its_pass(count):
     placed(outcomes(sampled(oddities(), count)))
 
 
-@counts(6, 24)
+@counts(4, 12)
 def test_without_its_entry_a_mistake_is_found_in_its_pass(count):
     placed(left_out(sampled(singles(), count, seed=1)))
 
 
-@counts(8, 24)
+@counts(5, 12)
 def test_in_a_part_of_an_answer_mistakes_are_found(count):
     not_missed(outcomes(list(parts(count))))
 

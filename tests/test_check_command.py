@@ -206,7 +206,8 @@ def test_the_json_has_what_a_program_needs(here: Path) -> None:
     answer["conv2.dw"] = np.random.default_rng(0).normal(size=answer["conv2.dw"].shape)
     verdict = verdict_on(answer)
     assert verdict.keys() == {
-        *("verdict", "first_wrong", "precision", "mistakes", "unclear", "conventions", "quantities", "notes")
+        *("verdict", "first_wrong", "precision", "mistakes", "unclear", "conventions", "quantities", "notes"),
+        "cannot_show",
     }
     assert verdict["first_wrong"] == "conv2.dw"
     names = [each["name"] for each in verdict["quantities"]]
@@ -263,10 +264,10 @@ def broken(name: str) -> str:
     "ways",
     [
         {"sum": True},
-        {"scale": 0.5},
+        {"sum": True, "divided": False},
         {"negated": True},
-        {"turned": True},
-        {"stored_turned": True},
+        {"turned": "all"},
+        {"stored_turned": "all"},
         {"tie": "last"},
         {"tie": "all"},
         {"last": True},
@@ -337,30 +338,33 @@ def test_one_kernel_turned_among_others_is_no_layout(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reshaped", "words"),
+    ("name", "reshaped"),
     [
-        ("conv1.dw", lambda k, c, u, v: (k, c, u, v + 1), "it differs along axis 3, counted from 0"),
-        ("conv1.dw", lambda k, c, u, v: (k + 1, c, u, v + 1), "it differs along axes 0, 3, counted from 0"),
-        ("conv1.dw", lambda k, c, u, v: (k, c, u), ""),
-        ("conv1.dw", lambda k, c, u, v: (k * c * u * v - 1,), ""),
-        ("conv1.dw", lambda k, c, u, v: (), "got the shape one number"),
-        ("conv1.dw", lambda k, c, u, v: (k * u, c, v), "a reshape may be enough"),
-        ("conv1.db", lambda k: (k + 1,), ""),
-        ("conv2.y", lambda n, c, i, j: (n, c, i + 1, j), "axis 2"),
-        ("loss", lambda: (DEFAULT.images - 1,), "it needs one number"),
-        ("step2.dense1.dw", lambda k, c: (k, c + 1), "axis 1"),
+        ("conv1.dw", lambda k, c, u, v: (k, c, u, v + 1)),
+        ("conv1.dw", lambda k, c, u, v: (k + 1, c, u, v + 1)),
+        ("conv1.dw", lambda k, c, u, v: (k, c, u)),
+        ("conv1.dw", lambda k, c, u, v: (k * c * u * v - 1,)),
+        ("conv1.dw", lambda k, c, u, v: ()),
+        ("conv1.dw", lambda k, c, u, v: (k * u, c, v)),
+        ("conv1.db", lambda k: (k + 1,)),
+        ("conv2.y", lambda n, c, i, j: (n, c, i + 1, j)),
+        ("loss", lambda: (DEFAULT.images - 1,)),
+        ("step2.dense1.dw", lambda k, c: (k, c + 1)),
     ],
 )
 def test_a_shape_that_cannot_be_is_told_with_the_one_that_is_needed(
-    here: Path, name: str, reshaped: Callable[..., tuple[int, ...]], words: str
+    here: Path, name: str, reshaped: Callable[..., tuple[int, ...]]
 ) -> None:
+    """Random numbers are none of the right ones: nothing is named, and all else is judged."""
     answer = right()
     needed = answer[name].shape
     given = reshaped(*needed)
-    message = refused("check", "case.json", write(answer | {name: np.ones(given)}))
-    for shape, before in ((given, f"{name} got the shape"), (needed, "it needs")):
-        assert f"{before} {'×'.join(map(str, shape)) if shape else 'one number'}" in message
-    assert words in message
+    verdict = verdict_on(answer | {name: np.random.default_rng(0).normal(size=given)})
+    assert (verdict["verdict"], verdict["first_wrong"]) == (UNCLEAR, name)
+    shapes = ["×".join(map(str, shape)) if shape else "one number" for shape in (given, needed)]
+    assert f"{name} has the shape {shapes[0]} in place of {shapes[1]}" in verdict["unclear"][0]["evidence"][0]
+    assert {each["status"] for each in verdict["quantities"] if each["name"] != name} == {"agrees"}
+    assert {each["name"]: each["error"] for each in verdict["quantities"]}[name] is None
 
 
 def test_a_loss_for_each_image_and_a_row_of_numbers_are_read(here: Path) -> None:
@@ -372,7 +376,7 @@ def test_a_loss_for_each_image_and_a_row_of_numbers_are_read(here: Path) -> None
     each = -np.log((probability * case.batches[0].target).sum(axis=1))
     verdict = verdict_on(answer | {"loss": each, "conv1.dw": answer["conv1.dw"].ravel()})
     assert verdict["verdict"] == RIGHT
-    assert any(note.startswith("loss: the mean of the 4 numbers") for note in verdict["notes"])
+    assert any(note.startswith("loss: the mean of the 3 numbers") for note in verdict["notes"])
 
 
 # Numbers that are not finite
@@ -382,17 +386,21 @@ def test_a_loss_for_each_image_and_a_row_of_numbers_are_read(here: Path) -> None
 def test_the_first_number_that_is_not_finite_is_told_with_its_place(here: Path, value: float | None) -> None:
     answer: dict[str, Any] = {name: each.tolist() for name, each in right().items()}
     answer["conv1.dw"][2][1][0][2] = answer["conv2.y"][1][4][0][1] = value
-    message = refused("check", "case.json", write(answer))
-    assert "conv2.y[1,4,0,1]" in message.replace(", ", ",")
-    assert "the first number that is not finite in the order of computing" in message
+    verdict = verdict_on(answer)
+    assert (verdict["verdict"], verdict["first_wrong"]) == (UNCLEAR, "conv2.y")
+    assert [each["where"] for each in verdict["unclear"]] == ["conv2.y", "conv1.dw"]
+    assert verdict["unclear"][0]["evidence"][0].startswith(f"conv2.y[1,4,0,1] is {'nan' if value is None else value}")
+    others = {each["status"] for each in verdict["quantities"] if each["name"] not in ("conv2.y", "conv1.dw")}
+    assert others == {"agrees"}
 
 
-def test_where_numbers_overflow_the_usual_reason_is_told(here: Path) -> None:
+def test_no_reason_is_guessed(here: Path) -> None:
+    """The scores of this case are small: no exponential overflows."""
     answer = right()
     answer["loss.dx"][0, 0] = np.nan
-    message = refused("check", "case.json", write(answer))
-    assert "loss.dx" in message
-    assert "unless the largest score is subtracted first" in message
+    verdict = verdict_on(answer)
+    assert verdict["verdict"] == UNCLEAR
+    assert "ruled out: 0 × log 0, log 0, and an overflow" in " ".join(verdict["unclear"][0]["evidence"])
 
 
 # Programs
@@ -447,7 +455,6 @@ def test_what_is_missing_or_too_much_is_one_line(here: Path) -> None:
         (): "CASE",
         ("case.json",): "ANSWER",
         ("case.json", "answer.json", "--run", "true"): "ANSWER",
-        ("case.json", "answer.json", "more"): "unexpected extra argument",
         ("case.json", "--colour"): "--colour",
         ("case.json", "--run", ""): "no command to run",
         ("case.json", "--run", "no-such-program"): "no program no-such-program",
@@ -736,7 +743,7 @@ def check_damaged(case: Case, seed: int, count: int) -> None:
     assert seen.keys() >= {RIGHT, MISTAKE, UNCLEAR, "refused"}, seen
 
 
-@counts(80, 300)
+@counts(20, 80)
 def test_no_damaged_answer_is_anything_but_a_verdict_or_one_line(here: Path, count: int) -> None:
     check_damaged(SIMPLE, 0, count)
 

@@ -10,7 +10,7 @@ from diseased import networks
 from frameworks import SOURCES, installed
 from often import counts
 from rights import Right, case_of, every_right, of_programs, partly, wronged
-from students import WAYS, Student
+from students import WAYS, Student, is_done
 
 LIKE_THE_CASE = ("the last of equal maxima", "equal maxima share", "softmax fused with the loss")
 NETWORKS = list(networks())
@@ -40,7 +40,13 @@ def test_what_the_library_computes():
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_convention_as_it_was_computed(way):
-    assert_right([Right("thorough", 1, "student", "float64", way)])
+    network = next(each for each in NETWORKS if is_done(networks()[each], way))
+    assert_right([Right(network, 1, "student", "float64", way)])
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays have the same shape and numbers."""
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-6, atol=0)
 
 
 def test_the_other_conventions_give_other_numbers():
@@ -49,8 +55,10 @@ def test_the_other_conventions_give_other_numbers():
     for case in (case_of(network, ties) for network in NETWORKS for ties in (None, 0)):
         plain = Student(case).arrays()
         for way, ways in WAYS.items():
+            if not is_done(case, way):
+                continue
             other = Student(case, ways=ways).arrays()
-            if not all(np.allclose(other[key], array, rtol=1e-6, atol=0) for key, array in plain.items()):
+            if not all(alike(other[key], array) for key, array in plain.items()):
                 changed.add(way)
     assert changed == WAYS.keys() - {"as the case"}
 

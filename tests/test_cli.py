@@ -942,7 +942,7 @@ def test_every_option_that_writes_a_file_asks_first(command: Command) -> None:
         for option in each.params
         if getattr(option, "help", None) and re.match("Write ", option.help)
     }
-    assert writing == {("case", "-o"), ("explain", "--html"), ("check", "--html")}
+    assert writing == {("case", "-o"), ("explain", "--html"), ("check", "--html"), ("check", "--csv")}
     for name in ("case", "explain", "check"):
         assert "--force" in {word for option in cli.commands[name].params for word in option.opts}
 

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from diseased import HOW_MUCH
 from plaingrad.checking.catalogue import CATALOGUE
-from plaingrad.checking.verdict import text as verdict_text
-from plaingrad.checking.verdict.text import learns, measured, trains
+from plaingrad.checking.verdict import trained
+from plaingrad.checking.verdict.trained import learns, measured, trains
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 
@@ -30,7 +31,7 @@ def scripts():
 
 def can_be_measured(mistake):
     """Conventions are no mistakes; and what asks how much a program `given` was off has no size of its own."""
-    return not mistake.convention and "given" not in mistake.wrong.__code__.co_names
+    return not mistake.convention and mistake.id not in {*HOW_MUCH, "ties-split-unequally"}
 
 
 def test_every_mistake_that_can_be_measured_was_and_no_other():
@@ -179,7 +180,7 @@ def test_the_words_say_where_it_was_made_and_what_comes_of_it_everywhere(monkeyp
     row = {"accuracy": 0.9, "right": 0.92, "pass": "conv2.w", "network": "one", "everywhere": None}
     networks = {"one": {"right": [0.9, 0.95], "untrained": [0.1], "rate": 0.25}}
     known = {"about": "some digits", "networks": networks, "mistakes": {"uphill": row}}
-    monkeypatch.setattr(verdict_text, "measured", lambda: known)
+    monkeypatch.setattr(trained, "measured", lambda: known)
     assert trains("uphill", (1, "dense1", "b")) == (
         "yes, 90.0%: accuracy does not show it; without the mistake 92.0% "
         "(measured with the mistake in conv2.w; in every update: no: its numbers became infinite or NaN; "

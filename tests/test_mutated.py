@@ -25,7 +25,7 @@ import pytest
 import plaingrad as pg
 from mutated import KINDS, Kind, Stage
 from plaingrad.checking.answers.answer import answer_of
-from plaingrad.checking.case import of_words
+from plaingrad.checking.case_layers import of_words
 from plaingrad.errors import PlaingradError
 
 MOST_SECONDS, MOST_BYTES = 10.0, 1 << 30

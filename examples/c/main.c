@@ -16,15 +16,17 @@
 typedef struct Layer {
     const char *name;
     const struct Kind *kind;
-    int size[2], stride[2], padding[2]; /* rows and columns */
-    Tensor x, y, dx, dy;                /* what went through it last */
-    Tensor w, dw, b, db;                /* not for each kind */
+    int size[2], stride[2], padding[2], dilation[2]; /* rows and columns */
+    Tensor x, y, dx, dy;                             /* what went through it last */
+    Tensor w, dw, b, db;                             /* not for each kind */
 } Layer;
 
-/* How often a window fits: a remainder that is shorter than the stride is never reached. */
-static int windows(int extent, int size, int stride) {
-    require(extent >= size, "a window of %d does not fit into %d rows or columns", size, extent);
-    return (extent - size) / stride + 1;
+/* How often a window fits: a remainder that is shorter than the stride is never reached. With a dilation its pixels lie
+   that far apart. */
+static int windows(int extent, int size, int stride, int dilation) {
+    int reach = (size - 1) * dilation + 1;
+    require(extent >= reach, "a window of %d does not fit into %d rows or columns", reach, extent);
+    return (extent - reach) / stride + 1;
 }
 
 /* x in a frame of zeros, so that no loop has to ask whether it is still inside the image. */
@@ -39,15 +41,16 @@ static void conv_forward(Layer *l) {
     Tensor px = pad(l->x, l->padding), w = l->w;
     require(l->x.rank == 4 && w.rank == 4 && w.shape[1] == px.shape[1],
             "%s has weights for %d channels and got %d", l->name, w.shape[1], px.shape[1]);
-    int rows = windows(px.shape[2], w.shape[2], l->stride[0]);
-    int columns = windows(px.shape[3], w.shape[3], l->stride[1]);
+    int rows = windows(px.shape[2], w.shape[2], l->stride[0], l->dilation[0]);
+    int columns = windows(px.shape[3], w.shape[3], l->stride[1], l->dilation[1]);
     l->y = tensor(4, px.shape[0], w.shape[0], rows, columns);
     EACH(l->y, n, k, i, j) {
         double sum = l->b.numbers ? l->b.numbers[k] : 0;
         for (int c = 0; c < w.shape[1]; c++)
             for (int u = 0; u < w.shape[2]; u++)
                 for (int v = 0; v < w.shape[3]; v++)
-                    sum += *at(w, k, c, u, v) * *at(px, n, c, i * l->stride[0] + u, j * l->stride[1] + v);
+                    sum += *at(w, k, c, u, v) * *at(px, n, c, i * l->stride[0] + u * l->dilation[0],
+                                                    j * l->stride[1] + v * l->dilation[1]);
         *at(l->y, n, k, i, j) = sum;
     }
 }
@@ -60,7 +63,8 @@ static void conv_backward_weights(Layer *l) {
             for (int i = 0; i < dy.shape[2]; i++)
                 for (int j = 0; j < dy.shape[3]; j++)
                     *at(l->dw, k, c, u, v) +=
-                        *at(dy, n, k, i, j) * *at(px, n, c, i * l->stride[0] + u, j * l->stride[1] + v);
+                        *at(dy, n, k, i, j) * *at(px, n, c, i * l->stride[0] + u * l->dilation[0],
+                                                  j * l->stride[1] + v * l->dilation[1]);
 }
 
 /* The bias is added at every position of every image, so its gradient is the sum of all their errors. */
@@ -77,7 +81,7 @@ static void conv_backward_input(Layer *l) {
         for (int c = 0; c < w.shape[1]; c++)
             for (int u = 0; u < w.shape[2]; u++)
                 for (int v = 0; v < w.shape[3]; v++)
-                    *at(dpx, n, c, i * l->stride[0] + u, j * l->stride[1] + v) +=
+                    *at(dpx, n, c, i * l->stride[0] + u * l->dilation[0], j * l->stride[1] + v * l->dilation[1]) +=
                         *at(w, k, c, u, v) * *at(l->dy, n, k, i, j);
     /* without the frame: zeros that were put around an image have no gradient to pass on */
     EACH(l->dx, n, c, i, j) *at(l->dx, n, c, i, j) = *at(dpx, n, c, i + l->padding[0], j + l->padding[1]);
@@ -93,21 +97,26 @@ static void relu_backward_input(Layer *l) {
     EACH(l->x, n, c, i, j) *at(l->dx, n, c, i, j) = *at(l->x, n, c, i, j) > 0 ? *at(l->dy, n, c, i, j) : 0;
 }
 
-/* Where in x the largest value under the window of output (i, j) is; of equal ones the first in reading order. */
+/* Where in x the largest value under the window of output (i, j) is; of equal ones the first in reading order. What
+   lies in the padding is no value, not even a zero; it is less than the window, which so holds a pixel at least. */
 static size_t winner(const Layer *l, int n, int c, int i, int j) {
-    double *best = at(l->x, n, c, i * l->stride[0], j * l->stride[1]);
+    double *best = NULL;
     for (int u = 0; u < l->size[0]; u++)
         for (int v = 0; v < l->size[1]; v++) {
-            double *other = at(l->x, n, c, i * l->stride[0] + u, j * l->stride[1] + v);
-            if (*other > *best) best = other;
+            int row = i * l->stride[0] + u - l->padding[0], column = j * l->stride[1] + v - l->padding[1];
+            if (row < 0 || row >= l->x.shape[2] || column < 0 || column >= l->x.shape[3]) continue;
+            double *other = at(l->x, n, c, row, column);
+            if (!best || *other > *best) best = other;
         }
     return (size_t)(best - l->x.numbers);
 }
 
 static void maxpool_forward(Layer *l) {
     require(l->x.rank == 4, "%s got a flat input", l->name);
-    int rows = windows(l->x.shape[2], l->size[0], l->stride[0]);
-    int columns = windows(l->x.shape[3], l->size[1], l->stride[1]);
+    for (int axis = 0; axis < 2; axis++)
+        require(l->padding[axis] < l->size[axis], "%s: the padding is less than the window", l->name);
+    int rows = windows(l->x.shape[2] + 2 * l->padding[0], l->size[0], l->stride[0], 1);
+    int columns = windows(l->x.shape[3] + 2 * l->padding[1], l->size[1], l->stride[1], 1);
     l->y = tensor(4, l->x.shape[0], l->x.shape[1], rows, columns);
     EACH(l->y, n, c, i, j) *at(l->y, n, c, i, j) = l->x.numbers[winner(l, n, c, i, j)];
 }
@@ -242,16 +251,12 @@ static Layer read_layer(const Json *from, const Json *weights) {
         if (strcmp(kinds[p].name, kind) == 0) l.kind = &kinds[p];
     require(l.kind != NULL, "%s: there is no %s here; this program knows Conv, ReLU, MaxPool, Flatten, Dense",
             l.name, kind);
-    int dilation[2];
     const Json *groups = json_find(from, "groups");
     read_pair(from, "size", 1, l.size);
     read_pair(from, "stride", 1, l.stride);
     read_pair(from, "padding", 0, l.padding);
-    read_pair(from, "dilation", 1, dilation);
-    require(dilation[0] * dilation[1] == 1, "%s: this program knows no dilation but 1", l.name);
+    read_pair(from, "dilation", 1, l.dilation);
     require(!groups || groups->number == 1, "%s: this program knows no groups but 1", l.name);
-    require(l.kind->forward != maxpool_forward || l.padding[0] + l.padding[1] == 0,
-            "%s: this program knows no pool with padding", l.name);
     if (!l.kind->backward_weights) return l;
     l.w = read_weights(weights, l.name, ".w");
     l.b = read_weights(weights, l.name, ".b");

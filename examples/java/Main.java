@@ -28,7 +28,7 @@ public class Main {
         boolean flatInput, flatOutput; // written as (image, number), without the one row and column
         double[][][][] x, y, dx, dy, w, dw;
         double[] b, db;
-        int[] size, stride, padding; // rows and columns
+        int[] size, stride, padding, dilation; // rows and columns
 
         /** Makes y of x. */
         abstract void forward();
@@ -48,17 +48,26 @@ public class Main {
 
     /** A cross-correlation, in fact: the kernel is not turned. */
     static class Conv extends Layer {
+        /** The row of the padded image that row u of the window sees at output row i. */
+        int row(int i, int u) {
+            return i * stride[0] + u * dilation[0];
+        }
+
+        int column(int j, int v) {
+            return j * stride[1] + v * dilation[1];
+        }
+
         void forward() {
             double[][][][] px = pad(x, padding);
-            int rows = windows(px[0][0].length, w[0][0].length, stride[0]);
-            int columns = windows(px[0][0][0].length, w[0][0][0].length, stride[1]);
+            int rows = windows(px[0][0].length, w[0][0].length, stride[0], dilation[0]);
+            int columns = windows(px[0][0][0].length, w[0][0][0].length, stride[1], dilation[1]);
             y = new double[x.length][w.length][rows][columns];
             each(y, (n, k, i, j) -> {
                 double sum = b == null ? 0 : b[k];
                 for (int c = 0; c < w[k].length; c++)
                     for (int u = 0; u < w[k][c].length; u++)
                         for (int v = 0; v < w[k][c][u].length; v++)
-                            sum += w[k][c][u][v] * px[n][c][i * stride[0] + u][j * stride[1] + v];
+                            sum += w[k][c][u][v] * px[n][c][row(i, u)][column(j, v)];
                 y[n][k][i][j] = sum;
             });
         }
@@ -72,7 +81,7 @@ public class Main {
                     double sum = 0;
                     for (int i = 0; i < dy[n][k].length; i++)
                         for (int j = 0; j < dy[n][k][i].length; j++)
-                            sum += dy[n][k][i][j] * px[n][c][i * stride[0] + u][j * stride[1] + v];
+                            sum += dy[n][k][i][j] * px[n][c][row(i, u)][column(j, v)];
                     dw[k][c][u][v] += sum;
                 }
             });
@@ -89,7 +98,7 @@ public class Main {
                 for (int c = 0; c < w[k].length; c++)
                     for (int u = 0; u < w[k][c].length; u++)
                         for (int v = 0; v < w[k][c][u].length; v++)
-                            dpx[n][c][i * stride[0] + u][j * stride[1] + v] += w[k][c][u][v] * dy[n][k][i][j];
+                            dpx[n][c][row(i, u)][column(j, v)] += w[k][c][u][v] * dy[n][k][i][j];
             });
             dx = zerosLike(x); // without the frame: zeros that were put around an image have no gradient to pass on
             each(dx, (n, c, i, j) -> dx[n][c][i][j] = dpx[n][c][i + padding[0]][j + padding[1]]);
@@ -111,8 +120,8 @@ public class Main {
 
     static class MaxPool extends Layer {
         void forward() {
-            int rows = windows(x[0][0].length, size[0], stride[0]);
-            int columns = windows(x[0][0][0].length, size[1], stride[1]);
+            int rows = windows(x[0][0].length + 2 * padding[0], size[0], stride[0], 1);
+            int columns = windows(x[0][0][0].length + 2 * padding[1], size[1], stride[1], 1);
             y = new double[x.length][x[0].length][rows][columns];
             each(y, (n, c, i, j) -> {
                 int[] place = winner(x[n][c], i, j);
@@ -120,11 +129,15 @@ public class Main {
             });
         }
 
-        /** Row and column of the largest value under the window; of equal ones the first in reading order. */
+        /**
+         * Row and column of the largest value under the window; of equal ones the first in reading order. What lies in
+         * the padding is no value, not even a zero.
+         */
         int[] winner(double[][] image, int i, int j) {
-            int[] best = {i * stride[0], j * stride[1]};
-            for (int row = i * stride[0]; row < i * stride[0] + size[0]; row++)
-                for (int column = j * stride[1]; column < j * stride[1] + size[1]; column++)
+            int top = i * stride[0] - padding[0], left = j * stride[1] - padding[1];
+            int[] best = {Math.max(top, 0), Math.max(left, 0)};
+            for (int row = best[0]; row < Math.min(top + size[0], image.length); row++)
+                for (int column = Math.max(left, 0); column < Math.min(left + size[1], image[0].length); column++)
                     if (image[row][column] > image[best[0]][best[1]]) best = new int[] {row, column};
             return best;
         }
@@ -268,10 +281,14 @@ public class Main {
         return px;
     }
 
-    /** How often a window fits: a remainder that is shorter than the stride is never reached. */
-    static int windows(int extent, int size, int stride) {
-        require(extent >= size, "a window of " + size + " does not fit into " + extent + " rows or columns");
-        return (extent - size) / stride + 1;
+    /**
+     * How often a window fits: a remainder that is shorter than the stride is never reached. With a dilation its pixels
+     * lie that far apart.
+     */
+    static int windows(int extent, int size, int stride, int dilation) {
+        int reach = (size - 1) * dilation + 1;
+        require(extent >= reach, "a window of " + reach + " does not fit into " + extent + " rows or columns");
+        return (extent - reach) / stride + 1;
     }
 
     /** The layer that a case describes, its weights filled in. */
@@ -294,12 +311,9 @@ public class Main {
         made.size = pair(from.get("size"));
         made.stride = pair(from.get("stride"));
         made.padding = pair(from.get("padding"));
-        int[] dilation = pair(from.get("dilation"));
+        made.dilation = from.get("dilation") == null ? new int[] {1, 1} : pair(from.get("dilation"));
         Object groups = from.get("groups");
-        require(dilation == null || dilation[0] * dilation[1] == 1, name + ": this program knows no dilation but 1");
         require(groups == null || groups.equals(1.0), name + ": this program knows no groups but 1");
-        boolean framed = made instanceof MaxPool && made.padding != null && made.padding[0] + made.padding[1] > 0;
-        require(!framed, name + ": this program knows no pool with padding");
         return made;
     }
 

@@ -42,10 +42,14 @@ function pairwise(change, x, other) {
   return Array.isArray(x) ? x.map((each, at) => pairwise(change, each, other[at])) : change(x, other);
 }
 
-/** How often a window fits: a remainder that is shorter than the stride is never reached. */
-function stepsOfWindow(extent, size, stride) {
-  ensure(extent >= size, `a window of ${size} does not fit into ${extent} rows or columns`);
-  return Math.floor((extent - size) / stride) + 1;
+/**
+ * How often a window fits: a remainder that is shorter than the stride is never reached. With a dilation its pixels lie
+ * that far apart.
+ */
+function stepsOfWindow(extent, size, stride, dilation = 1) {
+  const reach = (size - 1) * dilation + 1;
+  ensure(extent >= reach, `a window of ${reach} does not fit into ${extent} rows or columns`);
+  return Math.floor((extent - reach) / stride) + 1;
 }
 
 // Convolution. A cross-correlation, in fact: the kernel is not turned.
@@ -66,26 +70,26 @@ function crop(px, [above, left]) {
   return px.map((image) => image.map((rows) => within(rows, above).map((row) => within(row, left))));
 }
 
-function convForward(x, w, b, stride, padding) {
+function convForward(x, w, b, stride, padding, dilation) {
   const px = pad(x, padding);
   const [images, channels, rows, columns] = shapeOf(px);
   const [filters, , windowRows, windowColumns] = shapeOf(w);
-  const outRows = stepsOfWindow(rows, windowRows, stride[0]);
-  const outColumns = stepsOfWindow(columns, windowColumns, stride[1]);
+  const outRows = stepsOfWindow(rows, windowRows, stride[0], dilation[0]);
+  const outColumns = stepsOfWindow(columns, windowColumns, stride[1], dilation[1]);
   const y = zeros(images, filters, outRows, outColumns);
   everyPlace(shapeOf(y), (n, k, i, j) => {
     let sum = b[k];
     for (let c = 0; c < channels; c++)
       for (let u = 0; u < windowRows; u++)
         for (let v = 0; v < windowColumns; v++)
-          sum += w[k][c][u][v] * px[n][c][i * stride[0] + u][j * stride[1] + v];
+          sum += w[k][c][u][v] * px[n][c][i * stride[0] + u * dilation[0]][j * stride[1] + v * dilation[1]];
     y[n][k][i][j] = sum;
   });
   return y;
 }
 
 /** One weight is used at every position of every image: its gradient is the sum over all its uses. */
-function convBackwardWeights(x, w, dy, stride, padding) {
+function convBackwardWeights(x, w, dy, stride, padding, dilation) {
   const px = pad(x, padding);
   const [images, , outRows, outColumns] = shapeOf(dy);
   const dw = zeros(...shapeOf(w));
@@ -93,7 +97,7 @@ function convBackwardWeights(x, w, dy, stride, padding) {
     for (let n = 0; n < images; n++)
       for (let i = 0; i < outRows; i++)
         for (let j = 0; j < outColumns; j++)
-          dw[k][c][u][v] += dy[n][k][i][j] * px[n][c][i * stride[0] + u][j * stride[1] + v];
+          dw[k][c][u][v] += dy[n][k][i][j] * px[n][c][i * stride[0] + u * dilation[0]][j * stride[1] + v * dilation[1]];
   });
   return dw;
 }
@@ -112,14 +116,14 @@ function convBackwardBias(dy) {
  * Windows overlap and all filters look at the same pixel, hence +=. Written from the errors' side the kernel is not
  * turned: u and v are the same here as on the way forward.
  */
-function convBackwardInput(x, w, dy, stride, padding) {
+function convBackwardInput(x, w, dy, stride, padding, dilation) {
   const [, channels, windowRows, windowColumns] = shapeOf(w);
   const dpx = zeros(...shapeOf(pad(x, padding)));
   everyPlace(shapeOf(dy), (n, k, i, j) => {
     for (let c = 0; c < channels; c++)
       for (let u = 0; u < windowRows; u++)
         for (let v = 0; v < windowColumns; v++)
-          dpx[n][c][i * stride[0] + u][j * stride[1] + v] += w[k][c][u][v] * dy[n][k][i][j];
+          dpx[n][c][i * stride[0] + u * dilation[0]][j * stride[1] + v * dilation[1]] += w[k][c][u][v] * dy[n][k][i][j];
   });
   return crop(dpx, padding);
 }
@@ -135,24 +139,28 @@ function reluBackward(y, dy) {
   return pairwise((value, error) => (value > 0 ? error : 0), y, dy);
 }
 
-/** Row and column of the largest value under the window; of equal ones the first in reading order. */
-function winner(image, i, j, size, stride) {
-  let best = [i * stride[0], j * stride[1]];
+/**
+ * Row and column of the largest value under the window; of equal ones the first in reading order. What lies in the
+ * padding is no value, not even a zero.
+ */
+function winner(image, i, j, size, stride, padding) {
+  let best = null;
   for (let u = 0; u < size[0]; u++)
     for (let v = 0; v < size[1]; v++) {
-      const [row, column] = [i * stride[0] + u, j * stride[1] + v];
-      if (image[row][column] > image[best[0]][best[1]]) best = [row, column];
+      const [row, column] = [i * stride[0] + u - padding[0], j * stride[1] + v - padding[1]];
+      const inside = row >= 0 && row < image.length && column >= 0 && column < image[0].length;
+      if (inside && (best === null || image[row][column] > image[best[0]][best[1]])) best = [row, column];
     }
   return best;
 }
 
-function maxpoolForward(x, size, stride) {
+function maxpoolForward(x, size, stride, padding) {
   const [images, channels, rows, columns] = shapeOf(x);
-  const outRows = stepsOfWindow(rows, size[0], stride[0]);
-  const outColumns = stepsOfWindow(columns, size[1], stride[1]);
+  const outRows = stepsOfWindow(rows + 2 * padding[0], size[0], stride[0]);
+  const outColumns = stepsOfWindow(columns + 2 * padding[1], size[1], stride[1]);
   const y = zeros(images, channels, outRows, outColumns);
   everyPlace(shapeOf(y), (n, c, i, j) => {
-    const [row, column] = winner(x[n][c], i, j, size, stride);
+    const [row, column] = winner(x[n][c], i, j, size, stride, padding);
     y[n][c][i][j] = x[n][c][row][column];
   });
   return y;
@@ -162,10 +170,10 @@ function maxpoolForward(x, size, stride) {
  * The error goes to the winner alone: had another pixel been a little larger, the output would be the same.
  * Where windows overlap one pixel may have won several times: it is paid for each, hence +=.
  */
-function maxpoolBackward(x, dy, size, stride) {
+function maxpoolBackward(x, dy, size, stride, padding) {
   const dx = zeros(...shapeOf(x));
   everyPlace(shapeOf(dy), (n, c, i, j) => {
-    const [row, column] = winner(x[n][c], i, j, size, stride);
+    const [row, column] = winner(x[n][c], i, j, size, stride, padding);
     dx[n][c][row][column] += dy[n][c][i][j];
   });
   return dx;
@@ -224,20 +232,25 @@ function lossBackward(scores, target) {
 
 // The network: what each kind of layer does. Only Conv and Dense have weights.
 
+/** Stride, padding and dilation of a convolution, each for rows and for columns. */
+function windowOf({ stride, padding, dilation = [1, 1] }) {
+  return [stride, padding, dilation];
+}
+
 const KINDS = {
   Conv: {
-    forward: (layer, x) => convForward(x, layer.w, layer.b ?? zeros(layer.w.length), layer.stride, layer.padding),
-    backwardWeights: (layer, x, dy) => convBackwardWeights(x, layer.w, dy, layer.stride, layer.padding),
+    forward: (layer, x) => convForward(x, layer.w, layer.b ?? zeros(layer.w.length), ...windowOf(layer)),
+    backwardWeights: (layer, x, dy) => convBackwardWeights(x, layer.w, dy, ...windowOf(layer)),
     backwardBias: (layer, dy) => convBackwardBias(dy),
-    backwardInput: (layer, x, dy) => convBackwardInput(x, layer.w, dy, layer.stride, layer.padding),
+    backwardInput: (layer, x, dy) => convBackwardInput(x, layer.w, dy, ...windowOf(layer)),
   },
   ReLU: {
     forward: (layer, x) => reluForward(x),
     backwardInput: (layer, x, dy) => reluBackward(layer.y, dy),
   },
   MaxPool: {
-    forward: (layer, x) => maxpoolForward(x, layer.size, layer.stride),
-    backwardInput: (layer, x, dy) => maxpoolBackward(x, dy, layer.size, layer.stride),
+    forward: (layer, x) => maxpoolForward(x, layer.size, layer.stride, layer.padding),
+    backwardInput: (layer, x, dy) => maxpoolBackward(x, dy, layer.size, layer.stride, layer.padding),
   },
   Flatten: {
     forward: (layer, x) => flattenForward(x),
@@ -280,16 +293,10 @@ function step(layers, { x, target }, rate, tell) {
 }
 
 /** Say at once what this program does not know, before a wrong number is written. */
-function checkLayer({ name, kind, dilation = [1, 1], groups = 1, padding = [0, 0] }) {
+function checkLayer({ name, kind, groups = 1 }) {
   const known = Object.keys(KINDS);
   ensure(known.includes(kind), `${name}: there is no ${kind} here; this program knows ${known.join(", ")}`);
-  if (kind === "Conv") {
-    ensure(dilation.every((each) => each === 1), `${name}: this program knows no dilation but 1`);
-    ensure(groups === 1, `${name}: this program knows no groups but 1`);
-  }
-  if (kind === "MaxPool") {
-    ensure(padding.every((each) => each === 0), `${name}: this program knows no pool with padding`);
-  }
+  if (kind === "Conv") ensure(groups === 1, `${name}: this program knows no groups but 1`);
 }
 
 /** Every quantity that the case asks for, by its name. A name without a step is of the first. */

@@ -40,10 +40,14 @@ def pairwise(function, a, b):
     return function(a, b)
 
 
-def steps_of_window(extent, size, stride):
-    """How often a window fits: a remainder that is shorter than the stride is never reached."""
-    require(extent >= size, f"a window of {size} does not fit into {extent} rows or columns")
-    return (extent - size) // stride + 1
+def steps_of_window(extent, size, stride, dilation=1):
+    """How often a window fits: a remainder that is shorter than the stride is never reached.
+
+    With a dilation its pixels lie that far apart.
+    """
+    reach = (size - 1) * dilation + 1
+    require(extent >= reach, f"a window of {reach} does not fit into {extent} rows or columns")
+    return (extent - reach) // stride + 1
 
 
 # Convolution. A cross-correlation, in fact: the kernel is not turned.
@@ -64,22 +68,23 @@ def crop(px, padding):
     return [[[row[padding[1] : right] for row in rows[padding[0] : bottom]] for rows in channels] for channels in px]
 
 
-def conv_forward(x, w, b, stride, padding):
+def conv_forward(x, w, b, stride, padding, dilation):
     px = pad(x, padding)
     images, channels, rows, columns = shape_of(px)
     filters, _, window_rows, window_columns = shape_of(w)
-    out_rows = steps_of_window(rows, window_rows, stride[0])
-    out_columns = steps_of_window(columns, window_columns, stride[1])
+    out_rows = steps_of_window(rows, window_rows, stride[0], dilation[0])
+    out_columns = steps_of_window(columns, window_columns, stride[1], dilation[1])
     y = zeros(images, filters, out_rows, out_columns)
     for n, k, i, j in places(images, filters, out_rows, out_columns):
         total = b[k]
         for c, u, v in places(channels, window_rows, window_columns):
-            total += w[k][c][u][v] * px[n][c][i * stride[0] + u][j * stride[1] + v]
+            row, column = i * stride[0] + u * dilation[0], j * stride[1] + v * dilation[1]
+            total += w[k][c][u][v] * px[n][c][row][column]
         y[n][k][i][j] = total
     return y
 
 
-def conv_backward_weights(x, w, dy, stride, padding):
+def conv_backward_weights(x, w, dy, stride, padding, dilation):
     """One weight is used at every position of every image: its gradient is the sum over all its uses."""
     px = pad(x, padding)
     images, _, out_rows, out_columns = shape_of(dy)
@@ -87,7 +92,8 @@ def conv_backward_weights(x, w, dy, stride, padding):
     for k, c, u, v in places(*shape_of(w)):
         total = 0.0
         for n, i, j in places(images, out_rows, out_columns):
-            total += dy[n][k][i][j] * px[n][c][i * stride[0] + u][j * stride[1] + v]
+            row, column = i * stride[0] + u * dilation[0], j * stride[1] + v * dilation[1]
+            total += dy[n][k][i][j] * px[n][c][row][column]
         dw[k][c][u][v] = total
     return dw
 
@@ -104,7 +110,7 @@ def conv_backward_bias(dy):
     return db
 
 
-def conv_backward_input(x, w, dy, stride, padding):
+def conv_backward_input(x, w, dy, stride, padding, dilation):
     """Each error goes back the way it came: to every pixel under its window, times the weight that looked there.
 
     Windows overlap and all filters look at the same pixel, hence +=. Written from the errors' side the kernel is
@@ -113,7 +119,8 @@ def conv_backward_input(x, w, dy, stride, padding):
     dpx = zeros(*shape_of(pad(x, padding)))
     for n, k, i, j in places(*shape_of(dy)):
         for c, u, v in places(*shape_of(w[k])):
-            dpx[n][c][i * stride[0] + u][j * stride[1] + v] += w[k][c][u][v] * dy[n][k][i][j]
+            row, column = i * stride[0] + u * dilation[0], j * stride[1] + v * dilation[1]
+            dpx[n][c][row][column] += w[k][c][u][v] * dy[n][k][i][j]
     return crop(dpx, padding)
 
 
@@ -129,29 +136,35 @@ def relu_backward(x, dy):
     return pairwise(lambda value, error: error if value > 0 else 0.0, x, dy)
 
 
-def winner(image, i, j, size, stride):
-    """Row and column of the largest value under the window; of equal ones the first in reading order."""
-    under = [(i * stride[0] + u, j * stride[1] + v) for u, v in places(*size)]
-    return max(under, key=lambda place: image[place[0]][place[1]])  # max keeps the first of equals
+def winner(image, i, j, size, stride, padding):
+    """Row and column of the largest value under the window; of equal ones the first in reading order.
+
+    What lies in the padding is no value, not even a zero.
+    """
+    under = [(i * stride[0] + u - padding[0], j * stride[1] + v - padding[1]) for u, v in places(*size)]
+    inside = [(row, column) for row, column in under if 0 <= row < len(image) and 0 <= column < len(image[0])]
+    return max(inside, key=lambda place: image[place[0]][place[1]])  # max keeps the first of equals
 
 
-def maxpool_forward(x, size, stride):
+def maxpool_forward(x, size, stride, padding):
     images, channels, rows, columns = shape_of(x)
-    y = zeros(images, channels, steps_of_window(rows, size[0], stride[0]), steps_of_window(columns, size[1], stride[1]))
+    out_rows = steps_of_window(rows + 2 * padding[0], size[0], stride[0])
+    out_columns = steps_of_window(columns + 2 * padding[1], size[1], stride[1])
+    y = zeros(images, channels, out_rows, out_columns)
     for n, c, i, j in places(*shape_of(y)):
-        row, column = winner(x[n][c], i, j, size, stride)
+        row, column = winner(x[n][c], i, j, size, stride, padding)
         y[n][c][i][j] = x[n][c][row][column]
     return y
 
 
-def maxpool_backward(x, dy, size, stride):
+def maxpool_backward(x, dy, size, stride, padding):
     """The error goes to the winner alone: had another pixel been a little larger, the output would be the same.
 
     Where windows overlap one pixel may have won several times: it is paid for each, hence +=.
     """
     dx = zeros(*shape_of(x))
     for n, c, i, j in places(*shape_of(dy)):
-        row, column = winner(x[n][c], i, j, size, stride)
+        row, column = winner(x[n][c], i, j, size, stride, padding)
         dx[n][c][row][column] += dy[n][c][i][j]
     return dx
 
@@ -228,15 +241,20 @@ def forward(layer, x, weights):
     match layer["kind"]:
         case "Conv":
             w, b = weights_of(layer, weights)
-            return conv_forward(x, w, b, layer["stride"], layer["padding"])
+            return conv_forward(x, w, b, *window_of(layer))
         case "ReLU":
             return relu_forward(x)
         case "MaxPool":
-            return maxpool_forward(x, layer["size"], layer["stride"])
+            return maxpool_forward(x, layer["size"], layer["stride"], layer["padding"])
         case "Flatten":
             return flatten_forward(x)
         case "Dense":
             return dense_forward(x, *weights_of(layer, weights))
+
+
+def window_of(layer):
+    """Stride, padding and dilation of a convolution, each for rows and for columns."""
+    return layer["stride"], layer["padding"], layer.get("dilation", [1, 1])
 
 
 def weights_of(layer, weights):
@@ -251,7 +269,7 @@ def backward_weights(layer, x, dy, weights):
         return {}
     w, _ = weights_of(layer, weights)
     if layer["kind"] == "Conv":
-        gradients = {"w": conv_backward_weights(x, w, dy, layer["stride"], layer["padding"])}
+        gradients = {"w": conv_backward_weights(x, w, dy, *window_of(layer))}
         return gradients | ({"b": conv_backward_bias(dy)} if layer["bias"] else {})
     gradients = {"w": dense_backward_weights(x, w, dy)}
     return gradients | ({"b": dense_backward_bias(dy)} if layer["bias"] else {})
@@ -260,11 +278,11 @@ def backward_weights(layer, x, dy, weights):
 def backward_input(layer, x, dy, weights):
     match layer["kind"]:
         case "Conv":
-            return conv_backward_input(x, weights_of(layer, weights)[0], dy, layer["stride"], layer["padding"])
+            return conv_backward_input(x, weights_of(layer, weights)[0], dy, *window_of(layer))
         case "ReLU":
             return relu_backward(x, dy)
         case "MaxPool":
-            return maxpool_backward(x, dy, layer["size"], layer["stride"])
+            return maxpool_backward(x, dy, layer["size"], layer["stride"], layer["padding"])
         case "Flatten":
             return flatten_backward(x, dy)
         case "Dense":
@@ -303,10 +321,7 @@ def check_layer(layer):
     known = ("Conv", "ReLU", "MaxPool", "Flatten", "Dense")
     require(kind in known, f"{name}: there is no {kind} here; this program knows {', '.join(known)}")
     if kind == "Conv":
-        require(layer.get("dilation", [1, 1]) == [1, 1], f"{name}: this program knows no dilation but 1")
         require(layer.get("groups", 1) == 1, f"{name}: this program knows no groups but 1")
-    if kind == "MaxPool":
-        require(layer.get("padding", [0, 0]) == [0, 0], f"{name}: this program knows no pool with padding")
 
 
 def answer(case):

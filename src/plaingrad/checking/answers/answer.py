@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,18 @@ import numpy as np
 
 from plaingrad.checking.answers.files import bounded, read_folder, read_npz
 from plaingrad.checking.answers.json_text import read_json
-from plaingrad.checking.answers.nested import BYTES_LIMIT, DEPTH_LIMIT, Named, Pairs, as_float, one_line, shown
+from plaingrad.checking.answers.nested import (
+    BYTES_LIMIT,
+    DEPTH_LIMIT,
+    Named,
+    Pairs,
+    UnreadableError,
+    as_float,
+    one_line,
+    shown,
+)
 from plaingrad.compiler.loops import Array
+from plaingrad.errors import AnswerError
 
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 NPY_MAGIC = b"\x93NUMPY"
@@ -24,11 +34,19 @@ class Answer:
     """What a program answered: arrays by the names as given, float64, of the shape they were nested in.
 
     A single number has no axis; a CSV file has rows and columns. `notes` says in one line each what was passed over or
-    read in a special way.
+    read in a special way, `unread` by name why a quantity is no array of numbers.
     """
 
     arrays: dict[str, Array]
     notes: tuple[str, ...] = ()
+    unread: dict[str, str] = field(default_factory=dict)
+    who: str = "answer"  # as errors call it
+
+    def whole(self) -> dict[str, Array]:
+        """All its arrays; AnswerError where one quantity is none."""
+        for why in self.unread.values():
+            raise AnswerError(why)
+        return self.arrays
 
 
 def read_answer(path: str | os.PathLike[str]) -> Answer:
@@ -52,7 +70,13 @@ def read_answer(path: str | os.PathLike[str]) -> Answer:
         raise named.refused("there is no such file; name the file your program wrote its answer to") from None
     except OSError as error:
         raise named.refused(f"cannot be read: {error.strerror or error}") from None
-    return Answer(named.arrays, tuple(named.notes))
+    return _answer(named)
+
+
+def _answer(named: Named) -> Answer:
+    """What was gathered; AnswerError where nothing of it can be read."""
+    named.require_some()
+    return Answer(named.arrays, tuple(named.notes), {name: each.what for name, each in named.unread.items()}, named.who)
 
 
 def _is_folder(path: str, named: Named) -> bool:
@@ -77,7 +101,7 @@ def parse_answer(text: str | bytes, who: str) -> Answer:
     """The answer in a JSON text, such as what a program printed; `who` begins the AnswerError where it is none."""
     named = Named(who)
     read_json(text, named)
-    return Answer(named.arrays, tuple(named.notes))
+    return _answer(named)
 
 
 def answer_of(given: Mapping[str, Any]) -> Answer:
@@ -89,9 +113,9 @@ def answer_of(given: Mapping[str, Any]) -> Answer:
     if not isinstance(given, Mapping):
         raise named.refused(f"got a {type(given).__name__}; a dict of names and arrays is needed")
     named.add_all(_plain(given, "", named, 0))
-    if not named.arrays:
+    if not named.arrays and not named.unread:
         raise named.refused('it names no quantity; give at least one, such as {"conv1.dw": dw}')
-    return Answer(named.arrays, tuple(named.notes))
+    return _answer(named)
 
 
 def _plain(value: Any, name: str, named: Named, depth: int) -> Any:
@@ -102,7 +126,7 @@ def _plain(value: Any, name: str, named: Named, depth: int) -> Any:
         if strange := [each for each in value if not isinstance(each, str)]:
             raise named.refused(f"{one_line(repr(strange[0]), 60)} is not a name; quantities are named by texts")
         inner = ((each, f"{name}.{each}" if name else each) for each in value)
-        return Pairs((each, _plain(value[each], full, named, depth + 1)) for each, full in inner)
+        return Pairs((each, _inner(value[each], full, named, depth + 1)) for each, full in inner)
     if isinstance(value, list | tuple):
         return [each if type(each) is float else _listed(each, name, named, depth + 1) for each in value]
     if hasattr(value, "detach") or hasattr(value, "__array__"):
@@ -114,6 +138,14 @@ def _plain(value: Any, name: str, named: Named, depth: int) -> Any:
         return as_float(value)
     except Exception:  # it is another's class: it may raise anything
         return value
+
+
+def _inner(value: Any, name: str, named: Named, depth: int) -> Any:
+    """What a name stands for; the error itself where that is no array of numbers."""
+    try:
+        return _plain(value, name, named, depth)
+    except UnreadableError as error:
+        return error
 
 
 def _listed(value: Any, name: str, named: Named, depth: int) -> Any:
@@ -129,7 +161,7 @@ def _array(value: Any, name: str, named: Named) -> Array:
             value = value.double() if value.is_floating_point() else value  # NumPy has no bfloat16
         array = np.asarray(value)
     except Exception as error:  # whatever the other library raises
-        raise named.refused(
+        raise named.unreadable(
             f"{shown(name)} cannot be made an array ({type(error).__name__}: {one_line(str(error), 200)}); "
             "give a NumPy array"
         ) from None

@@ -39,7 +39,8 @@ def read_npz(content: bytes, named: Named) -> None:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for entry in _entries(archive, named):
                 name = entry.filename.removesuffix(".npy")
-                named.put(name, _array(archive.read(entry), name, named))
+                with named.reading(name):
+                    named.put(name, _array(archive.read(entry), name, named))
     except AnswerError:
         raise
     except Exception as error:  # damage makes zipfile, zlib, ast and NumPy raise nearly anything
@@ -117,7 +118,9 @@ def read_folder(folder: Path, named: Named) -> None:
         with file.open("rb") as stream:
             content = bounded(stream, named, room)
         room -= len(content)
-        named.put(file.name[: -len(file.suffix)], _table(content, file.name, named))
+        name = file.name[: -len(file.suffix)]
+        with named.reading(name):
+            named.put(name, _table(content, file.name, named))
 
 
 def _table(content: bytes, file: str, named: Named) -> Array:
@@ -136,13 +139,13 @@ def _table(content: bytes, file: str, named: Named) -> Array:
         row = [_number(cell, f"{shown(file)}, line {number}", named) for cell in cells]
         commas = commas or (separator != "," and "," in line)
         if rows and len(row) != len(rows[0]):
-            raise named.refused(
+            raise named.unreadable(
                 f"{shown(file)}: line {number} has {len(row):,} numbers and line {first} has {len(rows[0]):,}; "
                 "every line needs the same number"
             )
         rows.append(row)
     if not rows:
-        raise named.refused(f"{shown(file)} holds no number; {CSV_NEEDED}")
+        raise named.unreadable(f"{shown(file)} holds no number; {CSV_NEEDED}")
     if commas:
         named.note(f"{shown(file)}: commas were read as decimal points")
     return np.array(rows)
@@ -157,8 +160,8 @@ def _number(cell: str, place: str, named: Named) -> float:
     except ValueError:
         pass
     if not cell.strip():
-        raise named.refused(f"{place}: a cell is empty; each needs a number")
-    raise named.refused(
+        raise named.unreadable(f"{place}: a cell is empty; each needs a number")
+    raise named.unreadable(
         f"{place}: {one_line(cell, 40)!r} is not a number; rows hold numbers only: "
         "remove words, or put # before the line"
     )

@@ -59,7 +59,7 @@ def read_json(text: str | bytes, named: Named) -> None:
         named.add_all(_top(text, named))
     except RecursionError:
         raise named.too_deep() from None
-    if not named.arrays:
+    if not named.arrays and not named.unread:
         raise named.refused(f"the object names no quantity; {NEEDED}")
 
 

@@ -1,6 +1,7 @@
 """In which order an answer's arrays are laid out: NHWC, kernels with the channels last, one long row, …"""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from plaingrad.compiler.loops import Array
 from plaingrad.errors import AnswerError
 from plaingrad.textbook.phrases import shape_text
 
-Order = tuple[int, ...] | str
+Order = tuple[int, ...]
 AXES = {
     "maps": ("image", "channel", "row", "column"),
     "kernels": ("filter", "channel", "row", "column"),
@@ -22,15 +23,29 @@ USUAL: dict[str, tuple[tuple[int, ...], ...]] = {  # orders in use, the commones
     "dense": ((0, 1), (1, 0)),
     "rows": ((0, 1), (1, 0)),
 }
-TURNED = "turned"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An answered array as the case lays it out, and the order it was found in."""
+    """An answered array as the case lays it out, and the order it was found in.
+
+    Where it is made of other numbers than were answered, it is what `made_by`, a sum or a mean, makes of `printed`.
+    """
 
     array: Array
     order: Order
+    printed: Array | None = None
+    made_by: Callable[[Array], Array] | None = None
+
+    @property
+    def answered(self) -> Array:
+        """The numbers as they were answered, which alone tell how they were printed."""
+        return self.array if self.printed is None else self.printed
+
+
+def summary(given: Array, made_by: Callable[[Array], Array], order: Order) -> Reading:
+    """An array read as a sum or a mean over some of its axes."""
+    return Reading(np.asarray(made_by(given)), order, given, made_by)
 
 
 def group_of(shape: tuple[int, ...], is_weight: bool) -> str:
@@ -59,8 +74,6 @@ def readings(given: Array, shape: tuple[int, ...], group: str) -> list[Reading]:
             for order in _orders(shape, group):
                 flat = given.reshape([shape[axis] for axis in order])
                 found.append(Reading(flat.transpose(np.argsort(order)), order))
-    if group == "kernels":
-        found += [Reading(each.array[:, :, ::-1, ::-1], TURNED) for each in found[:1]]
     return found
 
 
@@ -73,13 +86,8 @@ def _orders(shape: tuple[int, ...], group: str) -> list[tuple[int, ...]]:
 
 def told(group: str, order: Order) -> str:
     """An order in words."""
-    if order == TURNED:
-        return "kernels are stored rotated by 180°"
-    assert not isinstance(order, str)
-    names = AXES[group]
-    return (
-        f"{'weights' if group in ('kernels', 'dense') else 'images'} are ({', '.join(names[axis] for axis in order)})"
-    )
+    names, kind = AXES[group], "weights" if group in ("kernels", "dense") else "images"
+    return f"{kind} are ({', '.join(names[axis] for axis in order)})"
 
 
 def refuse(name: str, given: Array, shape: tuple[int, ...]) -> AnswerError:
@@ -97,8 +105,6 @@ def refuse(name: str, given: Array, shape: tuple[int, ...]) -> AnswerError:
 
 
 def suspicious(reading: Reading) -> bool:
-    """Whether an order only exchanges rows and columns, or turns kernels: a mistake, where nothing else tells."""
-    if isinstance(reading.order, str):
-        return reading.order == TURNED
+    """Whether an order only exchanges rows and columns: a mistake, where nothing else tells."""
     axes = [axis for axis in reading.order if reading.array.shape[axis] > 1]  # axes of length 1 have no order
     return len(reading.order) == 4 and axes != sorted(axes) and sorted(axes) == [{2: 3, 3: 2}.get(a, a) for a in axes]

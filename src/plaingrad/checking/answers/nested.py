@@ -1,6 +1,8 @@
 """Names and nested values to arrays: the part that JSON, NPZ, CSV and Python have in common."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import NoneType
 from typing import Any
 
@@ -15,6 +17,14 @@ DEPTH_LIMIT = 32  # brackets within brackets; no quantity has more than four axe
 NAME_LIMIT = 200  # characters
 
 NEEDED = 'it needs one JSON object of names and numbers, such as {"loss": 0.5, "conv1.dw": [[[[0.25, …]]]]}'
+
+
+class UnreadableError(AnswerError):
+    """That one quantity is no array of numbers; `what` says so without who answered it. The others can be judged."""
+
+    def __init__(self, message: str, what: str) -> None:
+        super().__init__(message)
+        self.what = what
 
 
 class Pairs(list[tuple[str, Any]]):
@@ -41,12 +51,30 @@ class Named:
     def __init__(self, who: str) -> None:
         self.who = who
         self.arrays: dict[str, Array] = {}
+        self.unread: dict[str, UnreadableError] = {}
         self.notes: list[str] = []
         self.numbers = 0
 
     def refused(self, what: str) -> AnswerError:
         """The error to raise: one line, who and what."""
         return AnswerError(one_line(f"{self.who}: {what}"))
+
+    def unreadable(self, what: str) -> UnreadableError:
+        """The error for one quantity that is no array of numbers."""
+        return UnreadableError(one_line(f"{self.who}: {what}"), one_line(what))
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """While one quantity is read: where it is no array of numbers that is kept, and the others are read on."""
+        try:
+            yield
+        except UnreadableError as error:
+            self.unread[name] = error
+
+    def require_some(self) -> None:
+        """AnswerError where no quantity could be read: what is wrong with the first of them."""
+        if self.unread and not self.arrays:
+            raise next(iter(self.unread.values()))
 
     def note(self, what: str) -> None:
         """What was read in a special way or passed over, one line."""
@@ -68,7 +96,7 @@ class Named:
             raise self.refused(
                 f"a name of {len(name):,} characters ({shown(name)}); no quantity has more than {NAME_LIMIT}"
             )
-        if name in self.arrays:
+        if name in self.arrays or name in self.unread:
             raise self.refused(f"{shown(name)} is given twice; each quantity can have one answer")
 
     def put(self, name: str, array: Array) -> None:
@@ -80,11 +108,11 @@ class Named:
             self.arrays[name] = array.astype(np.float64)
 
     def is_numeric(self, name: str, dtype: np.dtype[Any]) -> None:
-        """AnswerError unless the type is one of integers or floats."""
+        """UnreadableError unless the type is one of integers or floats."""
         kinds = {"b": "true and false", "c": "complex numbers", "O": "Python objects", "S": "texts", "U": "texts"}
         if dtype.kind not in "iuf":
             got = kinds.get(dtype.kind, f"the type {dtype}")
-            raise self.refused(f"{shown(name)} holds {got}; integers or floats are needed, such as float64")
+            raise self.unreadable(f"{shown(name)} holds {got}; integers or floats are needed, such as float64")
 
     def add_all(self, pairs: Pairs, before: str = "", depth: int = 0) -> None:
         """What the names of an object stand for; the names of inner objects are joined by dots."""
@@ -98,9 +126,15 @@ class Named:
             self.add(name, value, depth)
 
     def add(self, name: str, value: Any, depth: int = 0) -> None:
-        """What a name stands for: a float or None (nan), nested lists of them, Pairs of inner names, or an array."""
+        """What a name stands for: a float or None (nan), nested lists of them, Pairs of inner names, or an array.
+
+        Anything else, and lists without a shape, are `unread`.
+        """
         if isinstance(value, np.ndarray):
-            self.put(name, value)
+            with self.reading(name):
+                self.put(name, value)
+        elif isinstance(value, UnreadableError):
+            self.unread[name] = value
         elif isinstance(value, Pairs):
             if depth == DEPTH_LIMIT:
                 raise self.too_deep()
@@ -109,9 +143,10 @@ class Named:
             self.add_all(value, f"{name}.", depth + 1)
         else:
             numbers: list[float | None] = []
-            shape = self._shape(name, value, (), numbers)
-            self.count(len(numbers))
-            self.arrays[name] = np.array(numbers, dtype=np.float64).reshape(shape)
+            with self.reading(name):
+                shape = self._shape(name, value, (), numbers)
+                self.count(len(numbers))
+                self.arrays[name] = np.array(numbers, dtype=np.float64).reshape(shape)
 
     def too_deep(self) -> AnswerError:
         """The error for brackets within brackets within brackets."""
@@ -123,7 +158,7 @@ class Named:
             numbers.append(value)
             return ()
         if type(value) is not list:
-            raise self.refused(f"{_cell(name, place)} {_strange(value)}")
+            raise self.unreadable(f"{_cell(name, place)} {_strange(value)}")
         if len(place) == DEPTH_LIMIT:
             raise self.too_deep()
         if {*map(type, value)} <= {float, NoneType}:
@@ -142,9 +177,11 @@ class Named:
         here, there = _cell(name, (*place, at, *within)), _cell(name, (*place, 0, *within))
         if axis is None:
             kinds = ("a number", "a list") if len(own) < len(first) else ("a list", "a number")
-            return self.refused(f"{here} is {kinds[0]} and {there} is {kinds[1]}; all entries need the same structure")
+            return self.unreadable(
+                f"{here} is {kinds[0]} and {there} is {kinds[1]}; all entries need the same structure"
+            )
         entries = "entry" if own[axis] == 1 else "entries"
-        return self.refused(
+        return self.unreadable(
             f"{here} has {own[axis]:,} {entries} and {there} has {first[axis]:,}; all need the same number"
         )
 

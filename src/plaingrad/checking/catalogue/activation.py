@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Form, enter, mistake
+from plaingrad.checking.catalogue.entry import Form, Kind, enter, mistake
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
@@ -54,6 +54,7 @@ enter(
     "Multiply the error by the derivative: for ReLU, 1 where the output is above zero and 0 elsewhere. The test y >= "
     "0 is true everywhere, for the output y of a ReLU is never negative.",
     lambda context: context.dy,
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -62,6 +63,7 @@ enter(
     "the result is the derivative alone: it is not multiplied by dy",
     "dx = dy · f': multiply, do not assign.",
     lambda context: context.program.loop(context.name, "dx", context.x, {}, np.ones_like(context.dy)),
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -71,6 +73,7 @@ enter(
     "dx = dy · f': for ReLU f' is 1 where the output is above zero, else 0; it is not the output itself.",
     lambda context: context.dy * context.y,
     lambda context: context.dy * context.x,
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -80,6 +83,7 @@ enter(
     "The mask of a ReLU comes from the forward pass (its input or output), not from the sign of the error.",
     lambda context: np.maximum(context.dy, 0),
     lambda context: np.where(context.dy > 0, context.dy, context.expected * 0 + context.leak * context.dy),
+    kind=Kind.COMPARISON,
 )
 
 enter(
@@ -88,6 +92,7 @@ enter(
     "negative errors are set to zero as well",
     "An error may be negative: only the sign of the input decides whether it passes.",
     lambda context: np.maximum(context.expected, 0),
+    kind=Kind.COMPARISON,
 )
 
 enter(
@@ -97,6 +102,7 @@ enter(
     "An error passes where the number passed: where the input was above zero.",
     lambda context: context.edited(("y[place] <= 0", "-y[place] <= 0")),
     lambda context: np.where(context.x > 0, 0, context.dy),
+    kind=Kind.COMPARISON,
 )
 
 
@@ -106,6 +112,7 @@ enter(
     "where the input is exactly 0, another derivative is used",
     "Any derivative from 0 to 1 is right at 0; the case uses the one below zero.",
     convention=True,
+    kind=Kind.COMPARISON,
 )
 def slope_at_zero(context: Context) -> Iterator[Array]:
     at_zero = context.x == 0
@@ -133,6 +140,7 @@ enter(
     unless("Tanh", lambda context: context.dy * (1 - np.tanh(context.x) ** 2)),
     unless("ReLU", lambda context: np.where(context.x > 0, context.dy, 0)),
     unless("LeakyReLU", lambda context: np.where(context.x > 0, context.dy, 0.01 * context.dy)),
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -143,6 +151,7 @@ enter(
     lambda context: np.where(context.x > 0, context.leak * context.dy, context.dy),
     lambda context: context.leak * context.dy,
     lambda context: np.where(context.x > 0, context.dy, -context.leak * context.dy),
+    kind=Kind.COMPARISON,
 )
 
 enter(
@@ -152,6 +161,7 @@ enter(
     "In terms of the output y = σ(x) the derivative is y · (1 - y); in terms of x it is σ(x) · (1 - σ(x)). It is not "
     "σ(y) · (1 - σ(y)).",
     instead("Sigmoid", "dy * (1 / (1 + exp(-y))) * (1 - 1 / (1 + exp(-y)))"),
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -161,6 +171,7 @@ enter(
     "y(1 - y) and 1 - y² are the derivatives in terms of the output y.",
     instead("Sigmoid", "dy * x * (1 - x)"),
     instead("Tanh", "dy * (1 - x * x)"),
+    kind=Kind.ARRAY,
 )
 
 enter(
@@ -170,6 +181,7 @@ enter(
     "In terms of the output y = tanh(x) the derivative is 1 - y²; in terms of x it is 1 - tanh²(x). It is not 1 - "
     "tanh²(y).",
     instead("Tanh", "dy * (1 - tanh(y) * tanh(y))"),
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -183,6 +195,7 @@ enter(
     instead("Tanh", "1 - tanh(dy) * tanh(dy)"),
     instead("Tanh", "dy * (1 - tanh(dy) * tanh(dy))"),
     instead("Tanh", "dy * (1 - dy * dy)"),
+    kind=Kind.ARRAY,
 )
 
 enter(
@@ -193,6 +206,7 @@ enter(
     *(instead("Sigmoid", f"dy * {part}") for part in ("y", "(1 - y)", "y * (1 + y)", "y * (y - 1)", "y * y")),
     instead("Sigmoid", "dy * (1 - y * y)"),
     *(instead("Tanh", f"dy * {part}") for part in ("(1 + y * y)", "(1 - y)", "(0 - y * y)", "(1 + y)", "y * y")),
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -202,6 +216,7 @@ enter(
     "Multiply by the derivative of an activation once. Where the gradient of the loss already contains it, do not "
     "multiply by it again.",
     lambda context: context.program.loop(context.name, "dx", context.x, {}, context.expected),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -211,6 +226,7 @@ enter(
     "All probabilities are divided by the same sum, so each score changes all of them: dx[k] = p[k] · (dy[k] - Σ "
     "p·dy).",
     lambda context: context.dy * context.y * (1 - context.y),
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -220,6 +236,7 @@ enter(
     "dx[k] = p[k] · (dy[k] - Σ p·dy). Only where the gradient of the loss is p - target is the derivative of softmax "
     "already in it.",
     lambda context: context.dy,
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -234,6 +251,7 @@ enter(
     lambda context: context.dy - context.y * summed(context.dy),
     lambda context: context.dy + context.y * summed(context.dy),
     lambda context: context.y * (context.dy + summed(context.y * context.dy)),
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -243,6 +261,7 @@ enter(
     "The probabilities of each image sum to 1: take the maximum and the sum along the axis of the classes.",
     lambda context: softmax_over(None, context.x),
     lambda context: softmax_over(0, context.x),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -254,6 +273,7 @@ enter(
     lambda context: np.exp(context.x - context.x.max(axis=1, keepdims=True)),
     lambda context: context.x / summed(context.x),
     lambda context: sigmoid(context.x),
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -272,4 +292,5 @@ enter(
     lambda context: np.tanh(context.x),
     lambda context: -np.tanh(context.x),
     lambda context: np.tanh(context.x / 2),
+    kind=Kind.FUNCTION,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from plaingrad.checking.catalogue.entry import enter, mistake
+from plaingrad.checking.catalogue.entry import Kind, enter, mistake
 from plaingrad.checking.catalogue.otherwise import laid, of_outputs, reshaped, with_weights
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.products import Terms
@@ -17,6 +17,7 @@ from plaingrad.compiler.loops import Array
     "Both definitions are in use; the case uses cross-correlation, without the rotation. Rotate the kernels when you "
     "read them, or keep your definition: the rest of your answer is checked by it.",
     convention=True,
+    kind=Kind.INDEX,
 )
 def true_convolution(context: Context) -> Iterator[Terms]:
     terms, (height, width) = context.terms, context.window.size
@@ -31,6 +32,7 @@ enter(
     "Each error goes back through the weight of the forward pass: dx[c,row+u,column+v] += w[k,c,u,v] · dy[k,i,j]. A "
     "loop over windows that adds to dx does not rotate the kernel; only a full convolution of dy does, once.",
     with_weights(lambda w: w[:, :, ::-1, ::-1]),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -40,6 +42,7 @@ enter(
     "A rotation by 180° flips rows and columns; flipping only one of them mirrors the kernel.",
     with_weights(lambda w: w[:, :, ::-1]),
     with_weights(lambda w: w[:, :, :, ::-1]),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -53,6 +56,7 @@ enter(
     with_weights(lambda w: w[:, :, :, ::-1].swapaxes(2, 3)),
     with_weights(lambda w: w[:, :, ::-1, ::-1].swapaxes(2, 3)),
     when=lambda context: len(set(context.window.size)) == 1,
+    kind=Kind.INDEX,
 )
 
 
@@ -61,6 +65,7 @@ enter(
     "Conv.dx MeanPool.dx",
     "where windows overlap, each one overwrites what the previous one wrote: = instead of +=",
     "A pixel was read by several windows, so it gets an error from each of them: start from zeros and add (+=).",
+    kind=Kind.SUM,
 )
 def windows_overwrite(context: Context) -> Iterator[Array]:
     terms, at = context.terms, context.letters()
@@ -76,6 +81,7 @@ def windows_overwrite(context: Context) -> Iterator[Array]:
     "Conv.dx",
     "every product overwrites the previous one: = instead of +=, in the innermost loop",
     "The error of a pixel is a sum over all windows and all filters that used it: start from zeros and add (+=).",
+    kind=Kind.SUM,
 )
 def terms_overwrite(context: Context) -> Iterator[Array]:
     terms, at = context.terms, context.letters()
@@ -92,6 +98,7 @@ enter(
     "over filters, and index dy with the filter of that loop.",
     of_outputs(lambda k, i, j: k == k.max()),
     of_outputs(lambda k, i, j: k == 0),
+    kind=Kind.SUM,
 )
 
 
@@ -105,6 +112,7 @@ enter(
     when=lambda context: (
         context.weights["w"].shape[0] == context.weights["w"].shape[1] or 1 not in context.weights["w"].shape[:2]
     ),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -114,6 +122,7 @@ enter(
     "Window (i, j) begins at row i · stride and column j · stride, in the backward pass as in the forward pass.",
     lambda context: laid(context, replace(context.window, stride=(1, 1))),
     when=lambda context: max(context.window.stride) > 1,
+    kind=Kind.WINDOW,
 )
 
 enter(
@@ -124,6 +133,7 @@ enter(
     "padded gradient, or subtract p from the index.",
     lambda context: laid(context, replace(context.window, margins=((0, 0), (0, 0)))),
     when=lambda context: any(context.begin),
+    kind=Kind.WINDOW,
 )
 
 enter(
@@ -133,6 +143,7 @@ enter(
     "Remove p rows from the top and p from the bottom, once, and columns likewise.",
     lambda context: laid(context, replace(context.window, margins=tuple((2 * each, 0) for each in context.begin))),
     when=lambda context: any(context.begin),
+    kind=Kind.WINDOW,
 )
 
 enter(
@@ -143,6 +154,7 @@ enter(
     "of the first pixel of the window.",
     lambda context: laid(context, replace(context.window, dilation=(1, 1))),
     when=lambda context: max(context.window.dilation) > 1,
+    kind=Kind.WINDOW,
 )
 
 enter(
@@ -154,4 +166,5 @@ enter(
     lambda context: laid(context, context.window, lambda i, j, u, v: (j, i, u, v)),
     lambda context: laid(context, replace(context.window, stride=context.window.stride[::-1])),
     lambda context: laid(context, context.window, lambda i, j, u, v: (i, j, v, u)),
+    kind=Kind.INDEX,
 )

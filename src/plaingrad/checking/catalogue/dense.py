@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import enter, has_several_images, mistake
+from plaingrad.checking.catalogue.entry import Kind, enter, has_several_images, mistake
 from plaingrad.checking.catalogue.otherwise import reshaped, with_weights
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.products import Terms
 from plaingrad.compiler.loops import Array
+from plaingrad.textbook.losses import SoftmaxCrossEntropy
 
 NAMED_ELSEWHERE = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")  # an entry of theirs says more
 
@@ -33,6 +34,7 @@ enter(
     lambda context: of_image(context, -1),
     lambda context: of_image(context, 0),
     when=has_several_images,
+    kind=Kind.SUM,
 )
 
 enter(
@@ -44,6 +46,7 @@ enter(
     lambda context: context.images * of_image(context, -1),
     lambda context: context.images * of_image(context, 0),
     when=has_several_images,
+    kind=Kind.SUM,
 )
 
 enter(
@@ -58,6 +61,7 @@ enter(
         context.expected.swapaxes(0, 1).reshape(context.expected.shape) if context.expected.ndim == 4 else None
     ),
     when=lambda context: has_several_images(context) and context.expected.ndim > 1,
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -69,6 +73,7 @@ enter(
     lambda context: np.broadcast_to(context.expected.mean(axis=0), context.expected.shape),
     lambda context: np.broadcast_to(context.expected.sum(axis=0), context.expected.shape),
     when=has_several_images,
+    kind=Kind.SUM,
 )
 
 enter(
@@ -77,6 +82,7 @@ enter(
     "the gradient of each weight is the error alone: it is not multiplied by the input",
     "y = w · x, so dw = dy · x: each weight's gradient is the error times the number it was multiplied with.",
     lambda context: context.sum(context.terms, x=np.ones_like(context.x)),
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -85,6 +91,7 @@ enter(
     "the weights are reshaped where they should be transposed",
     "w is (unit, input): y[k] = b[k] + Σ w[k][c] · x[c].",
     with_weights(reshaped),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -93,6 +100,7 @@ enter(
     "the gradient has the shape (input, unit) and is reshaped to (unit, input) where it should be transposed",
     "dw[k][c] = Σ dy[k] · x[c]: the first index is the unit, as in w.",
     lambda context: np.ascontiguousarray(context.expected.T).reshape(context.expected.shape),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -101,6 +109,7 @@ enter(
     "the errors are summed without being multiplied by the weights",
     "dx[c] = Σ w[k][c] · dy[k]: each error is multiplied by the weight through which it goes back.",
     with_weights(np.ones_like),
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -110,6 +119,7 @@ enter(
     "Compute all gradients of a layer, including dx, with the weights of the forward pass, and update afterwards. "
     "The effect grows with the learning rate.",
     lambda context: context.sum(context.terms, w=context.updated()),
+    kind=Kind.ARRAY,
 )
 
 
@@ -120,6 +130,7 @@ enter(
     "Any order works if the forward and the backward pass use the same one. The weights of the next dense layer then "
     "belong to other pixels than in the case.",
     convention=True,
+    kind=Kind.INDEX,
 )
 def flattened_otherwise(context: Context) -> Iterator[Terms]:
     places = np.arange(context.terms.out.size).reshape(1, -1)
@@ -132,6 +143,7 @@ def flattened_otherwise(context: Context) -> Iterator[Terms]:
     "Flatten.dx",
     "the error is reshaped in another order than the one in which the feature maps were flattened",
     "Undo the reshape exactly: use the same order of channel, row and column in the forward and the backward pass.",
+    kind=Kind.INDEX,
 )
 def flatten_order(context: Context) -> Iterator[Array]:
     yield from orders(context.dy.reshape(context.images, -1), context.expected.shape)
@@ -153,6 +165,7 @@ enter(
     "Keep the order (row, column) in the backward pass.",
     lambda context: np.swapaxes(context.expected, 2, 3).reshape(context.expected.shape),
     when=lambda context: context.expected.ndim == 4,
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -163,6 +176,7 @@ enter(
     "written for the first layer often leaves this out.",
     lambda context: np.zeros_like(context.expected),
     plain=True,
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -172,6 +186,7 @@ enter(
     "dx has the shape of x, but it is not x: return the gradient with respect to x.",
     lambda context: context.x,
     when=lambda context: context.name != "loss",
+    kind=Kind.ARRAY,
 )
 
 enter(
@@ -183,6 +198,7 @@ enter(
     when=lambda context: (
         context.name != "loss" and context.kind not in NAMED_ELSEWHERE and context.dy.shape == context.expected.shape
     ),
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -192,6 +208,7 @@ enter(
     "Every trained array needs a gradient, including the biases and the weights of the first layer.",
     lambda context: np.zeros_like(context.expected),
     plain=True,
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -201,6 +218,7 @@ enter(
     "Set every gradient to zero at the start of a step, or assign the first product instead of adding it.",
     lambda context: context.expected + context.before,
     when=lambda context: context.before is not None,
+    kind=Kind.SUM,
 )
 
 
@@ -210,6 +228,7 @@ enter(
     "a multiple of the weight is added to its gradient, as with weight decay",
     "The case has no weight decay: leave it out for the comparison. If you want it, add the penalty to the loss as "
     "well.",
+    kind=Kind.SUM,
 )
 def weight_decay(context: Context) -> Iterator[Array]:
     w = context.weights[context.weight]
@@ -217,3 +236,37 @@ def weight_decay(context: Context) -> Iterator[Array]:
         decay = float(((context.given - context.expected) * w).sum() / (w * w).sum())
         if decay > 0:
             yield context.expected + decay * w
+
+
+ENOUGH = 6  # numbers that are all the same by no chance
+
+
+def activated(context: Context) -> Array:
+    """The output of a layer behind the activation that follows it; the probabilities, where the loss makes them."""
+    names = context.program.names
+    place = names.index(context.name) + 1
+    if place < len(names):
+        made = context.env.get((context.step, names[place], "y"))
+        return context.y if made is None or made.value.shape != context.y.shape else made.value
+    if isinstance(context.program.case.loss, SoftmaxCrossEntropy):
+        context.program.loss_of(context.step, context.y)
+        return context.program.single_layer("loss").get("probability").reshape(context.y.shape)
+    return context.y
+
+
+@mistake(
+    "one-number-for-all-weights",
+    "Dense.dw Conv.dw",
+    "every weight of an array gets the same number, as from a dot product where an outer product is needed",
+    "Each weight has its own gradient: dw[k, c] += dy[n, k] · x[n, c], the error of the unit times the layer's input. "
+    "Two vectors of one length multiplied by `dot` give a single number, which NumPy then subtracts from all weights.",
+    kind=Kind.SUM,
+)
+def one_number(context: Context) -> Iterator[Array]:
+    right, given = context.expected, context.given
+    if right.size < ENOUGH:
+        return
+    for number in ((context.dy * activated(context)).sum(), (context.dy * context.y).sum(), right.mean(), right.sum()):
+        yield np.full_like(right, number)
+    if given is not None and given.reshape(-1)[0] and np.allclose(given, given.reshape(-1)[0], rtol=1e-6, atol=0):
+        yield np.full_like(right, given.mean())

@@ -1,7 +1,8 @@
 """What an entry of the catalogue is, and the list of all."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.products import Terms
@@ -9,6 +10,22 @@ from plaingrad.compiler.loops import Array
 
 Wrong = Callable[[Context], Iterator[Array | Terms]]
 Form = Callable[[Context], Array | Terms | None]
+
+
+class Kind(StrEnum):
+    """What kind of slip a mistake is, in words for somebody who is to find it alone."""
+
+    INDEX = "an index or the order of axes"
+    SUM = "a sum: what it runs over, where it begins, or an overwriting"
+    FACTOR = "a factor or a sign"
+    OMISSION = "a part that is left out"
+    FUNCTION = "a function or its derivative"
+    COMPARISON = "a comparison or a branch"
+    WINDOW = "the window's place: stride, padding, dilation"
+    ARRAY = "the wrong array or step"
+    UPDATE = "the update of the weights"
+    SHAPE = "the shape of an array"
+    NUMBER = "a number that is not finite"
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,7 @@ class Mistake:
     convention: bool = False
     plain: bool = False  # a simple one, to be named before others that give the same numbers
     late: bool = False  # to be named after all others that give the same numbers
+    kind: Kind = field(kw_only=True)  # all that a hint tells of it
 
 
 CATALOGUE: dict[str, Mistake] = {}
@@ -41,12 +59,14 @@ def mistake(
     convention: bool = False,
     plain: bool = False,
     late: bool = False,
+    *,
+    kind: Kind,
 ) -> Callable[[Wrong], Wrong]:
     """Make a function an entry. `passes` are Kind.quantity, with * for any."""
 
     def entered(wrong: Wrong) -> Wrong:
         assert id not in CATALOGUE, id
-        CATALOGUE[id] = Mistake(id, tuple(passes.split()), title, advice, wrong, convention, plain, late)
+        CATALOGUE[id] = Mistake(id, tuple(passes.split()), title, advice, wrong, convention, plain, late, kind=kind)
         return wrong
 
     return entered
@@ -58,6 +78,7 @@ def enter(
     title: str,
     advice: str,
     *forms: Form,
+    kind: Kind,
     when: Callable[[Context], bool] = lambda context: True,
     **flags: bool,
 ) -> None:
@@ -67,7 +88,7 @@ def enter(
         if when(context):
             yield from (made for form in forms if (made := form(context)) is not None)
 
-    mistake(id, passes, title, advice, **flags)(wrong)
+    mistake(id, passes, title, advice, kind=kind, **flags)(wrong)
 
 
 def has_several_images(context: Context) -> bool:

@@ -1,9 +1,11 @@
 """Mistakes that are one factor: everything is right but for a number."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
 from math import prod
 
-from plaingrad.checking.catalogue.entry import Form, enter
+from plaingrad.checking.catalogue.entry import Form, Kind, enter
 from plaingrad.checking.search.context import Context
 
 ERRORS = "*.dx *.dw *.db"
@@ -28,6 +30,7 @@ enter(
     "mean.",
     times(lambda context: context.images),
     late=True,
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -38,6 +41,7 @@ enter(
     times(lambda context: 1 / context.images),
     times(lambda context: 1 / context.images**2),
     late=True,
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -47,6 +51,17 @@ enter(
     "The gradient of the loss is output minus target, and the update subtracts the gradient. Change both signs or "
     "neither.",
     times(lambda context: -1),
+    kind=Kind.FACTOR,
+)
+
+enter(
+    "divided-by-outputs-instead-of-images",
+    "loss.dx loss.y",
+    "divided by the number of outputs (classes) instead of the number of images",
+    "The mean over a batch divides by the number of its images. In an array (image, class) that is the length of the "
+    "first axis, `len(y)` in Python, and not that of the second.",
+    times(lambda context: context.images / context.x.shape[1]),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -57,6 +72,7 @@ enter(
     "gradient have to agree. Elsewhere, look for a number that happens to be 2 here, such as the side of a window.",
     times(lambda context: 2),
     times(lambda context: 0.5),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -66,6 +82,7 @@ enter(
     "The gradient of a shared weight is the sum over all its uses, not the mean.",
     times(lambda context: 1 / positions(context)),
     times(lambda context: 1 / (positions(context) * context.images)),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -74,6 +91,7 @@ enter(
     "divided by the number of pixels in the window, once too often",
     "Only mean pooling divides by the number of pixels in the window, and only once.",
     times(lambda context: 1 / prod(context.window.size)),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -82,6 +100,7 @@ enter(
     "the mean over the filters or units instead of the sum",
     "Every filter (unit) contributes to the gradient with respect to the input: add the contributions up.",
     times(lambda context: 1 / context.program.steps[context.name].y[0]),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -91,6 +110,31 @@ enter(
     "The case says whether the loss is a sum or a mean over the outputs; its gradient has to match.",
     times(lambda context: 1 / context.x.shape[1]),
     times(lambda context: float(context.x.shape[1])),
+    kind=Kind.FACTOR,
+)
+
+
+def scalings() -> Iterator[Form]:
+    """The products of two or three of: the number of images, that of outputs, and 2, each multiplied or divided by."""
+    for images, outputs, two in itertools.product((-1, 0, 1), repeat=3):
+        if (images, outputs, two).count(0) < 2:
+            yield times(partial(scaling, images=images, outputs=outputs, two=two))
+
+
+def scaling(context: Context, images: int, outputs: int, two: int) -> float:
+    """Such a product."""
+    return float(context.images) ** images * float(context.x.shape[1]) ** outputs * 2.0**two
+
+
+enter(
+    "scaled-like-no-loss",
+    "loss.dx loss.y",
+    "multiplied or divided by several of: the number of images, the number of outputs, 2",
+    "Write down how the loss is added up, as a sum or a mean over images and over outputs, with ½ or without, and "
+    "differentiate that: the loss and its gradient have the same factor.",
+    *scalings(),
+    late=True,
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -100,4 +144,5 @@ enter(
     "The rate belongs in the update, not in the gradient.",
     times(lambda context: context.rate),
     times(lambda context: -context.rate),
+    kind=Kind.FACTOR,
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import enter, mistake
+from plaingrad.checking.catalogue.entry import Kind, enter, mistake
 from plaingrad.checking.catalogue.otherwise import of_outputs
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
@@ -16,6 +16,7 @@ enter(
     "dw is the cross-correlation of the input with dy, which is not rotated: dw[k,c,u,v] = Σ dy[k,i,j] · "
     "x[c,i+u,j+v]. A function such as `convolve` rotates its second argument; use one such as `correlate`.",
     lambda context: context.sum(context.terms, dy=context.dy[:, :, ::-1, ::-1]),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -24,6 +25,7 @@ enter(
     "rows and columns of the error dy are exchanged",
     "dy[k,i,j] belongs to the window in row i and column j: do not transpose it.",
     lambda context: context.sum(context.terms, dy=np.swapaxes(context.dy, 2, 3).reshape(context.dy.shape)),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -34,6 +36,7 @@ enter(
     "gives every kernel rotated by 180°. (If your program stores its kernels rotated, include the weights in your "
     "answer; then this is not a mistake.)",
     lambda context: context.expected[:, :, ::-1, ::-1],
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -45,6 +48,7 @@ enter(
     lambda context: context.expected.swapaxes(2, 3)[:, :, ::-1],
     lambda context: context.expected.swapaxes(2, 3)[:, :, :, ::-1],
     when=lambda context: len(set(context.window.size)) == 1,
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -55,6 +59,7 @@ enter(
     "i and j, and return after them.",
     *(of_outputs(lambda k, i, j: (i == i.max()) & (j == j.max()), image) for image in (None, -1, 0)),
     *(of_outputs(lambda k, i, j: (i == 0) & (j == 0), image) for image in (None, -1, 0)),
+    kind=Kind.SUM,
 )
 
 enter(
@@ -66,6 +71,7 @@ enter(
     of_outputs(lambda k, i, j: i == 0),
     of_outputs(lambda k, i, j: j == j.max()),
     of_outputs(lambda k, i, j: j == 0),
+    kind=Kind.SUM,
 )
 
 enter(
@@ -76,6 +82,7 @@ enter(
     of_outputs(lambda k, i, j: (i < i.max()) & (j < j.max())),
     of_outputs(lambda k, i, j: i < i.max()),
     of_outputs(lambda k, i, j: j < j.max()),
+    kind=Kind.SUM,
 )
 
 
@@ -85,6 +92,7 @@ enter(
     "only one channel of the input is used",
     "The sum in the forward pass runs over all channels, and the gradients have an entry for each: use the index of "
     "the channel.",
+    kind=Kind.SUM,
 )
 def one_channel(context: Context) -> Iterator[Array]:
     terms, c = context.terms, context.letters()["c"]
@@ -110,6 +118,7 @@ enter(
     "The bias is added without a factor, so db is the plain sum of dy, without x.",
     lambda context: rows_of_dw(context).sum(axis=1),
     lambda context: rows_of_dw(context).mean(axis=1),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -119,6 +128,7 @@ enter(
     "db[k] = Σ dy[k]: the sum over images and positions, for filter k only.",
     lambda context: np.full_like(context.expected, context.expected.sum()),
     lambda context: np.full_like(context.expected, context.expected.mean()),
+    kind=Kind.SUM,
 )
 
 enter(
@@ -128,6 +138,7 @@ enter(
     "y[k] starts from b[k], and the products are added to it.",
     lambda context: context.sum(context.terms.only(context.terms.inner >= 0)),
     when=lambda context: "b" in context.weights,
+    kind=Kind.OMISSION,
 )
 
 
@@ -136,6 +147,7 @@ enter(
     "Conv.y",
     "the bias is added once for each channel, or for each product",
     "Add b[k] once for each output number, outside the loops over channels and window.",
+    kind=Kind.SUM,
 )
 def bias_for_each(context: Context) -> Iterator[Array]:
     if "b" in context.weights:

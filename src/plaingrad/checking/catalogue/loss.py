@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from plaingrad.checking.catalogue.activation import sigmoid, softmax_over, summed
-from plaingrad.checking.catalogue.entry import enter, mistake
+from plaingrad.checking.catalogue.entry import Kind, enter, mistake
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
@@ -46,6 +46,7 @@ enter(
     "on unchanged.",
     lambda context: (context.x - context.target) / context.images,
     convention=True,
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -56,6 +57,7 @@ enter(
     "both in it. Do not multiply it by p(1 - p) or by the Jacobian of softmax again.",
     lambda context: probability(context) * (context.expected - summed(probability(context) * context.expected)),
     lambda context: probability(context) * (1 - probability(context)) * context.expected,
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -68,6 +70,7 @@ enter(
     lambda context: -context.target * probability(context) / context.images,
     lambda context: -context.target / context.images,
     when=lambda context: context.kind == "SoftmaxCrossEntropy",
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -77,6 +80,7 @@ enter(
     "The gradient with respect to the scores is needed: multiplied by the Jacobian of softmax, -target / p becomes p "
     "- target.",
     lambda context: -context.target / probability(context) / context.images,
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -86,6 +90,7 @@ enter(
     "The gradient is output minus target.",
     lambda context: scale(context) * output(context),
     lambda context: scale(context) * (output(context) + context.target),
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -94,6 +99,7 @@ enter(
     "1 is subtracted for every class, not only for the true one",
     "The gradient is p - 1 for the true class and p for every other: p[range(images), labels] -= 1.",
     lambda context: (probability(context) - 1) / context.images,
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -103,6 +109,7 @@ enter(
     "The gradient is softmax(scores) - target.",
     lambda context: (context.x - context.target) / context.images,
     lambda context: (sigmoid(context.x) - context.target) / context.images,
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -112,6 +119,7 @@ enter(
     "The probabilities of each image sum to 1: take the maximum and the sum along the axis of the classes.",
     lambda context: with_probability(context, softmax_over(None, context.x)),
     lambda context: with_probability(context, softmax_over(0, context.x)),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -120,6 +128,7 @@ enter(
     "the gradient is that of the binary cross-entropy: (p - target) / (p(1 - p))",
     "For one class out of several the loss is -Σ target · log p, and its gradient is -target / p.",
     lambda context: (context.x - context.target) / (context.x * (1 - context.x)) / context.images,
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -130,6 +139,7 @@ enter(
     lambda context: -context.target / context.images,
     lambda context: -context.target * context.x / context.images,
     lambda context: -context.target * np.log(context.x) / context.images,
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -141,6 +151,7 @@ enter(
     lambda context: context.expected * context.x * (1 - context.x),
     lambda context: context.expected * (1 - context.x * context.x),
     lambda context: context.expected * (context.x > 0),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -151,6 +162,7 @@ enter(
     lambda context: scale(context) * np.sign(context.x - context.target),
     lambda context: np.abs(context.expected),
     lambda context: scale(context) * (context.x - context.target) ** 2,
+    kind=Kind.FUNCTION,
 )
 
 enter(
@@ -161,6 +173,7 @@ enter(
     lambda context: with_target(context, np.roll(context.target, 1, 1)),
     lambda context: with_target(context, np.roll(context.target, -1, 1)),
     lambda context: with_target(context, np.roll(context.target, 1, 0)),
+    kind=Kind.INDEX,
 )
 
 
@@ -169,6 +182,7 @@ enter(
     "loss.y",
     "the loss is a different function of the outputs",
     "Cross-entropy: -log of the true class's probability. Squared error: Σ (output - target)². Mean over the images.",
+    kind=Kind.FUNCTION,
 )
 def loss_of_another(context: Context) -> Iterator[Array]:
     p = probability(context)
@@ -192,6 +206,7 @@ def loss_of_another(context: Context) -> Iterator[Array]:
     "loss.y",
     "the loss is that of a single image",
     "The loss of a batch is the mean over its images.",
+    kind=Kind.SUM,
 )
 def loss_of_one(context: Context) -> Iterator[Array]:
     if context.images > 1:
@@ -209,4 +224,5 @@ enter(
     "Cross-entropy uses the natural logarithm; another base scales loss and gradient.",
     lambda context: context.expected / np.log(2),
     lambda context: context.expected / np.log(10),
+    kind=Kind.FUNCTION,
 )

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Form, enter, mistake
+from plaingrad.checking.catalogue.entry import Form, Kind, enter, mistake
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.single_layer import Changes
 from plaingrad.compiler.loops import Array
@@ -46,6 +46,7 @@ enter(
     "Where windows overlap, one pixel can be the maximum of several, and gets the sum of their errors: start from "
     "zeros and add (+=).",
     lambda context: context.edited((ADD, "= dy[n, c, i, j]")),
+    kind=Kind.SUM,
 )
 
 enter(
@@ -56,6 +57,7 @@ enter(
     "all of it to each is too much. This matters only where ties occur.",
     lambda context: context.edited((WON, EQUAL), WITH_BOTH),
     convention=True,
+    kind=Kind.COMPARISON,
 )
 
 enter(
@@ -65,6 +67,7 @@ enter(
     "Any of the equal pixels may get it; in the case it is the first in reading order.",
     won_by("x[n, c, row, column] >= y[n, c, i, j]"),
     convention=True,
+    kind=Kind.COMPARISON,
 )
 
 
@@ -81,6 +84,7 @@ enter(
     "Equal shares that add up to 1 are right too; in the case the first pixel in reading order gets the whole error.",
     shared,
     convention=True,
+    kind=Kind.COMPARISON,
 )
 
 
@@ -90,6 +94,7 @@ enter(
     "on a tie, the equal pixels get other shares of the error",
     "Any shares that add up to 1 are right; in the case the first pixel in reading order gets the whole error.",
     convention=True,
+    kind=Kind.COMPARISON,
 )
 def ties_otherwise(context: Context) -> Iterator[Array]:
     if context.given is not None:
@@ -107,6 +112,7 @@ enter(
     "The mask says where the error goes, not how large it is: mask · dy.",
     lambda context: context.edited((ADD, "+= 1")),
     lambda context: context.edited((ADD, "= 1")),
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -116,6 +122,7 @@ enter(
     "The output depends on the largest pixel only: a small change of the others has no effect on it.",
     lambda context: context.edited((WON, "True")),
     lambda context: context.edited((WON, "True"), (ADD, "= dy[n, c, i, j]")),
+    kind=Kind.COMPARISON,
 )
 
 enter(
@@ -124,6 +131,7 @@ enter(
     "the error is divided equally among the pixels of the window, as in mean pooling",
     "Max pooling sends the whole error to the largest pixel and nothing to the others.",
     lambda context: context.edited((WON, "True"), (ADD, f"{ADD} / (window.size[0] * window.size[1])")),
+    kind=Kind.COMPARISON,
 )
 
 
@@ -133,6 +141,7 @@ enter(
     "the error always goes to the same pixel of the window",
     "In max pooling, store in the forward pass which pixel was the maximum (its row and column), and send the error "
     "there; in mean pooling, every pixel of the window gets its share.",
+    kind=Kind.INDEX,
 )
 def fixed_pixel(context: Context) -> Iterator[Array]:
     i, j = np.indices(context.dy.shape[2:])
@@ -156,6 +165,7 @@ enter(
     "the smallest pixel of the window gets the error",
     "The error goes to the pixel that became the output: the largest.",
     won_by("x[n, c, row, column] < y[n, c, i, j]"),
+    kind=Kind.COMPARISON,
 )
 
 enter(
@@ -164,6 +174,7 @@ enter(
     "the pixel with the largest absolute value gets the error",
     "The maximum is taken of the numbers themselves, not of their absolute values.",
     won_by("abs(x[n, c, row, column]) > abs(y[n, c, i, j])"),
+    kind=Kind.COMPARISON,
 )
 
 
@@ -181,6 +192,7 @@ enter(
     lambda context: winners_of(context, context.x[-1:]),
     lambda context: winners_of(context, context.x[:, :1]),
     lambda context: winners_of(context, context.x[:, -1:]),
+    kind=Kind.INDEX,
 )
 
 enter(
@@ -189,6 +201,7 @@ enter(
     "the error is multiplied by the maximum: window times mask times error",
     "The derivative with respect to the largest pixel is 1: dx += mask · dy, without the values of the window.",
     lambda context: context.expected * context.x,
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -197,6 +210,7 @@ enter(
     "the minimum of the window is taken, not the maximum",
     "Start with the first pixel of the window and replace it by any larger one.",
     won_by("x[n, c, row, column] < y[n, c, i, j]"),
+    kind=Kind.COMPARISON,
 )
 
 
@@ -206,6 +220,7 @@ enter(
     "the search for the maximum starts from 0 (or includes the zeros of the padding), so a window of negative "
     "numbers gives 0",
     "Start with the first pixel of the window, or with minus infinity; padding must not be the maximum.",
+    kind=Kind.COMPARISON,
 )
 def begins_at_zero(context: Context) -> Iterator[Array]:
     yield np.maximum(context.expected, 0)

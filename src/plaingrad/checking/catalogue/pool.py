@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Form, enter
+from plaingrad.checking.catalogue.entry import Form, Kind, enter
 from plaingrad.checking.catalogue.maxpool import ADD, given_error, passed
 from plaingrad.checking.catalogue.otherwise import of_outputs
 from plaingrad.checking.search.context import Context, Pair
@@ -23,6 +23,7 @@ enter(
     "Return after the loops over i and j, not inside them.",
     of_outputs(lambda k, i, j: (i == 0) & (j == 0)),
     of_outputs(lambda k, i, j: (i == i.max()) & (j == j.max())),
+    kind=Kind.SUM,
 )
 
 enter(
@@ -33,6 +34,7 @@ enter(
     of_outputs(lambda k, i, j: i < i.max()),
     of_outputs(lambda k, i, j: j < j.max()),
     of_outputs(lambda k, i, j: (i < i.max()) & (j < j.max())),
+    kind=Kind.SUM,
 )
 
 
@@ -67,6 +69,7 @@ enter(
     "Window (i, j) begins at i · stride, in the backward pass as in the forward pass, even where stride and size "
     "differ.",
     *moved(lambda stride, size: size),
+    kind=Kind.WINDOW,
 )
 
 enter(
@@ -75,6 +78,7 @@ enter(
     "the backward pass leaves the stride out of the position of a window",
     "Window (i, j) begins at row i · stride and column j · stride, in the backward pass as in the forward pass.",
     *moved(lambda stride, size: (1, 1)),
+    kind=Kind.WINDOW,
 )
 
 enter(
@@ -90,6 +94,7 @@ enter(
     lambda context: given_error(
         context, winner_of(context) // context.x.shape[2], winner_of(context) % context.x.shape[2]
     ),
+    kind=Kind.INDEX,
 )
 
 
@@ -107,6 +112,7 @@ enter(
     "the error is not divided by the number of pixels in the window",
     "y is the mean, Σ x / k²: its derivative with respect to each pixel is 1/k², so each pixel gets 1/k² of the error.",
     lambda context: context.sum(context.terms.times(1 / context.terms.factor)),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -115,6 +121,7 @@ enter(
     "the sum of the window instead of its mean",
     "Divide by the number of pixels under the window.",
     lambda context: context.sum(context.terms.times(1 / context.terms.factor)),
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -126,6 +133,7 @@ enter(
         (np.mean if context.kind == "MeanPool" else np.max)(context.expected, axis=1, keepdims=True),
         context.expected.shape,
     ),
+    kind=Kind.SUM,
 )
 
 enter(
@@ -136,6 +144,7 @@ enter(
     counted_otherwise,
     when=lambda context: any(context.owner.padding),
     convention=True,
+    kind=Kind.WINDOW,
 )
 
 enter(
@@ -145,6 +154,7 @@ enter(
     "Each pixel's share is 1 / (the number by which the forward pass divided the sum of the window).",
     lambda context: context.sum(counted_otherwise(context)),
     when=lambda context: any(context.owner.padding),
+    kind=Kind.WINDOW,
 )
 
 enter(
@@ -154,6 +164,7 @@ enter(
     "y = √(Σ x²), so dx = dy · x / y; where y is 0, take 0.",
     lambda context: context.edited((NORM, "* 1")),
     lambda context: context.edited((NORM, "* 2")),
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -164,6 +175,7 @@ enter(
     lambda context: context.edited((NORM, "/ (y[n, c, i, j] * y[n, c, i, j])")),
     lambda context: 2 * context.expected,
     lambda context: context.expected / 2,
+    kind=Kind.FACTOR,
 )
 
 enter(
@@ -174,6 +186,7 @@ enter(
     lambda context: context.edited((INPUT, "* 1")),
     lambda context: context.edited((INPUT, "* 1"), (NORM, "* 1")),
     lambda context: context.edited((INPUT, "* abs(x[n, c, row, column])")),
+    kind=Kind.OMISSION,
 )
 
 enter(
@@ -182,6 +195,7 @@ enter(
     "where windows overlap, each one overwrites what the previous one wrote: = instead of +=",
     "A pixel was read by several windows, so it gets an error from each of them: start from zeros and add (+=).",
     lambda context: context.edited(("+=", "=")),
+    kind=Kind.SUM,
 )
 
 enter(
@@ -192,4 +206,5 @@ enter(
     lambda context: context.expected**2,
     lambda context: context.expected / prod(context.window.size) ** 0.5,
     lambda context: context.expected**2 / prod(context.window.size),
+    kind=Kind.FUNCTION,
 )

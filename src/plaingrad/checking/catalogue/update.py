@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import enter, has_several_images, mistake
+from plaingrad.checking.catalogue.entry import Kind, enter, has_several_images, mistake
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
@@ -24,6 +24,7 @@ enter(
     "After each step, w -= rate · dw for every trained array. Make sure that the layer's own array changes, not a "
     "copy of it.",
     lambda context: context.weights[context.weight],
+    kind=Kind.UPDATE,
 )
 
 enter(
@@ -32,6 +33,7 @@ enter(
     "the weights move in the wrong direction: + instead of -",
     "w -= rate · dw: against the gradient. If your gradients are already negated, add them.",
     lambda context: context.weights[context.weight] + context.rate * context.slope,
+    kind=Kind.UPDATE,
 )
 
 enter(
@@ -40,6 +42,7 @@ enter(
     "the gradient is subtracted without the learning rate",
     "w -= rate · dw.",
     lambda context: context.weights[context.weight] - context.slope,
+    kind=Kind.UPDATE,
 )
 
 enter(
@@ -48,6 +51,7 @@ enter(
     "the update is applied twice",
     "Update once per step: in the layer or in the optimiser, not in both.",
     lambda context: context.weights[context.weight] - 2 * context.rate * context.slope,
+    kind=Kind.UPDATE,
 )
 
 enter(
@@ -58,6 +62,7 @@ enter(
     lambda context: context.weights[context.weight] - context.rate / context.images * context.slope,
     lambda context: context.weights[context.weight] - context.rate * context.images * context.slope,
     when=has_several_images,
+    kind=Kind.UPDATE,
 )
 
 enter(
@@ -66,6 +71,7 @@ enter(
     "the learning rate is applied twice",
     "Multiply by the rate once: in the gradient or in the update.",
     lambda context: context.weights[context.weight] - context.rate**2 * context.slope,
+    kind=Kind.UPDATE,
 )
 
 enter(
@@ -74,6 +80,7 @@ enter(
     "the weight is used instead of its gradient",
     "w -= rate · dw: multiply the rate by the gradient dw, not by w.",
     lambda context: (1 - context.rate) * context.weights[context.weight],
+    kind=Kind.UPDATE,
 )
 
 enter(
@@ -83,6 +90,7 @@ enter(
     "w -= rate · dw changes the weight; it does not replace it.",
     lambda context: -context.rate * context.slope,
     lambda context: context.rate * context.slope,
+    kind=Kind.UPDATE,
 )
 
 
@@ -91,6 +99,7 @@ enter(
     "*.update",
     "the gradient of the previous step is used",
     "Compute the gradients of this batch first, and update with them.",
+    kind=Kind.UPDATE,
 )
 def earlier_gradient(context: Context) -> Iterator[Array]:
     before = gradient_before(context)
@@ -105,6 +114,7 @@ enter(
     "Each step starts from the weights that the previous step produced.",
     lambda context: context.env[0, context.name, context.weight].value - context.rate * context.slope,
     when=lambda context: context.step > 1,
+    kind=Kind.UPDATE,
 )
 
 
@@ -114,6 +124,7 @@ enter(
     "a fraction of the previous step is added, as with momentum",
     "The case uses plain gradient descent, w -= rate · dw: leave momentum out for the comparison.",
     convention=True,
+    kind=Kind.UPDATE,
 )
 def momentum(context: Context) -> Iterator[Array]:
     old = gradient_before(context)
@@ -129,6 +140,7 @@ def momentum(context: Context) -> Iterator[Array]:
     "*.update",
     "the weights are also shrunk, as with weight decay",
     "The case uses plain gradient descent, w -= rate · dw: leave weight decay out for the comparison.",
+    kind=Kind.UPDATE,
 )
 def shrunk(context: Context) -> Iterator[Array]:
     w = context.weights[context.weight]

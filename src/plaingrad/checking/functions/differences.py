@@ -194,7 +194,7 @@ def _compared(
     made = backward(dy.reshape(point.y.shape).copy(), *(array.copy() for array in point.inputs))
     wanted = ["d" + name for name in point.names]
     try:
-        given = answer_of(gradients_by_name(made, wanted)).arrays
+        given = answer_of(gradients_by_name(made, wanted)).whole()
     except AnswerError as error:
         return str(error).removeprefix("answer: ")
     lines, right = [], []

@@ -15,6 +15,7 @@ from plaingrad.checking.case import Case
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.search.names import name_of, plainly
 from plaingrad.checking.verdict.verdict import Verdict
+from plaingrad.compiler.loops import Array
 from plaingrad.errors import AnswerError
 from plaingrad.network.network import Network
 
@@ -47,21 +48,27 @@ class Names:
     def translated(self, answer: Answer) -> Answer:
         """The answer in the case's names; a note for each that is no name of the asker's."""
         lower = {name.lower(): name for name in self.inner}
-        arrays, notes = {}, list(answer.notes)
-        for name, array in answer.arrays.items():
+        arrays: dict[str, Array] = {}
+        unread: dict[str, str] = {}
+        notes = list(answer.notes)
+        for name in (*answer.arrays, *answer.unread):
             plain = plainly(name)
             begin = re.match(r"step\d+\.", plain)
             step = begin[0] if begin else ""
             plain = plain.removeprefix(step)
             if plain in lower:
-                arrays[step + self.inner[lower[plain]]] = array
+                own = step + self.inner[lower[plain]]
+                if name in answer.arrays:
+                    arrays[own] = answer.arrays[name]
+                else:
+                    unread[own] = answer.unread[name]
                 continue
             near = get_close_matches(plain, lower, 1)
             hint = f"did you mean {step}{lower[near[0]]}?" if near else f"there are {', '.join(self.inner)}"
             notes.append(f"{name} is not a quantity of this network and was left out; {hint}")
-        if not arrays:
+        if not arrays and not unread:
             raise AnswerError(f"the answer contains no quantity of this network; {notes[-1]}")
-        return Answer(arrays, tuple(notes))
+        return Answer(arrays, tuple(notes), unread)
 
 
 def names_of(net: Network, separate: Network) -> Names:
@@ -117,7 +124,7 @@ def check_own(
     """
     translated = names.translated(answer)
     try:
-        plain = judged(check_answer(case, Answer(translated.arrays), left_out))
+        plain = judged(check_answer(case, Answer(translated.arrays, unread=translated.unread), left_out))
     except AnswerError as error:
         raise AnswerError(names.in_text(str(error))) from None
     notes = [*translated.notes, *map(names.in_text, plain.notes)]

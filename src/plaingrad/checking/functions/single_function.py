@@ -12,10 +12,11 @@ import numpy as np
 
 from plaingrad.checking.answers.answer import Answer, answer_of
 from plaingrad.checking.answers.layout import refuse
-from plaingrad.checking.case import GRAIN, Batch, Case, make_case, unfused
+from plaingrad.checking.case import GRAIN, Batch, Case, unfused
 from plaingrad.checking.catalogue.entry import CATALOGUE
 from plaingrad.checking.functions.in_python import require_small
 from plaingrad.checking.functions.own_names import Names, OwnVerdict, check_own
+from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.precision import DOUBLE
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.verdict.formulas import flat
@@ -158,7 +159,7 @@ def gradients_by_name(made: Any, names: list[str]) -> dict[str, Any]:
 
 def _arrays(given: dict[str, Any], shapes: Mapping[str, Shape]) -> dict[str, Array]:
     """Arrays of exactly these shapes: what is subtracted from an array is laid out as that is."""
-    arrays = answer_of(given).arrays
+    arrays = answer_of(given).whole()
     for name, array in arrays.items():
         if array.shape != shapes[name]:
             raise refuse(name, array, shapes[name])
@@ -182,7 +183,7 @@ def strictly(verdict: Verdict) -> Verdict:
 def _told(verdict: OwnVerdict) -> str | None:
     if verdict.is_right:
         return None
-    if not verdict.mistakes and not verdict.unclear:  # the numbers are right, in places of their own
+    if not verdict.sections:  # the numbers are right, in places of their own
         return (
             f"MISTAKE: the correct numbers in other places: {'; '.join(verdict.notes)}, unlike the arrays given to it"
         )

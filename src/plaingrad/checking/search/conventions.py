@@ -2,12 +2,21 @@
 
 A convention is what a program does in certain passes of every step. It is taken up where fewer passes disagree with it
 than without, and the answer is then searched as that of such a program.
+
+What a right program in a known convention could have answered is right: mistakes are looked for only in what no
+convention makes. There are two exceptions, where a mistake is far more usual than the convention, and the answer has
+to show the convention by more than the numbers that are in question. A gradient of kernels that is turned is that of
+kernels kept turned only where these, or what was made with them after a step, are told (`Convention.is_allowed`). And a
+loss whose gradient is that of another size is right only where the division that comes later is told (`_shows`).
+
+Over 300 lines, since every convention stands beside the others.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from math import prod
 
 import numpy as np
@@ -15,21 +24,39 @@ import numpy as np
 from plaingrad.checking.answers.layout import Order, Reading
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.search.findings import Finding, Fit, form_of, forms_of
-from plaingrad.checking.search.passes import Env, Key, Way, exact
+from plaingrad.checking.search.memo import Memo
+from plaingrad.checking.search.passes import Env, Estimate, Key, Way, exact
+from plaingrad.checking.search.precision import Precision
 from plaingrad.checking.search.products import Terms
-from plaingrad.checking.search.rounding import ratio
+from plaingrad.checking.search.scaled import (
+    LOSS,
+    Place,
+    advice_of,
+    compared,
+    factor_of,
+    factor_seen,
+    factors_of,
+    shows,
+)
+from plaingrad.checking.search.scales import scaled
 from plaingrad.checking.search.uncertainty import Program
-from plaingrad.textbook.losses import HalfSquaredError, MeanSquaredError
+from plaingrad.compiler.loops import Array
+from plaingrad.textbook.layers import Conv, Dense, Flatten
 
-NEAR = 2e-2
-"""By how much the factor seen in printed numbers may miss the one that is meant; the passes decide in the end."""
-Place = tuple[str, str]  # layer or "loss", quantity
-LOSS: Place = ("loss", "y")
+Relaid = Callable[[Array], Array]
+GRADIENT: Place = ("loss", "dx")
+BY_POSITION = "bias-for-each-position"
+FLATTENED, TURNED_BY_LAYER = "layout-flattened", "layout-kernels-turned"
+ORDER = "Positions in this report follow the order of the case."
 
 
 @dataclass(frozen=True)
 class Convention:
-    """What a program does otherwise: factors, ways and terms by pass, orders by kind of array; and the words for it."""
+    """What a program does otherwise, and the words for it.
+
+    `factors`, `ways` and `terms` by pass, `orders` by kind of array; `relaid` are functions from an answered array to
+    one laid out as the case has it.
+    """
 
     id: str
     title: str
@@ -38,11 +65,51 @@ class Convention:
     ways: Mapping[Place, Way] = field(default_factory=dict)
     terms: Mapping[str, Terms] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
+    relaid: Mapping[Place, Relaid] = field(default_factory=dict)
+
+    @property
+    def is_scale(self) -> bool:
+        """Whether it is about how the loss is added up, or where it is divided."""
+        return any(place[0] == "loss" for place in self.factors)
 
     @property
     def places(self) -> list[Place]:
         """The passes it is about."""
-        return [*self.factors, *self.ways, *((layer, "y") for layer in self.terms)]
+        return [*self.factors, *self.ways, *((layer, "y") for layer in self.terms), *self.relaid]
+
+    def as_the_case(self, key: Key, readings: list[Reading], memo: Memo) -> list[Reading]:
+        """The readings of an array with its numbers laid out as the case has them."""
+        laid = self.relaid.get(key[1:])
+        if laid is None:
+            return readings
+        return [
+            replace(each, array=memo.of(("laid", laid), [each.array], partial(laid, each.array))) for each in readings
+        ]
+
+    def straightens(self, found: list[Finding], program: Program, precision: Precision) -> bool:
+        """Whether an array that disagrees is what it should be, or that times a factor, once it is laid out so."""
+        laid = ((each, self.relaid[each.key[1:]]) for each in found if each.key[1:] in self.relaid)
+        return any(
+            factor_seen(program, replace(each, given=order(each.given)), precision) is not None for each, order in laid
+        )
+
+    def is_allowed(self, found: list[Finding], left: list[Finding], program: Program) -> bool:
+        """Whether what it mends is more than the arrays that it lays out otherwise, or shows weights kept so.
+
+        A gradient that alone is laid out otherwise may be a mistake. One of a later step was made with the kernels of
+        the step before: had their gradient been turned by mistake they would be others, and so would it. Where maps are
+        flattened in another order, no mistake makes such numbers.
+        """
+        if not self.relaid or self.id != TURNED_BY_LAYER:
+            return True
+        wrong = {each.key for each in left}
+        mended = {each.key for each in found} - wrong
+        return any(
+            program.is_update(key)
+            or key[1:] not in self.relaid
+            or (key[0] > 1 and not wrong & set(program.weight_keys(key).values()))
+            for key in mended
+        )
 
     def taken_up(self, program: Program) -> None:
         """Let a program do so."""
@@ -53,11 +120,15 @@ class Convention:
 
 
 def conventions(
-    program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]], groups: Mapping[Key, str]
+    program: Program,
+    found: list[Finding],
+    arrays: Mapping[Key, list[Reading]],
+    groups: Mapping[Key, str],
+    precision: Precision,
 ) -> Iterator[Convention]:
     """The conventions that may be worth a try, where these passes disagree."""
     yield from _orders(program, arrays, groups)
-    yield from _factors(program, found, arrays)
+    yield from along(program, found, arrays, groups, precision)
     truth = _truth(program)
     for ids in PAIRS if any(key[1:] == ("loss", "dx") for key in arrays) else ():  # else it is the same
         yield from _pairs(program, truth, ids)
@@ -66,7 +137,20 @@ def conventions(
             yield from _throughout(program, truth, id)
 
 
-SUMMED = "summed-over-the-batch"
+def along(
+    program: Program,
+    found: list[Finding],
+    arrays: Mapping[Key, list[Reading]],
+    groups: Mapping[Key, str],
+    precision: Precision,
+) -> Iterator[Convention]:
+    """Those that change no pass but by a factor, or in which order its numbers are kept."""
+    yield from _flattened(program, arrays)
+    yield from _turned(program, arrays)
+    yield from _scales(program, found, arrays, precision)
+    yield from _by_position(program, groups)
+
+
 PAIRS = (("fused-with-softmax", "softmax-skipped"), ("two-classes", "softmax-diagonal"))
 """Softmax and loss differentiated as one; or two wrongs that give the right error together."""
 
@@ -85,90 +169,129 @@ def _orders(program: Program, arrays: Mapping[Key, list[Reading]], groups: Mappi
         if program.is_update(key):
             kinds.setdefault(groups[key], set()).update(each.order for each in readings[1:])
     for group, orders in kinds.items():
-        for order in sorted(orders, key=str):
+        for order in sorted(orders):
             yield Convention(f"layout-{group}", "", orders={group: order})
 
 
-def _seen(program: Program, finding: Finding) -> float | None:
-    """The factor at which a gradient, or the step of an update, stands to the right one."""
-    if program.is_update(finding.key):
-        before = program.start()[0, finding.key[1], finding.key[2]].value if finding.key[0] == 1 else None
-        return None if before is None else ratio(finding.given - before, finding.expected - before, NEAR)
-    return ratio(finding.given, finding.expected, NEAR)
+def _flattened(program: Program, arrays: Mapping[Key, list[Reading]]) -> Iterator[Convention]:
+    """Maps flattened in another order, and the weights of the next dense layer in the same: the case's own network."""
+    places = [place for name in program.names for place in _flat_places(program, name)]
+    if not any(key[1:] in places for key in arrays):
+        return
+    axes = ("channel", "row", "column")
+    for order in itertools.permutations(range(3)):
+        relaid: dict[Place, Relaid] = {}
+        for name in program.names:
+            of_flat = _flat_places(program, name)
+            read = _reading(program.steps[name].x, order) if of_flat else None
+            if read is not None:
+                relaid |= dict.fromkeys(of_flat, read)
+        if relaid:
+            title = f"feature maps are flattened as ({', '.join(axes[axis] for axis in order)})"
+            yield Convention(
+                FLATTENED, f"{title}, and the weights behind them are in the same order", ORDER, relaid=relaid
+            )
 
 
-def _factors(program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]]) -> Iterator[Convention]:
-    """A sum for a mean, ½ left out, signs turned: a factor of the loss, or of its gradient and so of all others."""
-    known = list(_known(program))
-    seen = {key: each for key, each in ((each.key, _seen(program, each)) for each in found) if each is not None}
-    of_loss = [factor for key, each in seen.items() if key[1:] == LOSS for factor in _meant(each, known)]
-    for factor in dict.fromkeys(of_loss):
-        yield Convention(*factor.words(), factors={LOSS: factor.value})
-    of_loss += _meant(program.factors.get(LOSS, 1.0), known)
-    backward = dict.fromkeys(each for key, each in seen.items() if key[2] != "y")
-    squared = isinstance(program.case.loss, HalfSquaredError | MeanSquaredError)
-    told = any(key[1:] == LOSS for key in arrays)
-    for factor in dict.fromkeys(factor for each in backward for factor in _meant(each, known)):
-        # Factors other than that of the batch are the loss's own, if it is told; only a square has a 2 to leave out.
-        if factor in of_loss or factor.ids == (SUMMED,) or (squared and not told):
-            yield from _backward(program, factor, 1.0)
-    for factor in dict.fromkeys(factor for each in backward for factor in _meant(-each, [Factor((), 1.0), *known])):
-        yield from _backward(program, factor, -1.0)
+@lru_cache(maxsize=64)
+def _reading(shape: tuple[int, ...], order: Order) -> Relaid | None:
+    """How to read what is flattened in another order; None where it is the same. The same object for the same order."""
+    index = np.argsort(np.arange(prod(shape)).reshape(shape).transpose(order).reshape(-1))
+    return partial(_read, index=index) if (np.diff(index) != 1).any() else None
 
 
-@dataclass(frozen=True)
-class Factor:
-    """A factor in use, and the entries of the catalogue that make it up."""
-
-    ids: tuple[str, ...]
-    value: float
-
-    def words(self) -> tuple[str, str, str]:
-        """Identity, title and advice."""
-        told = [CATALOGUE[each] for each in self.ids]
-        return "+".join(self.ids), "; ".join(each.title for each in told), " ".join(each.advice for each in told)
+def _read(array: Array, index: Array) -> Array:
+    return array[..., index]
 
 
-def _known(program: Program) -> Iterator[Factor]:
-    """The factors in use, those made up of few first."""
-    images, outputs = float(program.case.images), float(prod(program.case.net.output))
-    parts = ((SUMMED, (images,)), ("averaged-over-outputs", (1 / outputs, outputs)), ("doubled-or-halved", (2.0, 0.5)))
-    for count in range(1, len(parts) + 1):
-        for chosen in itertools.combinations(parts, count):
-            for values in itertools.product(*(values for _, values in chosen)):
-                if prod(values) != 1:
-                    yield Factor(tuple(id for id, _ in chosen), prod(values))
+def _flat_places(program: Program, name: str) -> list[Place]:
+    """The arrays whose last axis is that of a flattening's outputs; none where it flattens no maps."""
+    step = program.steps[name]
+    if not isinstance(step.layer, Flatten) or len(step.x) != 3:
+        return []
+    places = [(name, "y")]
+    for after in program.names[program.names.index(name) + 1 :]:
+        layer = program.steps[after].layer
+        if isinstance(layer, Dense):
+            return [*places, (after, "dx"), (after, "dw"), (after, "w")]
+        places += [(after, "y"), (after, "dx")]
+    return [*places, ("loss", "dx")]
 
 
-def _meant(seen: float, known: list[Factor]) -> list[Factor]:
-    return [factor for factor in known if abs(seen - factor.value) <= NEAR * factor.value]
+def _turned(program: Program, arrays: Mapping[Key, list[Reading]]) -> Iterator[Convention]:
+    """Kernels kept turned, in some layers; where their gradients alone are told, what they lead to has to show it."""
+    layers = [
+        name
+        for name, step in program.steps.items()
+        if isinstance(step.layer, Conv)
+        and prod(step.layer.window.size) > 1
+        and any(key[1:] in ((name, "w"), (name, "dw")) for key in arrays)
+    ]
+    for chosen in _some(layers):
+        relaid = {(name, quantity): _rotated for name in chosen for quantity in ("w", "dw")}
+        yield Convention(TURNED_BY_LAYER, "kernels are stored rotated by 180°", ORDER, relaid=relaid)
 
 
-NEGATED = ("negated", "gradients are negated: they point downhill", "Negated gradients need += in the update.")
+def _rotated(kernels: Array) -> Array:
+    return kernels[:, :, ::-1, ::-1]
 
 
-def _backward(program: Program, factor: Factor, sign: float) -> Iterator[Convention]:
-    """The gradient of the loss times a factor; the rate, or the weights' gradients, may make up for its size."""
-    words = factor.words()
-    if sign < 0:
-        id, title, advice = ("; ".join(filter(None, pair)) for pair in zip(words, NEGATED, strict=True))
-        words = id, title, advice
-    layers = program.steps.items()
-    slopes = [(name, "d" + weight) for name, step in layers for weight in step.weights]
-    updates = [(name, weight) for name, step in layers for weight in step.weights]
-    at_loss = {("loss", "dx"): sign * factor.value}
-    for rate in dict.fromkeys((1.0, factor.value)):
-        yield Convention(*words, factors=at_loss | {place: sign / rate for place in updates if sign / rate != 1})
-    if factor.ids == (SUMMED,):
-        turned = {place: sign for place in updates if sign != 1}
-        yield Convention(*EACH, factors=at_loss | turned | dict.fromkeys(slopes, 1 / factor.value))
+def _by_position(program: Program, groups: Mapping[Key, str]) -> Iterator[Convention]:
+    """A bias for each position of a map: each moves by its own gradient, their mean by the mean of these."""
+    is_told = BY_POSITION in groups.values()  # else it shows in a second step
+    layers = [name for name, step in program.steps.items() if isinstance(step.layer, Conv) and "b" in step.weights]
+    if layers and (is_told or len(program.case.batches) > 1):
+        factors: dict[Place, float] = {(name, "b"): 1 / prod(program.steps[name].y[1:]) for name in layers}
+        title = "there is one bias for each position of a map"
+        ways: dict[Place, Way] = {(name, "y"): _with_own_biases for name in layers}
+        yield Convention(BY_POSITION, title, "The case has one for each filter.", factors, ways)
 
 
-EACH = (
-    "each-image-by-itself",
-    "errors are gradients of the loss of each image, and the gradients of weights are means over the images",
-    "",
-)
+def _with_own_biases(program: Program, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:
+    """The output of a convolution whose biases moved apart in the steps before."""
+    t, name, _ = key
+    for before in range(1, t):
+        own = _known(program, program.dy_key((before, name, "db")), env).value.sum(axis=0)
+        rate = program.rate((before, name, "b")) * prod(own.shape[1:])
+        made = made - rate * program.factors.get((name, "db"), 1.0) * (own - own.mean(axis=(1, 2), keepdims=True))
+    return made
+
+
+def _known(program: Program, key: Key, env: Mapping[Key, Estimate]) -> Estimate:
+    """An array, made of what is known where it is not known itself."""
+    if key in env:
+        return env[key]
+    needed = {need: _known(program, need, env) for need in program.needs(key)}
+    return exact(program.value(key, ChainMap(needed, dict(env))))
+
+
+def _scales(
+    program: Program, found: list[Finding], arrays: Mapping[Key, list[Reading]], precision: Precision
+) -> Iterator[Convention]:
+    """The programs of the tables, of which a factor is seen in some pass that disagrees.
+
+    Where the first of these is made with weights after a step, no factor has to be seen in it.
+
+    One program has one, for a product of two is in no table. Where one is taken, another with the same gradient of the
+    loss may be tried in its place.
+    """
+    every = scaled(program.case.loss, program.case.images, prod(program.case.net.output))
+    if any(place in program.factors for place in (LOSS, GRADIENT)):
+        for each in every:
+            factors = factors_of(program, each)
+            is_like = factors.get(GRADIENT, 1.0) == program.factors.get(GRADIENT, 1.0)
+            if is_like and shows(each, program, arrays):
+                yield Convention("+".join(each.ids), each.title, advice_of(each), factors=factors)
+        return
+    seen = [(each.key, compared(program, each, precision)) for each in found]
+    is_later = bool(found) and found[0].key[0] > 1 and (found[0].key[2] == "y" or program.is_update(found[0].key))
+    for each in every:
+        is_seen = is_later or any(
+            compared is not None and (factor := factor_of(program, each, key)) != 1 and compared.is_times(factor)
+            for key, compared in seen
+        )
+        if is_seen and shows(each, program, arrays):
+            yield Convention("+".join(each.ids), each.title, advice_of(each), factors=factors_of(program, each))
 
 
 def _throughout(program: Program, truth: Env, id: str) -> Iterator[Convention]:
@@ -178,10 +301,25 @@ def _throughout(program: Program, truth: Env, id: str) -> Iterator[Convention]:
         for fit in _forms(program, key, truth, id):
             by_form.setdefault(fit.form, []).append(fit)
     for fits in by_form.values():
-        terms = {fit.key[1]: fit.terms for fit in fits if fit.terms is not None}
-        ways = {fit.key[1:]: partial(form_of, fit) for fit in fits if fit.key[1] not in terms}
-        if any(not np.array_equal(fit.made, truth[fit.key].value) for fit in fits):
-            yield Convention(id, CATALOGUE[id].title, CATALOGUE[id].advice, ways=ways, terms=terms)
+        changed = {fit.key for fit in fits if not np.array_equal(fit.made, truth[fit.key].value)}
+        other = [fit for fit in fits if fit.terms is not None and fit.key in changed]
+        terms = {fit.key[1]: fit.terms for fit in other if fit.terms is not None}
+        ways = {fit.key[1:]: partial(form_of, fit) for fit in fits if fit.terms is None} if changed else {}
+        for layers in _some(list(terms)) if terms else [()] if ways else []:
+            chosen = {layer: terms[layer] for layer in layers}
+            yield Convention(id, CATALOGUE[id].title, CATALOGUE[id].advice, ways=ways, terms=chosen)
+
+
+MOST_SUBSETS = 5  # layers of which every choice is tried
+
+
+def _some(layers: list[str]) -> Iterator[tuple[str, ...]]:
+    """Layers that may do something otherwise: all, and fewer; of many only those that follow on each other."""
+    for count in range(len(layers), 0, -1):
+        if len(layers) <= MOST_SUBSETS:
+            yield from itertools.combinations(layers, count)
+        else:
+            yield from (tuple(layers[first : first + count]) for first in range(len(layers) - count + 1))
 
 
 def _forms(program: Program, key: Key, env: Env, id: str) -> list[Fit]:

@@ -14,6 +14,7 @@ from plaingrad.network.step import Step
 
 SHOWN = 4
 SAME = 1e-4  # of the largest number: what is read as one factor, or as the same number
+STEP = 32  # uncertainties of a weight, by which a step of it may miss a factor: four times what is allowed
 FEW = 8  # places that are told one by one
 Place = tuple[int, ...]
 Steps = Mapping[str, Step]  # the layers of a network, by name
@@ -52,14 +53,16 @@ def cells(finding: Finding) -> list[Cell]:
 @np.errstate(all="ignore")
 def patterns(finding: Finding, steps: Steps) -> list[str]:
     """Where the wrong numbers lie, in words; the most telling first."""
-    wrong, given, expected = off(finding), finding.given, finding.expected
-    told = []
-    factor = ratio(finding.given, finding.expected, SAME)
+    wrong, (given, expected), told = off(finding), finding.compared, list[str]()
+    is_step = finding.before is not None
+    size = float(np.abs(expected).max(initial=0)) or 1.0
+    factor = ratio(given, expected, max(SAME, STEP * float(finding.uncertainty.max(initial=0)) / size * is_step))
     many = f"all {wrong.size} numbers" if wrong.size > 1 else "the one number"
     if factor is not None and wrong.any():
-        told.append(f"your value = correct value × {factor:.6g} in {many}")
+        shown = f"{'step' if is_step else 'value'} × {factor:.{4 if is_step else 6}g}"
+        told.append(f"your {'step' if is_step else 'value'} = correct {shown} in {many}")
     elif not np.any(given):
-        told.append(f"{many} are 0")
+        told.append(f"{many} stay as they were" if is_step else f"{many} are 0")
     elif wrong.all():
         told.append(f"{many} are wrong" if wrong.size > 1 else "the number is wrong")
     else:
@@ -69,7 +72,7 @@ def patterns(finding: Finding, steps: Steps) -> list[str]:
         told.append("all the correct numbers are there, but in other places")
     elif factor is None and wrong.any():
         told += _parts(given, expected)
-    told += _special(finding, wrong)
+    told += _special(finding, wrong) if not is_step else _of_step(given, expected, wrong)
     return told
 
 
@@ -114,6 +117,19 @@ def _parts(given: Array, expected: Array) -> list[str]:
     return told
 
 
+def _of_step(given: Array, expected: Array, wrong: Array) -> list[str]:
+    """Weights that stay as they were, and steps of few sizes."""
+    told = []
+    stays = (given == 0) & (expected != 0)
+    if stays.any() and not stays.all():
+        others = "; the other steps are right" if (stays == wrong).all() else ""
+        told.append(f"{int(stays.sum())} of {stays.size} weights stay as they were{others}")
+    if given.size >= FEW and (given != 0).all() and (np.sign(given) != np.sign(expected)).any():
+        count = int((np.sign(given) != np.sign(expected)).sum())
+        told.append(f"{count} of {given.size} steps go in the wrong direction")
+    return told
+
+
 def _special(finding: Finding, wrong: Array) -> list[str]:
     """Ties, zeros, and what a stride leaves out."""
     told = []
@@ -139,10 +155,16 @@ def axes_of(key: Key, count: int, steps: Steps) -> tuple[str, ...]:
 
 
 def explained_by_rounding(finding: Finding, search: Search) -> float:
-    """How far a right number may be off, relative to the largest number of the answer."""
-    size = max(float(np.abs(finding.given).max(initial=0)), np.finfo(float).tiny)
+    """How far a right number may be off, relative to the largest number."""
+    size = largest_of(finding)
     room = allowed(Estimate(finding.expected, finding.uncertainty), finding.given, search.precision)
     return float(room.max(initial=0)) / size
+
+
+def largest_of(finding: Finding) -> float:
+    """The largest number, of those that were answered and of those that should be."""
+    largest = [float(np.abs(each).max(initial=0)) for each in (finding.given, finding.expected)]
+    return max(*largest, np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -158,8 +180,7 @@ class Near:
 def nearest(finding: Finding, search: Search) -> list[Near]:
     """The mistakes that were ruled out, the nearest first."""
     wrong, named = off(finding), {fit.mistake.id for fit in finding.fits}
-    largest = [float(np.abs(each).max(initial=0)) for each in (finding.given, finding.expected)]
-    size = max(*largest, np.finfo(float).tiny)
+    size = largest_of(finding)
     near: dict[str, Near] = {}
     for mistake, made in finding.tried:
         if mistake.id in named or not np.isfinite(made).all():

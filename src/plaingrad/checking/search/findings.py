@@ -39,6 +39,14 @@ class Finding:
     fits: list[Fit]
     suspects: tuple[Key, ...] = ()
     tried: list[tuple[Mistake, Array]] = field(default_factory=list)
+    before: Array | None = None  # of an update: the weights before the step
+
+    @property
+    def compared(self) -> tuple[Array, Array]:
+        """What was answered and what should have been: of an update the steps, by which it is judged."""
+        if self.before is None:
+            return self.given, self.expected
+        return self.before - self.given, self.before - self.expected
 
     @property
     def best(self) -> Fit | None:

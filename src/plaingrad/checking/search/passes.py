@@ -165,6 +165,16 @@ class Passes:
             return self.single_layer(name).slopes(x, w).of(dy)
         return terms.slope(quantity[1:], dy, x) if terms else self.loop(name, quantity, x, w, dy)
 
+    def dx_of_output(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
+        """dx of a layer by its own text, where its output is the one in `env` and not what its input makes."""
+        t, name, _ = key
+        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
+        single = self.single_layer(name)
+        single.run_on(env[self.x_key(key)].value, w)
+        single.put(y=env[t, name, "y"].value, dy=env[self.dy_key(key)].value)
+        single.backward()
+        return single.get("dx")
+
     def pulled(self, key: Key, need: Key, env: Mapping[Key, Estimate], weighing: Array) -> Array | None:
         """How much `weighing` · (what a pass makes) changes with each number of one of the arrays it reads.
 

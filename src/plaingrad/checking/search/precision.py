@@ -22,19 +22,23 @@ LEAST_HALF = 2.0**-24  # the distance of the smallest float16 numbers
 class Precision:
     """Significant digits or decimals that were printed (None: all), and the arithmetic's unit roundoff.
 
-    `each` holds what was found for arrays that were printed otherwise than most, by their identity.
+    `each` holds what was found for arrays that were printed otherwise than most, by their identity; `grains` the grain
+    of arrays that are no printed numbers themselves, but sums or means of them.
     """
 
     digits: int | None
     decimals: int | None
     unit: float
     each: Mapping[int, "Precision"] = field(default_factory=dict, compare=False, repr=False)
+    grains: Mapping[int, Array] = field(default_factory=dict, compare=False, repr=False)
 
     def grain(self, values: Array) -> Array:
         """By how much printing moved each number at most: one unit in its last place, were it cut off or rounded.
 
         Numbers of few digits may have few decimals as well; which of them was meant nobody knows.
         """
+        if id(values) in self.grains:
+            return self.grains[id(values)]
         if id(values) in self.each:
             return self.each[id(values)].grain(values)
         least = LEAST_HALF if self.unit == HALF else 0.0
@@ -44,6 +48,21 @@ class Precision:
         size = np.where(values == 0, 1, np.abs(values))
         return np.asarray(
             np.maximum(grain, np.where(values == 0, 0, 10.0 ** (np.floor(np.log10(size)) + 1 - self.digits)))
+        )
+
+    def with_summaries(self, summaries: Iterable[tuple[Array, Array, Callable[[Array], Array]]]) -> "Precision":
+        """The same, also for arrays that are a sum or a mean (array, printed numbers, the function that makes it).
+
+        Each number is off by no more than its grain, so a sum by no more than the sum of the grains, and a mean by no
+        more than their mean. With errors of either sign it would be about √m of m grains; numbers that are cut off are
+        all off towards 0, and come to the whole.
+        """
+        return replace(self, grains={id(array): made_by(self.grain(printed)) for array, printed, made_by in summaries})
+
+    def with_relaid(self, relaid: Iterable[tuple[Array, Array]]) -> "Precision":
+        """The same, also for arrays that are others (old, new) with their numbers in other places."""
+        return replace(
+            self, each={**self.each, **{id(new): self.each[id(old)] for old, new in relaid if id(old) in self.each}}
         )
 
     @property
@@ -56,7 +75,7 @@ class Precision:
         return len(values) >= ENOUGH or float(self.grain(values).max()) <= COARSEST * float(np.abs(values).max())
 
     def __str__(self) -> str:
-        if self.decimals is not None:
+        if self.decimals is not None and (self.digits is None or self.decimals < self.digits):
             return f"{self.decimals} decimals"
         return NAMES[self.unit] if self.digits is None else f"{self.digits} digits"
 

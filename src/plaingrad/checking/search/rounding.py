@@ -9,6 +9,7 @@ from plaingrad.compiler.loops import Array
 DEVIATIONS = 8.0
 """How many standard deviations a right number may be off: with a million numbers one of 8 is chance of 1 in 10⁹."""
 LEFT = 0.5  # of what is off without a mistake may be left with it: roundings, in numbers that it hardly moves
+NEARLY = 64.0  # times what may be off: farther away no number is looked at again
 ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so much
 
 
@@ -21,7 +22,10 @@ def allowed(expected: Estimate, array: Array, precision: Precision) -> Array:
 @np.errstate(all="ignore")
 def agrees(expected: Estimate, array: Array, precision: Precision) -> bool:
     """Whether an answered array is what is expected, up to rounding."""
-    return bool((np.abs(array - expected.value) <= allowed(expected, array, precision)).all())
+    room = allowed(expected, array, precision)
+    # What may be off by any amount tells nothing: only the same number agrees then.
+    room = np.where(np.isfinite(room), room, 0)
+    return bool((np.abs(array - expected.value) <= room).all())
 
 
 def alike(expected: Estimate, made: Array, unit: float) -> Estimate:
@@ -35,6 +39,26 @@ def alike(expected: Estimate, made: Array, unit: float) -> Estimate:
 
 
 @np.errstate(all="ignore")
+def fits(expected: Estimate, made: Array, array: Array, precision: Precision) -> bool:
+    """Whether an answered array is what a mistake makes.
+
+    Numbers that a mistake moves take their uncertainty along: each may be off as far as right ones up to its size are.
+    """
+    likely = alike(expected, made, precision.unit)
+    off, room = np.abs(array - made), allowed(likely, array, precision)
+    if (off <= room).all():
+        return True
+    if not (off <= NEARLY * room).all():
+        return False
+    sizes = np.abs(expected.value).reshape(-1)
+    order = np.argsort(sizes)
+    widest = np.maximum.accumulate(expected.uncertainty.reshape(-1)[order])
+    place = np.searchsorted(sizes[order], np.abs(made), side="right") - 1
+    wide = np.where(place >= 0, widest[np.maximum(place, 0)], 0)
+    return bool((off <= allowed(Estimate(made, np.maximum(likely.uncertainty, wide)), array, precision)).all())
+
+
+@np.errstate(all="ignore")
 def explains(made: Array, expected: Array, given: Array) -> bool:
     """Whether a mistake leaves little of what was off without it: one that changes next to nothing explains nothing."""
     left, without = (float(np.linalg.norm(given - each)) for each in (made, expected))
@@ -42,13 +66,13 @@ def explains(made: Array, expected: Array, given: Array) -> bool:
 
 
 @np.errstate(all="ignore")
-def ratio(given: Array, expected: Array, near: float) -> float | None:
-    """The one factor between two arrays, if there is one, to so much of the largest number."""
-    given, expected = given.reshape(-1), expected.reshape(-1)
+def ratio(given: Array, expected: Array, near: float, room: Array | float = 0.0) -> float | None:
+    """The one factor between two arrays, if there is one, to so much of the largest number and this `room` besides."""
+    given, expected, room = given.reshape(-1), expected.reshape(-1), np.reshape(room, -1)
     weight = float((expected * expected).sum())
     factor = float((given * expected).sum()) / weight if weight else 0.0
     size = np.abs(expected).max(initial=0) * abs(factor)
-    return factor if size > 0 and np.abs(given - factor * expected).max() <= near * size else None
+    return factor if size > 0 and (np.abs(given - factor * expected) <= near * size + room).all() else None
 
 
 def relative(array: Array, expected: Array) -> float:

@@ -5,21 +5,33 @@ pass disagrees, each mistake of the catalogue is tried there, and at every pass 
 the one that gives the answer's numbers is the one.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from plaingrad.checking.catalogue import Mistake
+from plaingrad.checking.edits.edited_line import EditedLine
+from plaingrad.checking.edits.search import found as edited_lines
 from plaingrad.checking.search import rounding
+from plaingrad.checking.search.afterwards import keep_consistent, narrow
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of
-from plaingrad.checking.search.passes import Estimate, Key, exact
+from plaingrad.checking.search.passes import Env, Estimate, Key, exact
 from plaingrad.checking.search.rounding import alike, relative
 from plaingrad.checking.search.state import State
 from plaingrad.checking.search.unanswered import Budget, Unanswered
+from plaingrad.checking.search.update_rules import Rule
 from plaingrad.compiler.loops import Array
 
 OWN = 4.0  # times the uncertainty of what is computed: so much worse a printed number may be, and is still preferred
 FAR = 1e-3  # of an array's largest number: far more than any rounding
+
+
+def counted(found: list[Finding]) -> tuple[int, ...]:
+    """How many passes disagree in each step; the first counts most, for what a later one makes follows from it."""
+    steps = [finding.key[0] for finding in found]
+    return tuple(steps.count(t) for t in range(1, max(steps, default=0) + 1))
 
 
 @dataclass(repr=False, eq=False)
@@ -30,13 +42,19 @@ class Search(State):
     slips: dict[tuple[str, str], Fit] = field(default_factory=dict)
     unsure: set[str] = field(default_factory=set)  # layers whose forward pass is wrong in a way without a name
     budget: Budget = field(default_factory=Budget)
+    rules: list[Rule] = field(default_factory=list)  # that make the updates of this program, all the same numbers
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.own_terms = dict(self.program.other)
 
-    def disagreeing(self, most: float = np.inf, agreed: frozenset[Key] = frozenset()) -> list[Finding] | None:
-        """The passes that disagree, and nothing about why; None where they are `most` or one of the `agreed` is."""
+    def disagreeing(
+        self, most: tuple[int, ...] | None = None, agreed: frozenset[Key] = frozenset()
+    ) -> list[Finding] | None:
+        """The passes that disagree, and nothing about why.
+
+        None where one of the `agreed` is among them, or where they are `most`, as `counted`, or more.
+        """
         found: list[Finding] = []
         for key in sorted(self.arrays, key=self.program.place.__getitem__):
             expected = self.expected[key] = self._asked_for(key)
@@ -45,7 +63,7 @@ class Search(State):
             self.env[key] = self._anchored(expected, array) if reading else self.own(array)
             if reading is None:
                 found.append(Finding(key, array, expected.value, expected.uncertainty, []))
-                if len(found) >= most or key in agreed:
+                if key in agreed or (most is not None and counted(found) >= most):
                     return None
         return found
 
@@ -62,6 +80,43 @@ class Search(State):
         Asked for values alone, which is quick. By how much they may be off is told by the `other`, of another way to
         see the same answer.
         """
+        env, asked_for = self._quick(other)
+        for key in sorted(self.arrays, key=self.program.place.__getitem__):
+            if key not in agreed and first <= 0:
+                env[key] = self.own(self.likeliest(key).array)
+                continue
+            array = self.nearest(key, asked_for(key)).array
+            room = FAR * np.abs(array).max(initial=0)
+            room += 2 * rounding.allowed(other.expected[key], array, self.precision).max(initial=0)
+            is_far = not np.abs(asked_for(key) - array).max(initial=0) <= room
+            if key in agreed:
+                is_laid_alike = self.arrays[key] is other.arrays[key]
+                env[key] = other.env[key] if is_laid_alike else self.own(array)
+                if is_far:
+                    return True
+                continue
+            env[key] = self.own(array)
+            first = first - 1 if is_far else 0
+            if is_far and first == 0:
+                return True
+        return False
+
+    def supposed(self, keys: list[Key], other: State) -> list[Finding]:
+        """Answered arrays beside what they should be, asked for values alone, which is quick."""
+        env, asked_for = self._quick(other)
+        found, last = [], max(self.program.place[key] for key in keys)
+        for key in sorted(self.arrays, key=self.program.place.__getitem__):
+            if self.program.place[key] > last:
+                break
+            array = self.likeliest(key).array
+            if key in keys:
+                value = asked_for(key)
+                found.append(Finding(key, array, value, np.zeros_like(value), []))
+            env[key] = self.own(array)
+        return found
+
+    def _quick(self, other: State) -> tuple[Env, Callable[[Key], Array]]:
+        """Arrays to be filled with what is known, and what a pass makes of them; orders are those the `other` found."""
         self.found_orders |= {group: order for group, order in other.found_orders.items() if group not in self.orders}
         env = dict(self.env)
 
@@ -71,24 +126,7 @@ class Search(State):
                     env[need] = exact(asked_for(need))
             return self.program.value(key, env)
 
-        for key in sorted(self.arrays, key=self.program.place.__getitem__):
-            array = self.likeliest(key).array
-            if key not in agreed and first <= 0:
-                env[key] = self.own(array)
-                continue
-            room = FAR * np.abs(array).max(initial=0)
-            room += 2 * rounding.allowed(other.expected[key], array, self.precision).max(initial=0)
-            is_far = not np.abs(asked_for(key) - array).max(initial=0) <= room
-            if key in agreed:
-                env[key] = other.env[key]
-                if is_far:
-                    return True
-                continue
-            env[key] = self.own(array)
-            first = first - 1 if is_far else 0
-            if is_far and first == 0:
-                return True
-        return False
+        return env, asked_for
 
     def run(self) -> None:
         """Judge every pass in order."""
@@ -99,7 +137,9 @@ class Search(State):
                 self.unanswered.add(key)
                 continue
             self._judge(key, expected)
+        keep_consistent(self, self.findings)
         if self.findings:
+            narrow(self, self.findings)
             self._follow()
 
     @property
@@ -119,8 +159,12 @@ class Search(State):
 
     def _slipped(self, key: Key, expected: Estimate) -> Estimate:
         """What a pass without an answer makes, where the same slip was named in a step before."""
+        if key in self.arrays:
+            return expected
+        if self._has_rule(key):
+            return self.rules[0].estimate(self.program, key, self.env)
         fit = self.slips.get(key[1:])
-        if fit is None or key in self.arrays:
+        if fit is None or fit.terms is not None:  # with terms the program is made of them already
             return expected
         made = form_of(fit, self.program, key, self.env, expected.value)
         return expected if made is expected.value else alike(expected, made, self.program.unit)
@@ -132,7 +176,12 @@ class Search(State):
         if reading:
             self.env[key] = self._anchored(expected, array)
             return
+        if self.is_of_own_output(key, array):
+            row.status, self.env[key] = "follows", self.own(array)
+            return
         finding = self._explained(key, expected, array)
+        if self.program.is_update(key):
+            finding.before = self.env[key[0] - 1, *key[1:]].value
         row.finding, row.status = finding, "wrong"
         if key[1] in self.unsure and not finding.fits and key[2] != "y":
             row.status = "not judged"
@@ -173,8 +222,34 @@ class Search(State):
         better |= own == 0
         return Estimate(np.where(better, array, expected.value), np.where(better, own, expected.uncertainty))
 
+    def _has_rule(self, key: Key) -> bool:
+        """Whether a rule makes this update."""
+        return bool(self.rules) and self.program.is_update(key) and self.rules[0].covers(key)
+
+    def _by_rule(self, key: Key, expected: Estimate, array: Array) -> Finding | None:
+        """The finding of an update that the rules make."""
+        if not self._has_rule(key):
+            return None
+        made = [(rule, rule.estimate(self.program, key, self.env)) for rule in self.rules]
+        if not self.agrees(made[0][1], array):
+            return None
+        fits = [Fit(rule.mistake, key, each.value) for rule, each in made]
+        suspects = tuple(need for need in self.program.needs(key) if need in self.unanswered)
+        return Finding(key, array, expected.value, expected.uncertainty, fits, suspects)
+
+    def blame_rules(self, finding: Finding) -> None:
+        """Tell a rule by what follows from it, where no update is answered."""
+        layers = [key for key in self.program.keys if self._has_rule(key) and key in self.unanswered]
+        fits = [Fit(rule.mistake, layers[0], self.env[layers[0]].value) for rule in self.rules]
+        self.findings.append(replace(finding, fits=fits))
+        self.rows[finding.key].status, self.rows[finding.key].finding = "wrong", self.findings[-1]
+        self._follow()
+
     def _explained(self, key: Key, expected: Estimate, array: Array) -> Finding:
-        fits, tried = self._fits_at(key, expected, array)
+        by_rule = self._by_rule(key, expected, array)
+        if by_rule is not None:
+            return by_rule
+        fits, tried = self.fits_at(key, expected, array)
         if any(each.key[1:] == key[1:] and not each.fits for each in self.findings):
             return Finding(
                 key, array, expected.value, expected.uncertainty, [], (), tried
@@ -182,16 +257,39 @@ class Search(State):
         unanswered = Unanswered(self, key, array, self.budget)
         if unanswered.suspects:
             fits = unanswered.explained(fits)
+        fits = fits + self._edited(key, expected, array, bool(fits))
         return Finding(key, array, expected.value, expected.uncertainty, fits, unanswered.suspects, tried)
 
-    def _fits_at(self, key: Key, expected: Estimate, array: Array) -> tuple[list[Fit], list[tuple[Mistake, Array]]]:
+    def _edited(self, key: Key, expected: Estimate, array: Array, is_named: bool) -> list[Fit]:
+        """The edits of a textbook line that give the answered array: in a further step, of those found before."""
+        before = {
+            fit.mistake.id: fit
+            for each in self.findings
+            for fit in each.fits
+            if each.key[1:] == key[1:] and isinstance(fit.mistake, EditedLine)
+        }
+        if before:
+            made = [(fit, form_of(fit, self.program, key, self.env, expected.value)) for fit in before.values()]
+            return [Fit(fit.mistake, key, each) for fit, each in made if self._is_made(expected, each, array)]
+        if is_named or "edited-line" in self.left_out or self.budget.edits <= 0:
+            return []
+        context = Context(self.program, key, self.env, expected.value, array)
+        steps = sum(each[1:] == key[1:] for each in self.arrays)
+        found = [Fit(line, key, made) for line, made in edited_lines(context, expected, array, self.precision, steps)]
+        self.budget.edits -= not found
+        return found
+
+    def _is_made(self, expected: Estimate, made: Array, array: Array) -> bool:
+        """Whether an array is what a mistake makes, and the mistake matters."""
+        fits = rounding.fits(expected, made, array, replace(self.precision, unit=self.program.unit))
+        return fits and rounding.explains(made, expected.value, array)
+
+    def fits_at(self, key: Key, expected: Estimate, array: Array) -> tuple[list[Fit], list[tuple[Mistake, Array]]]:
         """The mistakes that, made in this pass, give the answered array."""
         fits: dict[str, Fit] = {}
         tried = []
         for fit in forms_of(self.program, key, self.env, expected.value, array, self.left_out):
             tried.append((fit.mistake, fit.made))
-            made = alike(expected, fit.made, self.program.unit)
-            is_new = fit.mistake.id not in fits
-            if is_new and self.agrees(made, array) and rounding.explains(fit.made, expected.value, array):
+            if fit.mistake.id not in fits and self._is_made(expected, fit.made, array):
                 fits[fit.mistake.id] = fit
         return list(fits.values()), tried

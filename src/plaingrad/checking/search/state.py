@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from plaingrad.checking.answers.layout import AXES, Order, Reading, suspicious
 from plaingrad.checking.search import rounding
 from plaingrad.checking.search.findings import Row
@@ -9,6 +11,8 @@ from plaingrad.checking.search.passes import Env, Estimate, Key
 from plaingrad.checking.search.precision import Precision
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
+
+NEAR = 1e-2  # of the largest number: no other order of axes comes as near, unless it makes no difference
 
 
 @dataclass(repr=False, eq=False)
@@ -67,9 +71,38 @@ class State:
         known = self._order(self.groups[key])
         return next((each for each in self.arrays[key] if each.order == known), self.arrays[key][0])
 
+    def nearest(self, key: Key, value: Array) -> Reading:
+        """The reading to judge by where an array should be about so: of any order, where that of its kind is unknown.
+
+        Where one alone is near, its order is that of its kind.
+        """
+        group = self.groups[key]
+        if self._order(group) is not None or len(self.arrays[key]) == 1:
+            return self.likeliest(key)
+        away = [float(np.abs(each.array - value).max(initial=0)) for each in self.arrays[key]]
+        found = self.arrays[key][int(np.argmin(away))]
+        if group in AXES and sum(each <= NEAR * np.abs(value).max(initial=0) for each in away) == 1:
+            self.found_orders[group] = found.order
+        return found
+
     def _order(self, group: str) -> Order | None:
         return self.found_orders.get(group, self.orders.get(group))
 
     def _tells(self, reading: Reading, readings: list[Reading], expected: Estimate) -> bool:
         """Whether no other reading would have agreed as well."""
         return not any(self.agrees(expected, other.array) for other in readings if other.order != reading.order)
+
+    def is_of_own_output(self, key: Key, array: Array) -> bool:
+        """Whether an error is right for the output that the program made, where that is another than it should be."""
+        t, name, quantity = key
+        output = self.rows.get((t, name, "y"))
+        if (
+            quantity != "dx"
+            or name == "loss"
+            or output is None
+            or output.status == "agrees"
+            or self.program.terms(name)
+        ):
+            return False
+        made = self.program.dx_of_output(key, self.env)
+        return self.agrees(rounding.alike(self.expected[key], made, self.program.unit), array)

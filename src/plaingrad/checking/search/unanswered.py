@@ -14,6 +14,7 @@ from plaingrad.checking.search.rounding import alike, allowed, explains
 from plaingrad.checking.search.state import State
 from plaingrad.compiler.loops import Array
 
+MOST_EDITED = 3  # passes whose edits are all tried in vain: where so many have no name, more of them tell little
 FORMS = 20  # about as many mistakes can be made in a pass
 MOST_WORK = 25_000_000
 """How many numbers a search handles in looking for mistakes in passes without an answer: about two seconds."""
@@ -24,6 +25,7 @@ class Budget:
     """What may still be spent."""
 
     left: int = MOST_WORK
+    edits: int = MOST_EDITED  # passes whose edits may still be tried without a result
     searched: set[Key] = field(default_factory=set)  # passes that were looked through without a result
 
     def spend(self, work: int) -> bool:
@@ -152,7 +154,8 @@ class Unanswered:
     def _quick(self, key: Key, env: Mapping[Key, Estimate], fit: Fit) -> Estimate:
         """What a pass makes, known about as well as what it should make; with the slip of `fit` in its other steps."""
         value = self.program.value(key, env)
-        if key[1:] == fit.key[1:] and (key in self.state.unanswered or key in self.base):
+        # With terms, the layer is made of them for as long as this is asked.
+        if fit.terms is None and key[1:] == fit.key[1:] and (key in self.state.unanswered or key in self.base):
             value = form_of(fit, self.program, key, env, value)
         return alike(self.state.expected[key], value, self.program.unit)
 

@@ -98,7 +98,9 @@ class Program(Passes):
         return self._sum(size, moved, self.case.images * count_of(terms.of(weight).weight))
 
     def _sum(self, size: Array, moved: Array, count: int) -> Array:
-        return np.asarray(np.sqrt(moved + sq(self.unit * (count + 2) ** 0.5 * size)))
+        made = np.sqrt(moved + sq(self.unit * (count + 2) ** 0.5 * size))
+        # Squares of numbers beyond 1e154 overflow; roundings that all go one way bound what those of a sum come to.
+        return np.asarray(np.where(np.isfinite(made), made, self.unit * (count + 2) * size))
 
     def _other(self, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:
         """The uncertainty of a pass of any other layer: by its texts on inputs that are a little off."""

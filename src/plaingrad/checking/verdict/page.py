@@ -10,8 +10,21 @@ from plaingrad.checking.search.evidence import cells, nearest, patterns
 from plaingrad.checking.search.findings import Finding, Row
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Key
+from plaingrad.checking.search.patterns import likenesses, share_added
+from plaingrad.checking.search.uncompared import Uncompared
+from plaingrad.checking.verdict.as_json import line_json
+from plaingrad.checking.verdict.hint import ALL, hint_json, sequel, tells_all
 from plaingrad.checking.verdict.maps import LEVELS, in_words, pictures
-from plaingrad.checking.verdict.text import FEW_ROWS, NAMED_ROWS, RULED_OUT, done_right, in_order, trains
+from plaingrad.checking.verdict.text import (
+    FEW_ROWS,
+    NAMED_ROWS,
+    RULED_OUT,
+    done_right,
+    edit_of,
+    error_text,
+    in_order,
+)
+from plaingrad.checking.verdict.trained import trains
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
 from plaingrad.training.checkpoint import page_file, write_safely
 from plaingrad.training.report.page import template
@@ -24,12 +37,15 @@ FOLLOWS = "computed correctly, but from numbers that were already wrong"
 Section = TypeVar("Section")
 
 
-def save_page(verdict: Verdict, path: str | Path) -> None:
-    """Write the verdict as a page, whole or not at all. MissingError without Jinja2."""
-    write_safely(page_file(path, "verdict.html"), page_html(verdict).encode("utf-8", "replace"))
+def save_page(verdict: Verdict, path: str | Path, hint: str = ALL) -> None:
+    """Write the verdict, or as much of it as a `hint` tells, as a page, whole or not at all.
+
+    MissingError without Jinja2; SettingError for a hint that is none.
+    """
+    write_safely(page_file(path, "verdict.html"), page_html(verdict, hint).encode("utf-8", "replace"))
 
 
-def page_html(verdict: Verdict) -> str:
+def page_html(verdict: Verdict, hint: str = ALL) -> str:
     """The page as one file: style and script in it, every name escaped."""
     here = files("plaingrad.checking.verdict")
     page, style, script = ((here / name).read_text("utf-8") for name in ("page.html", "page.css", "page_reading.js"))
@@ -37,7 +53,11 @@ def page_html(verdict: Verdict) -> str:
     # The policy lets this one script run and no other, so that text from a file can never become one.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template(page, "the verdict's page").render(
-        contents(verdict), style=style, shades=shades(), script=script, allowed=allowed
+        contents(verdict) if tells_all(verdict, hint) else hinted(verdict, hint),
+        style=style,
+        shades=shades(),
+        script=script,
+        allowed=allowed,
     )
 
 
@@ -62,25 +82,66 @@ def contents(verdict: Verdict) -> dict[str, Any]:
     """Everything the page shows, section by section."""
     from plaingrad import __version__
 
-    mistakes, unclear = anchored("mistake", verdict.mistakes), anchored("unclear", verdict.unclear)
+    doubtful = [each for each in verdict.sections if not isinstance(each, Named)]
+    certain = [each for each in verdict.sections if isinstance(each, Named)]
+    mistakes, unclear = anchored("mistake", certain), anchored("unclear", doubtful)
     conventions = anchored("convention", merged(verdict))
     named = mistakes | conventions
     every = [finding for each in named.values() for finding in each.findings] + verdict.unclear
     most = share_of([finding.given.size for finding in every])
     sections = {key: anchor for anchor, each in conventions.items() for key in each.passes}
     sections |= {finding.key: anchor for anchor, each in named.items() for finding in each.findings}
+    sections |= {other.key: anchor for anchor, each in named.items() for other in each.uncompared}
     sections |= {finding.key: anchor for anchor, finding in unclear.items()}
     return {
         "version": __version__,
         "case": verdict.search.program.case.net.name,
         "headline": headline(verdict),
-        "notes": verdict.notes,
+        "notes": [*verdict.notes, *(verdict.hidden.told if verdict.hidden else [])],
+        "hints": [],
         "few": NAMED_ROWS,
         "mistakes": [_named(verdict, each, anchor, most) for anchor, each in mistakes.items()],
         "unclear": [_unclear(verdict, each, anchor, most) for anchor, each in unclear.items()],
         "conventions": [_named(verdict, each, anchor, most) for anchor, each in conventions.items()],
         "quantities": quantities(verdict, sections),
     }
+
+
+def hinted(verdict: Verdict, hint: str) -> dict[str, Any]:
+    """What the page shows of a verdict with a hint: the same sections, without any number and any name of a mistake."""
+    from plaingrad import __version__
+
+    told = hint_json(verdict, hint)
+    hints, sections = [], dict[Key, str]()
+    groups: dict[str, list[tuple[dict[str, Any], list[Key]]]] = {
+        "mistake": list(zip(told["mistakes"], map(keys_of, verdict.mistakes), strict=True)),
+        "unclear": list(zip(told["unclear"], ([each.key] for each in verdict.unclear), strict=True)),
+        "convention": list(zip(told["conventions"], map(keys_of, verdict.conventions), strict=True)),
+    }
+    for kind, each in groups.items():
+        for anchor, (one, keys) in anchored(kind, each).items():
+            where = [one["where"]] if kind == "unclear" else one["where"]
+            usual: dict[str, Any] = {"of": kind, "anchor": anchor, "kinds": [], "between": [], "right": None}
+            hints.append(usual | one | {"where": where})
+            sections |= dict.fromkeys(keys, anchor)
+    listed = quantities(verdict, sections)
+    for row in [*listed["rows"], *(row for group in listed["folded"] for row in group["rows"])]:
+        row["error"] = ""  # a number may tell the factor
+    return {
+        "version": __version__,
+        "case": verdict.search.program.case.net.name,
+        "headline": headline(verdict),
+        "notes": [*verdict.reading, sequel(hint)],
+        "few": NAMED_ROWS,
+        "hints": hints,
+        **dict.fromkeys(("mistakes", "unclear", "conventions"), ()),
+        "quantities": listed,
+    }
+
+
+def keys_of(named: Named) -> list[Key]:
+    """The arrays that a mistake or a convention is about."""
+    return [*(finding.key for finding in named.findings), *named.passes]
 
 
 def anchored(kind: str, sections: list[Section]) -> dict[str, Section]:
@@ -111,7 +172,7 @@ def share_of(sizes: list[int]) -> int:
 
 def headline(verdict: Verdict) -> dict[str, str]:
     """The verdict in one word, in one sentence, and what it rests on."""
-    count, first = len(verdict.rows), verdict.first_wrong
+    count, first = verdict.compared, verdict.first_wrong
     many = len(verdict.mistakes)
     titles = {
         RIGHT: ("right", "Right", "Every number agrees."),
@@ -125,7 +186,7 @@ def headline(verdict: Verdict) -> dict[str, str]:
             "A mistake" if many == 1 else f"{many} mistakes",
             f"The first wrong quantity is {first}.",
         ),
-        UNCLEAR: ("unclear", "Unclear", f"{first} is wrong, and no known mistake gives its numbers."),
+        UNCLEAR: ("unclear", "Unclear", f"{first} {summary(verdict.sections[0])}." if first else ""),
     }
     kind, title, sentence = titles[verdict.verdict]
     compared = f"{count} quantit{'y' if count == 1 else 'ies'} compared at a precision of {verdict.search.precision}"
@@ -138,28 +199,40 @@ def headline(verdict: Verdict) -> dict[str, str]:
     }
 
 
+def summary(section: Named | Finding | Uncompared) -> str:
+    """What is unclear, as a clause about the quantity."""
+    return section.summary if isinstance(section, Uncompared) else "is wrong, and no known mistake gives its numbers"
+
+
 def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, Any]:
     """A mistake or a convention; one that is a convention has no findings, and so no evidence."""
+    edited = edit_of(named)
     same = (fit.mistake for finding in named.findings[:1] for fit in finding.fits)
     return {
         "anchor": anchor,
-        "id": named.id,
+        "id": named.id.partition(":")[0],
         "title": named.title,
         "where": named.where,
         "advice": named.advice,
         "trains": trains(named.id, *(each.where for each in named.findings)),
         "findings": [_evidence(verdict, finding, most) for finding in named.findings],
-        "right": done_right(verdict.search.program, named.findings[0].where) if named.findings else None,
-        "same": list(dict.fromkeys(each.title for each in same if each.id != named.id)),
+        "told": [line for each in named.uncompared for line in each.told],
+        "line": None if edited is None else line_json(edited),
+        "right": None if named.passes or not named.keys else done_right(verdict.search.program, named.keys[0]),
+        "same": list(dict.fromkeys(each.title for each in same if each.id != named.id and edited is None)),
     }
 
 
-def _unclear(verdict: Verdict, finding: Finding, anchor: str, most: int) -> dict[str, Any]:
-    return {
-        "anchor": anchor,
-        "where": name_of(finding.key),
+def _unclear(verdict: Verdict, finding: Finding | Uncompared, anchor: str, most: int) -> dict[str, Any]:
+    about: dict[str, Any] = {"anchor": anchor, "where": name_of(finding.key), "summary": summary(finding)}
+    about |= {"told": (), "advice": "", "finding": None, "between": [], "tried": 0}
+    if isinstance(finding, Uncompared):
+        right = done_right(verdict.search.program, finding.key)
+        return about | {"told": finding.told, "advice": finding.advice, "right": right}
+    return about | {
         "finding": _evidence(verdict, finding, most),
         "between": [name_of(key) for key in finding.suspects],
+        "absent": verdict.why_absent(finding.suspects[0]) if finding.suspects else "",
         "tried": len({mistake.id for mistake, _ in finding.tried}),
         "right": done_right(verdict.search.program, finding.where),
     }
@@ -171,8 +244,10 @@ def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
     shown = cells(finding)
     return {
         "name": name,
-        "sentences": patterns(finding, program.steps),
+        "sentences": patterns(finding, program.steps)
+        + (share_added(finding, verdict.search) if best else likenesses(finding, verdict.search)),
         "source": name_of(best.key) if best and best.key != finding.key else None,
+        "absent": verdict.why_absent(best.key) if best else "",
         "cells": [
             {
                 "place": f"[{','.join(map(str, cell.place))}]" if cell.place else name,
@@ -217,4 +292,4 @@ def told_row(row: Row, section: str) -> dict[str, str]:
     elif section and status == "wrong":  # by itself; but it is part of a convention that goes through all layers
         status = "another convention"
     told = {"status": status, "kind": status.replace(" ", "-"), "sign": STATUS_SIGNS[status], "section": section}
-    return {"name": row.name, "error": f"{row.error:.1e}", **told}
+    return {"name": row.name, "error": error_text(row), **told}

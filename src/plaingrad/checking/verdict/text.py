@@ -1,21 +1,25 @@
 """A verdict in words, and as JSON."""
 
-import json
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
+from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.search.evidence import Cell, cells, explained_by_rounding, nearest, patterns
 from plaingrad.checking.search.findings import Finding, Row
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import UPDATE, Key
+from plaingrad.checking.search.patterns import likenesses, share_added
 from plaingrad.checking.search.uncertainty import Program
+from plaingrad.checking.search.uncompared import Uncompared
 from plaingrad.checking.verdict.formulas import formula_of, over_images
+from plaingrad.checking.verdict.trained import trains
 from plaingrad.checking.verdict.verdict import MISTAKE, UNCLEAR, Named, Verdict
 from plaingrad.errors import visible
 from plaingrad.textbook.text import Text
 
 RULED_OUT = 3
+SCREEN = 16  # lines about what has no name: with the headline, a note or two and the rest less than a screen of 24
 NEAR = 0.5  # of the wrong numbers a mistake must account for to be told as the nearest
 SHORT = 12  # lines of a text that are shown whole
 FEW_ROWS = 12  # quantities that are told one by one though nothing is wrong with them
@@ -24,22 +28,36 @@ NAMED_ROWS = 4  # of more that only follow so many are named
 
 def verdict_text(verdict: Verdict, every: bool = False) -> str:
     """The verdict as `plaingrad check` prints it; the table with a line for `every` quantity."""
-    lines = [_headline(verdict), *(f"  note: {visible(note)}" for note in verdict.notes)]
-    for number, each in enumerate(verdict.mistakes):
-        lines += ["", *_mistake_lines(verdict, each, number == 0)]
-    for finding in verdict.unclear:
-        lines += ["", *_unclear_lines(verdict, finding)]
+    lines = [headline_text(verdict), *(f"  note: {visible(note)}" for note in verdict.notes)]
+    lines += [f"  {line}" for line in verdict.hidden.told] if verdict.hidden else []
+    first = next((each for each in verdict.sections if isinstance(each, Named)), None)
+    unclear: list[Finding] = []
+    for each in verdict.sections:
+        if isinstance(each, Named):
+            lines += ["", *_mistake_lines(verdict, each, each is first)]
+        elif isinstance(each, Uncompared):
+            lines += ["", *_uncompared_lines(each)]
+        elif unclear:
+            unclear.append(each)
+        else:
+            lines += ["", *_unclear_lines(verdict, each)]
+            unclear.append(each)
+    lines += _other_unclear(verdict, unclear[1:], len(lines))
     lines += ["", *_convention_lines(verdict)] if verdict.conventions else []
-    return "\n".join([*lines, "", *_table(verdict, every)])
+    return "\n".join([*lines, "", *table_lines(verdict, every)])
 
 
-def _headline(verdict: Verdict) -> str:
-    count = len(verdict.rows)
+def headline_text(verdict: Verdict) -> str:
+    """The verdict, the first wrong quantity, and how much was compared."""
+    count = verdict.compared
     told = f"{count} quantit{'y' if count == 1 else 'ies'} compared at a precision of {verdict.search.precision}"
     first = verdict.first_wrong
     if verdict.verdict == MISTAKE:
         return f"MISTAKE: the first wrong quantity is {first} ({told})"
     if verdict.verdict == UNCLEAR:
+        begin = verdict.sections[0]
+        if isinstance(begin, Uncompared):
+            return f"UNCLEAR: {first} {begin.summary} ({told})"
         return f"UNCLEAR: {first} is wrong, and no known mistake gives its numbers ({told})"
     return f"{verdict.verdict.upper()} ({told})"
 
@@ -59,16 +77,52 @@ def some(names: list[str]) -> str:
 
 
 def _mistake_lines(verdict: Verdict, named: Named, with_loop: bool) -> list[str]:
-    finding = named.findings[0]
-    lines = [f"{', '.join(named.where)}: {named.title}  [{named.id}]"]
-    lines += [f"  {line}" for line in proof(verdict, finding)]
+    edited = edit_of(named)
+    if edited is not None:
+        return _edited_lines(verdict, named, edited)
+    lines = [f"{some(named.where)}: {named.title}  [{named.id}]"]
+    lines += [f"  {line}" for line in evidence(verdict, named)]
     lines.append(f"  what to do: {named.advice}")
     told = trains(named.id, *(each.where for each in named.findings))
     if told:
         lines.append(f"  would it train? {told}")
     if with_loop:
-        lines += [f"  {line}" for line in _right_lines(verdict.search.program, finding.where)]
+        lines += [f"  {line}" for line in right_lines(verdict.search.program, named.keys[0])]
     return lines
+
+
+def edit_of(named: Named) -> EditedLine | None:
+    """The edited line by which a mistake is known; None for one of the catalogue."""
+    best = named.findings[0].best if named.findings else None
+    return best.mistake if best is not None and isinstance(best.mistake, EditedLine) else None
+
+
+def _edited_lines(verdict: Verdict, named: Named, edited: EditedLine) -> list[str]:
+    """The textbook's line, the one that makes the answer's numbers, and a few of these."""
+    finding = named.findings[0]
+    lines = [f"{some(named.where)}: {named.title}"]
+    said = [("the textbook has", edited.right), ("yours is made by", edited.edited)]
+    said += [("or by", each) for each in edited.others]
+    wide = max(len(label) for label, _ in said)
+    for label, each in said:
+        lines.append(f"  {label:>{wide}}:  {each[0]}")
+        lines += [f"  {'':>{wide}}   {more}" for more in each[1:]]
+    program, name = verdict.search.program, name_of(finding.key)
+    lines += [f"  {each}" for each in (*patterns(finding, program.steps), *likenesses(finding, verdict.search))]
+    lines += [f"  {cell_text(name, cell)}" for cell in cells(finding)]
+    lines.append(f"  what to do: {edited.advice}")
+    lines.append(f"  the line stands in {done_right(program, finding.where)['place']}")
+    return lines
+
+
+def evidence(verdict: Verdict, named: Named) -> list[str]:
+    """What shows a mistake: the numbers of its first finding, or the shapes and numbers that cannot be."""
+    numbers = proof(verdict, named.findings[0]) if named.findings else []
+    return [*numbers, *(line for each in named.uncompared for line in each.told)]
+
+
+def _uncompared_lines(each: Uncompared) -> list[str]:
+    return [f"{name_of(each.key)} {each.summary}", *(f"  {line}" for line in each.told), f"  what to do: {each.advice}"]
 
 
 def done_right(program: Program, key: Key) -> dict[str, Any]:
@@ -84,7 +138,7 @@ def done_right(program: Program, key: Key) -> dict[str, Any]:
     }
 
 
-def _right_lines(program: Program, key: Key) -> list[str]:
+def right_lines(program: Program, key: Key) -> list[str]:
     """The same in words, the text where it is short."""
     right = done_right(program, key)
     lines = [f"the formula: {right['formula']}"] if right["formula"] else []
@@ -97,10 +151,11 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
     """Numbers side by side, what else it could be, and what was ruled out."""
     program, name, best = verdict.search.program, name_of(finding.key), finding.best
     lines = patterns(finding, program.steps)
+    lines += share_added(finding, verdict.search) if best else likenesses(finding, verdict.search)
     lines += [cell_text(name, cell) for cell in cells(finding)]
     if best and best.key != finding.key:
         lines.append(
-            f"the mistake is in {name_of(best.key)}, which your answer does not contain: it gives exactly your {name}"
+            f"the mistake is in {name_of(best.key)}, which {verdict.why_absent(best.key)}: it gives exactly your {name}"
         )
     same = [fit.mistake.title for fit in finding.fits[1:] if fit.mistake.id != (best.mistake.id if best else "")]
     if same:
@@ -116,16 +171,32 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
     return lines
 
 
+def _other_unclear(verdict: Verdict, others: list[Finding], count: int) -> list[str]:
+    """Of further findings without a name what they are like, as far as a screen goes, of which `count` lines are full.
+
+    What else is wrong has most often the cause of the first.
+    """
+    lines, names = list[str](), list[str]()
+    for finding in others:
+        told = [f"{name_of(finding.key)} is wrong, and no known mistake gives its numbers"]
+        told += [f"  {line}" for line in proof(verdict, finding) if not line.startswith(name_of(finding.key))]
+        if not names and count + len(lines) + len(told) <= SCREEN:
+            lines += ["", *told]
+        else:
+            names.append(name_of(finding.key))
+    if names:
+        verb = "is" if len(names) == 1 else "are"
+        lines += ["", f"{some(names)} {verb} wrong too, and without a name: mend the first, and check again"]
+    return lines
+
+
 def _unclear_lines(verdict: Verdict, finding: Finding) -> list[str]:
     name = name_of(finding.key)
     lines = [f"{name} is wrong, and no known mistake gives its numbers"]
     lines += [f"  {line}" for line in proof(verdict, finding)]
     if finding.suspects:
-        names = some([name_of(key) for key in finding.suspects])
-        lines.append(
-            f"  it is computed from {names}, which your answer does not contain: add the first of them to see where "
-            "the error begins"
-        )
+        names, why = some([name_of(key) for key in finding.suspects]), verdict.why_absent(finding.suspects[0])
+        lines.append(f"  it is computed from {names}, which {why}: add the first of them to see where the error begins")
     tried = {mistake.id for mistake, _ in finding.tried}
     near = nearest(finding, verdict.search)
     if near and near[0].share >= NEAR:
@@ -150,14 +221,21 @@ def in_order(verdict: Verdict) -> list[Row]:
     return sorted(verdict.rows, key=lambda row: verdict.search.program.place[row.key])
 
 
-def _table(verdict: Verdict, every: bool) -> list[str]:
+def error_text(row: Row) -> str:
+    """How far a quantity is off; a dash where nothing was compared."""
+    return "–" if np.isnan(row.error) else f"{row.error:.1e}"
+
+
+def table_lines(verdict: Verdict, every: bool, with_error: bool = True) -> list[str]:
+    """What became of the quantities; with a line for `every` one, and how far each is off."""
     rows = in_order(verdict)
     by_status = {status: [row for row in rows if row.status == status] for status in ("agrees", "follows")}
     summed = [status for status, each in by_status.items() if len(each) > FEW_ROWS and not every]
     shown = [row for row in rows if row.status not in summed]
     wide, broad = (max(map(len, column), default=0) for column in ([r.name for r in shown], [r.status for r in shown]))
-    lines = [f"  {row.name:<{wide}}  {row.status:<{broad}}  {row.error:.1e}" for row in shown]
-    if shown:
+    errors = [error_text(row) if with_error else "" for row in shown]
+    lines = [f"  {row.name:<{wide}}  {row.status:<{broad}}  {error}" for row, error in zip(shown, errors, strict=True)]
+    if shown and with_error:
         lines.insert(0, f"  {'quantity':<{wide}}  {'':<{broad}}  largest difference / largest number")
     if "follows" in summed:
         names = some([row.name for row in by_status["follows"]])
@@ -169,90 +247,6 @@ def _table(verdict: Verdict, every: bool) -> list[str]:
         others = f"all {count}" if count == len(rows) else f"the other {count}"
         lines.append(f"  {others} agree: largest difference / largest number is {worst:.1e} at most")
     return lines
-
-
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as an object."""
-    return {
-        "verdict": verdict.verdict,
-        "first_wrong": verdict.first_wrong,
-        "precision": str(verdict.search.precision),
-        "mistakes": [_named_json(verdict, each) for each in verdict.mistakes],
-        "unclear": [_finding_json(verdict, each) for each in verdict.unclear],
-        "conventions": [
-            {"id": each.id, "title": each.title, "where": each.where, "advice": each.advice}
-            for each in verdict.conventions
-        ],
-        "quantities": [{"name": row.name, "status": row.status, "error": row.error} for row in in_order(verdict)],
-        "notes": verdict.notes,
-    }
-
-
-def _named_json(verdict: Verdict, named: Named) -> dict[str, Any]:
-    finding, program = named.findings[0], verdict.search.program
-    same = dict.fromkeys(fit.mistake.id for fit in finding.fits if fit.mistake.id != named.id)
-    return {
-        "id": named.id,
-        "title": named.title,
-        "where": named.where,
-        "evidence": proof(verdict, finding),
-        "cells": [vars(cell) | {"place": list(cell.place)} for cell in cells(finding)],
-        "same_numbers": list(same),
-        "ruled_out": [vars(each) for each in nearest(finding, verdict.search)[:RULED_OUT]],
-        "advice": named.advice,
-        "formula": formula_of(program, finding.where),
-        "trains": trains(named.id, *(each.where for each in named.findings)),
-    }
-
-
-def _finding_json(verdict: Verdict, finding: Finding) -> dict[str, Any]:
-    near = nearest(finding, verdict.search)[:RULED_OUT]
-    return {
-        "where": name_of(finding.key),
-        "between": [name_of(key) for key in finding.suspects],
-        "evidence": proof(verdict, finding),
-        "nearest": [vars(each) for each in near],
-        "tried": sorted({mistake.id for mistake, _ in finding.tried}),
-    }
-
-
-@cache
-def measured() -> dict[str, Any]:
-    """What training with each mistake came to, as `benchmarks/mistakes.py` measured it."""
-    file = files("plaingrad.checking") / "trains.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
-def trains(id: str, *where: Key) -> str:
-    """Whether a network with this mistake still learns, in words; it was measured in one pass, if of another kind."""
-    told = measured()
-    row = told.get("mistakes", {}).get(id)
-    if row is None:
-        return ""
-    network = told["networks"][row["network"]]
-    more = f"; in every update: {learns(row['everywhere'], network)}" if "everywhere" in row else ""
-    learned = f"{learns(row['accuracy'], network)}; without the mistake {row['right']:.1%}"
-    made = f"measured with the mistake in {row['pass']}{more}; learning rate {network['rate']}; {told['about']}"
-    if kind_of(row["pass"]) in [kind_of(".".join(key[1:])) for key in where]:
-        return f"{learned} ({made})"
-    return f"not measured for this kind of quantity. For another: {learned} ({made})"
-
-
-def kind_of(name: str) -> str:
-    """The kind of a pass by its name: conv.dx; or update, whichever the weight is."""
-    layer, _, quantity = name.partition(".")
-    return f"{layer.rstrip('0123456789')}.{quantity}" if quantity in ("y", "dx") or quantity[0] == "d" else "update"
-
-
-def learns(accuracy: float | None, network: dict[str, Any]) -> str:
-    """Whether a network learned, beside what right ones reach from many seeds, and what they reach untrained."""
-    if accuracy is None:
-        return "no: its numbers became infinite or NaN"
-    if accuracy > max(network["right"]):
-        return f"yes, {accuracy:.1%}, even better: accuracy does not show it"
-    if accuracy >= min(network["right"]):
-        return f"yes, {accuracy:.1%}: accuracy does not show it"
-    return f"{'worse' if accuracy > max(network['untrained']) else 'no'}, {accuracy:.1%}"
 
 
 def right_text(program: Program, key: Key) -> Text:
@@ -268,6 +262,3 @@ def right_text(program: Program, key: Key) -> Text:
 def source_of(text: Text) -> list[str]:
     """The lines of a text."""
     return text.source.rstrip().splitlines()
-
-
-Verdict.text, Verdict.to_json = verdict_text, verdict_json

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
-from plaingrad.checking.answers.layout import told
-from plaingrad.checking.search.conventions import Convention
+from plaingrad.checking.answers.layout import Order, told
+from plaingrad.checking.search.conventions import ORDER, Convention
 from plaingrad.checking.search.findings import Finding, Fit, Row
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.search import Search
+from plaingrad.checking.search.uncompared import Uncompared
+from plaingrad.checking.seeing import Hidden, hidden_of
 
 RIGHT, CONVENTION, MISTAKE, UNCLEAR = "right", "right, with another convention", "mistake", "unclear"
-ORDER = "Positions in this report follow the order of the case."
 
 
 @dataclass
@@ -26,12 +27,22 @@ class Named:
     advice: str
     findings: list[Finding] = field(default_factory=list)
     passes: list[Key] = field(default_factory=list)  # those of a convention, which nothing is found against
+    uncompared: list[Uncompared] = field(default_factory=list)  # quantities that show it by their shape, or by nan
     name_of: Callable[[Key], str] = name_of
 
     @property
     def where(self) -> list[str]:
         """The arrays it was made in."""
-        return list(dict.fromkeys(map(self.name_of, [*(finding.where for finding in self.findings), *self.passes])))
+        return list(dict.fromkeys(map(self.name_of, self.keys)))
+
+    @property
+    def keys(self) -> list[Key]:
+        """The same as keys."""
+        return [
+            *(finding.where for finding in self.findings),
+            *(each.key for each in self.uncompared),
+            *self.passes,
+        ]
 
 
 @dataclass(repr=False)
@@ -48,6 +59,10 @@ class Verdict:
     rows: list[Row]
     search: Search
     notes: list[str]
+    uncompared: list[Uncompared]  # and unclear; those that are named are with the mistakes
+    reading: list[str] = field(
+        default_factory=list, kw_only=True
+    )  # those of the notes that are about names and files alone
 
     def __repr__(self) -> str:
         return self.text()
@@ -55,10 +70,35 @@ class Verdict:
     @property
     def first_wrong(self) -> str | None:
         """The first array, in the order of computing, that is wrong by itself."""
+        return name_of(self.first_of(self.sections[0])) if self.sections else None
+
+    @property
+    def sections(self) -> list[Named | Finding | Uncompared]:
+        """All that is wrong: mistakes and what is unclear, in the order of computing."""
         place = self.search.program.place
-        wrong = [finding.where for each in self.mistakes for finding in each.findings]
-        wrong += [finding.where for finding in self.unclear]
-        return name_of(min(wrong, key=lambda key: place[key])) if wrong else None
+        every: list[Named | Finding | Uncompared] = [*self.mistakes, *self.unclear, *self.uncompared]
+        return sorted(every, key=lambda each: place[self.first_of(each)])
+
+    def first_of(self, section: Named | Finding | Uncompared) -> Key:
+        """The first array, in the order of computing, that a section is about."""
+        if isinstance(section, Named):
+            return min(section.keys, key=self.search.program.place.__getitem__)
+        return section.where if isinstance(section, Finding) else section.key
+
+    @property
+    def compared(self) -> int:
+        """How many quantities were compared."""
+        return len(self.search.arrays)
+
+    def why_absent(self, key: Key) -> str:
+        """Why nothing was compared with a pass, as a clause about it."""
+        return "could not be compared" if key in self.search.rows else "your answer does not contain"
+
+    @property
+    def hidden(self) -> Hidden | None:
+        """What the case cannot show; None unless all is right and it hides something, or where that takes long."""
+        hidden = hidden_of(self.search.program.case) if self.is_right else None
+        return hidden if hidden is not None and hidden.mistakes else None
 
     @property
     def is_right(self) -> bool:
@@ -66,8 +106,8 @@ class Verdict:
         return self.verdict in (RIGHT, CONVENTION)
 
 
-def drawn(search: Search, taken: list[Convention], notes: list[str]) -> Verdict:
-    """The verdict of a search of an answer whose program has these conventions."""
+def drawn(search: Search, taken: list[Convention], notes: list[str], others: list[Uncompared]) -> Verdict:
+    """The verdict of a search of an answer whose program has these conventions, and of what could not be compared."""
     orders = search.orders | search.found_orders
     conventions = [
         Named(f"layout-{group}", told(group, order), ORDER) for group, order in orders.items() if not usual(order)
@@ -102,10 +142,17 @@ def drawn(search: Search, taken: list[Convention], notes: list[str]) -> Verdict:
         into = named if best.mistake.convention else mistakes
         each = into.setdefault(best.mistake.id, Named(best.mistake.id, best.mistake.title, best.mistake.advice))
         each.findings.append(finding)
+    for other in others:
+        if other.is_certain:
+            one = mistakes.setdefault(other.id, Named(other.id, other.title, other.advice))
+            one.uncompared.append(other)
+    doubtful = [each for each in others if not each.is_certain and each.status != "follows"]
     conventions += named.values()
-    wrong = MISTAKE if mistakes else UNCLEAR if unclear else None
+    wrong = MISTAKE if mistakes else UNCLEAR if unclear or doubtful else None
     verdict = wrong or (CONVENTION if conventions else RIGHT)
-    return Verdict(verdict, list(mistakes.values()), unclear, conventions, list(search.rows.values()), search, notes)
+    return Verdict(
+        verdict, list(mistakes.values()), unclear, conventions, list(search.rows.values()), search, notes, doubtful
+    )
 
 
 def told_most(findings: list[Finding]) -> None:
@@ -123,6 +170,6 @@ def told_most(findings: list[Finding]) -> None:
         finding.fits.sort(key=partial(rank, finding.key))
 
 
-def usual(order: Any) -> bool:
+def usual(order: Order) -> bool:
     """Whether an order is the case's own."""
-    return isinstance(order, tuple) and order == tuple(range(len(order)))
+    return order == tuple(range(len(order)))

@@ -1,0 +1,256 @@
+"""An answer and its program, searched in several ways: with one convention or another, in one precision or another."""
+
+import itertools
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from plaingrad.checking.answers.layout import Order, Reading, group_of, readings
+from plaingrad.checking.laying import shape_of
+from plaingrad.checking.search.conventions import Convention, along, conventions
+from plaingrad.checking.search.findings import Finding
+from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.passes import Estimate, Key
+from plaingrad.checking.search.precision import SINGLE, Precision
+from plaingrad.checking.search.search import Search, counted
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.checking.search.updates import Updates, has_one_name, without_coincidences
+from plaingrad.compiler.loops import Array
+from plaingrad.textbook.layers import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from plaingrad.textbook.losses import SoftmaxCrossEntropy
+
+FIRST = 4  # passes that disagree, of which a convention must mend one to be worth more work
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Conventions, the passes that disagree with them, and the search that found these."""
+
+    taken: list[Convention]
+    found: list[Finding]
+    search: Search
+
+
+class Replayed:
+    """What an iterator yields, as often as it is asked for, each made once. `kept` lives as long."""
+
+    def __init__(self, source: Iterator[Convention], kept: Tried) -> None:
+        self.source, self.kept, self.seen = source, kept, list[Convention]()
+
+    def __iter__(self) -> Iterator[Convention]:
+        for number in itertools.count():
+            if number == len(self.seen):
+                each = next(self.source, None)
+                if each is None:
+                    return
+                self.seen.append(each)
+            yield self.seen[number]
+
+
+@dataclass
+class Asked:
+    """An answer and its program, to be searched in several ways."""
+
+    program: Program
+    arrays: dict[Key, list[Reading]]
+    groups: dict[Key, str]
+    orders: dict[str, Order]
+    precision: Precision
+    left_out: frozenset[str]
+    known: dict[tuple[Any, ...], "Replayed"] = field(default_factory=dict, init=False)
+    hopeless: set[tuple[Any, ...]] = field(default_factory=set, init=False)
+
+    def moved(self) -> list[str]:
+        """Take the output of a layer that was answered behind its activation for the activation's; a line for each."""
+        plain, notes = self._begun([], self.precision.unit), []
+        for finding in plain.disagreeing() or []:
+            t, name, quantity = finding.key
+            place = self.program.names.index(name) + 1 if name != "loss" else 0
+            if quantity != "y" or not place or len(self.arrays) == 1 or not self.program.steps[name].weights:
+                continue  # an activation is part of a layer with weights; a pool that makes such numbers has a mistake
+            if place == len(self.program.names):
+                if self._is_probability(plain, finding):
+                    del self.arrays[finding.key]
+                    notes.append(f"{name_of(finding.key)} in the answer is the output of the softmax, and is left out")
+                continue
+            after = t, self.program.names[place], "y"
+            layer = self.program.steps[after[1]].layer
+            if not isinstance(layer, ReLU | LeakyReLU | Sigmoid | Tanh | Softmax):
+                continue
+            env = ChainMap({finding.key: Estimate(finding.expected, finding.uncertainty)}, plain.env)
+            if plain.agrees(self.program.evaluate(after, env), finding.given):
+                notes.append(
+                    f"{name_of(finding.key)} in the answer is the output of the activation: "
+                    f"it is compared with {name_of(after)}"
+                )
+                readings = self.arrays.pop(finding.key)
+                self.arrays.setdefault(after, readings)
+                self.groups.setdefault(after, self.groups[finding.key])
+        return notes
+
+    def with_inner(self, inner: Mapping[Key, Array]) -> "Asked":
+        """The same answer with arrays of the right shape for some that had a wrong one."""
+        groups = {key: group_of(*shape_of(self.program.case, key)) for key in inner}
+        arrays = {key: readings(array, array.shape, groups[key])[:1] for key, array in inner.items()}
+        return replace(self, arrays=self.arrays | arrays, groups=self.groups | groups)
+
+    def _is_probability(self, plain: Search, finding: Finding) -> bool:
+        """Whether the outputs were answered behind the softmax that is in the loss."""
+        if not isinstance(self.program.case.loss, SoftmaxCrossEntropy):
+            return False
+        self.program.loss_of(finding.key[0], finding.expected)
+        p = self.program.single_layer("loss").get("probability").reshape(finding.expected.shape)
+        # A probability is off by no more than the scores are, each way.
+        uncertainty = 2 * finding.uncertainty.max() + 4 * self.program.unit
+        return plain.agrees(Estimate(p, np.full_like(p, uncertainty)), finding.given)
+
+    def searched(self) -> tuple[Search, list[Convention]]:
+        """The search that finds least fault: in the answer's own precision or float32, in the ways of its program."""
+        unit = self.precision.unit
+        updates = self._updates([], unit)
+        if updates.is_plain:
+            return self._by_rules(updates, [], unit), []
+        found, taken = self._explained(unit)
+        if found and unit < SINGLE:
+            rougher, ways = self._explained(SINGLE)
+            if len(rougher) < len(found):
+                unit, taken = SINGLE, ways
+        updates = self._updates(taken, unit)
+        if updates.is_plain:
+            return self._by_rules(updates, taken, unit), taken
+        search = self._begun(taken, unit)
+        search.run()
+        if taken and search.unnamed:  # what looked like another way may be a mistake that accounts for all
+            other = self._begun([], unit)
+            other.run()
+            if not other.unnamed:
+                return other, []
+        if has_one_name(search):
+            return search, taken
+        for ways in [taken, []] if taken else [taken]:
+            updates = updates if ways is taken else self._updates(ways, unit)
+            if updates.explained():
+                return self._by_rules(updates, ways, unit), ways
+        if search.unnamed and all(map(self.program.is_update, self.arrays)):
+            # Nothing but updates is told: a factor or a way that mends some of them alone is as much of a coincidence.
+            kept = [convention for convention in taken if not convention.places]
+            if kept != taken:
+                search, taken = self._begun(kept, unit), kept
+                search.run()
+        without_coincidences(search)
+        return search, taken
+
+    def _updates(self, taken: list[Convention], unit: float) -> Updates:
+        """The updates of the answer, of which one rule may make all that are wrong."""
+        plain = self._begun(taken, unit)
+        return Updates(plain, plain.disagreeing() or [], self.left_out)
+
+    def _by_rules(self, updates: Updates, taken: list[Convention], unit: float) -> Search:
+        """The search of a program whose updates are made by these rules."""
+        search = self._begun(taken, unit)
+        search.rules = updates.explained()
+        search.run()
+        if not any(search.program.is_update(finding.key) for finding in search.findings):
+            search.blame_rules(updates.first)
+        return search
+
+    def _begun(self, taken: list[Convention], unit: float) -> Search:
+        program = self.program.like(unit)
+        for convention in taken:
+            convention.taken_up(program)
+        orders = self.orders | {group: order for convention in taken for group, order in convention.orders.items()}
+        arrays = self.arrays
+        for convention in taken:
+            if convention.relaid:
+                arrays = {key: convention.as_the_case(key, readings, program.memo) for key, readings in arrays.items()}
+        every = ((self.arrays[key], found) for key, found in arrays.items() if found is not self.arrays[key])
+        relaid = [(old.array, new.array) for each in every for old, new in zip(*each, strict=True)]
+        precision = replace(self.precision, unit=unit).with_relaid(relaid)
+        return Search(program, arrays, self.groups, precision, orders, self.left_out)
+
+    def _explained(self, unit: float) -> tuple[list[Finding], list[Convention]]:
+        """The passes that disagree, and the conventions that make them fewer, the best of them first."""
+        held = self._begun([], unit)
+        tried = Tried([], held.disagreeing() or [], held)
+        while tried.found:
+            better = self._better(tried, unit) or self._better_by_two(tried, unit)
+            if better is None:
+                break
+            tried = better
+        return tried.found, tried.taken
+
+    def _better(self, tried: Tried, unit: float) -> Tried | None:
+        """With one convention more, the one that leaves fewest passes that disagree; None where none leaves fewer."""
+        best = None
+        for convention in self._conventions(tried, unit):
+            first = 0 if convention.orders else min(FIRST, len(tried.found))
+            what = (*map(id, tried.taken), id(convention), *(each.key for each in tried.found))
+            if what in self.hopeless:  # what is far off is so in either arithmetic
+                continue
+            if self._is_hopeless(tried, [convention], unit, first):
+                self.hopeless.add(what)
+                continue
+            best = self._taken(tried, [convention], unit, best) or best
+            if best and not best.found:
+                break  # none leaves fewer
+        return best
+
+    def _better_by_two(self, tried: Tried, unit: float) -> Tried | None:
+        """With two that show only together: other products or another layout, and a factor or another layout."""
+        forward = frozenset(key for key in self._agreed(tried) if key[2] == "y")
+        first, best = [each.key for each in tried.found[:FIRST]], None
+        for convention in self._conventions(tried, unit):
+            if not convention.terms and not convention.straightens(tried.found, self.program, self.precision):
+                continue
+            taken = [*tried.taken, convention]
+            what = ("with another", *map(id, taken), *(each.key for each in tried.found))
+            if what in self.hopeless:
+                continue
+            others = []
+            if not self._begun(taken, unit).is_hopeless(forward, tried.search, 0):
+                seen = self._begun(taken, unit).supposed(first, tried.search)
+                for other in along(self._begun(taken, unit).program, seen, self.arrays, self.groups, self.precision):
+                    is_likely = other.factors or other.straightens(seen, self.program, self.precision)
+                    if is_likely and not self._is_hopeless(tried, [convention, other], unit, len(first)):
+                        others.append(other)
+            if not others:
+                self.hopeless.add(what)
+            for other in others:
+                best = self._taken(tried, [convention, other], unit, best) or best
+                if best and not best.found:
+                    return best
+        return best
+
+    def _conventions(self, tried: Tried, unit: float) -> Iterator[Convention]:
+        """Those that may be worth a try: the same in either arithmetic, as long as the same passes disagree."""
+        what = (*map(id, tried.taken), *(each.key for each in tried.found))
+        if what not in self.known:
+            program = self._begun(tried.taken, unit).program
+            self.known[what] = Replayed(
+                conventions(program, tried.found, self.arrays, self.groups, self.precision), tried
+            )
+        return iter(self.known[what])
+
+    def _agreed(self, tried: Tried) -> frozenset[Key]:
+        return frozenset(self.arrays) - {each.key for each in tried.found}
+
+    def _with(self, tried: Tried, more: list[Convention]) -> list[Convention]:
+        """These conventions as well: of two that scale the loss the later one counts."""
+        is_scaled = any(each.is_scale for each in more)
+        return [*(each for each in tried.taken if not (is_scaled and each.is_scale)), *more]
+
+    def _is_hopeless(self, tried: Tried, more: list[Convention], unit: float, first: int) -> bool:
+        """Whether with these conventions as well what agreed, or all of the first passes, are far off."""
+        return self._begun(self._with(tried, more), unit).is_hopeless(self._agreed(tried), tried.search, first)
+
+    def _taken(self, tried: Tried, more: list[Convention], unit: float, best: Tried | None) -> Tried | None:
+        """With these conventions; None where no fewer passes disagree than with the best, or one that had agreed."""
+        taken = self._with(tried, more)
+        search = self._begun(taken, unit)
+        left = search.disagreeing(counted((best or tried).found), self._agreed(tried))
+        if left is None or not all(each.is_allowed(tried.found, left, search.program) for each in more):
+            return None
+        return Tried(taken, left, search)

@@ -1,0 +1,107 @@
+"""The layers of cases: settings that are unlike each other, so that mistakes change the numbers."""
+
+from plaingrad.errors import SettingError, nearest
+from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    L2Pool,
+    LeakyReLU,
+    MaxPool,
+    MeanPool,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+
+INPUT: Shape = (2, 7, 4)  # (channel, row, column) of a default image for even seeds; odd ones exchange rows and columns
+LARGE_INPUT: Shape = (2, 11, 9)  # the same for layers that are asked for: several pools shall fit
+FILTERS, UNITS = (4, 5, 8), (7, 9, 10)  # one after the other, by the layers of the kind before
+CONVS = (  # size, stride, padding and dilation differ in rows and columns, or do so in the other one
+    Conv(4, size=(2, 3), stride=(2, 1), padding=(0, 2)),
+    Conv(4, size=(2, 3), stride=(1, 2), padding=(2, 2), dilation=(2, 3)),
+)
+BY_WORD: dict[str, Layer] = {
+    "conv": CONVS[0],
+    "relu": ReLU(),
+    "leakyrelu": LeakyReLU(0.125),
+    "sigmoid": Sigmoid(),
+    "tanh": Tanh(),
+    "maxpool": MaxPool((3, 2), stride=(2, 1), padding=(1, 0)),
+    "meanpool": MeanPool((2, 3), stride=(1, 2), padding=(0, 1)),
+    "l2pool": L2Pool((3, 2), stride=(2, 1), padding=(1, 0)),
+    "flatten": Flatten(),
+    "dense": Dense(7),
+    "softmax": Softmax(),
+}
+
+
+def turned_input(seed: int, input: Shape = INPUT) -> Shape:
+    """A shape (channel, row, column): as it is for even seeds, rows and columns exchanged for odd ones."""
+    channels, rows, columns = input
+    return (channels, columns, rows) if seed % 2 else input
+
+
+def is_wide(input: Shape) -> bool:
+    """Whether images of this shape are wider than high."""
+    return len(input) == 3 and input[2] > input[1]
+
+
+def turned(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers with rows and columns exchanged in every setting."""
+    return tuple(
+        layer.replace(**{name: value[::-1] for name, value in _pairs(layer)}) if hasattr(layer, "window") else layer
+        for layer in layers
+    )
+
+
+def _pairs(layer: Layer) -> list[tuple[str, tuple[int, int]]]:
+    """The settings of a window that are for rows and columns."""
+    named = [(name, getattr(layer, name, None)) for name in ("size", "stride", "padding", "dilation")]
+    return [(name, value) for name, value in named if isinstance(value, tuple)]
+
+
+def without_dilation(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers without dilation, and pools without padding: as most programs have them that are written by hand."""
+    made = []
+    for layer in layers:
+        if isinstance(layer, Conv):
+            layer = layer.replace(dilation=(1, 1))
+        elif isinstance(layer, MaxPool | MeanPool | L2Pool):
+            layer = layer.replace(padding=(0, 0))
+        made.append(layer)
+    return tuple(made)
+
+
+def of_words(words: str, input: Shape) -> tuple[Layer, ...]:
+    """The layers of `conv,relu,maxpool`: each with settings that make mistakes visible.
+
+    Where the `input` (channel, row, column) is wider than high, rows and columns are exchanged in all of them.
+    """
+    chosen = [word.strip().lower() for word in words.split(",")]
+    for word in chosen:
+        if word not in BY_WORD:
+            raise SettingError(f"--layers knows no layer {word!r}; {nearest(word, BY_WORD)}")
+    layers: list[Layer] = []
+    for word in chosen:  # each with another number of filters or units than the one before
+        layer, before = BY_WORD[word], sum(word == each for each in chosen[: len(layers)])
+        if isinstance(layer, Conv):
+            layer = CONVS[before % 2].replace(filters=FILTERS[before % 3])
+        elif isinstance(layer, Dense):
+            layer = layer.replace(units=UNITS[before % 3])
+        layers.append(layer)
+    return turned(tuple(layers)) if is_wide(input) else tuple(layers)
+
+
+THOROUGH: tuple[Layer, ...] = (
+    CONVS[0],
+    BY_WORD["maxpool"],  # before the ReLU, so that it is given negative numbers too
+    ReLU(),
+    CONVS[1].replace(filters=5),
+    ReLU(),
+    Flatten(),
+    Dense(7),
+)
+SIMPLE: tuple[Layer, ...] = (Conv(1, size=3), ReLU(), MaxPool(2), Flatten(), Dense(2))

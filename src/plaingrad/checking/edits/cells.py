@@ -1,0 +1,131 @@
+"""What may stand in place of a cell: another place of the array, or another array."""
+
+import ast
+import itertools
+from collections.abc import Iterator
+
+from plaingrad.checking.catalogue.entry import Kind
+from plaingrad.checking.edits.directions import Turned
+from plaingrad.checking.edits.lines import Lines, Path, at
+from plaingrad.checking.edits.pieces import (
+    ARRAY,
+    FACTOR,
+    INDEX,
+    TWINS,
+    Around,
+    Exchanged,
+    absolute,
+    copy_of,
+    name,
+    number,
+    operation,
+)
+
+
+def letters_around(path: Path, lines: Lines) -> list[str]:
+    """The letters of the loops around a node, with the pixel of the window where it is known by then."""
+    found, names = [], []
+    for end in range(len(path)):
+        node = at(lines.tree, path[:end])
+        if isinstance(node, ast.For) and path[end][0] == "body":
+            found.append(node.target.id)  # type: ignore[attr-defined]
+        if path[end][0] == "body" and path[end][1] is not None:
+            for each in node.body[: path[end][1]]:
+                if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
+                    names.append(each.targets[0].id)
+    return found + [each for each in names if each in ("row", "column")]
+
+
+def cells(
+    node: ast.Subscript, array: str, index: ast.expr, path: Path, lines: Lines, around: Around
+) -> Iterator[tuple[Kind, int, ast.expr]]:
+    """Another place of the array, or another array."""
+    parts = list(index.elts) if isinstance(index, ast.Tuple) else [index]
+    letters = letters_around(path, lines)
+
+    def with_parts(new: list[ast.expr]) -> ast.Subscript:
+        return ast.Subscript(node.value, ast.Tuple(new, ast.Load()) if len(new) > 1 else new[0], node.ctx)
+
+    if array not in around.arrays:
+        return
+    sizes = around.arrays[array].shape
+    for axis, own in enumerate(parts):
+
+        def put(new: ast.expr, axis: int = axis) -> ast.Subscript:
+            return with_parts([*parts[:axis], new, *parts[axis + 1 :]])
+
+        id = own.id if isinstance(own, ast.Name) else ""
+        if id:
+            yield from ((INDEX, 0, put(name(each))) for each in letters if each != id)
+        last = ast.Subscript(ast.Attribute(name(array), "shape", ast.Load()), number(axis), ast.Load())
+        yield INDEX, 0, put(operation(operation(last, ast.Sub, number(1)), ast.Sub, own))
+        if sizes[axis] > 1:
+            yield INDEX, 0, put(operation(own, ast.Add, number(1)))
+            yield INDEX, 0, put(operation(own, ast.Sub, number(1)))
+            yield INDEX, 1, put(number(0))
+            yield INDEX, 1, put(operation(last, ast.Sub, number(1)))
+            yield INDEX, 2, put(operation(operation(own, ast.Add, number(1)), ast.Mod, last))
+            for letter in [each for each in letters if each != id] if id else []:
+                yield INDEX, 2, put(operation(name(letter), ast.Mod, last))
+        if id in TWINS:
+            for other in [each for each in letters if each in ("i", "j", "u", "v")]:
+                if other != id:
+                    yield INDEX, 2, put(operation(own, ast.Add, name(other)))
+    for one, two in itertools.combinations(range(len(parts)), 2):
+        swapped = list(parts)
+        swapped[one], swapped[two] = parts[two], parts[one]
+        yield INDEX, 0, with_parts(swapped)
+        if one >= 2 or len(parts) == 2:
+            ends = [
+                ast.Subscript(ast.Attribute(name(array), "shape", ast.Load()), number(axis), ast.Load())
+                for axis in range(len(parts))
+            ]
+            turned = {
+                axis: operation(operation(ends[axis], ast.Sub, number(1)), ast.Sub, parts[axis]) for axis in (one, two)
+            }
+            half = list(parts)
+            half[one], half[two] = turned[one], turned[two]
+            yield INDEX, 0, with_parts(half)
+            for first, second in ((turned[two], parts[one]), (parts[two], turned[one])):
+                quarter = list(parts)
+                quarter[one], quarter[two] = first, second
+                yield INDEX, 1, with_parts(quarter)
+    for flat, axis in ((each, axis) for axis, each in enumerate(parts) if isinstance(each, ast.BinOp)):
+        yield from ((INDEX, 0, with_parts([*parts[:axis], new, *parts[axis + 1 :]])) for new in _orders(flat))
+    used = [each for each in letters if each in {each.id for each in ast.walk(index) if isinstance(each, ast.Name)}]
+    for letter, other_letter in itertools.combinations(used, 2):
+        if any(not isinstance(each, ast.Name) for each in parts):
+            yield INDEX, 1, with_parts([Exchanged(letter, other_letter).visit(copy_of(each)) for each in parts])
+            yield INDEX, 1, with_parts([Turned().visit(copy_of(each)) for each in parts])
+    if isinstance(node.ctx, ast.Load):
+        yield FACTOR, 1, absolute(node)
+        yield FACTOR, 2, ast.Call(name("tanh"), [node], [])
+        yield FACTOR, 2, ast.Call(name("exp"), [node], [])
+        minus = ast.Call(name("exp"), [ast.UnaryOp(ast.USub(), node)], [])
+        yield FACTOR, 2, operation(number(1), ast.Div, operation(number(1), ast.Add, minus))
+        for other, numbers in {**around.arrays, **around.others}.items():
+            if other != array and numbers.shape == sizes and other != lines.wanted:
+                yield ARRAY, 0 if other in around.arrays else 1, ast.Subscript(name(other), index, node.ctx)
+
+
+def _orders(flat: ast.expr) -> Iterator[ast.expr]:
+    """A place in reading order, (c * rows + i) * columns + j, with the axes in another order."""
+    axes: list[tuple[ast.expr, ast.expr | None]] = []
+    node = flat
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and isinstance(node.left, ast.BinOp):
+        axes.insert(0, (node.right, node.left.right))
+        node = node.left.left
+    axes.insert(0, (node, None))
+    if len(axes) < 2 or not all(isinstance(each, ast.Name) for each, _ in axes):
+        return
+    # The size of the first axis does not stand there; it is the one before in the same shape.
+    _, second = axes[1]
+    if not isinstance(second, ast.Subscript) or not isinstance(second.slice, ast.Constant):
+        return
+    before = int(str(second.slice.value)) - 1
+    sizes = [ast.Subscript(second.value, number(before), ast.Load()), *(each for _, each in axes[1:])]
+    for order in itertools.permutations(range(len(axes))):
+        made: ast.expr = axes[order[0]][0]
+        for axis in order[1:]:
+            made = operation(operation(made, ast.Mult, sizes[axis]), ast.Add, axes[axis][0])  # type: ignore[arg-type]
+        yield made

@@ -1,0 +1,51 @@
+"""A mistake that is known by its line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plaingrad.checking.catalogue.entry import Kind, Mistake, Wrong
+
+
+@dataclass(frozen=True)
+class EditedLine(Mistake):
+    """What the text says, and what a text would say that makes the answer's numbers.
+
+    `others` are further lines that make the same numbers in this case, though not in every one.
+    """
+
+    right: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    others: tuple[tuple[str, ...], ...] = ()
+
+
+ADVICE = {
+    Kind.INDEX: "Go through the indices one by one: each letter counts what its loop says, and stands on its own axis.",
+    Kind.SUM: "See what the sum runs over, where it begins, and that each turn adds (+=) and none replaces.",
+    Kind.FACTOR: "Take the derivative once more for this line, factor by factor, with its sign.",
+    Kind.OMISSION: "Something that the textbook's line has is missing in yours.",
+    Kind.FUNCTION: "Compare the function, and its derivative, with the textbook's.",
+    Kind.COMPARISON: "See which case the comparison is meant to catch, and what happens where both sides are equal.",
+    Kind.WINDOW: "Draw the window on squared paper: stride moves it, dilation spreads it, padding begins before 0.",
+    Kind.ARRAY: "See which array, of which layer and which step, is read here.",
+}
+"""What to do about each kind of edit."""
+
+
+def edited(
+    old: Sequence[str], new: Sequence[str], kind: Kind, wrong: Wrong, others: tuple[tuple[str, ...], ...]
+) -> EditedLine:
+    """The mistake that an edit is."""
+    said = "; ".join(new)
+    return EditedLine(
+        id=f"edited-line: {said}",
+        passes=(),
+        title="one changed line makes exactly these numbers"
+        if not others
+        else "one of these lines makes exactly these numbers",
+        advice=ADVICE[kind],
+        wrong=wrong,
+        right=tuple(old),
+        edited=tuple(new),
+        kind=kind,
+        others=others,
+    )

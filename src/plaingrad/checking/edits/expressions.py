@@ -1,0 +1,175 @@
+"""What may stand in place of an expression."""
+
+import ast
+import itertools
+from collections.abc import Iterator, Sequence
+
+from plaingrad.checking.catalogue.entry import Kind
+from plaingrad.checking.edits.cells import cells, letters_around
+from plaingrad.checking.edits.lines import Lines, Path, at
+from plaingrad.checking.edits.pieces import (
+    COMPARISON,
+    FACTOR,
+    INDEX,
+    SUM,
+    WINDOW,
+    Around,
+    absolute,
+    name,
+    number,
+    operation,
+)
+
+COMPARED: tuple[type[ast.cmpop], ...] = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
+
+
+def instead(node: ast.expr, path: Path, lines: Lines, around: Around) -> Iterator[tuple[Kind, int, ast.expr]]:
+    """What may stand in place of an expression, with its kind and how unusual it is."""
+    field = path[-1][0]
+    match node:
+        case ast.Subscript(ast.Name(array), index) if not isinstance(index, ast.Slice):
+            yield from cells(node, array, index, path, lines, around)
+        case ast.Subscript(ast.Attribute(ast.Name(array), "shape"), ast.Constant(axis)):
+            for along in range(around.arrays[array].ndim):
+                if along != axis:
+                    yield SUM, 1, ast.Subscript(node.value, number(along), node.ctx)
+            if path[-2][0] == "iter":
+                yield from _bounds(node)
+        case ast.Name(id) if id in around.settings:
+            if field == "args" and path[-2][0] == "iter":
+                yield from _bounds(node)
+            yield from ((WINDOW, cost, new) for cost, new in _instead_of_setting(id, around.settings))
+        case ast.Name(id) if isinstance(node.ctx, ast.Load) and _is_letter(id, lines) and not _in_cell(path, lines):
+            for letter in letters_around(path, lines):
+                if letter != id:
+                    yield WINDOW, 2, name(letter)
+        case ast.Constant(bool() | int() | float() as value) if field != "slice":
+            for constant in (0, 1, 2, -1, 0.5):
+                if constant != value:
+                    yield FACTOR, 1, number(constant)
+        case ast.BinOp(left, op, right):
+            yield from _operations(node, left, op, right, path, lines)
+        case ast.Compare(left, [op], [right]):
+            for compared in COMPARED:
+                if not isinstance(op, compared):
+                    yield COMPARISON, 0, ast.Compare(left, [compared()], [right])
+            yield COMPARISON, 1, ast.Constant(True)
+        case ast.Compare(left, [low, high], [middle, right]):
+            yield COMPARISON, 1, ast.Compare(left, [ast.Lt(), high], [middle, right])
+            yield COMPARISON, 1, ast.Compare(left, [low, ast.LtE()], [middle, right])
+            yield COMPARISON, 1, ast.Compare(left, [low, high], [middle, operation(right, ast.Sub, number(1))])
+            yield COMPARISON, 1, ast.Compare(middle, [high], [right])
+            yield COMPARISON, 1, ast.Compare(left, [low], [middle])
+        case ast.BoolOp(op, values):
+            yield COMPARISON, 0, ast.BoolOp(ast.And() if isinstance(op, ast.Or) else ast.Or(), values)
+            yield from ((COMPARISON, 0, each) for each in values)
+        case ast.IfExp(test, then, other):
+            yield COMPARISON, 0, ast.IfExp(test, other, then)
+            yield COMPARISON, 0, then
+            yield COMPARISON, 0, other
+            branches = (then, other, number(0), number(1))
+            for first, second in itertools.permutations(branches, 2):
+                if (first, second) != (then, other):
+                    yield COMPARISON, 1, ast.IfExp(test, first, second)
+        case ast.Call(ast.Name(function), [of]) if function != "range":
+            yield FACTOR, 0, of
+            yield FACTOR, 1, ast.Call(name(function), [ast.UnaryOp(ast.USub(), of)], [])
+            for called in ("exp", "log", "sqrt", "tanh", "abs"):
+                if called != function:
+                    yield FACTOR, 2, ast.Call(name(called), [of], [])
+        case ast.Call(ast.Name("is_larger"), [one, two]):
+            for compared in (ast.Lt, ast.LtE, ast.GtE, ast.Eq):
+                yield COMPARISON, 0, ast.Compare(one, [compared()], [two])
+            for compared in (ast.Gt, ast.Lt):
+                yield COMPARISON, 1, ast.Compare(absolute(one), [compared()], [absolute(two)])
+        case ast.UnaryOp(ast.USub(), of):
+            yield SUM, 0, of
+
+
+def _bounds(size: ast.expr) -> Iterator[tuple[Kind, int, ast.expr]]:
+    """Loops that end one too early, or are done for a few only."""
+    yield SUM, 0, operation(size, ast.Sub, number(1))
+    yield SUM, 0, number(1)
+
+
+def _is_letter(id: str, lines: Lines) -> bool:
+    return id in ("row", "column") or any(
+        isinstance(each, ast.For) and isinstance(each.target, ast.Name) and each.target.id == id
+        for each in ast.walk(lines.tree)
+    )
+
+
+def _in_cell(path: Path, lines: Lines) -> bool:
+    """Whether a node is a whole index of a cell: those are exchanged there."""
+    parent = at(lines.tree, path[:-1])
+    if isinstance(parent, ast.Tuple):
+        return True
+    return isinstance(parent, ast.Subscript)
+
+
+def _instead_of_setting(id: str, settings: Sequence[str]) -> Iterator[tuple[int, ast.expr]]:
+    """Another setting of the window, or none."""
+    _, kind, axis = id.split("_")
+    if kind == "padding":
+        yield 0, number(0)
+        yield 1, operation(name(id), ast.Add, number(1))
+        yield 1, operation(name(id), ast.Sub, number(1))
+        yield 1, ast.UnaryOp(ast.USub(), name(id))
+        yield 1, operation(number(2), ast.Mult, name(id))
+    elif kind in ("stride", "dilation"):
+        yield 0, number(1)
+        yield 2, operation(name(id), ast.Add, number(1))
+        yield 2, operation(name(id), ast.Sub, number(1))
+    for other in settings:
+        if other != id and (other.endswith(axis) or kind in other) and not ("image" in other and kind != "image"):
+            yield 1 if kind in other else 2, name(other)
+
+
+def _operations(
+    node: ast.BinOp, left: ast.expr, op: ast.operator, right: ast.expr, path: Path, lines: Lines
+) -> Iterator[tuple[Kind, int, ast.expr]]:
+    """A factor or a term left out, twice, divided by, or with the other sign."""
+    if is_in_index(path, lines):
+        if isinstance(op, ast.Mult | ast.Add):
+            yield INDEX, 1, left
+            yield INDEX, 1, right
+        return
+    yield FACTOR if isinstance(op, ast.Mult | ast.Div) else SUM, 0, left
+    yield FACTOR if isinstance(op, ast.Mult | ast.Div) else SUM, 0, right
+    match op:
+        case ast.Mult():
+            if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Add | ast.Sub):  # brackets forgotten
+                yield FACTOR, 0, ast.BinOp(operation(left, ast.Mult, right.left), right.op, right.right)
+            yield FACTOR, 1, operation(node, ast.Mult, left)
+            yield FACTOR, 1, operation(node, ast.Mult, right)
+            yield FACTOR, 1, operation(left, ast.Mult, left)
+            yield FACTOR, 1, operation(right, ast.Mult, right)
+            yield FACTOR, 1, operation(left, ast.Add, right)
+            yield FACTOR, 2, operation(left, ast.Div, right)
+            yield FACTOR, 2, operation(number(2), ast.Mult, left)
+            yield FACTOR, 2, operation(number(2), ast.Mult, right)
+        case ast.Div():
+            yield FACTOR, 0, operation(left, ast.Mult, right)
+            yield FACTOR, 1, operation(node, ast.Div, right)
+            yield FACTOR, 1, operation(right, ast.Div, left)
+        case ast.Add():
+            yield SUM, 0, operation(left, ast.Sub, right)
+        case ast.Sub():
+            if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Mult):
+                rest = operation(left, ast.Sub, right.left)
+                yield FACTOR, 0, operation(rest, ast.Mult, right.right)
+                yield FACTOR, 1, operation(rest, ast.Mult, operation(left, ast.Sub, right.right))
+            yield SUM, 1, absolute(node)
+            yield SUM, 0, operation(left, ast.Add, right)
+            yield SUM, 0, operation(right, ast.Sub, left)
+            yield SUM, 1, operation(left, ast.Sub, operation(number(2), ast.Mult, right))
+
+
+def is_in_index(path: Path, lines: Lines) -> bool:
+    nodes = [at(lines.tree, path[:end]) for end in range(len(path))]
+    for node, (field, _) in zip(nodes, path, strict=True):
+        if isinstance(node, ast.Subscript) and field == "slice":
+            return True
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and field == "value":
+            return node.targets[0].id in ("row", "column")
+    return False

@@ -1,0 +1,133 @@
+"""Edits that are one factor: usual numbers that people multiply by, or divide by, in the wrong place."""
+
+import ast
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from plaingrad.checking.catalogue.entry import Kind
+from plaingrad.checking.edits.edited_line import EditedLine, edited
+from plaingrad.checking.edits.lines import Lines, line_of
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.passes import Estimate
+from plaingrad.checking.search.precision import Precision
+from plaingrad.checking.search.rounding import explains, fits
+from plaingrad.compiler.loops import Array
+
+Number = Callable[[Context], float]
+MARGIN = 8.0  # bits by which a factor must be known beyond those that choose it among the usual ones
+
+
+def sizes(context: Context) -> dict[str, float]:
+    """The numbers of a pass that people divide by, by their names."""
+    is_loss = context.name == "loss"
+    y = (context.x.shape[1],) if is_loss else context.program.steps[context.name].y
+    x = context.x.shape[1:]
+    found = {"images": float(context.images), "outputs" if len(y) == 1 else "filters": float(y[0])}
+    if not is_loss:
+        found["inputs" if len(x) == 1 else "channels"] = float(x[0])
+        found["classes"] = float(context.program.case.net.output[0])
+    if len(y) == 3:
+        found |= {"output rows": float(y[1]), "output columns": float(y[2]), "output positions": float(y[1] * y[2])}
+    if len(x) == 3:
+        found |= {"rows": float(x[1]), "columns": float(x[2]), "pixels": float(x[1] * x[2])}
+    if context.window is not None:
+        height, width = context.window.size
+        found |= {"window height": float(height), "window width": float(width), "window pixels": float(height * width)}
+    return found
+
+
+CONSTANTS = {
+    "2": 2.0, "4": 4.0, "3": 3.0, "10": 10.0, "100": 100.0, "32": 32.0, "64": 64.0, "255": 255.0, "0.9": 0.9,
+}  # fmt: skip
+
+
+def numbers(context: Context) -> dict[str, float]:
+    """Each usual factor by what one would write behind the line."""
+    found: dict[str, float] = {
+        "* -1": -1.0,
+        "* rate": context.program.case.rate,
+        "* -rate": -context.program.case.rate,
+        "* 0.1": 0.1,
+    }
+    parts = sizes(context) | CONSTANTS
+    for name, size in parts.items():
+        found[f"* {name}"], found[f"/ {name}"] = size, 1 / size
+        found[f"* -{name}"], found[f"/ -{name}"] = -size, -1 / size
+    if context.window is not None:
+        height, width = context.window.size
+        found["* window pixels / (window height + window width)"] = height * width / (height + width)
+    for name, size in sizes(context).items():
+        found[f"/ ({name} * images)"] = 1 / (size * context.images)
+        found[f"* {name} / images"], found[f"/ {name} * images"] = size / context.images, context.images / size
+        found[f"/ sqrt({name})"], found[f"/ {name}**2"] = 1 / math.sqrt(size), 1 / size**2
+    return {name: value for name, value in found.items() if value != 1}
+
+
+def found(
+    context: Context, lines: Lines, expected: Estimate, given: Array, precision: Precision
+) -> Iterator[tuple[EditedLine, Array]]:
+    """The usual factors that make all of an array of the right one."""
+    right = expected.value.reshape(-1)
+    size = float((right * right).sum())
+    if not size:
+        return
+    seen = float((given.reshape(-1) * right).sum()) / size
+    if not seen or not fits(expected, seen * expected.value, given, precision):
+        return
+    every = numbers(context)
+    doubt = float(np.median(expected.uncertainty)) / max(float(np.abs(right).max()), 1e-300)
+    doubt += float(np.median(precision.grain(given))) / max(float(np.abs(given).max(initial=0)), 1e-300)
+    if -math.log2(min(max(doubt, 2.0**-52), 1.0)) - math.log2(len(every)) < MARGIN:
+        return
+    fitting: dict[float, list[str]] = {}
+    for words, factor in every.items():
+        made = factor * expected.value
+        if fits(expected, made, given, precision) and explains(made, expected.value, given):
+            near = next((each for each in fitting if math.isclose(each, factor)), factor)
+            fitting.setdefault(near, []).append(words)
+    line, is_begun = last_line(lines), begins_with_a_number(lines)
+    for factor, names in fitting.items():
+        said = f"{line} {shown(names, context)}"
+        if is_begun:  # what the sum begins with has the factor too
+            cell = line.split(" += ")[0]
+            said = f"{cell} = {cell} {shown(names, context)}, once all is added"
+        yield edited([line], [said], Kind.FACTOR, _times(names[0]), ()), factor * expected.value
+
+
+def shown(names: list[str], context: Context) -> str:
+    """A factor as a number, and what that number is in this pass."""
+    known = sizes(context) | {"rate": context.program.case.rate}
+    shortest = min(names, key=len)
+    meant = [each for each in names if any(name in each for name in known)]
+    for name in sorted(known, key=len, reverse=True):
+        shortest = shortest.replace(name, f"{known[name]:g}")
+    return shortest if not meant else f"{shortest}  ({', or '.join(each.lstrip('*/ -') for each in meant[:3])})"
+
+
+def _times(words: str) -> Callable[[Context], Iterator[Array]]:
+    def wrong(context: Context) -> Iterator[Array]:
+        factor = numbers(context).get(words)
+        if factor is not None:
+            yield factor * context.expected
+
+    return wrong
+
+
+def last_line(lines: Lines) -> str:
+    """The last line that fills the array."""
+    stores = [each for each in ast.walk(lines.tree) if isinstance(each, ast.Assign | ast.AugAssign)]
+    cells = [each for each in stores if lines.wanted in {node.id for node in ast.walk(_target(each)) if isinstance(node, ast.Name)}]  # fmt: skip  # noqa: E501
+    return line_of(cells[-1])
+
+
+def begins_with_a_number(lines: Lines) -> bool:
+    """Whether a sum begins with something else than 0."""
+    stores = [each for each in ast.walk(lines.tree) if isinstance(each, ast.Assign) and lines.wanted in ast.dump(each)]
+    adds = any(isinstance(each, ast.AugAssign) for each in ast.walk(lines.tree))
+    return adds and any(not (isinstance(each.value, ast.Constant) and not each.value.value) for each in stores)
+
+
+def _target(node: ast.Assign | ast.AugAssign) -> ast.expr:
+    return node.target if isinstance(node, ast.AugAssign) else node.targets[0]

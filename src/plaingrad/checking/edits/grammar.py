@@ -1,0 +1,57 @@
+"""The small edits of a text that people make, one after the other.
+
+An edit is a few nodes of the tree, each with what stands there instead. The rules are closed under the symmetry of
+images (what can be done to rows can be done to columns, or to both), and under repetition (a cell that is read twice
+can be mistaken twice).
+"""
+
+import ast
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from plaingrad.checking.edits.directions import exchanged_settings, in_both
+from plaingrad.checking.edits.expressions import instead
+from plaingrad.checking.edits.lines import Lines, Path, at, walked
+from plaingrad.checking.edits.pieces import LIKELY, Around, Edit
+from plaingrad.checking.edits.statements import statements
+
+
+def edits(lines: Lines, around: Around) -> Iterator[Edit]:
+    """Every small edit of a text: of one node, of the same in both image directions, of the same cell everywhere."""
+    seen: set[tuple[Any, ...]] = set()
+    for edit in itertools.chain(_nodes(lines, around), statements(lines, around), exchanged_settings(lines)):
+        key = (edit.wraps, *((path, _key(new)) for path, new in edit.changes))
+        if key not in seen and any(_key(new) != _key(at(lines.tree, path)) for path, new in edit.changes):
+            seen.add(key)
+            yield edit
+
+
+def _key(new: Any) -> str:
+    return "; ".join(map(ast.dump, new)) if isinstance(new, list) else ast.dump(new)
+
+
+def _nodes(lines: Lines, around: Around) -> Iterator[Edit]:
+    tree = lines.tree
+    every = list(walked(tree))
+    dumps: dict[str, list[Path]] = {}
+    for path, node in every:
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            dumps.setdefault(ast.dump(node), []).append(path)
+    for path, node in every:
+        if isinstance(node, ast.expr):
+            for kind, cost, new in instead(node, path, lines, around):
+                first = Edit(kind, ((path, new),), cost + LIKELY[kind])
+                yield first
+                both = in_both(tree, first)
+                if both is not None:
+                    yield both
+                same = dumps.get(ast.dump(node), [])
+                if len(same) > 1 and path in same:
+                    yield Edit(kind, tuple((each, new) for each in same), cost + LIKELY[kind] + 1)
+                if _may_wrap(new):
+                    yield Edit(kind, ((path, new),), cost + LIKELY[kind] + 1, wraps=True)
+
+
+def _may_wrap(new: Any) -> bool:
+    return any(isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub) for each in ast.walk(new))

@@ -1,0 +1,203 @@
+"""How a pass makes its array: the text, its loops, and all that it reads; and what it makes when a line is edited."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from plaingrad.checking.edits.grammar import edits
+from plaingrad.checking.edits.lines import Lines, lines_of, settings_of
+from plaingrad.checking.edits.pieces import Around, Edit
+from plaingrad.checking.edits.stepped import run
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.single_layer import SingleLayer
+from plaingrad.compiler.loops import Array
+from plaingrad.schedule.calls import shares
+from plaingrad.schedule.open import axes_of
+from plaingrad.schedule.tree import fills
+
+Only = Mapping[str, list[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The text on one share of the channels: what it is given, and where in the pass's array its numbers lie."""
+
+    lines: Lines
+    known: dict[str, Any]
+    place: tuple[slice, ...]
+    before: Array  # what was in the array before
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that the text itself names."""
+        return {name: each for name, each in self.known.items() if isinstance(each, np.ndarray) and "." not in name}
+
+
+@dataclass(frozen=True, eq=False)
+class Making:
+    """A pass as its text makes it; `mean` where what is told is the mean over the images."""
+
+    parts: tuple[Part, ...]
+    shape: tuple[int, ...]
+    mean: bool = False
+    then: "Making | None" = None  # the text that reads what is made here, under the same name
+
+    @property
+    def lines(self) -> Lines:
+        """The loops, which are the same for all parts."""
+        return self.parts[0].lines
+
+    def edits(self) -> tuple[Edit, ...]:
+        """All small edits of the text."""
+        return edits_of(self.parts[0])
+
+    def made(self, edit: Edit | None, only: Only | None = None, sizes: bool = False) -> Array | None:
+        """What is made with an edit: the whole array, or of some values of letters only, which leaves others undone.
+
+        `sizes`: of the sizes of all numbers that are read, so that nothing cancels.
+        """
+        if self.then is not None:
+            return self._made_on(edit, only)
+        whole = np.zeros(self.parts[0].known[self.lines.wanted].shape if self.mean else self.shape)
+        tree = edit.tree(self.lines.tree) if edit else self.lines.tree
+        for part in self.parts:
+            wraps = bool(edit and edit.wraps)
+            known = {**part.known, part.lines.wanted: part.before} if edit and edit.keeps else part.known
+            if sizes:
+                known = {name: sized(each) for name, each in known.items()}
+            found = run(part.lines.text, tree, part.lines.wanted, known, only, wraps, part.lines.fills)
+            if found is None:
+                return None
+            whole[part.place] = found
+        return np.array(whole.mean()) if self.mean else whole
+
+    def _made_on(self, edit: Edit | None, only: Only | None) -> Array | None:
+        """What the next text makes of what is made here."""
+        assert self.then is not None
+        own = Making(self.parts, self.parts[0].known[self.lines.wanted].shape)
+        found = own.made(edit, only)
+        if found is None:
+            return None
+        (part,) = self.then.parts
+        known = {**part.known, self.lines.wanted: found.astype(self.parts[0].known[self.lines.wanted].dtype)}
+        return Making((replace(part, known=known),), self.shape).made(None, only)
+
+
+def sized(value: Any) -> Any:
+    """The sizes of an array's numbers; places and settings as they are."""
+    return np.abs(value) if isinstance(value, np.ndarray) and value.dtype == float else value
+
+
+def edits_of(part: Part) -> tuple[Edit, ...]:
+    """The edits of a text, listed once for all passes that look alike."""
+    shapes = tuple((name, each.shape) for name, each in part.arrays.items())
+    others = tuple(
+        (name, each.shape) for name, each in part.known.items() if isinstance(each, np.ndarray) and "." in name
+    )
+    settings = tuple(name for name in part.known if name.startswith("window_"))
+    return _edits_of(part.lines, shapes, others, settings)
+
+
+@functools.lru_cache(maxsize=128)
+def _edits_of(
+    lines: Lines, shapes: tuple[Any, ...], others: tuple[Any, ...], settings: tuple[str, ...]
+) -> tuple[Edit, ...]:
+    arrays, more = ({name: np.empty(shape) for name, shape in each} for each in (shapes, others))
+    return tuple(edits(lines, Around(arrays, more, settings)))
+
+
+def making(context: Context) -> Making | None:
+    """How a pass makes its array; None for an update, and for what is no pass of a text."""
+    if context.way == "update":
+        return None
+    single = context.program.single_layer(context.name)
+    way = "forward" if context.quantity == "y" else "backward"
+    if context.name == "loss":
+        count = len(context.x)
+        single.put(x=context.x, target=context.target, share=np.full(count, 1 / count))
+        single.forward()
+        single.ran_on = ()
+    elif context.program.terms(context.name) is not None:  # what its sums read is no output
+        single.put(x=context.x, **context.weights)
+    else:
+        single.run_on(context.x, context.weights)
+    if way == "backward" and context.name != "loss":
+        single.put(dy=context.dy)
+    others = dict(_others(context))
+    if context.name == "loss" and context.step > 1:
+        others["target.before"] = context.program.case.batches[context.step - 2].target
+    parts = tuple(parts_of(single, way, context.quantity, others, context.before))
+    if not parts:
+        return None
+    mean = context.name == "loss" and context.quantity == "y"
+    return Making(parts, context.expected.shape, mean)
+
+
+def choosing(context: Context, how: Making) -> Making | None:
+    """For the way back of a pool that chooses: the text that chose, on the way forward."""
+    single = context.program.single_layer(context.name)
+    if context.kind != "MaxPool" or context.quantity != "dx":
+        return None
+    parts = tuple(parts_of(single, "forward", "winner", {}, None))
+    return Making(parts, how.shape, then=how)
+
+
+def parts_of(
+    single: SingleLayer, way: str, wanted: str, others: Mapping[str, Array], before: Array | None
+) -> Iterator[Part]:
+    """The text that fills an array, on each share of the channels."""
+    for task in single.tasks(way, {}, ()):
+        if wanted not in task.seen or wanted not in fills(task.text):
+            continue
+        groups, has_images = single.groups, wanted in task.images
+        size = task.seen[wanted].shape[1 if has_images else 0] // groups if groups > 1 else 0
+        for number, share in enumerate(shares(task, groups)):
+            axes = axes_of(share.seen)
+            known = settings_of(share.text, share.seen, axes)
+            known = {
+                name: np.ascontiguousarray(each) if isinstance(each, np.ndarray) else each
+                for name, each in known.items()
+            }
+            part = slice(number * size, (number + 1) * size) if groups > 1 else slice(None)
+            place = (slice(None), part) if has_images and groups > 1 else (part,)
+            start = np.zeros(known[wanted].shape)
+            left = np.array(before[place]) if before is not None and before.ndim == start.ndim else start
+            more = {name: _share(each, known, number, groups) for name, each in others.items()}
+            yield Part(lines_of(share.text, wanted, axes), {**known, **more, wanted: start}, place, left)
+
+
+def _share(array: Array, known: Mapping[str, Any], number: int, groups: int) -> Array:
+    """The share of another array that stands beside one of the text's own."""
+    if groups == 1:
+        return array
+    shapes = {each.shape for each in known.values() if isinstance(each, np.ndarray)}
+    for axis in range(min(array.ndim, 2)):
+        size = array.shape[axis] // groups
+        part = array[(slice(None),) * axis + (slice(number * size, (number + 1) * size),)]
+        if part.shape in shapes:
+            return np.ascontiguousarray(part)
+    return array
+
+
+def _others(context: Context) -> Iterator[tuple[str, Array]]:
+    """Other arrays that one could take by mistake, by name: of other layers, of the step before, after the update."""
+    sizes = set()
+    single = context.program.single_layer(context.name)
+    for array in single.arrays.values():
+        sizes.add(array.shape)
+    for key, estimate in context.env.items():
+        if key[0] in (context.step, context.step - 1) and estimate.value.shape in sizes and key != context.key:
+            name = name_of(key) if key[1] != "input" else "x"
+            if key[0] == context.step - 1 and key[0] and (key[1] == "input" or not context.program.is_update(key)):
+                name = f"{name.split('.', 1)[-1] if name.startswith('step') else name}.before"
+            yield (name if "." in name else f"{name}.x"), estimate.value
+    if context.name != "loss" and context.way != "y":
+        try:
+            for name, w in context.updated().items():
+                yield f"{context.name}.{name}.after", w
+        except KeyError:
+            pass

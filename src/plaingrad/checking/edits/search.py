@@ -1,0 +1,250 @@
+"""Which edits of a text make exactly the numbers of an answer."""
+
+import ast
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plaingrad.checking.edits import factors, whole
+from plaingrad.checking.edits.edited_line import EditedLine, edited
+from plaingrad.checking.edits.lines import Lines, at, line_of, statement_of
+from plaingrad.checking.edits.making import Making, Only, choosing, making
+from plaingrad.checking.edits.pieces import Edit
+from plaingrad.checking.edits.witness import claims
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.passes import Estimate
+from plaingrad.checking.search.precision import Precision
+from plaingrad.checking.search.rounding import agrees, alike, explains, fits
+from plaingrad.compiler.loops import Array
+
+LANES = 6000  # places a sample of a pass is done for, at most, where it can be made so small
+MOST_STEPS = 1_500_000  # places that all edits of a pass are done for, one after the other: a second or two
+STEPS = 200  # the same where they are done one after the other
+MARGIN = 20.0  # bits of evidence beyond those that so many candidates could meet by chance
+EXACT = 40.0  # bits a number tells at most
+PLAIN = 200  # about as many whole arrays are tried before
+MOST_TOLD = 4  # lines that are told where several make the numbers
+FAR = 1e-3  # of the largest number: what is farther off is off by no rounding
+LOOSE = 4.0  # a sample is judged so much more loosely than the whole: its largest number may be smaller
+
+
+@dataclass(frozen=True)
+class Match:
+    """An edit that makes the numbers, and what it makes."""
+
+    edit: Edit
+    made: Array
+
+
+def found(
+    context: Context, expected: Estimate, given: Array, precision: Precision, steps: int
+) -> Iterator[tuple[EditedLine, Array]]:
+    """The edits that make an answered array, one for each claim that can be told apart, the most usual first.
+
+    `steps` tells in how many steps it was answered: who is right by chance in one is not so in the next.
+    """
+    margin = MARGIN / min(steps, 2)
+    how = making(context)
+    if how is None or context.key[1:] in context.program.ways:
+        return
+    factor = context.program.factors.get(context.key[1:], 1.0)
+    times = list(factors.found(context, how.lines, expected, given, precision))
+    if times:
+        yield from times
+        return
+    right = how.made(None)
+    if right is None or not agrees(alike(expected, factor * right, precision.unit), expected.value, precision):
+        return  # the program makes it otherwise than by this text
+    if evidence(expected, given, precision) - math.log2(PLAIN) < margin:
+        return
+    whole_ones = list(whole.found(context, how, expected, given, precision, scaled=False))
+    if whole_ones:
+        yield from whole_ones[:MOST_TOLD]
+        return
+    matches, tried = matched(how, factor, expected, given, precision)
+    chosen = choosing(context, how)
+    if not matches and chosen is not None:
+        how = chosen
+        matches, tried = matched(how, factor, expected, given, precision)
+    if not matches:
+        yield from whole.found(context, how, expected, given, precision, scaled=True)
+        return
+    if evidence(expected, given, precision) - math.log2(max(tried, 1)) < margin:
+        return
+    groups = claims(context, how, matches)
+    told = [group[0] for group in groups]
+    lines = [new_lines(how.lines, match.edit) for match in told]
+    for number, match in enumerate(told[:MOST_TOLD]):
+        others = tuple(each for place, each in enumerate(lines[:MOST_TOLD]) if place != number)
+        yield edited_line(how.lines, match.edit, others, how.then is not None), match.made
+
+
+def matched(
+    how: Making, factor: float, expected: Estimate, given: Array, precision: Precision
+) -> tuple[list[Match], int]:
+    """The edits that make the numbers, and how many were tried."""
+    every = how.edits()
+    size = max(float(np.abs(expected.value).max(initial=0)), float(np.abs(given).max(initial=0)))
+    doubt = float(expected.uncertainty.max(initial=0)) / max(float(np.abs(expected.value).max(initial=0)), 1e-300)
+    room = LOOSE * (8 * max(doubt, 16 * precision.unit) * size + float(precision.grain(given).max(initial=0)))
+    place = np.unravel_index(int(np.abs(given - expected.value).argmax()), given.shape) if given.ndim else ()
+    found_: list[Match] = []
+    lanes = _lanes(how.lines, how.parts[0].known)
+    most, left = (LANES, math.inf) if how.lines.is_sum else (STEPS, MOST_STEPS)
+    for edit in every:
+        if not how.mean:
+            only, slab, count = sampled(how, edit, tuple(int(each) for each in place), lanes, most)
+            left -= count
+            if left < 0:
+                break
+            made = how.made(edit, only)
+            if made is None:
+                continue
+            with np.errstate(all="ignore"):
+                if not np.abs(factor * made[slab] - given[slab]).max(initial=0) <= room:
+                    continue
+        every_one = how.made(edit)
+        if every_one is None or not np.isfinite(every_one).all():
+            continue
+        made = factor * every_one
+        if not explains(made, expected.value, given):
+            continue
+        if fits(expected, made, given, precision) or fits_by_sizes(how, edit, expected, made, given, precision):
+            found_.append(Match(edit, made))
+    return sorted(found_, key=lambda each: each.edit.cost + len(each.edit.changes) - 1), len(every)
+
+
+def fits_by_sizes(how: Making, edit: Edit, expected: Estimate, made: Array, given: Array, precision: Precision) -> bool:
+    """Whether an array is what an edit makes, where its sums cancel more than the right ones: each number may be off by
+    as much, for the sizes it adds up, as the right one that is off most for its own."""
+    if how.then is not None or how.mean:
+        return False
+    if np.abs(made - given).max(initial=0) > FAR * np.abs(expected.value).max(initial=0):
+        return False
+    sizes, right = how.made(edit, sizes=True), how.made(None, sizes=True)
+    if sizes is None or right is None or not np.isfinite(sizes).all() or not np.isfinite(right).all():
+        return False
+    share = np.where(right > 0, expected.uncertainty / np.where(right > 0, right, 1), 0).max(initial=0)
+    return agrees(Estimate(made, float(share) * np.abs(sizes)), given, precision)
+
+
+def sampled(
+    how: Making, edit: Edit, place: tuple[int, ...], lanes: float, most: int
+) -> tuple[Only, tuple[int | slice, ...], float]:
+    """Values of letters that lead to a part of the array around a place, that part, and how many places are done."""
+    if len(how.parts) > 1:
+        return {}, (), lanes
+    touched = any(_is_store(how.lines.tree, path) for path, _ in edit.changes)
+    plain = _plain_of(edit.tree(how.lines.tree), how.lines.wanted) if touched else _plain_axes(how.lines)
+    only: dict[str, list[int]] = {}
+    slab: list[int | slice] = [slice(None)] * len(place)
+    for axis, letter in plain.items():
+        if lanes <= most:
+            break
+        only[letter], slab[axis] = [place[axis]], place[axis]
+        lanes /= how.shape[axis]
+    return only, tuple(slab), lanes
+
+
+def _is_store(tree: ast.FunctionDef, path: tuple[tuple[str, int | None], ...]) -> bool:
+    rest = path[len(statement_of(path)) :]
+    return not rest or rest[0][0] in ("targets", "target", "iter")
+
+
+@functools.lru_cache(maxsize=256)
+def _plain_axes(lines: Lines) -> dict[int, str]:
+    return _plain_of(lines.tree, lines.wanted)
+
+
+def _plain_of(tree: ast.FunctionDef, wanted: str) -> dict[int, str]:
+    """The axes of the array that one letter runs along wherever it is filled."""
+    found: dict[int, str] | None = None
+    every = list(ast.walk(tree))
+    letters = {each.target.id for each in every if isinstance(each, ast.For)}  # type: ignore[attr-defined]
+    for node in every:
+        if (
+            not isinstance(node, ast.Subscript)
+            or not isinstance(node.ctx, ast.Store)
+            or not isinstance(node.value, ast.Name)
+        ):
+            continue
+        if node.value.id != wanted or isinstance(node.slice, ast.Slice):
+            continue
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        own = {axis: each.id for axis, each in enumerate(parts) if isinstance(each, ast.Name) and each.id in letters}
+        own = {axis: each for axis, each in own.items() if list(own.values()).count(each) == 1}
+        found = own if found is None else {axis: each for axis, each in found.items() if own.get(axis) == each}
+    return found or {}
+
+
+def _lanes(lines: Lines, known: dict[str, Any]) -> float:
+    """For how many places the innermost statement is done."""
+    lanes = 1.0
+    for node in ast.walk(lines.tree):
+        if isinstance(node, ast.For):
+            (size,) = node.iter.args  # type: ignore[attr-defined]
+            lanes *= _extent(size, known)
+    return lanes
+
+
+def _extent(size: ast.expr, known: dict[str, Any]) -> int:
+    match size:
+        case ast.Subscript(ast.Attribute(ast.Name(array), "shape"), ast.Constant(axis)):
+            return int(known[array].shape[axis])
+        case ast.Name(id):
+            return int(known[id])
+    return 1
+
+
+def evidence(expected: Estimate, given: Array, precision: Precision) -> float:
+    """How many bits the wrong numbers of an answer tell: what a chance meeting with all of them would take."""
+    wrong = np.abs(given - expected.value) > 8 * expected.uncertainty + precision.grain(given)
+    values = np.unique(np.abs(given[wrong]))
+    values = values[values > 0]
+    count, some = int(np.count_nonzero(expected.value)), int(wrong.sum())
+    which = (math.lgamma(count + 1) - math.lgamma(some + 1) - math.lgamma(max(count - some, 0) + 1)) / math.log(2)
+    which = min(max(which, 0.0), EXACT)  # which of them are wrong
+    if not len(values):
+        return which
+    size = float(values.max())
+    fine = np.maximum(precision.grain(values), 8 * max(float(np.median(expected.uncertainty)), precision.unit * size))
+    bits = np.clip(np.log2(np.maximum(values / np.maximum(fine, 1e-300), 1)), 0, EXACT)
+    repeated = min(float(some) - len(values), EXACT)  # a bit each: that it is such a number at this place
+    return float(bits.sum() + max(which, repeated))
+
+
+def old_and_new(lines: Lines, edit: Edit) -> tuple[list[str], list[str]]:
+    """The lines of the text that an edit changes, and what they say then."""
+    if edit.words:
+        return [line_of(at(lines.tree, statement_of(edit.changes[0][0])))], [edit.words]
+    tree = edit.tree(lines.tree)
+    statements = sorted({statement_of(path) for path, _ in edit.changes}, key=str)
+    old, new = [], []
+    for path in statements:
+        old.append(line_of(at(lines.tree, path)))
+        new.append(line_of(at(tree, path)))
+    return old, new
+
+
+def new_lines(lines: Lines, edit: Edit) -> tuple[str, ...]:
+    """What an edit says."""
+    return tuple(old_and_new(lines, edit)[1])
+
+
+def edited_line(lines: Lines, edit: Edit, others: tuple[tuple[str, ...], ...], chooses: bool = False) -> EditedLine:
+    """The mistake that an edit is."""
+    old, new = old_and_new(lines, edit)
+
+    def wrong(context: Context) -> Iterator[Array]:
+        how = making(context)
+        if how is not None and chooses:
+            how = choosing(context, how)
+        made = how.made(edit) if how is not None else None
+        if made is not None:
+            yield made
+
+    return edited(old, new, edit.kind, wrong, others)

@@ -1,0 +1,186 @@
+"""Edits of whole statements: another sign, another loop, left out, done twice, done elsewhere."""
+
+import ast
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from plaingrad.checking.edits.directions import twin_loop
+from plaingrad.checking.edits.lines import Lines, Path, at, line_of, walked
+from plaingrad.checking.edits.pieces import (
+    ARRAY,
+    COMPARISON,
+    FACTOR,
+    INDEX,
+    SUM,
+    Around,
+    Edit,
+    assignment,
+    copy_of_statement,
+    name,
+    number,
+    operation,
+    target_of,
+)
+
+
+def statements(lines: Lines, around: Around) -> Iterator[Edit]:
+    every = [(path, node) for path, node in walked(lines.tree) if isinstance(node, ast.stmt) and path]
+    for path, node in every:
+        match node:
+            case ast.AugAssign(target, op, value):
+                yield Edit(SUM, ((path, assignment(target, value)),), 0)
+                other = ast.Sub() if isinstance(op, ast.Add) else ast.Add()
+                yield Edit(SUM, ((path, ast.AugAssign(target, other, value)),), 0)
+                yield Edit(SUM, ((path, [node, node]),), 3, words=f"{line_of(node)} is done twice")
+                if isinstance(target, ast.Subscript):
+                    yield from _elsewhere(lines, path, node)
+                    yield from _stored(lines, path, node, target, around)
+            case ast.Assign([ast.Subscript() as target], value) if not isinstance(target.slice, ast.Slice):
+                yield Edit(SUM, ((path, ast.AugAssign(target, ast.Add(), value)),), 1)
+                yield from _elsewhere(lines, path, node)
+                yield from _stored(lines, path, node, target, around)
+            case ast.Assign([ast.Subscript()], _):
+                yield from _cleared_inside(lines, path, node)
+            case ast.If(_, body, []):
+                yield from _beyond(path, node)
+                yield Edit(COMPARISON, ((path, list(body)),), 1, words=f"{line_of(node)} is left out")
+            case ast.For(ast.Name(letter), ast.Call(function, [size]), body):
+                later = ast.Call(function, [number(1), size], [])
+                yield Edit(SUM, (((*path, ("iter", None)), later),), 2)
+                only = ast.Call(function, [operation(size, ast.Sub, number(1)), size], [])
+                yield Edit(SUM, (((*path, ("iter", None)), only),), 1)
+                twin = twin_loop(lines, letter)
+                if twin is not None:
+                    other = at(lines.tree, twin).iter
+                    for made in ([number(1), other.args[0]], [operation(other.args[0], ast.Sub, number(1)), other.args[0]]):  # fmt: skip  # noqa: E501
+                        mine = later if len(made) and isinstance(made[0], ast.Constant) else only
+                        theirs = ast.Call(function, made, [])
+                        changes = (((*path, ("iter", None)), mine), ((*twin, ("iter", None)), theirs))
+                        yield Edit(SUM, changes, 2)
+            case ast.Assign([ast.Name()], _) | ast.Pass() | ast.Expr():
+                pass
+        if isinstance(node, ast.Assign | ast.AugAssign) and len(every) > 1:
+            stored = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
+            if isinstance(stored, ast.Subscript):
+                words, keeps = f"{line_of(node)} is left out", isinstance(stored.slice, ast.Slice)
+                yield Edit(SUM, ((path, []),), 1, words=words, keeps=keeps)
+
+
+def _beyond(path: Path, node: ast.If) -> Iterator[Edit]:
+    """Pixels beyond the image that are not 0: the nearest one's, or counted round from the other side."""
+    inner = [each for each in ast.walk(ast.Module(node.body, [])) if isinstance(each, ast.Subscript)]
+    arrays = {each.value.id for each in inner if isinstance(each.ctx, ast.Load) and isinstance(each.value, ast.Name)}
+    for array in sorted(arrays):
+        for words, made in (("the nearest pixel", _nearest), ("the pixel of the other side", _round)):
+            body = [Beyond(array, made).visit(copy_of_statement(each)) for each in node.body]
+            if any(ast.dump(one) != ast.dump(two) for one, two in zip(body, node.body, strict=True)):
+                said = f"beyond the edge {array} is {words}, not 0"
+                yield Edit(COMPARISON, ((path, body),), 2, words=said)
+
+
+def _nearest(index: ast.expr, size: ast.expr) -> ast.expr:
+    above = ast.Call(name("max"), [index, number(0)], [])
+    return ast.Call(name("min"), [above, operation(size, ast.Sub, number(1))], [])
+
+
+def _round(index: ast.expr, size: ast.expr) -> ast.expr:
+    return operation(index, ast.Mod, size)
+
+
+class Beyond(ast.NodeTransformer):
+    """Reads an array's row and column elsewhere."""
+
+    def __init__(self, array: str, made: Callable[[ast.expr, ast.expr], ast.expr]) -> None:
+        self.array, self.made = array, made
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.Subscript:
+        is_own = isinstance(node.value, ast.Name) and node.value.id == self.array and isinstance(node.ctx, ast.Load)
+        if not is_own or not isinstance(node.slice, ast.Tuple):
+            return node
+        parts = list(node.slice.elts)
+        for axis, part in enumerate(parts):
+            if isinstance(part, ast.Name) and part.id in ("row", "column"):
+                shape = ast.Attribute(node.value, "shape", ast.Load())
+                parts[axis] = self.made(part, ast.Subscript(shape, number(axis), ast.Load()))
+        return ast.Subscript(node.value, ast.Tuple(parts, ast.Load()), node.ctx)
+
+
+def _stored(lines: Lines, path: Path, node: ast.stmt, target: ast.Subscript, around: Around) -> Iterator[Edit]:
+    """Something else laid into the cell; or the same into all cells along an axis."""
+    sizes = around.arrays[lines.wanted].shape
+    for value in (number(0), number(1)):
+        yield Edit(FACTOR, ((path, assignment(target, value)),), 2)
+    for other, numbers in {**around.arrays, **around.others}.items():
+        if other != lines.wanted and numbers.shape == sizes:
+            cell = ast.Subscript(name(other), target.slice, ast.Load())
+            yield Edit(ARRAY, ((path, assignment(target, cell)),), 3)
+            yield Edit(ARRAY, ((path, assignment(target, ast.UnaryOp(ast.USub(), cell))),), 4)
+            if isinstance(node, ast.Assign | ast.AugAssign):
+                rest = operation(number(1), ast.Sub, cell)
+                for factor in (cell, rest, operation(cell, ast.Mult, rest), operation(number(1), ast.Sub, operation(cell, ast.Mult, cell))):  # fmt: skip  # noqa: E501
+                    yield Edit(FACTOR, (((*path, ("value", None)), operation(node.value, ast.Mult, factor)),), 3)
+                yield Edit(FACTOR, (((*path, ("value", None)), operation(node.value, ast.Div, cell)),), 3)
+    parts = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
+    for axis, part in enumerate(parts):
+        if isinstance(part, ast.Name):
+            whole = [*parts[:axis], name("every"), *parts[axis + 1 :]]
+            index = ast.Tuple(whole, ast.Load()) if len(whole) > 1 else whole[0]
+            cell = ast.Subscript(target.value, index, ast.Store())
+            last = ast.Subscript(ast.Attribute(target.value, "shape", ast.Load()), number(axis), ast.Load())
+            inner = _with(node, cell)
+            loop = ast.For(ast.Name("every", ast.Store()), ast.Call(name("range"), [last], []), [inner], [], lineno=0)
+            yield Edit(INDEX, ((path, loop),), 2, words=line_of(inner).replace("every", ":"))
+
+
+def _with(node: Any, target: ast.expr) -> ast.stmt:
+    """The statement with another target."""
+    if isinstance(node, ast.AugAssign):
+        return ast.AugAssign(target_of(target), node.op, node.value)
+    return assignment(target, node.value)
+
+
+def _elsewhere(lines: Lines, path: Path, node: ast.stmt) -> Iterator[Edit]:
+    """The statement behind the loops it stands in, done for their last turn only; or inside a loop beside it."""
+    body, place = path[:-1], path[-1][1]
+    parent = at(lines.tree, body)
+    beside = getattr(parent, path[-1][0])
+    if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
+        yield from _added_inside(lines, path, node)
+    for number_, other in enumerate(beside):
+        inner = (*body, (path[-1][0], number_))
+        while isinstance(other, ast.For | ast.If) and number_ != place:
+            for within in (
+                [*other.body, node],
+                [node, *other.body],
+            ):
+                words = f"{line_of(node)} stands inside {line_of(other)}"
+                yield Edit(SUM, ((path, []), (inner, _with_body(other, within))), 2, words=words)
+            inner, other = (*inner, ("body", len(other.body) - 1)), other.body[-1]
+
+
+def _added_inside(lines: Lines, path: Path, node: ast.Assign) -> Iterator[Edit]:
+    """What a sum begins with added anew in each turn of a loop behind it."""
+    target = node.targets[0]
+    begun = assignment(target, number(0))
+    added = ast.AugAssign(target_of(target), ast.Add(), node.value)
+    for other, loop in walked(lines.tree):
+        if other[: len(path) - 1] == path[:-1] and len(other) >= len(path) and other[len(path) - 1][1] != path[-1][1]:
+            if isinstance(loop, ast.For):
+                words = f"{line_of(added)} stands inside {line_of(loop)}"
+                changes = ((path, begun), (other, _with_body(loop, [added, *loop.body])))
+                yield Edit(SUM, changes, 2, words=words)
+            if isinstance(loop, ast.AugAssign) and ast.dump(loop.target) == ast.dump(target):
+                value = operation(loop.value, ast.Add, node.value)
+                yield Edit(SUM, ((path, begun), ((*other, ("value", None)), value)), 2)
+
+
+def _with_body(node: Any, body: list[ast.stmt]) -> Any:
+    return type(node)(**{**dict(ast.iter_fields(node)), "body": body})
+
+
+def _cleared_inside(lines: Lines, path: Path, node: ast.stmt) -> Iterator[Edit]:
+    """The array cleared again in each turn of a loop."""
+    for other, loop in walked(lines.tree):
+        if isinstance(loop, ast.For):
+            words = f"{line_of(node)} stands inside {line_of(loop)}"
+            yield Edit(SUM, ((other, _with_body(loop, [node, *loop.body])),), 1 + len(other) // 2, words=words)

@@ -1,0 +1,85 @@
+"""Runs loops as they stand, one place after the other, for texts that read what they have just written."""
+
+import ast
+import copy
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from plaingrad.checking.edits.stores import Sequential
+from plaingrad.checking.edits.vectors import Vectors
+from plaingrad.compiler.loops import Array
+from plaingrad.textbook.text import Text
+
+NO_ARGUMENTS = ast.arguments([], [], None, [], [], None, [])
+MOST_STEPS = 400_000  # places: a second or so
+
+
+def chosen_loops(node: Any) -> Any:
+    """A tree in which each loop runs over what `chosen` leaves of its values; what is not a loop is shared."""
+    made = copy.copy(node)
+    if isinstance(node, ast.For):
+        letter = ast.Constant(node.target.id)  # type: ignore[attr-defined]
+        made.iter = ast.Call(ast.Name("chosen", ast.Load()), [letter, node.iter], [])
+    for field in ("body", "orelse"):
+        if isinstance(getattr(node, field, None), list):
+            setattr(made, field, [chosen_loops(each) for each in getattr(node, field)])
+    return made
+
+
+def stepped(
+    text: Text, tree: ast.FunctionDef, wanted: str, known: Mapping[str, Any], only: Mapping[str, list[int]]
+) -> Array | None:
+    """The wanted array; None where an index lies beyond its array, or a number is no place."""
+    left = MOST_STEPS
+
+    def chosen(letter: str, values: Iterable[int]) -> Iterator[int]:
+        nonlocal left
+        for each in values:
+            left -= 1
+            if left < 0:
+                raise Sequential
+            if letter not in only or each in only[letter]:
+                yield each
+
+    arrays = {name: np.array(each, copy=True) if isinstance(each, np.ndarray) else each for name, each in known.items()}
+    loops = ast.FunctionDef(text.__name__, NO_ARGUMENTS, list(chosen_loops(tree).body), [])
+    module = ast.fix_missing_locations(ast.Module([loops], []))
+    try:
+        code = next(each for each in compile(module, "<edited>", "exec").co_consts if isinstance(each, CodeType))
+        with np.errstate(all="ignore"):
+            FunctionType(code, {**_names(text), **arrays, "chosen": chosen})()
+    except (IndexError, TypeError, ValueError, NameError, ZeroDivisionError, OverflowError, SyntaxError):
+        return None
+    made: Array = np.asarray(arrays[wanted], float)
+    return made
+
+
+@functools.cache
+def _names(text: Text) -> dict[str, Any]:
+    return dict(text.names)
+
+
+def run(
+    text: Text,
+    tree: ast.FunctionDef,
+    wanted: str,
+    known: Mapping[str, Any],
+    only: Mapping[str, list[int]] | None = None,
+    wraps: bool = False,
+    stores: frozenset[str] | None = None,
+) -> Array | None:
+    """The array that a tree makes: all at once where that can be, else step by step; None where it makes none."""
+    try:
+        return Vectors(tree, wanted, known, only, wraps, stores).made()
+    except Sequential:
+        pass
+    except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError):
+        return None
+    try:
+        return stepped(text, tree, wanted, known, only or {})
+    except Sequential:
+        return None

@@ -1,0 +1,80 @@
+"""The arrays of an answer in every way that they may be laid, beside the shapes that the case asks for."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from plaingrad.checking.answers.layout import Order, Reading, group_of, readings, refuse, summary
+from plaingrad.checking.case import Case
+from plaingrad.checking.search.conventions import BY_POSITION
+from plaingrad.checking.search.passes import Key
+from plaingrad.compiler.loops import Array
+from plaingrad.textbook.layers import Conv
+
+
+def laid(
+    case: Case, given: dict[Key, tuple[str, Array]], notes: list[str]
+) -> tuple[dict[Key, list[Reading]], dict[Key, str], dict[str, Order], dict[Key, Array]]:
+    """Every way to read each array; for weights, of which the first ones are known, the order they are in.
+
+    And the arrays that have no such shape.
+    """
+    arrays: dict[Key, list[Reading]] = {}
+    groups: dict[Key, str] = {}
+    orders: dict[str, Order] = {}
+    misshapen: dict[Key, Array] = {}
+    for key, (name, array) in given.items():
+        shape, is_trained = shape_of(case, key)
+        group, of_images = group_of(shape, is_trained), None
+        if key[1:] == ("loss", "y") and array.ndim == 1 and array.size == case.images > 1:
+            of_images, array = array, np.array(array.mean())
+            notes.append(f"{name}: the mean of the {case.images} numbers given")
+        found = readings(array, shape, group)
+        if of_images is not None:
+            found = [summary(of_images, np.mean, ())]
+        if shape and (by_position := at_positions(case, key, array)):
+            found, group = by_position, BY_POSITION
+        if not found:
+            if key[0] > 0:
+                misshapen[key] = array
+            else:
+                notes.append(f"{refuse(name, array, shape)}; the case gives these weights, and they are not compared")
+            continue
+        first = case.net.steps[key[1]].arrays.get(key[2]) if is_trained else None
+        if first is not None and group in ("kernels", "dense") and group not in orders:
+            # kernels may be kept turned as well
+            alike = (first, first[:, :, ::-1, ::-1]) if group == "kernels" else (first,)
+            away = [min(float(np.abs(each.array - one).sum()) for one in alike) for each in found]
+            nearest = int(np.argmin(away))
+            others = away[1:] if nearest == 0 else away[:1]
+            if 4 * away[nearest] < min([*others, float(np.abs(first).sum())]):  # an update moves weights by little
+                orders[group] = found[nearest].order
+        if key[0] > 0:
+            arrays[key], groups[key] = found, group
+    return arrays, groups, orders, misshapen
+
+
+def at_positions(case: Case, key: Key, given: Array) -> list[Reading]:
+    """How to read biases, or their gradients, of which there is one at each position (filter, row, column).
+
+    A gradient is the sum over them; of biases the mean is compared. Empty where there is one for each filter.
+    """
+    step = case.net.steps.get(key[1])
+    if step is None or not isinstance(step.layer, Conv) or key[2] not in ("b", "db") or given.ndim != 3:
+        return []
+    made = {(0, 1, 2): (1, 2), (1, 2, 0): (0, 1)}  # axes of the positions, by the order of the axes
+    by: Callable[..., Array] = np.sum if key[2] == "db" else np.mean
+    axes = [axes for order, axes in made.items() if tuple(step.y[axis] for axis in order) == given.shape]
+    return [summary(given, partial(by, axis=each), (0,)) for each in axes]
+
+
+def shape_of(case: Case, key: Key) -> tuple[tuple[int, ...], bool]:
+    """The shape of an array, and whether it is a trained one or the gradient of such."""
+    _, name, quantity = key
+    if name == "loss":
+        return (() if quantity == "y" else (case.images, *case.net.output)), False
+    step = case.net.steps[name]
+    if quantity in ("y", "dx"):
+        return (case.images, *(step.y if quantity == "y" else step.x)), False
+    return step.weights[quantity if quantity in step.weights else quantity[1:]].shape, True

@@ -1,0 +1,47 @@
+"""What is taken back once all passes were judged: names that do not hold in every step, suspects that are cleared."""
+
+from plaingrad.checking.edits.edited_line import EditedLine
+from plaingrad.checking.search.findings import Finding, Fit, form_of
+from plaingrad.checking.search.passes import Key
+from plaingrad.checking.search.rounding import alike
+from plaingrad.checking.search.state import State
+
+
+def keep_consistent(state: State, findings: list[Finding]) -> None:
+    """Leave, where a line was named, only what makes the numbers of its pass in every step: it runs in all."""
+    edited = [each for each in findings if any(isinstance(fit.mistake, EditedLine) for fit in each.fits)]
+    for place in {each.key[1:] for each in edited}:
+        there = [each for each in findings if each.key[1:] == place]
+        kept = set.intersection(*({fit.mistake.id for fit in each.fits} for each in there))
+        for id in list(kept):
+            fit = next(each for each in there[0].fits if each.mistake.id == id)
+            agreeing = [key for key, row in state.rows.items() if key[1:] == place and row.status == "agrees"]
+            if not all(changes_nothing(state, fit, key) for key in agreeing):
+                kept.discard(id)
+        for each in there:
+            each.fits = [fit for fit in each.fits if fit.mistake.id in kept]
+
+
+def changes_nothing(state: State, fit: Fit, key: Key) -> bool:
+    """Whether a mistake, made in a pass whose numbers are right, gives them too."""
+    made = form_of(fit, state.program, key, state.env, state.program.value(key, state.env))
+    return state.agrees(alike(state.expected[key], made, state.program.unit), state.likeliest(key).array)
+
+
+def narrow(state: State, findings: list[Finding]) -> None:
+    """Of the passes without an answer that a finding may rest on leave out those that agreeing answers rest on too.
+
+    A wrong array would have made these wrong. A bias gradient is a sum, which is the same when its terms change
+    places, and an array of zeros says nothing: neither rules anything out. Where nothing is left all stay.
+    """
+    cleared: set[Key] = set()
+    for key, row in state.rows.items():
+        if row.status == "agrees" and key[2] not in ("b", "db") and state.expected[key].value.any():
+            waiting = list(state.program.needs(key))
+            while waiting:
+                need = waiting.pop()
+                if need in state.unanswered and need not in cleared and need[2] not in ("b", "db"):
+                    cleared.add(need)
+                    waiting += state.program.needs(need)
+    for finding in findings:
+        finding.suspects = tuple(each for each in finding.suspects if each not in cleared) or finding.suspects

@@ -1,0 +1,109 @@
+"""Answers of programs in which one line of a text is edited at random, and what is said of them."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from diseased import finite, networks, places, played
+from plaingrad.checking.check import check_answer
+from plaingrad.checking.edits.edited_line import EditedLine
+from plaingrad.checking.edits.making import making
+from plaingrad.checking.edits.pieces import Edit
+from plaingrad.checking.edits.search import new_lines
+from plaingrad.checking.edits.witness import second_of
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.passes import exact
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.compiler.loops import Array
+from students import in_print, told
+
+UNIT = 2.0**-53
+
+
+@dataclass(frozen=True)
+class Slip:
+    """An edit at a place of a network."""
+
+    network: str
+    place: tuple[str, str]
+    edit: Edit
+    line: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.network} {'.'.join(self.place)}: {'; '.join(self.line)}"
+
+
+def context_of(network: str, place: tuple[str, str]) -> Context:
+    """A pass of a right program in step 1."""
+    program = Program(networks()[network], UNIT)
+    env = program.start()
+    with np.errstate(all="ignore"):
+        for key in program.keys:
+            right = program.value(key, env)
+            if key[1:] == place:
+                return Context(program, key, env, right)
+            env[key] = exact(right)
+    raise AssertionError(place)
+
+
+def slips(count: int, seed: int) -> Iterator[Slip]:
+    """Random edits at random places of random networks."""
+    rng = random.Random(seed)
+    left = count
+    while left:
+        network = rng.choice(list(networks()))
+        place = rng.choice([each for each in places(network) if each[1] in ("y", "dx", "dw", "db")])
+        how = making(context_of(network, place))
+        if how is None:
+            continue
+        edit = rng.choice(how.edits())
+        left -= 1
+        yield Slip(network, place, edit, new_lines(how.lines, edit))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is said of a slip: `how` is "alone", "among", "catalogue", "missed" or "unseen"; `said` is the verdict."""
+
+    slip: Slip
+    how: str
+    said: str
+    wrong_place: bool
+
+
+def tried(slip: Slip, printed: str = "f64") -> Told | None:
+    """What is said of an answer with a slip; None where it does not show, or makes what is not finite."""
+
+    def wrong(context: Context) -> Array | None:
+        how = making(context)
+        return how.made(slip.edit) if how is not None else None
+
+    case = networks()[slip.network]
+    arrays, changed = played(case, {slip.place: wrong}, single=printed != "f64")
+    if not changed or not finite(arrays):
+        return None
+    verdict = check_answer(case, told(arrays, printed=in_print(printed)))
+    findings = [each for each in verdict.search.findings if each.key[1:] == slip.place]
+    elsewhere = any(each.where[1:] != slip.place for each in verdict.search.findings)
+    said = "; ".join(fit.mistake.id for each in findings[:1] for fit in each.fits) or verdict.verdict
+    if not findings:
+        return Told(slip, "convention" if verdict.conventions else "unseen", verdict.verdict, elsewhere)
+    first = findings[0]
+    lines = [fit.mistake for fit in first.fits if isinstance(fit.mistake, EditedLine)]
+    if not lines:
+        return Told(slip, "catalogue" if first.fits else "missed", said, elsewhere)
+    context = context_of(slip.network, slip.place)
+    how = making(context)
+    assert how is not None
+    second = second_of(context, how)
+    truth = second.made(slip.edit) if second is not None else None
+    for line in lines:
+        if line.edited == slip.line:
+            return Told(slip, "alone" if len(lines) == 1 else "among", said, elsewhere)
+        other = next((each for each in how.edits() if new_lines(how.lines, each) == line.edited), None)
+        made = second.made(other) if second is not None and other is not None else None
+        if (truth is None and made is None) or (truth is not None and made is not None and np.allclose(truth, made)):
+            return Told(slip, "alone" if len(lines) == 1 else "among", said, elsewhere)
+    return Told(slip, "another", said, elsewhere)

@@ -1,0 +1,292 @@
+"""Conventions: each that is somebody's is right, whole and in part; what is nobody's is a mistake, and is told."""
+
+import itertools
+from dataclasses import replace
+from functools import cache
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import plaingrad as pg
+from bars import chosen, sampled
+from diseased import form_of, networks, played
+from often import counts, some
+from plaingrad.checking.answers.answer import read_answer
+from plaingrad.checking.case import Case
+from plaingrad.checking.case_file import read_case
+from plaingrad.checking.check import check_answer
+from plaingrad.checking.new_case import make_case
+from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.passes import Key
+from plaingrad.checking.search.scales import scaled
+from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, Verdict
+from plaingrad.compiler.loops import Array
+from rights import PRINTS, Right, mixed, wronged
+from students import FLATTENED, ORDERS, WAYS, Student, Ways, flattened, in_print, is_done, softmax, told
+
+CASES = Path(__file__).parents[2] / "shared" / "field" / "cases"
+PARTS = ("all", "gradients", "weights", "outputs and gradients", "errors", "second step")
+
+
+LAYERS = (pg.Flatten(), pg.Dense(3))
+LOSSES = {  # images, outputs and 2 have no factor in common
+    "softmax": make_case(LAYERS, (1, 2, 4), images=5, seed=1),
+    "probabilities": make_case((*LAYERS, pg.Softmax()), (1, 2, 4), images=5, seed=2),
+    "mean square": make_case(LAYERS, (1, 2, 4), loss=pg.MeanSquaredError(), images=5, seed=3),
+    "half square": make_case(LAYERS, (1, 2, 4), loss=pg.HalfSquaredError(), images=5, seed=4),
+}
+
+
+def verdict_on(case: Case, arrays: dict[Key, Array], part: str = "all") -> Verdict:
+    """The verdict on a part of what a program made."""
+    return check_answer(case, told(chosen(arrays, part, 0)))
+
+
+def of_network(network: str, arrays: dict[Key, Array], part: str = "all") -> Verdict:
+    """The same of a network by its name."""
+    return verdict_on(networks()[network], arrays, part)
+
+
+@cache
+def made(network: str, way: str) -> dict[Key, Array]:
+    """All that a right program makes in such a way."""
+    return Student(networks()[network], ways=WAYS[way]).arrays()
+
+
+class Factored(Student):
+    """A program that multiplies its loss, the loss's gradient, and the gradients of weights by factors."""
+
+    def __init__(self, case: Case, loss: float, gradient: float) -> None:
+        super().__init__(case)
+        self.loss_factor, self.gradient_factor = loss, gradient
+
+    def _loss(self, x: Array, target: Array) -> tuple[Array, Array]:
+        loss, dy = super()._loss(x, target)
+        return loss * self.loss_factor, dy * self.gradient_factor
+
+
+def factors(case: Case) -> dict[str, float]:
+    """What may be lost or be too much in a loss: products of images, outputs and 2."""
+    images, outputs = case.images, prod(case.net.output)
+    powers = itertools.product((-1, 0, 1), (-1, 0, 1), (-1, 0, 1))
+    return {str(each): float(images) ** each[0] * float(outputs) ** each[1] * 2.0 ** each[2] for each in powers}
+
+
+@counts(4, 27, pytest.mark.exhaustive)
+@pytest.mark.parametrize("case", LOSSES.values(), ids=list(LOSSES))
+def test_a_product_of_factors_in_no_table_is_a_mistake_however_consistent(case, count):
+    known = {1.0} | {each.loss for each in scaled(case.loss, case.images, prod(case.net.output))}
+    for words, factor in sampled(factors(case).items(), count):
+        verdict = verdict_on(case, in_the_first_step(Factored(case, factor, factor).arrays(), "with gradients"))
+        is_known = min(abs(factor / each - 1) for each in known) < 1e-9
+        assert verdict.is_right == is_known, (words, factor)
+        assert is_known or verdict.verdict == MISTAKE
+
+
+def in_the_first_step(arrays: dict[Key, Array], part: str) -> dict[Key, Array]:
+    """Of a first step all but the outputs of layers, or the loss and the errors."""
+    return {
+        key: array
+        for key, array in arrays.items()
+        if key[0] == 1 and (key[1] == "loss" or key[2] == "dx" or (part == "with gradients" and key[2] != "y"))
+    }
+
+
+@counts(2, 100, pytest.mark.exhaustive)
+@pytest.mark.parametrize("case", LOSSES.values(), ids=list(LOSSES))
+def test_a_loss_and_a_gradient_that_do_not_belong_together_are_told_with_the_factor_between(case, count):
+    known = dict.fromkeys([1.0, *(each.loss for each in scaled(case.loss, case.images, prod(case.net.output)))])
+    for loss, gradient in sampled(list(itertools.permutations(known, 2)), count):
+        arrays = Factored(case, loss, gradient).arrays()
+        for part in ("with gradients", "errors"):
+            verdict = verdict_on(case, in_the_first_step(arrays, part))
+            assert verdict.verdict == MISTAKE, (part, loss, gradient)
+            (note,) = [each for each in verdict.notes if "do not belong together" in each]
+            between = gradient / loss
+            is_share = between < 1 and abs(round(1 / between) * between - 1) < 1e-9
+            assert f"your loss.dx is {f'1/{round(1 / between)}' if is_share else f'{between:.4g}'} ×" in note
+
+
+@pytest.mark.parametrize("case", LOSSES.values(), ids=list(LOSSES))
+def test_a_loss_or_a_gradient_alone_is_right_at_every_scale_of_the_table(case):
+    for each in scaled(case.loss, case.images, prod(case.net.output)):
+        if each.error != each.loss or each.slope != 1:
+            continue
+        arrays = Factored(case, each.loss, each.error).arrays()
+        loss = {key: array for key, array in arrays.items() if key == (1, "loss", "y")}
+        errors = {key: array for key, array in arrays.items() if key[0] == 1 and key[2] == "dx"}
+        assert [verdict_on(case, part).verdict for part in (loss, errors)] == [CONVENTION] * 2
+
+
+@pytest.mark.parametrize("way", ["errors of each image", "errors of each image, divided in the update"])
+def test_who_divides_later_is_right_where_the_answer_shows_it_and_asked_to_show_it_where_not(way):
+    arrays = made("thorough", way)
+    assert of_network("thorough", arrays).verdict == CONVENTION
+    hidden = {key: array for key, array in arrays.items() if key[0] == 1 and (key[1] == "loss" or key[2] == "dx")}
+    verdict = of_network("thorough", hidden)
+    assert verdict.verdict == MISTAKE
+    assert any("include the weights" in note for note in verdict.notes)
+
+
+def test_divided_by_the_classes_instead_of_the_images_is_named_so_even_where_that_is_twice():
+    twice = make_case(LAYERS, (1, 2, 4), images=6, seed=5)
+    for case in (LOSSES["softmax"], twice):
+        factor = case.images / 3
+        verdict = verdict_on(case, Factored(case, factor, factor).arrays())
+        assert {each.id for each in verdict.mistakes} == {"divided-by-outputs-instead-of-images"}
+
+
+@pytest.mark.parametrize(
+    ("part", "order"),
+    some(
+        itertools.product(PARTS, list(FLATTENED)[1:]),
+        lambda place: place in (0, 6, 13, 24),
+        rarely=pytest.mark.exhaustive,
+    ),
+)
+def test_weights_behind_a_flattening_may_be_in_its_order(part, order):
+    for network in ("thorough",):
+        arrays = flattened(networks()[network], made(network, "as the case"), FLATTENED[order])
+        verdict = of_network(network, arrays, part)
+        assert verdict.is_right
+        shown = any(
+            not np.array_equal(array, made(network, "as the case")[key])
+            for key, array in chosen(arrays, part, 0).items()
+        )
+        assert (verdict.verdict == CONVENTION) == shown
+        assert not shown or f"flattened as ({order})" in " ".join(each.title for each in verdict.conventions)
+
+
+def test_half_permuted_weights_are_no_convention():
+    """The gradient is in the order of the flattening, the weights are not: the program does not hold together."""
+    arrays = flattened(networks()["thorough"], made("thorough", "as the case"), FLATTENED["row, column, channel"])
+    for key in arrays:
+        if key[1:] in (("dense1", "w"), ("dense1", "dx")):
+            arrays[key] = made("thorough", "as the case")[key]
+    assert not of_network("thorough", arrays).is_right
+
+
+@pytest.mark.parametrize(
+    ("network", "which", "part"),
+    some(
+        itertools.product(["thorough", "square"], ["first", "last"], PARTS),
+        lambda place: place in (1, 5, 8, 10),
+        rarely=pytest.mark.exhaustive,
+    ),
+)
+def test_any_layers_may_turn_their_kernels_in_every_step(network, which, part):
+    case = networks()[network]
+    assert of_network(network, Student(case, ways=Ways(turned=which)).arrays(), part).verdict == CONVENTION
+    if part in ("all", "gradients", "weights"):
+        assert of_network(network, Student(case, ways=Ways(stored_turned=which)).arrays(), part).verdict == CONVENTION
+
+
+@pytest.mark.parametrize("part", ["gradients", pytest.param("all", marks=pytest.mark.exhaustive)])
+def test_a_turned_gradient_of_weights_that_are_not_is_a_mistake(part):
+    wrong = {("conv1", "dw"): form_of("gradient-rotated", 0)}
+    arrays, _ = played(networks()["thorough"], wrong)
+    assert [each.id for each in of_network("thorough", arrays, part).mistakes] == ["gradient-rotated"]
+
+
+def test_kernels_kept_turned_are_told_by_what_was_made_with_them_after_a_step():
+    """Were their gradient turned by mistake, the next step would have other kernels, and another gradient."""
+    for which, name in (("first", "conv1"), ("last", "conv2")):
+        arrays = Student(networks()["square"], ways=Ways(stored_turned=which)).arrays()
+        answer = told({key: arrays[key] for key in ((2, name, "dw"), (2, "dense1", "dw"))})
+        assert check_answer(networks()["square"], answer).verdict == CONVENTION
+
+
+@pytest.mark.parametrize("order", some(ORDERS, lambda place: place == 6, rarely=pytest.mark.exhaustive))
+def test_kernels_may_be_turned_in_any_order_of_axes_where_their_shape_tells_none(order):
+    arrays = Student(networks()["square"], ways=Ways(stored_turned="all")).arrays()
+    assert check_answer(networks()["square"], told(chosen(arrays, "second step", 0), order)).is_right
+
+
+@pytest.mark.parametrize("printed", some(PRINTS, lambda place: place == 4, rarely=pytest.mark.exhaustive))
+def test_a_sum_or_a_mean_of_printed_numbers_is_as_exact_as_these(printed):
+    """The gradients of a bias for each position, and the loss of each image: more digits than any of them has."""
+    case, arrays = networks()["thorough"], made("thorough", "a bias for each position")
+    for part in ("gradients", "weights", "all"):
+        assert check_answer(case, told(chosen(arrays, part, 0), printed=in_print(printed))).is_right
+    case, arrays = LOSSES["softmax"], Student(LOSSES["softmax"]).arrays()
+    answer = told(arrays, printed=in_print(printed))
+    for t, batch in enumerate(case.batches, 1):
+        losses = -(batch.target * np.log(softmax(arrays[t, "dense1", "y"]))).sum(axis=1)
+        answer[name_of((t, "loss", "y"))] = in_print(printed)(losses)
+    assert check_answer(case, answer).verdict == RIGHT
+
+
+@pytest.mark.parametrize("printed", ["3 digits", pytest.param("4 decimals", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("case", LOSSES.values(), ids=list(LOSSES))
+def test_weights_in_few_digits_show_a_scale_and_the_plainest_is_told(case, printed):
+    """The step of an update, a difference of two such weights, has fewer digits than they."""
+    for scale in (each for each in scaled(case.loss, case.images, prod(case.net.output)) if len(each.ids) == 1):
+        if (scale.error, scale.slope, scale.rate) != (scale.loss, 1, 1):
+            continue
+        arrays = Factored(case, scale.loss, scale.error).arrays()
+        verdict = check_answer(case, told(chosen(arrays, "weights", 0), printed=in_print(printed)))
+        assert verdict.is_right
+        assert all(each.title == scale.title for each in verdict.conventions)
+
+
+@pytest.mark.parametrize(
+    "way", ["a sum over the batch", pytest.param("errors of each image", marks=pytest.mark.exhaustive)]
+)
+def test_one_program_may_have_several_conventions(way):
+    for other in (Ways(positions=True), Ways(turned="all")):
+        changed = {name: value for name, value in vars(other).items() if value != getattr(Ways(), name)}
+        arrays = Student(networks()["thorough"], ways=replace(WAYS[way], **changed)).arrays()
+        assert of_network("thorough", arrays).verdict == CONVENTION, changed
+
+
+@pytest.mark.parametrize(
+    ("way", "flat", "part", "network", "seed"),
+    [
+        ("kernels stored turned", "channel, column, row", "weights", "square", 25),
+        ("a bias for each position", "channel, column, row", "gradients", "single", 57),
+        ("errors of each image, divided in the update", "row, column, channel", "most", "square", 22),
+    ],
+)
+def test_of_two_conventions_neither_hides_the_other(way, flat, part, network, seed):
+    """One of them alone leaves what follows from the other wrong, or makes it agree by chance."""
+    right = Right(network, 1, "student", "float32", way, "NHWC", "f32", part, seed, flat)
+    assert wronged(right) is None
+
+
+def test_right_answers_in_mixed_conventions():
+    answers = list(mixed(6, seed=20))
+    assert not [(each, said) for each in answers if (said := wronged(each))]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(30))
+def test_three_thousand_right_answers_in_mixed_conventions(seed):
+    assert not [(each, said) for each in mixed(100, seed) if (said := wronged(each))]
+
+
+def test_the_table_of_ways_has_every_scale_of_the_losses():
+    """Of those the checker accepts none is left untried."""
+    for case in LOSSES.values():
+        ways = {way: Student(case, ways=WAYS[way]).arrays()[1, "loss", "y"] for way in WAYS if is_done(case, way)}
+        tried = {round(float(loss / ways["as the case"]), 9) for loss in ways.values()}
+        assert {round(each.loss, 9) for each in scaled(case.loss, case.images, prod(case.net.output))} <= tried
+
+
+@pytest.mark.parametrize(
+    ("case", "verdict", "words"),
+    [
+        ("K14-loss-is-a-mean-gradient-a-sum", MISTAKE, "your loss.dx is 4 × the gradient of your loss"),
+        ("K14b-loss-is-a-sum-gradient-a-mean", MISTAKE, "your loss.dx is 1/4 × the gradient of your loss"),
+        ("R-called_right_S08_deep", MISTAKE, "divided by the number of outputs (classes) instead of"),
+        ("R-wrong_flatten_nhwc_padmean", CONVENTION, "flattened as (row, column, channel)"),
+        ("R-wrong_trueconv_first_layers2_gradients", CONVENTION, "a true convolution"),
+    ],
+)
+def test_answers_from_the_field(case, verdict, words):
+    if not (CASES / case).is_dir():
+        pytest.skip(f"{CASES} is not there")
+    found = check_answer(read_case(str(CASES / case / "case.json")), read_answer(CASES / case / "answer.json"))
+    assert found.verdict == verdict
+    assert words in found.text()

@@ -1,0 +1,165 @@
+"""Mistakes as edits of a textbook line: what an edited text makes, and that its line is found from the numbers."""
+
+import json
+import random
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edited
+import plaingrad as pg
+from diseased import networks, places
+from plaingrad.checking import check_answer, read_case
+from plaingrad.checking.answers.answer import read_answer
+from plaingrad.checking.edits.edited_line import ADVICE, EditedLine
+from plaingrad.checking.edits.making import making
+from plaingrad.checking.edits.search import new_lines, old_and_new
+from plaingrad.checking.edits.stepped import stepped
+from plaingrad.checking.edits.stores import Sequential
+from plaingrad.checking.edits.vectors import Vectors
+from students import Student, told
+
+CASES = Path(__file__).resolve().parent.parent.parent / "shared" / "field" / "cases"
+PASSES = [
+    (network, place) for network in networks() for place in places(network) if place[1] in ("y", "dx", "dw", "db")
+]
+
+
+def whole_numbers(known: dict[str, object], rng: np.random.Generator) -> dict[str, object]:
+    """The same arrays with small whole numbers in them: sums of their products are exact in any order."""
+    return {
+        name: rng.integers(-4, 5, each.shape).astype(float)
+        if isinstance(each, np.ndarray) and each.dtype == float
+        else each
+        for name, each in known.items()
+    }
+
+
+def agree_on(network: str, place: tuple[str, str], count: int, seed: int) -> int:
+    """Run random edits of a pass all at once and step by step on whole numbers; how many could be run both ways."""
+    how = making(edited.context_of(network, place))
+    assert how is not None
+    part, rng = how.parts[0], np.random.default_rng(seed)
+    known = whole_numbers(part.known, rng)
+    done = 0
+    for edit in random.Random(seed).sample(how.edits(), min(count, len(how.edits()))):
+        tree = edit.tree(how.lines.tree)
+        try:
+            made = Vectors(tree, how.lines.wanted, known, wraps=True).made()
+        except Sequential:
+            continue
+        exact = stepped(how.lines.text, tree, how.lines.wanted, known, {})
+        if exact is None:  # an index beyond its array
+            continue
+        same = np.array_equal(made, exact, equal_nan=True) or np.allclose(
+            made, exact, rtol=1e-12, atol=0, equal_nan=True
+        )
+        assert same, (network, place, new_lines(how.lines, edit))
+        done += 1
+    return done
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_loops_all_at_once_make_the_numbers_of_loops_one_after_the_other(seed):
+    rng = random.Random(seed)
+    done = sum(agree_on(*rng.choice(PASSES), 6, rng.randrange(10**6)) for _ in range(20))
+    assert done > 40
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("network", networks())
+def test_so_they_do_in_every_pass(network):
+    for each, place in PASSES:
+        if each == network:
+            agree_on(network, place, 60, 7)
+
+
+@pytest.mark.parametrize(("network", "place"), random.Random(1).sample(PASSES, 12))
+def test_an_edit_of_nothing_makes_the_right_array_and_every_other_says_something_else(network, place):
+    context = edited.context_of(network, place)
+    how = making(context)
+    assert how is not None
+    np.testing.assert_allclose(how.made(None), context.expected, rtol=1e-12, atol=1e-12)
+    for edit in how.edits():
+        old, new = old_and_new(how.lines, edit)
+        assert edit.words or old != new
+        assert edit.kind in ADVICE
+
+
+def test_a_list_of_edits_is_the_same_each_time_and_says_nothing_twice():
+    for network, place in random.Random(2).sample(PASSES, 6):
+        how = making(edited.context_of(network, place))
+        assert how is not None
+        said = [(edit.wraps, edit.keeps, *(str(change) for change in edit.changes)) for edit in how.edits()]
+        assert len(said) == len(set(said))
+
+
+def judged(count: int, seed: int) -> list[edited.Told]:
+    """Random slips, printed in turn in three ways, and what is said of those that show."""
+    prints = ("f64", "f32", "6 digits")
+    tried = (edited.tried(slip, prints[number % 3]) for number, slip in enumerate(edited.slips(count, seed)))
+    return [each for each in tried if each is not None]
+
+
+def held(found: list[edited.Told]) -> None:
+    """The bars: no other line is told, nor another place; and the line is among those told wherever it can be."""
+    assert not [str(each.slip) for each in found if each.how == "another"]
+    assert not [str(each.slip) for each in found if each.wrong_place]
+    missed = [str(each.slip) for each in found if each.how == "missed"]
+    assert len(missed) <= max(1, 0.1 * len(found)), missed
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_random_slip_is_told_by_its_line(seed):
+    held(judged(7, seed))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_many_random_slips_are_told_by_their_lines(seed):
+    found = judged(60, seed)
+    held(found)
+    alone = sum(each.how in ("alone", "catalogue") for each in found)
+    assert alone >= 0.7 * len(found)  # the others are told among lines that the case cannot tell apart
+
+
+@pytest.mark.parametrize("network", ["thorough", "smooth"])
+def test_numbers_that_no_edit_makes_are_given_no_line(network):
+    rng = np.random.default_rng(3)
+    arrays = Student(networks()[network]).arrays()
+    for key in [each for each in arrays if each[0] == 1 and each[2] in ("dx", "dw")][:3]:
+        given = dict(arrays)
+        given[key] = given[key] + rng.normal(size=given[key].shape)
+        verdict = check_answer(networks()[network], told(given))
+        lines = [fit for each in verdict.search.findings for fit in each.fits if isinstance(fit.mistake, EditedLine)]
+        assert not lines
+
+
+FIELD = {
+    "K02-stride-and-dilation-exchanged": ("conv1.dw", "row = i * dilation[0] + u * stride[0] - padding[0]"),
+    "K04-width-bounded-by-height": ("conv2.dw", "if 0 <= row < image[0] and 0 <= column < image[0]:"),
+    "K05b-same-with-2x3-windows": ("meanpool1.y", "6 / (2 + 3)"),
+    "K12-leaky-on-the-wrong-side-forward": ("leakyrelu1.y", "0 if x[n, c, i, j] <= 0 else slope * x[n, c, i, j]"),
+}
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"no cases in {CASES}")
+@pytest.mark.parametrize("name", FIELD)
+def test_mistakes_that_people_made_are_told_by_their_line(name):
+    where, line = FIELD[name]
+    verdict = check_answer(read_case(str(CASES / name / "case.json")), read_answer(str(CASES / name / "answer.json")))
+    first = json.loads(json.dumps(verdict.to_json()))["mistakes"][0]
+    assert where in first["where"]
+    assert any(line in each for said in (first["line"]["makes_yours"], *first["line"]["or"]) for each in said)
+    assert line in verdict.text()
+
+
+def test_a_right_text_is_exact_on_fractions_too():
+    """The texts that are edited are the library's own."""
+    net = pg.Network(pg.Conv(2, size=2), input=(1, 3, 3), dtype=object)
+    for array in net.arrays.values():
+        array[...] = Fraction(1, 3)
+    x = np.full((1, 1, 3, 3), Fraction(1, 2), object)
+    assert net.run(x)["conv1"].y[0, 0, 0, 0] == 4 * Fraction(1, 6) + Fraction(1, 3)
