@@ -102,8 +102,11 @@ def tried(slip: Slip, printed: str = "f64") -> Told | None:
     for line in lines:
         if line.edited == slip.line:
             return Told(slip, "alone" if len(lines) == 1 else "among", said, elsewhere)
-        other = next((each for each in how.edits() if new_lines(how.lines, each) == line.edited), None)
-        made = second.made(other) if second is not None and other is not None else None
-        if (truth is None and made is None) or (truth is not None and made is not None and np.allclose(truth, made)):
+        same = [each for each in how.edits() if new_lines(how.lines, each) == line.edited]  # one may count from the end
+        made = [second.made(each) if second is not None else None for each in same]
+        if any(
+            truth is each is None or (truth is not None and each is not None and np.allclose(truth, each))
+            for each in made
+        ):
             return Told(slip, "alone" if len(lines) == 1 else "among", said, elsewhere)
     return Told(slip, "another", said, elsewhere)
