@@ -14,7 +14,6 @@ from plaingrad.textbook.text import Text
 Path = tuple[tuple[str, int | None], ...]
 """The way to a node: the fields to go through, each with the place in it where it is a list."""
 LETTERS = {4: "ncij", 3: "cij", 2: "nk", 1: "n"}
-SHORT = {"size": "size", "stride": "stride", "dilation": "dilation", "padding": "padding", "image": "image"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,22 +144,14 @@ class Said(ast.NodeTransformer):
         head, _, tail = node.id.rpartition("_")
         return ast.Name(head, node.ctx) if head and tail.isdigit() else node
 
-    def visit_For(self, node: ast.For) -> Any:
-        return self.generic_visit(node)
-
 
 def line_of(node: ast.stmt) -> str:
     """A statement on one line, a loop or a condition by its head."""
     if isinstance(node, ast.For | ast.If):
         node = copy.copy(node)
         node.body, node.orelse = [ast.Pass()], []
-    said = ast.fix_missing_locations(Said().visit(deep(node)))
+    said = ast.fix_missing_locations(Said().visit(copy.deepcopy(node)))
     return ast.unparse(said).splitlines()[0]
-
-
-def deep(node: Any) -> Any:
-    """A tree of its own."""
-    return copy.deepcopy(node)
 
 
 def settings_of(text: Text, seen: Mapping[str, Any], axes: tuple[tuple[str, int], ...]) -> dict[str, Any]:

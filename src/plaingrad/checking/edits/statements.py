@@ -51,12 +51,10 @@ def statements(lines: Lines, around: Around) -> Iterator[Edit]:
                 yield Edit(SUM, (((*path, ("iter", None)), only),), 1)
                 twin = twin_loop(lines, letter)
                 if twin is not None:
-                    other = at(lines.tree, twin).iter
-                    for made in ([number(1), other.args[0]], [operation(other.args[0], ast.Sub, number(1)), other.args[0]]):  # fmt: skip  # noqa: E501
-                        mine = later if len(made) and isinstance(made[0], ast.Constant) else only
-                        theirs = ast.Call(function, made, [])
-                        changes = (((*path, ("iter", None)), mine), ((*twin, ("iter", None)), theirs))
-                        yield Edit(SUM, changes, 2)
+                    (other,) = at(lines.tree, twin).iter.args
+                    for mine, first in ((later, number(1)), (only, operation(other, ast.Sub, number(1)))):
+                        theirs = ast.Call(function, [first, other], [])
+                        yield Edit(SUM, (((*path, ("iter", None)), mine), ((*twin, ("iter", None)), theirs)), 2)
             case ast.Assign([ast.Name()], _) | ast.Pass() | ast.Expr():
                 pass
         if isinstance(node, ast.Assign | ast.AugAssign) and len(every) > 1:

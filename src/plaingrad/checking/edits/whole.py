@@ -8,8 +8,7 @@ import numpy as np
 from plaingrad.checking.catalogue.entry import Kind
 from plaingrad.checking.edits.edited_line import EditedLine, edited
 from plaingrad.checking.edits.factors import last_line, numbers
-from plaingrad.checking.edits.lines import Lines
-from plaingrad.checking.edits.making import Making
+from plaingrad.checking.edits.making import Making, making
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
@@ -30,7 +29,7 @@ LOSSES: tuple[Loss, ...] = (SoftmaxCrossEntropy(), CrossEntropy(), MeanSquaredEr
 class Whole:
     """A candidate: what it makes in a pass, and its line."""
 
-    line: Callable[[Lines], str]
+    line: str
     make: Callable[[Context], Array | None]
 
 
@@ -54,7 +53,7 @@ def candidates(context: Context) -> Iterator[Whole]:
                 yield Whole(_line_of(loss, context.quantity), _by(loss))
 
 
-def running(context: Context, how: Making) -> Iterator[tuple[str, Callable[[Context], Array | None]]]:
+def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array | None]]]:
     """Numbers that are not begun anew where a loop goes on: sums, or a largest, over all that came before."""
     axes = context.expected.ndim
     if context.name == "loss" or axes == 0 or context.kind not in ("Conv", "Dense", "MaxPool", "MeanPool", "L2Pool"):
@@ -65,10 +64,10 @@ def running(context: Context, how: Making) -> Iterator[tuple[str, Callable[[Cont
     if context.quantity != "dx":
         for count in range(1, axes):
             loop = letters[axes - count]
-            yield (
-                f"what {loop} begins with is not begun anew for each {loop}: it goes on from the one before",
-                _from(count),
-            )
+            words = f"what {loop} begins with is not begun anew for each {loop}: it goes on from the one before"
+            yield words, _from(count)
+            if loop == "k" and context.quantity == "y":
+                yield f"{words}, and the bias is added behind it", _from(count, bias_behind=True)
     if axes > 1 and context.quantity in ("y", "dx"):
         yield f"{context.quantity} is not begun anew for each image: it goes on from the image before", _along_images
 
@@ -83,10 +82,7 @@ def _from(count: int, bias_behind: bool = False) -> Callable[[Context], Array | 
             return np.maximum.accumulate(rows, axis=-1).reshape(right.shape)
         if context.kind not in ("Conv", "Dense"):
             return None
-        first = np.zeros(())
-        if context.quantity == "y" and "b" in context.weights:
-            b = context.weights["b"]
-            first = b.reshape(-1, *[1] * (right.ndim - 2))
+        first = _begun_with(context)
         sums = np.cumsum((right - first).reshape(rows.shape), axis=-1).reshape(right.shape)
         begun = np.broadcast_to(first, right.shape).reshape(rows.shape)
         if not bias_behind:
@@ -96,22 +92,28 @@ def _from(count: int, bias_behind: bool = False) -> Callable[[Context], Array | 
     return made
 
 
+def _begun_with(context: Context) -> Array:
+    """What the sums of a pass begin with: the bias of each filter on the way forward, else 0."""
+    if context.quantity != "y" or "b" not in context.weights:
+        return np.zeros(())
+    return context.weights["b"].reshape(-1, *[1] * (context.expected.ndim - 2))
+
+
 def _along_images(context: Context) -> Array | None:
     """What goes on from image to image."""
     right = context.expected
     if context.kind == "MaxPool" and context.quantity == "y":
         return None
-    first = np.zeros(())
-    if context.quantity == "y" and "b" in context.weights:
-        first = context.weights["b"].reshape(-1, *[1] * (right.ndim - 2))
+    first = _begun_with(context)
     return np.asarray(np.cumsum(right - first, axis=0) + first)
 
 
-def _line_of(owner: Layer | Loss, quantity: str) -> Callable[[Lines], str]:
+def _line_of(owner: Layer | Loss, quantity: str) -> str:
+    """The line in which another text fills the array."""
     text = owner.forward if quantity == "y" else owner.backward
     lines = [each.strip() for each in text.source.splitlines()]
     stores = [each for each in lines if each.startswith(f"{quantity}[") and not each.endswith(" = 0")]
-    return lambda _: f"{(stores or lines)[-1]}  (as in {text.__name__})"
+    return f"{(stores or lines)[-1]}  (as in {text.__name__})"
 
 
 def _by(owner: Layer | Loss, own_y: bool = False) -> Callable[[Context], Array | None]:
@@ -153,13 +155,13 @@ def found(
             continue
         for words, factor in factors.items():
             if _is(expected, factor * made, given, precision):
-                line = f"{each.line(how.lines)} {words}".strip()
+                line = f"{each.line} {words}".strip()
                 wrong = _times(each.make, words)
                 yield edited(own, [line], Kind.FUNCTION, wrong, ()), factor * made
                 break
     if scaled:
         return
-    for words, make in running(context, how):
+    for words, make in running(context):
         made = make(context)
         if made is not None and _is(expected, made, given, precision):
             yield edited(own, [words], Kind.SUM, _times(make, ""), ()), made
@@ -201,8 +203,6 @@ def _times(make: Callable[[Context], Array | None], words: str) -> Callable[[Con
 
 def _plus(name: str, share: float) -> Callable[[Context], Iterator[Array]]:
     def wrong(context: Context) -> Iterator[Array]:
-        from plaingrad.checking.edits.making import making
-
         how = making(context)
         array = dict(_others(how)).get(name) if how is not None else None
         yield context.expected if array is None else context.expected + share * array

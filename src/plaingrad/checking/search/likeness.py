@@ -67,11 +67,6 @@ class Misshapen:
         return getattr(self.step and self.step.layer, "window", None)
 
     @property
-    def is_slope(self) -> bool:
-        """Whether it is the gradient of a weight or bias."""
-        return self.step is not None and self.key[2] in {f"d{weight}" for weight in self.step.weights}
-
-    @property
     def axes(self) -> tuple[str, ...]:
         """What the axes are called in the case."""
         if self.step is not None and self.key[2].removeprefix("d") in self.step.weights:
