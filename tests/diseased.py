@@ -23,6 +23,12 @@ Place = tuple[str, str]  # layer or "loss", quantity
 Wrong = Callable[[Context], Any]  # an array, or terms; None where it cannot happen
 
 
+PLAIN = (  # square windows, and one row and column of padding on each side
+    *(pg.Conv(3, size=3, padding=1), pg.ReLU(), pg.MaxPool(3, stride=2)),
+    *(pg.Conv(5, size=3, stride=2, padding=1), pg.ReLU(), pg.Flatten(), pg.Dense(6)),
+)
+
+
 @functools.cache
 def networks() -> dict[str, Case]:
     """Networks unlike each other; between them every kind of layer, of loss, and every setting of a window."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
-from diseased import UNIT, Wrong, networks, played
+from diseased import PLAIN, UNIT, Wrong, networks, played
 from often import some
 from plaingrad.checking import Verdict, check_answer, make_case, read_case
 from plaingrad.checking.answers.answer import parse_answer, read_answer
@@ -31,10 +31,6 @@ CASES = Path(__file__).parents[2] / "shared" / "field" / "cases"
 HERE = CASES.is_dir()
 needs_cases = pytest.mark.skipif(not HERE, reason=f"{CASES} is not there")
 ANSWERS = sorted(each for each in CASES.glob("*/answer*.json") if (each.parent / "case.json").exists()) if HERE else []
-PLAIN = (  # square windows, and one row and column of padding on each side
-    *(pg.Conv(3, size=3, padding=1), pg.ReLU(), pg.MaxPool(3, stride=2)),
-    *(pg.Conv(5, size=3, stride=2, padding=1), pg.ReLU(), pg.Flatten(), pg.Dense(6)),
-)
 DEFAULT = make_case(PLAIN, (2, 11, 9), images=4)
 
 

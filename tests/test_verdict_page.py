@@ -19,6 +19,7 @@ from selenium.webdriver.common.keys import Keys
 
 import plaingrad as pg
 import test_page
+from diseased import PLAIN
 from plaingrad.checking import Case, Verdict, check_answer, make_case
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.search.context import Context
@@ -86,7 +87,7 @@ def mistaken() -> Verdict:
 @cache
 def unnamed() -> Verdict:
     """Numbers that no mistake of the catalogue gives, and a name that means nothing."""
-    case = make_case()
+    case = make_case(PLAIN, (2, 11, 9), images=4)
     answer = answered(case, {})
     rng = np.random.default_rng(11)
     answer["conv2.dx"][0, 1, 2:5, 1:3] += rng.uniform(0.25, 0.5, (3, 2))
@@ -531,7 +532,7 @@ def test_of_large_arrays_the_worst_part_is_drawn(browser: Browser, tmp_path: Pat
 
 
 def test_a_page_of_nothing_but_faults_stays_small() -> None:
-    case = make_case(images=16)
+    case = make_case(PLAIN, (2, 11, 9), images=16)
     rng = np.random.default_rng(5)
     noise = {name: array + rng.uniform(1, 2, array.shape) for name, array in answered(case, {}).items()}
     verdict = check_answer(case, noise)

@@ -5,9 +5,11 @@ The public names. Nothing here loads Numba: that happens when the first nest is 
 
 __version__ = "0.1.0"
 
+import plaingrad.cli.beginning  # noqa: F401 (first: Ctrl-C may come while the rest is imported)
+
+# isort: split
 import typing
 
-import plaingrad.cli.beginning  # noqa: F401 (first: Ctrl-C may come while the rest is imported)
 from plaingrad import testing
 from plaingrad.data import Dataset, Split, digits, fashion_mnist, from_arrays, image_folder, load, mnist
 from plaingrad.errors import (

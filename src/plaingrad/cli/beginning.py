@@ -3,15 +3,12 @@
 `import plaingrad` in somebody's program changes nothing.
 """
 
-import os
-import pathlib
+import os  # no more than is loaded already, or soon: each import is a moment in which Ctrl-C shows a traceback
 import signal
 import sys
-import threading
-from typing import Any
 
 
-def _leave(number: int, frame: Any) -> None:
+def _leave(number: int, frame: object) -> None:
     os.write(2, b"plaingrad: stopped\n")
     os._exit(128 + number)  # nothing was begun that would have to be ended
 
@@ -20,14 +17,14 @@ def is_the_command() -> bool:
     """Whether this process was started as `plaingrad` or as `python -m plaingrad`."""
     words = sys.orig_argv[1:]
     as_module = any(words[place : place + 2] == ["-m", "plaingrad"] for place in range(len(words)))
-    return as_module or pathlib.Path(sys.argv[0] if sys.argv else "").stem == "plaingrad"
+    return as_module or os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0] == "plaingrad"
 
 
 class TerminatedError(BaseException):
     """This process was asked to end: what it has begun is ended on the way out."""
 
 
-def _terminate(number: int, frame: Any) -> None:
+def _terminate(number: int, frame: object) -> None:
     raise TerminatedError
 
 
@@ -39,9 +36,8 @@ def take_over() -> None:
             signal.signal(signal.SIGTERM, _terminate)
 
 
-if (
-    is_the_command()
-    and threading.current_thread() is threading.main_thread()
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-):
-    signal.signal(signal.SIGINT, _leave)
+if is_the_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    try:  # noqa: SIM105 (contextlib is one more import)
+        signal.signal(signal.SIGINT, _leave)
+    except ValueError:  # not in the main thread, which alone is told of signals
+        pass
