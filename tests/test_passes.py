@@ -8,14 +8,18 @@ import pytest
 from diseased import networks
 from often import some
 from plaingrad.checking import make_case
+from plaingrad.checking.search import single_layer
 from plaingrad.checking.search.memo import Memo
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact, stepped
 from plaingrad.checking.search.precision import DOUBLE, SINGLE
+from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.rounding import DEVIATIONS
+from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.checking.search.uncertainty import Program, settled
+from plaingrad.compiler.loops import Array
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import update_call
-from plaingrad.textbook.layers import MaxPool, ReLU
+from plaingrad.textbook.layers import L2Pool, MaxPool, ReLU, Sigmoid, Softmax, Tanh
 from plaingrad.textbook.optimisers import SGD
 from students import Student
 
@@ -166,3 +170,72 @@ def test_a_step_is_that_of_the_optimiser():
     update_call(optimiser, arrays, np.array(list(optimiser.numbers(0, 1.0).values())))()
     np.testing.assert_allclose(stepped(w, dw, 0.125).reshape(-1), arrays["w"], rtol=4 * DOUBLE, atol=4 * DOUBLE)
     np.testing.assert_array_equal(w, before)
+
+
+def whole(rng: np.random.Generator, *shape: int) -> Array:
+    """Small whole numbers: their products and sums are exact in any order."""
+    return rng.integers(-4, 5, shape).astype(float)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_terms_add_up_as_if_one_after_the_other(seed):
+    """Also those without a weight or without an input, those left out, and arrays to which nothing is added."""
+    rng = np.random.default_rng(seed)
+    x_size, y_size, w, images, count = (
+        int(rng.integers(low, high)) for low, high in ((1, 6), (1, 6), (1, 4), (3, 4), (0, 30))
+    )
+    shapes = {"w": (w, 2), "b": (2,)}
+    terms = Terms(
+        rng.integers(0, y_size, count), rng.integers(-1, 2 * w + 2, count), rng.integers(-1, x_size, count),
+        whole(rng, count), (int(y_size),), (int(x_size),), shapes,
+    )  # fmt: skip
+    if seed % 2:  # as they come, the first places first
+        terms = terms.only(np.argsort(terms.out, kind="stable"))
+    x, dy = whole(rng, images, x_size), whole(rng, images, y_size)
+    arrays = {name: whole(rng, *shape) for name, shape in shapes.items()}
+    flat = np.concatenate([arrays["w"].reshape(-1), arrays["b"]])
+    no_weight, no_input = whole(rng, 2)
+    y, dx, slope = np.zeros((images, y_size)), np.zeros((images, x_size)), np.zeros(len(flat))
+    for out, weight, inner, factor in zip(terms.out, terms.weight, terms.inner, terms.factor, strict=True):
+        for image in range(images):
+            one = flat[weight] if weight >= 0 else no_weight
+            pixel = x[image, inner] if inner >= 0 else no_input
+            y[image, out] += factor * one * pixel
+            if inner >= 0:
+                dx[image, inner] += factor * one * dy[image, out]
+            if weight >= 0:
+                slope[weight] += factor * pixel * dy[image, out]
+    np.testing.assert_array_equal(terms.forward(x, arrays, no_weight, no_input), y)
+    np.testing.assert_array_equal(terms.error(dy, arrays, no_weight), dx)
+    np.testing.assert_array_equal(terms.slope("w", dy, x, no_input).reshape(-1), slope[: 2 * w])
+    np.testing.assert_array_equal(terms.slope("b", dy, x, no_input), slope[2 * w :])
+    assert terms.most("out") == max(np.bincount(terms.out), default=1)
+    np.testing.assert_array_equal(terms.sized.factor, np.abs(terms.factor))
+    np.testing.assert_array_equal(terms.squared.factor, terms.factor**2)
+
+
+ELEMENTARY = Sigmoid, Tanh, Softmax
+"""Layers that call exp or tanh, of which NumPy's for arrays may differ from those for one number in the last place."""
+
+
+@pytest.mark.parametrize("network", networks())
+def test_a_layer_is_the_same_at_once_and_one_after_the_other(network, monkeypatch):
+    rng, done = np.random.default_rng(0), 0
+    for step in networks()[network].net.steps.values():
+        made = []
+        x, w = whole(rng, 3, *step.x), {name: whole(rng, *each.shape) for name, each in step.arrays.items()}
+        dy = whole(rng, 3, *step.y)
+        for many in (0, 10**9):
+            monkeypatch.setattr(single_layer, "MANY", many)
+            single = SingleLayer(step.layer, step.x, 3)
+            single.run_on(x, w)
+            single.put(dy=dy)
+            single.backward()
+            made.append(single.arrays)
+            done += bool(many == 0 and not single.one_by_one and single.groups == 1)
+        for name, one in made[0].items():
+            if isinstance(step.layer, (*ELEMENTARY, L2Pool)):  # a sum of quotients is rounded in its order
+                np.testing.assert_array_almost_equal_nulp(one, made[1][name], 8)
+            else:
+                np.testing.assert_array_equal(one, made[1][name])
+    assert done

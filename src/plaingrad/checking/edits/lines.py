@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from plaingrad.checking.edits.uses import Named
 from plaingrad.schedule.open import opened
 from plaingrad.schedule.tree import filled, needed
 from plaingrad.textbook.text import Text
@@ -24,6 +25,11 @@ class Lines:
     wanted: str
     tree: ast.FunctionDef
     fills: frozenset[str]
+
+    @functools.cached_property
+    def named(self) -> Named:
+        """The names in its expressions."""
+        return Named(self.tree)
 
     @property
     def is_sum(self) -> bool:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from plaingrad.checking.edits.grammar import edits
 from plaingrad.checking.edits.lines import Lines, lines_of, settings_of
 from plaingrad.checking.edits.pieces import Around, Edit
 from plaingrad.checking.edits.stepped import run
+from plaingrad.checking.edits.uses import Kept
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.single_layer import SingleLayer
@@ -30,6 +31,7 @@ class Part:
     known: dict[str, Any]
     place: tuple[slice, ...]
     before: Array  # what was in the array before
+    kept: Kept
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -45,6 +47,7 @@ class Making:
     shape: tuple[int, ...]
     mean: bool = False
     then: "Making | None" = None  # the text that reads what is made here, under the same name
+    known_then: dict[Any, Array | None] = field(default_factory=dict, repr=False)
 
     @property
     def lines(self) -> Lines:
@@ -69,7 +72,7 @@ class Making:
             known = {**part.known, part.lines.wanted: part.before} if edit and edit.keeps else part.known
             if sizes:
                 known = {name: sized(each) for name, each in known.items()}
-            found = run(part.lines.text, tree, part.lines.wanted, known, only, wraps, part.lines.fills)
+            found = run(part.lines.text, tree, part.lines.wanted, known, only, wraps, part.lines.fills, part.kept)
             if found is None:
                 return None
             whole[part.place] = found
@@ -82,9 +85,12 @@ class Making:
         found = own.made(edit, only)
         if found is None:
             return None
-        (part,) = self.then.parts
-        known = {**part.known, self.lines.wanted: found.astype(self.parts[0].known[self.lines.wanted].dtype)}
-        return Making((replace(part, known=known),), self.shape).made(None, only)
+        what = found.tobytes(), *((letter, *values) for letter, values in (only or {}).items())
+        if what not in self.known_then:  # many edits come to the same
+            (part,) = self.then.parts
+            known = {**part.known, self.lines.wanted: found.astype(self.parts[0].known[self.lines.wanted].dtype)}
+            self.known_then[what] = Making((replace(part, known=known),), self.shape).made(None, only)
+        return self.known_then[what]
 
 
 def sized(value: Any) -> Any:
@@ -167,7 +173,8 @@ def parts_of(
             start = np.zeros(known[wanted].shape)
             left = np.array(before[place]) if before is not None and before.ndim == start.ndim else start
             more = {name: _share(each, known, number, groups) for name, each in others.items()}
-            yield Part(lines_of(share.text, wanted, axes), {**known, **more, wanted: start}, place, left)
+            lines = lines_of(share.text, wanted, axes)
+            yield Part(lines, {**known, **more, wanted: start}, place, left, Kept(lines.named))
 
 
 def _share(array: Array, known: Mapping[str, Any], number: int, groups: int) -> Array:

@@ -163,22 +163,30 @@ def _plain_axes(lines: Lines) -> dict[int, str]:
 def _plain_of(tree: ast.FunctionDef, wanted: str) -> dict[int, str]:
     """The axes of the array that one letter runs along wherever it is filled."""
     found: dict[int, str] | None = None
-    every = list(ast.walk(tree))
-    letters = {each.target.id for each in every if isinstance(each, ast.For)}  # type: ignore[attr-defined]
-    for node in every:
-        if (
-            not isinstance(node, ast.Subscript)
-            or not isinstance(node.ctx, ast.Store)
-            or not isinstance(node.value, ast.Name)
-        ):
+    letters, targets = set(), []
+    for node in _statements(tree.body):
+        if isinstance(node, ast.For):
+            letters.add(node.target.id)  # type: ignore[attr-defined]
+        elif isinstance(node, ast.Assign | ast.AugAssign):
+            targets.append(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+    for target in targets:
+        if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
             continue
-        if node.value.id != wanted or isinstance(node.slice, ast.Slice):
+        if target.value.id != wanted or isinstance(target.slice, ast.Slice):
             continue
-        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        parts = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
         own = {axis: each.id for axis, each in enumerate(parts) if isinstance(each, ast.Name) and each.id in letters}
         own = {axis: each for axis, each in own.items() if list(own.values()).count(each) == 1}
         found = own if found is None else {axis: each for axis, each in found.items() if own.get(axis) == each}
     return found or {}
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for node in body:
+        yield node
+        if isinstance(node, ast.For | ast.If):
+            yield from _statements(node.body)
+            yield from _statements(node.orelse)
 
 
 def _lanes(lines: Lines, known: dict[str, Any]) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.edits.stores import Sequential
+from plaingrad.checking.edits.uses import Kept, Named, cells_of, expressions_of, statements_of
 from plaingrad.checking.edits.vectors import Vectors
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.text import Text
@@ -71,15 +72,54 @@ def run(
     only: Mapping[str, list[int]] | None = None,
     wraps: bool = False,
     stores: frozenset[str] | None = None,
+    kept: Kept | None = None,
 ) -> Array | None:
     """The array that a tree makes: all at once where that can be, else step by step; None where it makes none."""
     try:
-        return Vectors(tree, wanted, known, only, wraps, stores).made()
-    except Sequential:
-        pass
-    except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError):
+        made = at_once(text, tree, wanted, known, only, wraps, stores, kept)
+        return made if made is not None else stepped(text, tree, wanted, known, only or {})
+    except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential):
         return None
+
+
+def at_once(
+    text: Text,
+    tree: ast.FunctionDef,
+    wanted: str,
+    known: Mapping[str, Any],
+    only: Mapping[str, list[int]] | None = None,
+    wraps: bool = False,
+    stores: frozenset[str] | None = None,
+    kept: Kept | None = None,
+) -> Array | None:
+    """The array that a tree makes, run on whole axes; None where it cannot be."""
+    found = every_at_once(text, tree, wanted, known, only, wraps, stores, kept)
+    return None if found is None else found[wanted]
+
+
+def every_at_once(
+    text: Text,
+    tree: ast.FunctionDef,
+    wanted: str,
+    known: Mapping[str, Any],
+    only: Mapping[str, list[int]] | None = None,
+    wraps: bool = False,
+    stores: frozenset[str] | None = None,
+    kept: Kept | None = None,
+) -> dict[str, Array] | None:
+    """The wanted array and the others that are filled on the way, run on whole axes; None where it cannot be."""
+    kept = kept or Kept(Named(tree))
+    cells = cells_of(tree, kept)
+    read = {
+        array
+        for node, _ in statements_of(tree.body)
+        for each in expressions_of(node)
+        for array, _ in kept.uses(each).read
+    }
     try:
-        return stepped(text, tree, wanted, known, only or {})
+        run = Vectors(
+            tree, wanted, known, only, wraps, stores, kept, _names(text), cells if read & cells.keys() else {}
+        )
+        return {wanted: run.made()} | run.others
     except Sequential:
         return None

@@ -8,6 +8,7 @@ from plaingrad.compiler.loops import Array
 
 MOST = 60_000_000  # places a statement may be done for
 Extents = list[tuple[str, int]]  # letters of the loops around, and how often each is done
+Index = tuple[str, ...] | None  # the names it consists of, where it is nothing but names
 
 
 class Sequential(Exception):  # noqa: N818 (an answer, not an error)
@@ -19,7 +20,7 @@ class Stores:
 
     def __init__(self, depths: int) -> None:
         self.depths = depths
-        self.events: list[tuple[str, Any, Any, Any, tuple[int, ...], Extents, str]] = []
+        self.events: list[tuple[str, Any, Any, Any, tuple[int, ...], Extents, Index]] = []
 
     def spread(self, value: Any, extents: Extents) -> Array:
         """A value at every place that the loops around lead to."""
@@ -100,9 +101,7 @@ class Stores:
         if len(assigned) > 1 or any(each[0] == "fill" for each in self.events):
             return len(assigned) == 1 and all(each[0] in "fill=" and each[4] <= assigned[0][4] for each in self.events)
         (_, _, _, _, path, extents, index) = assigned[0]
-        around = [f"Name(id='{letter}', ctx=Load())" for letter, _ in extents]
-        own = sum(index.count(each) for each in around)
-        plain = all(index.count(each) == 1 for each in around) and index.count("Name(") == own and "Op" not in index
+        plain = index is not None and sorted(index) == sorted(letter for letter, _ in extents)
         return plain and all(
             each[6] == index and each[5][: len(extents)] == extents and each[4] >= path for each in self.events
         )

@@ -142,8 +142,8 @@ def of_numbers(values: Array) -> Precision:
 
 def fewest(values: Array, rounded: Callable[[Array, int], Array], most: int) -> int | None:
     """The fewest digits that keep every number; None where more than `most` are needed."""
-    few = values[:64]
+    some = [values[:4], values[:64], values]  # the first few tell nearly always
     for digits in range(1, most + 1):
-        if np.array_equal(rounded(few, digits), few) and np.array_equal(rounded(values, digits), values):
+        if all(np.array_equal(rounded(each, digits), each) for each in some):
             return digits
     return None

@@ -6,7 +6,7 @@ rule over terms: which are left out, or which number is read instead.
 """
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,7 @@ class Terms:
     y: Shape
     x: Shape
     weights: dict[str, Shape]
+    _sorted: dict[str, tuple[Array | None, Array, Array]] = field(default_factory=dict, init=False, repr=False)
 
     def only(self, kept: Array) -> "Terms":
         """The terms of which `kept` is true."""
@@ -128,6 +129,22 @@ class Terms:
         """Each term times a number."""
         return replace(self, factor=self.factor * factor)
 
+    @functools.cached_property
+    def sized(self) -> "Terms":
+        """Each term times the size of its factor in place of the factor."""
+        return self if (self.factor >= 0).all() else self._times_kept(np.abs(self.factor))
+
+    @functools.cached_property
+    def squared(self) -> "Terms":
+        """Each term times the square of its factor in place of the factor."""
+        return self if (self.factor == 1).all() else self._times_kept(np.square(self.factor))
+
+    def _times_kept(self, factor: Array) -> "Terms":
+        """The same places with other factors; what is known of the places stays."""
+        made = replace(self, factor=factor)
+        made._sorted.update(self._sorted)
+        return made
+
     def last(self, of: str, key: Array) -> "Terms":
         """For each place of `of` only the terms whose key is the largest there."""
         place = getattr(self, of)
@@ -142,35 +159,73 @@ class Terms:
 
     def forward(self, x: Array, w: dict[str, Array], no_weight: float = 1.0, no_input: float = 1.0) -> Array:
         """y (image, …) from x (image, …). What stands in place of a weight or an input that a term has not."""
-        weights = self._read(self.weight, _flat(w), no_weight)
-        return self._sums(self.out, self.y, weights * self._read(self.inner, _rows(x), no_input))
+        inputs = _read(_columns(x), self.inner, no_input)
+        return self._sums("out", self.y, inputs * self._weights(w, no_weight))
 
     def error(self, dy: Array, w: dict[str, Array], no_weight: float = 1.0) -> Array:
         """dx (image, …) from dy (image, …)."""
-        some = self.only(self.inner >= 0)
-        weights = some._read(some.weight, _flat(w), no_weight)
-        return some._sums(some.inner, some.x, weights * _rows(dy)[:, some.out])
+        return self._sums("inner", self.x, _read(_columns(dy), self.out, 0.0) * self._weights(w, no_weight))
 
     def slope(self, name: str, dy: Array, x: Array, no_input: float = 1.0) -> Array:
         """The gradient of one trained array, summed over the images."""
-        some, start, shape = self.of(name), self.starts()[name], self.weights[name]
-        inputs = some._read(some.inner, _rows(x), no_input)
-        products = (_rows(dy)[:, some.out] * inputs * some.factor).sum(axis=0)
-        return np.bincount(some.weight - start, products, int(np.prod(shape))).reshape(shape)
+        start, shape = self.starts()[name], self.weights[name]
+        end = start + int(np.prod(shape))
+        errors, inputs = _read(_columns(dy), self.out, 0.0), _read(_columns(x), self.inner, no_input)
+        products = np.einsum("tn,tn->t", errors, inputs) * self.factor
+        return self._summed("weight", end, products[:, None])[start:, 0].reshape(shape)
 
-    def _read(self, index: Array, rows: Array, missing: float) -> Array:
-        if not rows.size:
-            return np.full(len(index), missing)
-        return np.where(index >= 0, rows[..., np.maximum(index, 0)], missing)
+    def most(self, which: str, name: str | None = None) -> int:
+        """The most terms that meet in one place: of the trained array of a name, where one is given."""
+        order, starts, places = self._runs(which)
+        counts = np.diff(starts, append=len(getattr(self, which) if order is None else order))
+        if name is not None:
+            first = self.starts()[name]
+            counts = counts[(places >= first) & (places < first + int(np.prod(self.weights[name])))]
+        return int(counts.max(initial=1))
 
-    def _sums(self, index: Array, shape: Shape, products: Array) -> Array:
-        size = int(np.prod(shape))
-        products = products * self.factor
-        return np.stack([np.bincount(index, row, size) for row in products]).reshape(len(products), *shape)
+    def _runs(self, which: str) -> tuple[Array | None, Array, Array]:
+        """How terms of one place come together: see `_runs`; found once."""
+        if which not in self._sorted:
+            self._sorted[which] = _runs(getattr(self, which))
+        return self._sorted[which]
+
+    def _weights(self, w: dict[str, Array], missing: float) -> Array:
+        """Each term's weight times its factor (term, 1)."""
+        return (_read(_flat(w), self.weight, missing) * self.factor)[:, None]
+
+    def _sums(self, which: str, shape: Shape, products: Array) -> Array:
+        """Products (term, image) added up in their places: (image, …)."""
+        return np.ascontiguousarray(self._summed(which, int(np.prod(shape)), products).T).reshape(-1, *shape)
+
+    def _summed(self, which: str, size: int, products: Array) -> Array:
+        """Products (term, image) added up in the first `size` places (place, image); those without a place are not."""
+        order, starts, places = self._runs(which)
+        made = np.zeros((size, products.shape[1]))
+        if len(starts):
+            sums = np.add.reduceat(products if order is None else products.take(order, axis=0), starts, axis=0)
+            made[places[places < size]] = sums[places < size]
+        return made
 
 
-def _rows(array: Array) -> Array:
-    return array.reshape(len(array), -1)
+def _runs(index: Array) -> tuple[Array | None, Array, Array]:
+    """How to bring terms of one place together: the order, None where they are; where each place begins; the places."""
+    order = None
+    if len(index) and (index[0] < 0 or (np.diff(index) < 0).any()):
+        order = np.argsort(index, kind="stable")
+        order = order[np.searchsorted(index[order], 0) :]
+        index = index[order]
+    starts = np.flatnonzero(np.diff(index, prepend=NONE))
+    return order, starts, index[starts]
+
+
+def _read(rows: Array, index: Array, missing: float) -> Array:
+    """The rows at these places, `missing` where there is none."""
+    return np.append(rows, np.full((1, *rows.shape[1:]), missing), axis=0).take(index, axis=0, mode="wrap")
+
+
+def _columns(array: Array) -> Array:
+    """An array (image, …) as (place, image): what is read by places lies together."""
+    return array.reshape(len(array), -1).T
 
 
 def _flat(w: dict[str, Array]) -> Array:

@@ -7,19 +7,26 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.checking.edits.lines import lines_of, settings_of
+from plaingrad.checking.edits.stepped import every_at_once
+from plaingrad.checking.edits.uses import Kept
 from plaingrad.checking.search.products import NONE, Sum, Terms, laid, products
 from plaingrad.compiler.loops import Array
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import text_calls
 from plaingrad.schedule.fast import Task
+from plaingrad.schedule.open import axes_of
+from plaingrad.schedule.tree import fills
 from plaingrad.textbook.layer import Layer, Shape, shares_of
 from plaingrad.textbook.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
 from plaingrad.textbook.losses import Loss
+from plaingrad.textbook.text import Text
 from plaingrad.textbook.window import Window
 
 Changes = tuple[tuple[str, str], ...]
 MOST_SLOPES = 16
+MANY = 2000  # numbers in an array: with fewer, one after the other is as quick
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,11 @@ class Slopes:
 
     def spread(self, uncertainty: Array) -> Array:
         """How far dx is off where dy is off by so much."""
-        return np.asarray(np.sqrt(self.terms.times(self.terms.factor).forward(uncertainty[None] ** 2, {})[0]))
+        return np.asarray(np.sqrt(self.terms.squared.forward(uncertainty[None] ** 2, {})[0]))
 
     def size(self, dy: Array) -> Array:
         """The sum of sizes of what dx adds up."""
-        return np.asarray(self.terms.times(np.sign(self.terms.factor)).forward(np.abs(dy)[None], {})[0])
+        return np.asarray(self.terms.sized.forward(np.abs(dy)[None], {})[0])
 
     def turned(self, weighing: Array) -> Array:
         """How much `weighing` · dx changes with each number of dy."""
@@ -75,6 +82,7 @@ class SingleLayer:
         self.name = next(iter(net.steps)) if loss is None else "loss"
         self.arrays = {name: self.run.seen(self.name, name) for name in self.run.records[self.name]}
         self.ran_on: tuple[bytes, ...] = ()  # the input and the weights of which y is there
+        self.one_by_one: set[Text] = set()  # texts that cannot be run on whole axes
         self.known_slopes: dict[tuple[bytes, ...], Slopes] = {}
 
     def run_on(self, x: Array, w: dict[str, Array]) -> None:
@@ -108,8 +116,26 @@ class SingleLayer:
     def call(self, way: str, others: dict[str, Any], changes: Changes = ()) -> None:
         """Run the texts of one way, on the `others` among its arrays and settings."""
         for task in self.tasks(way, others, changes):
-            for call in text_calls(task, self.groups, as_python=True):
-                call()
+            if others or changes or self.groups > 1 or not self._at_once(task):
+                for call in text_calls(task, self.groups, as_python=True):
+                    call()
+
+    def _at_once(self, task: Task) -> bool:
+        """Run a text on whole axes, which makes the same numbers; whether that can be, and is worth it."""
+        numbers = max((each.size for each in task.seen.values() if isinstance(each, np.ndarray)), default=0)
+        if numbers < MANY or task.text in self.one_by_one:
+            return False
+        axes = axes_of(task.seen)
+        wanted = sorted(name for name in fills(task.text) if name in task.seen)
+        lines = lines_of(task.text, wanted[0], axes)
+        known = settings_of(task.text, task.seen, axes)
+        made = every_at_once(task.text, lines.tree, wanted[0], known, stores=lines.fills, kept=Kept(lines.named))
+        if made is None or set(made) != set(wanted):
+            self.one_by_one.add(task.text)
+            return False
+        for name, each in made.items():
+            task.seen[name][...] = each
+        return True
 
     def tasks(self, way: str, others: dict[str, Any], changes: Changes) -> Iterator[Task]:
         """The texts of one way with all they take; a changed one may take any array."""

@@ -7,7 +7,7 @@ number that then comes out otherwise may be either.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -77,25 +77,34 @@ class Program(Passes):
         estimates = {weight: env[each] for weight, each in self.weight_keys(key).items() if each in env}
         w, wide = ({k: getattr(each, part) for k, each in estimates.items()} for part in ("value", "uncertainty"))
         sizes, squares, wide = ({k: f(v) for k, v in each.items()} for f, each in ((np.abs, w), (sq, w), (sq, wide)))
-        sized, squared = terms.times(np.sign(terms.factor)), terms.times(terms.factor)
+        sized, squared = terms.sized, terms.squared
+        moved: list[tuple[Any, Callable[[], Array]]]
         if quantity == "y":
             x = env[self.x_key(key)]
-            size = sized.forward(np.abs(x.value), sizes)
-            moved = squared.forward(sq(x.uncertainty), squares, no_input=0) + squared.forward(
-                sq(x.value), wide, no_weight=0
-            )
-            return self._sum(size, moved, count_of(terms.out))
-        dy = env[self.dy_key(key)]
-        if quantity == "dx":
-            size = sized.error(np.abs(dy.value), sizes)
-            moved = squared.error(sq(dy.uncertainty), squares) + squared.error(sq(dy.value), wide, no_weight=0)
-            return self._sum(size, moved, count_of(terms.inner))
-        x, weight = env[self.x_key(key)], quantity[1:]
-        size = sized.slope(weight, np.abs(dy.value), np.abs(x.value))
-        moved = squared.slope(weight, sq(dy.uncertainty), sq(x.value)) + squared.slope(
-            weight, sq(dy.value), sq(x.uncertainty), 0
-        )
-        return self._sum(size, moved, self.case.images * count_of(terms.of(weight).weight))
+            size, count = sized.forward(np.abs(x.value), sizes), terms.most("out")
+            moved = [
+                (x.uncertainty.any(), lambda: squared.forward(sq(x.uncertainty), squares, no_input=0)),
+                (any(each.any() for each in wide.values()), lambda: squared.forward(sq(x.value), wide, no_weight=0)),
+            ]
+        elif quantity == "dx":
+            dy = env[self.dy_key(key)]
+            size, count = sized.error(np.abs(dy.value), sizes), terms.most("inner")
+            moved = [
+                (dy.uncertainty.any(), lambda: squared.error(sq(dy.uncertainty), squares)),
+                (any(each.any() for each in wide.values()), lambda: squared.error(sq(dy.value), wide, no_weight=0)),
+            ]
+        else:
+            dy, x, weight = env[self.dy_key(key)], env[self.x_key(key)], quantity[1:]
+            size = sized.slope(weight, np.abs(dy.value), np.abs(x.value))
+            count = self.case.images * terms.most("weight", weight)
+            moved = [
+                (dy.uncertainty.any(), lambda: squared.slope(weight, sq(dy.uncertainty), sq(x.value))),
+                (x.uncertainty.any(), lambda: squared.slope(weight, sq(dy.value), sq(x.uncertainty), 0)),
+            ]
+        off = np.zeros_like(size)
+        for is_any, made in moved:
+            off = off + made() if is_any else off
+        return self._sum(size, off, count)
 
     def _sum(self, size: Array, moved: Array, count: int) -> Array:
         made = np.sqrt(moved + sq(self.unit * (count + 2) ** 0.5 * size))
@@ -134,11 +143,6 @@ class Program(Passes):
             off = [np.abs(self.loss_of(t, moved)[quantity] - made) for moved in moves(Softmax(), x)]
             uncertainty = uncertainty + np.max(off, axis=0)
         return np.asarray(uncertainty + 4 * self.unit * np.abs(made))
-
-
-def count_of(index: Array) -> int:
-    """The most terms that meet in one place."""
-    return int(np.bincount(index[index >= 0]).max(initial=1))
 
 
 def moves(layer: Any, x: Estimate) -> Iterator[Array]:

@@ -1,0 +1,150 @@
+"""What the expressions of a text read and name, and what they were worth in a run before."""
+
+import ast
+import functools
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from plaingrad.compiler.loops import Array
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What an expression reads and names: names, cells it reads, cells it stands for, each with the letters in it."""
+
+    names: frozenset[str]
+    read: tuple[tuple[str, tuple[str, ...] | None], ...]
+    filled: tuple[tuple[str, tuple[str, ...] | None], ...]
+
+
+def uses_of(node: ast.expr) -> Uses:
+    """What an expression reads and names."""
+    every = list(ast.walk(node))
+    cells = [each for each in every if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name)]
+    found: tuple[list[Any], list[Any]] = [], []
+    for each in cells:
+        parts = each.slice.elts if isinstance(each.slice, ast.Tuple) else [each.slice]
+        found[isinstance(each.ctx, ast.Store)].append((each.value.id, letters_of(parts)))  # type: ignore[attr-defined]
+    arrays = {id(each.value) for each in cells}
+    names = {each.id for each in every if isinstance(each, ast.Name) and id(each) not in arrays}
+    return Uses(frozenset(names), tuple(found[0]), tuple(found[1]))
+
+
+class Named:
+    """The names in the expressions of a text, found once for all runs of it."""
+
+    def __init__(self, tree: ast.FunctionDef) -> None:
+        self.tree = tree  # lives as long: no other node has the id of one of its nodes
+        every = [each for each in ast.walk(tree) if isinstance(each, ast.expr) and not isinstance(each, ast.Name)]
+        self.names = {
+            id(each): tuple({name.id for name in ast.walk(each) if isinstance(name, ast.Name)}) for each in every
+        }
+        self.used: dict[int, Uses] = {}
+
+
+class Kept:
+    """What the expressions of a text were worth, for runs of the same text with a few of its nodes changed.
+
+    A worth is taken again where every name in the expression stands for the very object that it stood for then.
+    """
+
+    def __init__(self, named: Named) -> None:
+        self.names, self.used = named.names, named.used
+        self.worth: dict[Any, tuple[list[Any], Any, Any]] = {}
+        self.letters: dict[Any, Array] = {}
+
+    def uses(self, node: ast.expr) -> Uses:
+        """What an expression reads and names, found once for those of the text itself."""
+        if id(node) not in self.names:
+            return uses_of(node)
+        if id(node) not in self.used:
+            self.used[id(node)] = uses_of(node)
+        return self.used[id(node)]
+
+
+@functools.lru_cache(maxsize=256)
+def helper_of(function: Any) -> tuple[tuple[str, ...], ast.expr] | None:
+    """The parameters of a small function and what it returns; None for anything but such a function."""
+    if not isinstance(function, FunctionType):
+        return None
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return None
+    if not isinstance(tree, ast.FunctionDef):
+        return None
+    match [each for each in tree.body if not isinstance(each, ast.Expr)]:
+        case [ast.Return(value)] if value is not None:
+            return tuple(each.arg for each in tree.args.args), value
+    return None
+
+
+def statements_of(body: list[ast.stmt], around: tuple[str, ...] = ()) -> Iterator[tuple[ast.stmt, tuple[str, ...]]]:
+    """All statements, each with the letters of the loops around it."""
+    for node in body:
+        yield node, around
+        if isinstance(node, ast.For):
+            yield from statements_of(node.body, (*around, node.target.id))  # type: ignore[attr-defined]
+        elif isinstance(node, ast.If):
+            yield from statements_of(node.body, around)
+            yield from statements_of(node.orelse, around)
+
+
+def expressions_of(node: ast.stmt) -> Iterator[ast.expr]:
+    """The expressions that a statement itself consists of; of a name that is given a value, the value alone."""
+    match node:
+        case ast.For():
+            yield node.iter
+        case ast.If():
+            yield node.test
+        case ast.Assign([ast.Name()], value) | ast.AugAssign(ast.Name(), _, value):
+            yield value
+        case ast.Assign([target], value) | ast.AugAssign(target, _, value):
+            yield target
+            yield value
+
+
+def cells_of(tree: ast.FunctionDef, kept: Kept) -> dict[str, tuple[str, ...]]:
+    """The arrays a tree fills that it names by the same letters wherever it does, in loops of these letters."""
+    found: dict[str, set[tuple[str, ...] | None]] = {}
+    filled = set()
+    for node, around in statements_of(tree.body):
+        for each in expressions_of(node):
+            uses = kept.uses(each)
+            filled |= {array for array, _ in uses.filled}
+            for array, letters in uses.read + uses.filled:
+                is_own = letters is not None and len({*letters}) == len(letters) and set(letters) <= set(around)
+                found.setdefault(array, set()).add(letters if is_own else None)
+    cells = {}
+    for array in filled:
+        letters, *others = found[array]
+        if letters is not None and not others:
+            cells[array] = letters
+    return cells
+
+
+def letters_of(parts: list[ast.expr]) -> tuple[str, ...] | None:
+    """The names that an index consists of; None where it is anything else."""
+    names = tuple(each.id for each in parts if isinstance(each, ast.Name))
+    return names if len(names) == len(parts) else None
+
+
+def written(tree: ast.AST) -> frozenset[str]:
+    """The arrays that a tree fills."""
+    stores = (each for each in ast.walk(tree) if isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store))
+    return frozenset(each.value.id for each in stores if isinstance(each.value, ast.Name))
+
+
+def depth_of(body: list[ast.stmt]) -> int:
+    """How many loops lie in each other."""
+    found = 0
+    for each in body:
+        if isinstance(each, ast.For):
+            found = max(found, 1 + depth_of(each.body))
+        elif isinstance(each, ast.If):
+            found = max(found, depth_of(each.body), depth_of(each.orelse))
+    return found
