@@ -20,6 +20,8 @@ import sys
 import tempfile
 import traceback
 
+from plaingrad.cli.main import main as plaingrad_command
+
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(?P<kind>python|console)\n(?P<body>.*?)^```(?:\n\n```text\n.*?^```)?$", re.S | re.M)
 NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?| +|─+|━+")
@@ -45,15 +47,29 @@ def run_command(command: str) -> str:
     words, file = (words[:-2], pathlib.Path(words[-1])) if words[-2:-1] == [">"] else (words, None)
     if words[0] in ("make", "git", "pip", "cd"):
         return ""  # set-up, done by whoever runs this
-    environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", env=environment, check=False)
-    a_verdict = words[:2] == ["plaingrad", "check"] and done.returncode == 1  # that something is wrong
-    if done.returncode and not a_verdict:
-        raise RuntimeError(f"{command!r} ended with {done.returncode}: {done.stderr.strip()}")
+    if words[0] == "plaingrad":
+        code, printed, told = plaingrad_here(words[1:])
+    else:
+        done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)
+        code, printed, told = done.returncode, done.stdout, done.stderr
+    a_verdict = words[:2] == ["plaingrad", "check"] and code == 1  # that something is wrong
+    if code and not a_verdict:
+        raise RuntimeError(f"{command!r} ended with {code}: {told.strip()}")
     if file:
-        file.write_text(done.stdout, encoding="utf-8")
+        file.write_text(printed, encoding="utf-8")
         return ""
-    return done.stdout
+    return printed
+
+
+def plaingrad_here(words: list[str]) -> tuple[int, str, str]:
+    """The exit code, stdout and stderr of the command, in this process: a page has many, each a second of imports."""
+    printed, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(told):
+        try:
+            plaingrad_command(words)
+        except SystemExit as ended:
+            return int(ended.code or 0), printed.getvalue(), told.getvalue()
+    return 0, printed.getvalue(), told.getvalue()
 
 
 def renewed(text: str) -> str:
@@ -82,6 +98,7 @@ def main() -> int:
     parser.add_argument("pages", nargs="*", type=pathlib.Path)
     parser.add_argument("--write", action="store_true")
     told = parser.parse_args()
+    os.environ["PATH"] = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # of this environment
     wrong = 0
     for page in told.pages or pages():
         page = page.resolve()

@@ -1,6 +1,6 @@
 """How much of a law is tried on every change, and how much only by `make test-long`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -26,3 +26,8 @@ def some(
         )
         for place, each in enumerate(cases)
     ]
+
+
+def is_first(cases: Sequence[tuple[Any, ...]], place: int) -> bool:
+    """Whether none of the cases before one begins as it does: of each kind one is then tried on every change."""
+    return all(each[0] != cases[place][0] for each in cases[:place])

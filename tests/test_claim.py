@@ -12,6 +12,7 @@ import pytest
 
 import plaingrad as pg
 from around import LOSSES, images_for, network_around, run_around, targets_for
+from often import some
 from plaingrad.checking.claims.claim import claim
 from plaingrad.checking.claims.points import MOST_PRODUCTS, Rerun, pattern
 from plaingrad.checking.claims.text import DEEPEST, LONGEST
@@ -57,7 +58,7 @@ def test_the_formula_that_each_example_opens_with_is_right(name):
         assert claimed(name, formula).verdict == "right", formula
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", some(EXAMPLES, lambda place: place % 3 == 0))
 def test_so_is_every_other_formula_that_has_no_words_in_it(name):
     told = [each for each in formulas(example(name), 8) if not IN_WORDS.search(each)]
     assert len(told) >= 3
@@ -70,8 +71,8 @@ LAYERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=str)
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("layer", "shape"), some(LAYERS, lambda place: place > 0), ids=str)
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_so_are_those_of_other_networks(layer, shape, count):
     run = run_around(layer, shape, count)
     told = [each for each in formulas(run, 6) if not IN_WORDS.search(each)]
@@ -311,7 +312,7 @@ def test_a_name_that_could_be_several_or_is_none_is_asked_about(name, text, told
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("letters", ["ijklmn", "000000"])
+@pytest.mark.parametrize("letters", some(["ijklmn", "000000"], lambda place: place == 0))
 def test_any_count_of_indices_gives_a_verdict_or_a_line(letters):
     """On the left, on the right, and under a sum without bounds; for every array, also those of one number."""
     run = example("two-kernels")

@@ -16,6 +16,7 @@ from hypothesis import strategies as drawn
 import plaingrad as pg
 from around import LOSSES, images_for, network_around, run_around, scale_backward, scale_forward, targets_for
 from cases import CASES
+from often import some
 from plaingrad.compiler.loops import as_written
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.examples import EXAMPLES
@@ -94,12 +95,12 @@ def assert_products(explanation):
 
 
 def drawn_with(seeds, keep=lambda at: True):
-    """The settings, each with some seeds: on every change half of those kept, once; the others more rarely."""
+    """The settings, each with some seeds: on every change some of those kept, once; the others more rarely."""
 
     def marks(at, seed):
         if seed or not keep(at):
             return pytest.mark.exhaustive
-        return [pytest.mark.long] * (at % 8 in (1, 4, 6))
+        return [pytest.mark.long] * (at % 8 != 5)
 
     return [
         pytest.param(*each, seed, marks=marks(at, seed)) for seed in range(seeds) for at, each in enumerate(SETTINGS)
@@ -155,7 +156,7 @@ def test_the_run_is_as_near_as_its_bound_says(layer, shape, count, dtype):
     assert_within_bounds(run_around(layer, shape, count, dtype=dtype, plain=False), 12)
 
 
-@pytest.mark.parametrize(("layer", "shape", "count"), SETTINGS, ids=str)
+@pytest.mark.parametrize(("layer", "shape", "count"), some(SETTINGS, lambda place: place % 4 in (0, 3)), ids=str)
 def test_so_is_one_in_single_precision(layer, shape, count):
     assert_within_bounds(run_around(layer, shape, count, dtype="float32"), 3)
 
@@ -187,7 +188,7 @@ def test_a_bound_counts_what_the_runs_own_factors_give():
 # -------------------------------------------------------------------------------------------------- where to go
 
 
-@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+@pytest.mark.parametrize(("layer", "shape"), some(CASES, lambda place: place % 2 == 0), ids=str)
 def test_every_factor_and_every_name_leads_on(layer, shape):
     run = run_around(layer, shape, 1, loss=SoftmaxCrossEntropy())
     asked = set()
@@ -218,7 +219,7 @@ def ways(run, name):
     return met
 
 
-@pytest.mark.parametrize(("layer", "shape"), CASES[::3], ids=str)
+@pytest.mark.parametrize(("layer", "shape"), some(CASES[::3], lambda place: place % 2 == 0), ids=str)
 def test_there_is_a_way_from_a_first_weight_to_the_loss_and_from_an_output_to_the_pixels(layer, shape):
     run = run_around(layer, shape, 1, loss=SoftmaxCrossEntropy())
     names = [name for name in run.names if name.endswith(".dw")]
@@ -287,7 +288,7 @@ def symbolic(layers, shape, loss, seed=3):
     return net.run(images, targets, loss)
 
 
-@pytest.mark.parametrize(("layers", "shape", "loss"), SYMBOLIC, ids=str)
+@pytest.mark.parametrize(("layers", "shape", "loss"), some(SYMBOLIC, lambda place: place % 2 == 1), ids=str)
 def test_the_derivative_of_the_loss_is_the_gradient_in_symbols_too(layers, shape, loss):
     """To 40 digits, with the numbers put in: 30 of them agree, so nothing but the same expression explains it."""
     sympy = pytest.importorskip("sympy")
@@ -330,7 +331,10 @@ def test_symbols_are_written_three_ways():
     assert json.dumps(told.to_json())
 
 
-@pytest.mark.parametrize("name", ["first-cnn", "two-kernels", "softmax", "stride", "overlap"])
+SIMPLIFIED = ["stride", "first-cnn", "two-kernels", "softmax", "overlap"]
+
+
+@pytest.mark.parametrize("name", some(SIMPLIFIED, lambda place: place == 0))
 def test_simplified_symbols_are_the_same_number(name):
     sympy = pytest.importorskip("sympy")
     tracer = tracer_of(pg.example(name))
@@ -363,7 +367,7 @@ def test_an_expression_that_sympy_would_simplify_for_hours_is_left_as_it_is():
 
 def test_an_expression_too_long_is_refused():
     pytest.importorskip("sympy")
-    run = run_around(Dense(70), (70,))
+    run = run_around(Dense(64), (64,))
     tracer = tracer_of(run)
     with pytest.raises(pg.SettingError, match=r"loss.y depends on more than 4,000 numbers"):
         symbols(tracer, tracer.twin.cell("loss.y"))

@@ -33,7 +33,7 @@ from plaingrad.textbook.layers import (
 from plaingrad.textbook.losses import CrossEntropy, SoftmaxCrossEntropy
 from plaingrad.textbook.text import places
 
-FEW, MANY = 40, 400  # random networks
+FEW, MANY = 20, 400  # random networks
 
 
 def as_texts(net, count, loss, images, targets):
@@ -70,7 +70,7 @@ def assert_true(tracer, count=6):
 
 
 @pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_formulas_of_every_layer_are_true(layer, shape, count):
     net = network_around(layer, shape, last=())
     loss = LOSSES[1]

@@ -9,6 +9,7 @@ import pytest
 
 import plaingrad as pg
 from cases import CASES
+from often import some
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.network.network import Network
 from plaingrad.testing import assert_gradients, check_module
@@ -38,7 +39,7 @@ def own_passes(layer, shape, backward_of=lambda made: made):
     return forward, backward
 
 
-@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+@pytest.mark.parametrize(("layer", "shape"), some(CASES, lambda place: place % 3 == 0), ids=str)
 def test_every_layer_agrees_with_itself_and_not_with_half_of_an_error(layer, shape):
     forward, backward = own_passes(layer, shape)
     assert_gradients(layer, backward, input=shape, forward=forward)

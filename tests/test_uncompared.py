@@ -282,12 +282,15 @@ def test_what_is_wrong_within_the_padding_is_named_too() -> None:
 
 
 def test_what_is_wrong_within_the_padding_without_a_name_is_unclear_and_what_follows_follows() -> None:
-    arrays, _ = played(DEFAULT, {("conv2", "dx"): STRANGE["noise"]})
+    layers = (pg.Conv(2, size=3, padding=1), pg.ReLU(), pg.Conv(3, size=3, padding=1), pg.Flatten(), pg.Dense(4))
+    case = make_case(layers, (1, 6, 5), images=2, steps=1)
+    arrays, _ = played(case, {("conv2", "dx"): STRANGE["noise"]})
     answer = dict(told(arrays))
-    verdict = said(DEFAULT, answer | {"conv2.dx": np.pad(answer["conv2.dx"], ((0, 0), (0, 0), (1, 1), (1, 1)))})
+    verdict = said(case, answer | {"conv2.dx": np.pad(answer["conv2.dx"], ((0, 0), (0, 0), (1, 1), (1, 1)))})
     assert (verdict.verdict, verdict.first_wrong) == (UNCLEAR, "conv2.dx")
     assert "padding" in told_of(verdict)
-    assert {row.name for row in verdict.rows if row.status == "wrong"} == {"conv2.dx", "step2.conv2.dx"}
+    assert {row.name for row in verdict.rows if row.status == "wrong"} == {"conv2.dx"}
+    assert {row.name for row in verdict.rows if row.status == "follows"} >= {"relu1.dx", "conv1.dw"}
 
 
 def test_an_output_of_a_window_with_other_settings_is_read() -> None:
@@ -446,7 +449,7 @@ def test_a_loss_that_is_nan_for_one_of_several_reasons_says_all_of_them() -> Non
 
 def test_a_nan_that_nothing_explains_is_not_guessed_at() -> None:
     """Scores are small here: no exponential overflows."""
-    for name in list(right(DEFAULT))[::4]:
+    for name in list(right(DEFAULT))[::9]:
         answer = right(DEFAULT)
         answer[name] = with_one(answer[name], np.nan)
         verdict = said(DEFAULT, answer)
@@ -531,14 +534,14 @@ def test_numbers_beyond_float32_are_told_so() -> None:
     assert (ids(verdict), verdict.first_wrong) == (["too-large"], first)
 
 
+@pytest.mark.parametrize("name", some(["conv1.y", "loss", "step2.conv2.w", "maxpool1.dx"], lambda place: place < 3))
 @pytest.mark.parametrize("value", [-1e300, pytest.param(1e160, marks=pytest.mark.exhaustive)])
-def test_a_silly_number_overflows_nothing(value: float) -> None:
-    for name in ("conv1.y", "loss", "maxpool1.dx", "step2.conv2.w"):
-        answer = right(DEFAULT)
-        answer[name] = with_one(answer[name], value)
-        verdict = said(DEFAULT, answer)
-        assert verdict.verdict != RIGHT
-        assert verdict.first_wrong == name, verdict.text()
+def test_a_silly_number_overflows_nothing(name: str, value: float) -> None:
+    answer = right(DEFAULT)
+    answer[name] = with_one(answer[name], value)
+    verdict = said(DEFAULT, answer)
+    assert verdict.verdict != RIGHT
+    assert verdict.first_wrong == name, verdict.text()
 
 
 # What an unclear array rests on

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from often import counts
 from plaingrad.checking import read_case
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.catalogue import CATALOGUE
@@ -34,7 +33,9 @@ def lines_before_the_table(verdict: Verdict) -> int:
     return next((place for place, line in enumerate(lines) if line.startswith("  quantity  ")), len(lines))
 
 
-@counts(6, 140, pytest.mark.exhaustive)
+@pytest.mark.parametrize(
+    "count", [2, pytest.param(8, marks=pytest.mark.long), pytest.param(140, marks=pytest.mark.exhaustive)]
+)
 def test_no_update_is_given_a_name_that_is_not_true_of_it(count: int) -> None:
     """Every slip, in random networks, parts and ways to print; and one cause takes a screen at most."""
     wrong, missed, shown = [], [], 0

@@ -37,7 +37,6 @@ from plaingrad.checking.verdict.text import FEW_ROWS, NAMED_ROWS, right_text, so
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import MissingError, SettingError
-from plaingrad.network.models import MODELS
 from students import Student, Ways
 from test_page import FAINT, PHONE, WICKED, Browser
 
@@ -135,8 +134,8 @@ def faultless() -> Verdict:
 @cache
 def large() -> Verdict:
     """Mistakes in arrays too large to be drawn whole."""
-    model = MODELS["lenet5"].network()
-    case = make_case(model.layers, model.input, images=2, name="lenet5")
+    layers = (pg.Conv(12, size=3), pg.MaxPool(2), pg.ReLU(), pg.Flatten(), pg.Dense(65), pg.Tanh(), pg.Dense(5))
+    case = make_case(layers, (1, 14, 14), images=2)
     return check_answer(
         case, answered(case, {("maxpool1", "dx"): "error-to-whole-window", ("dense1", "dw"): "one-image"})
     )
@@ -319,9 +318,11 @@ def test_a_tap_shows_numbers_on_a_phone(browser: Browser, tmp_path: Path) -> Non
 
 
 def test_keys_go_from_cell_to_cell_and_from_one_wrong_one_to_the_next(browser: Browser, tmp_path: Path) -> None:
-    opened(browser, mistaken(), tmp_path)
+    case = make_case(simple=True)
+    verdict = check_answer(case, answered(case, {("conv1", "dw"): "gradient-rotated"}))
+    opened(browser, verdict, tmp_path)
     map = browser.js(READ)[0]
-    finding = found(mistaken())[map["name"]]
+    finding = found(verdict)[map["name"]]
     wrong = marked(map, map["outline"])
     assert 1 < len(wrong) < int(map["rows"]) * int(map["columns"])
     at = "return document.activeElement === document.querySelector('.map')"
@@ -532,7 +533,8 @@ def test_of_large_arrays_the_worst_part_is_drawn(browser: Browser, tmp_path: Pat
 
 
 def test_a_page_of_nothing_but_faults_stays_small() -> None:
-    case = make_case(PLAIN, (2, 11, 9), images=16)
+    layers = (pg.Conv(8, size=3, padding=1), pg.Flatten(), pg.Dense(7))
+    case = make_case(layers, (1, 14, 12), images=6, steps=1)
     rng = np.random.default_rng(5)
     noise = {name: array + rng.uniform(1, 2, array.shape) for name, array in answered(case, {}).items()}
     verdict = check_answer(case, noise)
