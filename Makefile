@@ -26,7 +26,7 @@ test-torch: .venv/torch  ## agreement with PyTorch, layer by layer
 	$(PYTEST) -m torch
 
 test-bounds: .venv/test  ## the laws once more, with every index of every compiled nest checked
-	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py::test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
 test-plain: .venv-plain/test  ## the laws once more where Numba is not installed
 	.venv-plain/$(SCRIPTS)/python -m pytest $(PARALLEL) tests/test_layers.py tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py

@@ -56,21 +56,24 @@ class Loop:
     """Vectors stored to the stack or read from it, since there were too few registers."""
 
 
-def loops_of(layer: Any, shape: tuple[int, ...], lanes: int, target: Target) -> dict[str, list[Loop]]:
-    """Of each nest that a layer's sums of products get on such a processor the innermost loops that multiply."""
+def loops_of(layer: Any, shape: tuple[int, ...], lanes: int, target: Target, only: str = "") -> dict[str, list[Loop]]:
+    """Of each nest, or of one, that a layer's sums of products get on such a processor the innermost loops that
+    multiply."""
     found = {}
-    for name, module in modules(layer, shape, lanes, target.registers).items():
+    for name, module in modules(layer, shape, lanes, target.registers, only).items():
         every = innermost(assembly(module, target), target)
         found[name] = [loop for loop in every if loop.multiply_adds]
     return {name: loops for name, loops in found.items() if "summed" not in name}
 
 
-def modules(layer: Any, shape: tuple[int, ...], lanes: int, registers: tuple[int, int]) -> dict[str, str]:
-    """The nests that name their vectors, as LLVM gets them from Numba, before it does anything to them."""
+def modules(
+    layer: Any, shape: tuple[int, ...], lanes: int, registers: tuple[int, int], only: str = ""
+) -> dict[str, str]:
+    """The nests that name their vectors, or one of them, as LLVM gets them from Numba, before it changes them."""
     found: dict[str, str] = {}
 
     def kept(function: Any, given: list[Any], constants: tuple[Any, ...] = ()) -> int:
-        if numba_code.has_vectors(function):
+        if numba_code.has_vectors(function) and only in ("", function.__name__):
             with pytest.MonkeyPatch.context() as unoptimised:
 
                 def keep(library: Any) -> None:

@@ -43,11 +43,11 @@ def test_inner_loops_hold_their_sums_in_whole_vectors(layer, shape, kind):
 
 def test_a_tile_too_large_for_the_registers_is_seen(monkeypatch):
     monkeypatch.setattr(tiles, "best_block", lambda count, across, most: 8)
-    found = loops_of(Conv(32, size=7), (3, 12, 12), LANES, TARGETS["AVX2"])
+    found = loops_of(Conv(32, size=7), (3, 12, 12), LANES, TARGETS["AVX2"], "made")
     assert any(loop.spills for loop in found["made"])
 
 
 def test_numbers_taken_one_by_one_are_seen():
     """Three images to a run: vectors of three numbers are no whole ones."""
-    found = loops_of(Conv(4, size=3), (2, 6, 6), 3, TARGETS["AVX2"])
+    found = loops_of(Conv(4, size=3), (2, 6, 6), 3, TARGETS["AVX2"], "made")
     assert any(loop.whole < loop.multiply_adds for loop in found["made"])

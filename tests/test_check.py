@@ -74,27 +74,27 @@ def not_missed(found: list[Outcome]) -> None:
     at_least(FOUND, [each.said[0].how != "missed" for each in found], found)
 
 
-@counts(8, 30)
+@counts(5, 30)
 def test_mistakes_are_named(count):
     named_first(outcomes(sampled(singles(), count)))
 
 
-@counts(6, 16)
+@counts(4, 16)
 def test_two_mistakes_at_once_are_both_named(count):
     both_named(outcomes(list(pairs(count))))
 
 
-@counts(5, 12)
+@counts(3, 12)
 def test_a_mistake_that_is_in_no_catalogue_is_found_in_its_pass(count):
     placed(outcomes(sampled(oddities(), count)))
 
 
-@counts(4, 12)
+@counts(2, 12)
 def test_without_its_entry_a_mistake_is_found_in_its_pass(count):
     placed(left_out(sampled(singles(), count, seed=1)))
 
 
-@counts(5, 12)
+@counts(3, 12)
 def test_in_a_part_of_an_answer_mistakes_are_found(count):
     not_missed(outcomes(list(parts(count))))
 

@@ -24,12 +24,12 @@ def assert_right(rights: list[Right]) -> None:
     assert not wrong, f"{len(wrong)} of {len(rights)} right answers are called wrong\n{shown}"
 
 
-@counts(10, 60)
+@counts(6, 60)
 def test_whole_answers_in_any_convention(count):
     assert_right(sampled(every_right(), count))
 
 
-@counts(20, 40)
+@counts(10, 40)
 def test_parts_of_answers(count):
     assert_right(sampled(partly(), count))
 

@@ -226,13 +226,13 @@ def test_without_its_report_a_run_is_the_same(command: Command) -> None:
 
 def test_the_same_seed_gives_the_same_result_for_any_threads(command: Command) -> None:
     results = []
-    for threads in (1, 2, 3):
+    for threads in (1, 3):
         options = ("--epochs", 1, "--seed", 5, "--threads", threads, "--out", f"run {threads}", "--json")
         result = json.loads(command("train", *options).out)
         net, slots, _ = checkpoint.load(f"run {threads}/{CHECKPOINT}")
         bits = [net.parameters.tobytes(), *(slots[name].tobytes() for name in sorted(slots))]
         results.append((result["test_loss"], result["test_accuracy"], bits))
-    assert results[0] == results[1] == results[2]
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -680,7 +680,7 @@ def test_resume_with_other_data_is_refused(command: Command, tmp_path: Path) -> 
 # Ctrl-C, full disks, closed pipes
 
 
-LONG = ["--model", "mlp", "--epochs", "150", "--seed", "3"]
+LONG = ["--model", "mlp", "--epochs", "80", "--seed", "3"]
 
 
 @pytest.fixture(scope="session")

@@ -400,7 +400,7 @@ def kill_and_resume(folder: Path, kills: int) -> None:
 
 
 def test_killed_runs_end_in_the_same_bits(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, 3)
+    kill_and_resume(tmp_path, 2)
 
 
 @pytest.mark.exhaustive
