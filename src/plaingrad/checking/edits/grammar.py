@@ -20,9 +20,13 @@ from plaingrad.checking.edits.statements import statements
 def edits(lines: Lines, around: Around) -> Iterator[Edit]:
     """Every small edit of a text: of one node, of the same in both image directions, of the same cell everywhere."""
     seen: set[tuple[Any, ...]] = set()
+    said: dict[Path, str] = {}
     for edit in itertools.chain(_nodes(lines, around), statements(lines, around), exchanged_settings(lines)):
         key = (edit.wraps, *((path, _key(new)) for path, new in edit.changes))
-        if key not in seen and any(_key(new) != _key(at(lines.tree, path)) for path, new in edit.changes):
+        for path, _ in edit.changes:
+            if path not in said:
+                said[path] = _key(at(lines.tree, path))
+        if key not in seen and any(_key(new) != said[path] for path, new in edit.changes):
             seen.add(key)
             yield edit
 
@@ -40,13 +44,13 @@ def _nodes(lines: Lines, around: Around) -> Iterator[Edit]:
             dumps.setdefault(ast.dump(node), []).append(path)
     for path, node in every:
         if isinstance(node, ast.expr):
+            same = dumps.get(ast.dump(node), [])
             for kind, cost, new in instead(node, path, lines, around):
                 first = Edit(kind, ((path, new),), cost + LIKELY[kind])
                 yield first
                 both = in_both(tree, first)
                 if both is not None:
                     yield both
-                same = dumps.get(ast.dump(node), [])
                 if len(same) > 1 and path in same:
                     yield Edit(kind, tuple((each, new) for each in same), cost + LIKELY[kind] + 1)
                 if _may_wrap(new):
