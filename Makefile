@@ -54,6 +54,7 @@ confusion: .venv/demo  ## count how often `plaingrad check` is right; writes doc
 
 docs: .venv/test  ## run every block of the docs and write down what it prints
 	$(BIN)/python scripts/make_mistakes_page.py
+	$(BIN)/python scripts/make_questions.py
 	$(BIN)/python scripts/run_docs.py --write
 
 format: .venv/test

@@ -1,9 +1,10 @@
 """Run every block of README and docs: Python blocks, and console blocks line by line, in one folder each file, which
 holds nothing but the project's `examples`.
 
-A ```text block right after a ```python block holds what it prints; in a ```console block the lines after a `$ ` line
-are what the command prints. `--write` puts the real output there; without it, the output is compared, with every
-number masked, for a machine's last bits and seconds are its own.
+A ```text block right after a ```python or ```java block holds what it prints; in a ```console block the lines after a
+`$ ` line are what the command prints. Java is a whole class, and stays as it is where there is no JDK to run it.
+`--write` puts the real output there; without it, the output is compared, with every number masked, for a machine's last
+bits and seconds are its own.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import traceback
 from plaingrad.cli.main import main as plaingrad_command
 
 ROOT = pathlib.Path(__file__).parents[1]
-BLOCK = re.compile(r"^```(?P<kind>python|console)\n(?P<body>.*?)^```(?:\n\n```text\n.*?^```)?$", re.S | re.M)
+BLOCK = re.compile(r"^```(?P<kind>python|console|java)\n(?P<body>.*?)^```(?:\n\n```text\n.*?^```)?$", re.S | re.M)
 NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?| +|─+|━+")
 
 
@@ -39,6 +40,18 @@ def run_python(code: str, names: dict[str, object]) -> str:
     with contextlib.redirect_stdout(printed):
         exec(compile(code, file, "exec"), names)  # the project's own pages, not input
     return printed.getvalue()
+
+
+def run_java(code: str) -> str | None:
+    """What a class prints; None where no JDK is installed."""
+    if not (shutil.which("java") and shutil.which("javac")):
+        return None
+    file = pathlib.Path(re.search(r"public class (\w+)", code)[1] + ".java")
+    file.write_text(code, encoding="utf-8")
+    done = subprocess.run(["java", file], capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise RuntimeError(f"{file} ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def run_command(command: str) -> str:
@@ -80,9 +93,11 @@ def renewed(text: str) -> str:
         if match["kind"] == "console":
             commands = [line for line in match["body"].splitlines() if line.startswith("$ ")]
             return "```console\n" + "".join(f"{line}\n{run_command(line[2:])}" for line in commands) + "```"
-        printed = run_python(match["body"], names)
+        printed = run_java(match["body"]) if match["kind"] == "java" else run_python(match["body"], names)
+        if printed is None:
+            return match[0]
         output = f"\n\n```text\n{printed}```" if printed else ""
-        return f"```python\n{match['body']}```{output}"
+        return f"```{match['kind']}\n{match['body']}```{output}"
 
     return BLOCK.sub(block, text)
 

@@ -103,4 +103,4 @@ def told(name: str, each: Expression, how: Mapping[str, str]) -> str:
     match each:
         case Node("over", ("max", _, _, _, Node("cell", (array, *_)))):
             return f"the largest score of the image: of {how.get(array, array)}"
-    return f"{name.replace('_', ' ')}: what it is stands behind “with”"
+    return f"{name.replace('_', ' ')}: what it is stands after “with”"

@@ -223,7 +223,7 @@ class Parser:
         primed = self.takes("'")
         function = SPELLINGS.get(name, name)
         if primed and function not in SMOOTH:
-            raise self.error(f"has a ′ behind {name!r}; it stands behind one of {', '.join(SMOOTH)}")
+            raise self.error(f"has a ′ after {name!r}; it stands after one of {', '.join(SMOOTH)}")
         if self.now.text == "(" or primed:
             if function not in FUNCTIONS:
                 raise SettingError(f"the claim has {name[:40]!r} before a bracket; {nearest(name[:40], FUNCTIONS)}")

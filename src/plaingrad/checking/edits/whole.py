@@ -67,7 +67,7 @@ def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array |
             words = f"what {loop} begins with is not begun anew for each {loop}: it goes on from the one before"
             yield words, _from(count)
             if loop == "k" and context.quantity == "y":
-                yield f"{words}, and the bias is added behind it", _from(count, bias_behind=True)
+                yield f"{words}, and the bias is added after it", _from(count, bias_behind=True)
     if axes > 1 and context.quantity in ("y", "dx"):
         yield f"{context.quantity} is not begun anew for each image: it goes on from the image before", _along_images
 

@@ -189,7 +189,7 @@ def _flattened(program: Program, arrays: Mapping[Key, list[Reading]]) -> Iterato
         if relaid:
             title = f"feature maps are flattened as ({', '.join(axes[axis] for axis in order)})"
             yield Convention(
-                FLATTENED, f"{title}, and the weights behind them are in the same order", ORDER, relaid=relaid
+                FLATTENED, f"{title}, and the weights after them are in the same order", ORDER, relaid=relaid
             )
 
 
