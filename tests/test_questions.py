@@ -1,8 +1,10 @@
-"""The questions: one place for each answer, where the docs have it, and how one finds it."""
+"""The questions: one place for each answer, where the docs have it, how one finds it, and what leads to it."""
 
 import importlib.util
+import json
 import re
 import shutil
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,22 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
+from around import run_around
+from cases import CASES
+from plaingrad.checking import check_answer
+from plaingrad.checking.catalogue import CATALOGUE, Mistake
+from plaingrad.checking.new_case import make_case
+from plaingrad.checking.verdict.hint import KIND, LINE, PLACE
+from plaingrad.checking.verdict.page import page_html
+from plaingrad.cli.main import main
+from plaingrad.cli.questions_run import WIDE, wrapped
 from plaingrad.errors import SettingError
+from plaingrad.explaining import tracer_of
 from plaingrad.explaining.examples import EXAMPLES
-from plaingrad.explaining.questions import BEHIND, found, plainly, questions
+from plaingrad.explaining.questions import BEHIND, behind_number, found, plainly, questions
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.losses import Loss
+from test_verdict_page import answered
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -139,3 +152,151 @@ def test_java_in_the_docs_gives_the_numbers_of_the_library(tmp_path: Path, monke
     run.backward(np.reshape([1, 0, 2, -1, 3, 1, 0, 2.0], (1, 2, 2, 2)))
     dx = run["conv1"].dx[0, 0]
     assert docs.run_java(code[1]).splitlines() == [str(dx.ravel().tolist()), *[str(dx.tolist())] * 2]
+
+
+# In the terminal
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Any:
+    """What `plaingrad questions` says: its code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[Any, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["questions", *arguments])
+        return (ended.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+def test_the_list_has_a_line_for_each_question(said: Any) -> None:
+    code, out, err = said()
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[:-1]] == NAMES
+    assert "plaingrad questions NAME" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_is_printed_plainly(name: str) -> None:
+    """No mark of Markdown, no line that is too long, no expression cut at the end of a line, and every word of it."""
+    question = questions()[name]
+    text = wrapped(question.answer)
+    assert "`" not in text
+    assert "**" not in text
+    assert max(map(len, text.splitlines())) <= WIDE
+    assert text.split() == question.plain.split()
+    for code in re.findall(r"`([^`]+)`", " ".join(question.answer.split())):
+        assert any(code in line for line in text.splitlines()), code
+
+
+def test_the_answer_comes_with_its_numbers(said: Any) -> None:
+    code, out, err = said("Sum = Sum + weights[k][j] * error[k]")
+    assert (code, err) == (0, "")
+    assert "Sum = Sum + weights[k][u][v] * error[k][r - u][s - v]" in out
+    assert questions()["dense-loop"].command in out
+    assert out.index("Yes, with other indices") < out.index("12 terms, in the order")
+    assert "docs/questions/dense-loop.md" in out
+    assert "see also: plaingrad questions dense-loop" not in out
+
+
+def test_several_words_of_the_command_line_are_one_search(said: Any) -> None:
+    assert said("reverse", "mode")[1].startswith(questions()["reverse-mode"].heading)
+
+
+def test_questions_that_fit_alike_are_listed(said: Any) -> None:
+    code, out, _ = said("max", "pooling")
+    assert code == 0
+    assert {"max-position", "one-or-error", "overlap"} <= {line.split()[0] for line in out.splitlines()[1:]}
+
+
+@pytest.mark.parametrize("asked", ["xylophone", "", "\x1b[31m\u202e"])
+def test_what_nobody_asks_is_one_line_on_stderr(said: Any, asked: str) -> None:
+    code, out, err = said(asked)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "`plaingrad questions` lists all" in err
+    assert "\x1b" not in err
+    assert "\u202e" not in err
+
+
+def test_as_json(said: Any) -> None:
+    every = json.loads(said("--json")[1])["questions"]
+    assert [each["name"] for each in every] == NAMES
+    (one,) = json.loads(said("one-hot", "--json")[1])["questions"]
+    assert one == every[NAMES.index("one-hot")]
+    assert (ROOT / one["page"]).is_file()
+
+
+# From a number, and from a mistake
+
+
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=lambda each: str(each)[:40])
+def test_a_number_leads_to_the_question_of_the_text_that_made_it(layer: Layer, shape: tuple[int, ...]) -> None:
+    tracer = tracer_of(run_around(layer, shape))
+    kind = type(layer).__name__
+    name = next(each for each, step in tracer.twin.net.steps.items() if step.layer == layer)
+    asked = {sheet.name: behind_number(tracer, sheet) for sheet in tracer.twin.in_order}
+    shown = {f"{name}.{own}": own for own in ("dx", "dw", "db")}
+    for whole, own in shown.items():
+        sheet = tracer.twin.names.get(whole)
+        known = BEHIND.get(f"{kind}.{own}")
+        if sheet is not None and known and sheet in asked:
+            assert asked[sheet] is questions()[known], whole
+    given = [sheet for sheet in tracer.twin.in_order if sheet.layer != "loss" and sheet.quantity in ("w", "b")]
+    assert not any(behind_number(tracer, sheet) for sheet in given)
+
+
+def test_an_explanation_ends_with_its_question() -> None:
+    run = pg.example("first-cnn")
+    assert str(run.explain("conv1.dw[0,0,1,0]")).splitlines()[-1] == "  see also: plaingrad questions shared-weight"
+    assert str(run.explain("dense1.dy[0]")).splitlines()[-1] == "  see also: plaingrad questions softmax"
+    assert str(run.explain("relu1.dy[0,0,0]")).splitlines()[-1] == "  see also: plaingrad questions one-or-error"
+    assert str(run.explain("conv1.w_after[0,0,0,0]")).splitlines()[-1].endswith("plus-or-minus")
+    assert "see also" not in str(run.explain("conv1.w[0,0,0,0]"))
+
+
+@pytest.mark.parametrize("mistake", [each for each in CATALOGUE.values() if each.question], ids=lambda each: each.id)
+def test_a_mistake_names_a_question_where_its_quantity_does_not(mistake: Mistake) -> None:
+    assert mistake.question in NAMES
+    assert {BEHIND.get(each, BEHIND.get(f"*.{each.partition('.')[2]}")) for each in mistake.passes} != {
+        mistake.question
+    }
+
+
+WRONG = {
+    ("conv2", "dx", "kernel-rotated"): "rotated-or-not",
+    ("maxpool1", "dx", "winner-overwritten"): "overlap",
+    ("dense1", "dx", "updated-weights"): "update-during-pass",
+    ("relu1", "dx", "slope-left-out"): "whose-derivative",
+    ("conv2", "dw", "gradient-rotated"): "rotated-or-not",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda each: each[2])
+def test_a_verdict_ends_with_the_question_of_the_first_mistake(wrong: tuple[str, str, str]) -> None:
+    case = make_case()
+    layer, quantity, id = wrong
+    verdict = check_answer(case, answered(case, {(layer, quantity): id}))
+    assert verdict.mistakes[0].id == id
+    name = WRONG[wrong]
+    assert verdict.text().splitlines()[-1] == f"see also: plaingrad questions {name}"
+    for hint in (PLACE, KIND, LINE):
+        assert "plaingrad questions" not in verdict.text(hint=hint)
+    pytest.importorskip("jinja2", reason="the pages are made with Jinja2, which is not installed")
+    page = page_html(verdict)
+    assert escape(questions()[name].plain) in page.replace("&#39;", "&#x27;")
+    assert f"<code>plaingrad questions {name}</code>" in page
+    assert "plaingrad questions" not in page_html(verdict, PLACE)
+
+
+def test_a_right_answer_has_no_question() -> None:
+    case = make_case()
+    assert "plaingrad questions" not in check_answer(case, answered(case, {})).text()
+
+
+def test_numbers_without_a_name_lead_to_the_question_of_their_quantity() -> None:
+    case = make_case()
+    answer = answered(case, {})
+    answer["conv2.dw"] = answer["conv2.dw"] + np.random.default_rng(0).uniform(0.2, 0.4, answer["conv2.dw"].shape)
+    assert check_answer(case, answer).text().splitlines()[-1] == "see also: plaingrad questions shared-weight"

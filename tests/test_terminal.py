@@ -98,6 +98,7 @@ def test_every_command_shows_hostile_names_as_text(told, tmp_path: Path, name: s
     told("train", "--resume", run)
     told("train", "--resume", f"none {name}", code=2)
     told("train", "--data", f"none {name}", code=2)
+    told("questions", name, code=None)  # some of its words may be a question's
     told("data", "get", f"none {name}", code=2)
     told("case", "--network", network)
     told("case", "--example", name, code=2)
@@ -134,7 +135,17 @@ def test_check_shows_hostile_names_as_text(told, tmp_path: Path, name: str) -> N
 
 def test_every_command_is_tried_with_hostile_names() -> None:
     """A new command has to be entered above."""
-    assert set(cli.commands) == {"train", "evaluate", "predict", "explain", "models", "data", "case", "check"}
+    assert set(cli.commands) == {
+        "train",
+        "evaluate",
+        "predict",
+        "explain",
+        "models",
+        "questions",
+        "data",
+        "case",
+        "check",
+    }
 
 
 def test_a_checkpoint_of_hostile_names_is_shown_as_text(told, tmp_path: Path, name: str) -> None:

@@ -39,6 +39,7 @@ def cli() -> None:
       plaingrad case -o case.json            write a test problem for your own program
       plaingrad check case.json answer.json  check its numbers, and name the mistake in wrong ones
       plaingrad models                       list the built-in networks
+      plaingrad questions                    list what people ask, and show the answers
     """
 
 
@@ -187,6 +188,8 @@ def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **o
     RUN is a run folder or a checkpoint file. QUANTITY is LAYER.NAME[…]. NAME is x (input), y (output), w (weights) or b
     (biases); with a d before it, it is the gradient with respect to that array. w_after is the weight after the next
     step of the optimiser.
+
+    The last line names the question that the number is an answer to; `plaingrad questions` lists them all.
     """
     from plaingrad.cli.explain_run import answer
 
@@ -223,6 +226,26 @@ def models(name: str | None, as_json: bool) -> None:
     for each, net in nets.values():
         shape = shape_text(net.input)
         say(f"{each.name:<15} {shape:>8} → {net.output[0]}  {net.size:>9,} parameters  {each.about}")
+
+
+@cli.command()
+@click.argument("words", nargs=-1, metavar="[NAME | WORD...]")
+@JSON
+def questions(words: tuple[str, ...], as_json: bool) -> None:
+    """List the questions people ask; show the answer to one, with numbers.
+
+    \b
+    Examples:
+      plaingrad questions
+      plaingrad questions dense-loop
+      plaingrad questions why store the position of the maximum
+
+    Several questions that fit the words are listed.
+    """
+    from plaingrad.cli.questions_run import answer
+
+    for told in answer(" ".join(words) if words else None, as_json):
+        say(told)
 
 
 @cli.group()

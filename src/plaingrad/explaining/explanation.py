@@ -11,6 +11,7 @@ import numpy as np
 
 from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import Tree, as_latex, as_mathml, as_text, number_text, tree_of
+from plaingrad.explaining.questions import behind_number
 from plaingrad.explaining.reasons import sentences
 from plaingrad.explaining.terms import fold, product, summands, visible
 from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Traced
@@ -215,6 +216,9 @@ class Explanation:
             yield ""
             more = f", and {len(self.next) - 4:,} more" if len(self.next) > 4 else ""
             yield f"  next: {', '.join(self.next[:4])}{more}"
+        asked = behind_number(self.tracer, self.sheet)
+        if asked is not None:
+            yield f"  see also: {asked.see}"
 
     def _terms_as_lines(self, terms: list[Term], all: bool) -> Iterator[str]:
         if not terms:

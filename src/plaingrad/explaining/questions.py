@@ -44,6 +44,7 @@ BEHIND = {
     "CrossEntropy.target": "one-hot",
     "*.share": "sum-or-mean",
     "*.after": "plus-or-minus",
+    "*.update": "plus-or-minus",
 }
 
 
@@ -58,6 +59,16 @@ class Question:
     words: str = ""
     example: str = ""
     number: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The question without the marks of code."""
+        return plainly(self.ask)
+
+    @property
+    def see(self) -> str:
+        """Where a terminal shows the answer."""
+        return f"plaingrad questions {self.name}"
 
     @property
     def plain(self) -> str:

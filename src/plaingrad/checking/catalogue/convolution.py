@@ -18,6 +18,7 @@ from plaingrad.compiler.loops import Array
     "read them, or keep your definition: the rest of your answer is checked by it.",
     convention=True,
     kind=Kind.INDEX,
+    question="rotated-or-not",
 )
 def true_convolution(context: Context) -> Iterator[Terms]:
     terms, (height, width) = context.terms, context.window.size
@@ -33,6 +34,7 @@ enter(
     "loop over windows that adds to dx does not rotate the kernel; only a full convolution of dy does, once.",
     with_weights(lambda w: w[:, :, ::-1, ::-1]),
     kind=Kind.INDEX,
+    question="rotated-or-not",
 )
 
 enter(
@@ -43,6 +45,7 @@ enter(
     with_weights(lambda w: w[:, :, ::-1]),
     with_weights(lambda w: w[:, :, :, ::-1]),
     kind=Kind.INDEX,
+    question="rotated-or-not",
 )
 
 enter(
@@ -66,6 +69,7 @@ enter(
     "where windows overlap, each one overwrites what the previous one wrote: = instead of +=",
     "A pixel was read by several windows, so it gets an error from each of them: start from zeros and add (+=).",
     kind=Kind.SUM,
+    question="dense-loop",
 )
 def windows_overwrite(context: Context) -> Iterator[Array]:
     terms, at = context.terms, context.letters()
@@ -99,6 +103,7 @@ enter(
     of_outputs(lambda k, i, j: k == k.max()),
     of_outputs(lambda k, i, j: k == 0),
     kind=Kind.SUM,
+    question="full-convolution",
 )
 
 
@@ -123,6 +128,7 @@ enter(
     lambda context: laid(context, replace(context.window, stride=(1, 1))),
     when=lambda context: max(context.window.stride) > 1,
     kind=Kind.WINDOW,
+    question="stride",
 )
 
 enter(
@@ -134,6 +140,7 @@ enter(
     lambda context: laid(context, replace(context.window, margins=((0, 0), (0, 0)))),
     when=lambda context: any(context.begin),
     kind=Kind.WINDOW,
+    question="dense-loop",
 )
 
 enter(

@@ -74,6 +74,7 @@ enter(
     lambda context: np.broadcast_to(context.expected.sum(axis=0), context.expected.shape),
     when=has_several_images,
     kind=Kind.SUM,
+    question="sum-or-mean",
 )
 
 enter(
@@ -120,6 +121,7 @@ enter(
     "The effect grows with the learning rate.",
     lambda context: context.sum(context.terms, w=context.updated()),
     kind=Kind.ARRAY,
+    question="update-during-pass",
 )
 
 
@@ -177,6 +179,7 @@ enter(
     lambda context: np.zeros_like(context.expected),
     plain=True,
     kind=Kind.OMISSION,
+    question="first-cnn",
 )
 
 enter(
@@ -199,6 +202,7 @@ enter(
         context.name != "loss" and context.kind not in NAMED_ELSEWHERE and context.dy.shape == context.expected.shape
     ),
     kind=Kind.OMISSION,
+    question="no-weights",
 )
 
 enter(

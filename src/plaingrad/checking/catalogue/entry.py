@@ -46,6 +46,7 @@ class Mistake:
     plain: bool = False  # a simple one, to be named before others that give the same numbers
     late: bool = False  # to be named after all others that give the same numbers
     kind: Kind = field(kw_only=True)  # all that a hint tells of it
+    question: str = ""  # that it is a misunderstanding of: its name in `plaingrad questions`
 
 
 CATALOGUE: dict[str, Mistake] = {}
@@ -61,12 +62,15 @@ def mistake(
     late: bool = False,
     *,
     kind: Kind,
+    question: str = "",
 ) -> Callable[[Wrong], Wrong]:
     """Make a function an entry. `passes` are Kind.quantity, with * for any."""
 
     def entered(wrong: Wrong) -> Wrong:
         assert id not in CATALOGUE, id
-        CATALOGUE[id] = Mistake(id, tuple(passes.split()), title, advice, wrong, convention, plain, late, kind=kind)
+        CATALOGUE[id] = Mistake(
+            id, tuple(passes.split()), title, advice, wrong, convention, plain, late, kind=kind, question=question
+        )
         return wrong
 
     return entered
@@ -79,6 +83,7 @@ def enter(
     advice: str,
     *forms: Form,
     kind: Kind,
+    question: str = "",
     when: Callable[[Context], bool] = lambda context: True,
     **flags: bool,
 ) -> None:
@@ -88,7 +93,7 @@ def enter(
         if when(context):
             yield from (made for form in forms if (made := form(context)) is not None)
 
-    mistake(id, passes, title, advice, kind=kind, **flags)(wrong)
+    mistake(id, passes, title, advice, kind=kind, question=question, **flags)(wrong)
 
 
 def has_several_images(context: Context) -> bool:

@@ -31,6 +31,7 @@ enter(
     times(lambda context: context.images),
     late=True,
     kind=Kind.FACTOR,
+    question="sum-or-mean",
 )
 
 enter(
@@ -42,6 +43,7 @@ enter(
     times(lambda context: 1 / context.images**2),
     late=True,
     kind=Kind.FACTOR,
+    question="sum-or-mean",
 )
 
 enter(
@@ -52,6 +54,7 @@ enter(
     "neither.",
     times(lambda context: -1),
     kind=Kind.FACTOR,
+    question="plus-or-minus",
 )
 
 enter(
@@ -83,6 +86,7 @@ enter(
     times(lambda context: 1 / positions(context)),
     times(lambda context: 1 / (positions(context) * context.images)),
     kind=Kind.FACTOR,
+    question="shared-weight",
 )
 
 enter(

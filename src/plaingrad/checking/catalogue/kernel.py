@@ -17,6 +17,7 @@ enter(
     "x[c,i+u,j+v]. A function such as `convolve` rotates its second argument; use one such as `correlate`.",
     lambda context: context.sum(context.terms, dy=context.dy[:, :, ::-1, ::-1]),
     kind=Kind.INDEX,
+    question="rotated-or-not",
 )
 
 enter(
@@ -37,6 +38,7 @@ enter(
     "answer; then this is not a mistake.)",
     lambda context: context.expected[:, :, ::-1, ::-1],
     kind=Kind.INDEX,
+    question="rotated-or-not",
 )
 
 enter(
@@ -72,6 +74,7 @@ enter(
     of_outputs(lambda k, i, j: j == j.max()),
     of_outputs(lambda k, i, j: j == 0),
     kind=Kind.SUM,
+    question="shared-weight",
 )
 
 enter(
@@ -83,6 +86,7 @@ enter(
     of_outputs(lambda k, i, j: i < i.max()),
     of_outputs(lambda k, i, j: j < j.max()),
     kind=Kind.SUM,
+    question="shared-weight",
 )
 
 

@@ -71,6 +71,7 @@ enter(
     lambda context: -context.target / context.images,
     when=lambda context: context.kind == "SoftmaxCrossEntropy",
     kind=Kind.FUNCTION,
+    question="one-hot",
 )
 
 enter(
@@ -100,6 +101,7 @@ enter(
     "The gradient is p - 1 for the true class and p for every other: p[range(images), labels] -= 1.",
     lambda context: (probability(context) - 1) / context.images,
     kind=Kind.INDEX,
+    question="one-hot",
 )
 
 enter(
@@ -152,6 +154,7 @@ enter(
     lambda context: context.expected * (1 - context.x * context.x),
     lambda context: context.expected * (context.x > 0),
     kind=Kind.FACTOR,
+    question="whose-derivative",
 )
 
 enter(
@@ -163,6 +166,7 @@ enter(
     lambda context: np.abs(context.expected),
     lambda context: scale(context) * (context.x - context.target) ** 2,
     kind=Kind.FUNCTION,
+    question="plus-or-minus",
 )
 
 enter(
@@ -174,6 +178,7 @@ enter(
     lambda context: with_target(context, np.roll(context.target, -1, 1)),
     lambda context: with_target(context, np.roll(context.target, 1, 0)),
     kind=Kind.INDEX,
+    question="one-hot",
 )
 
 

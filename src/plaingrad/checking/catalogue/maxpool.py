@@ -47,6 +47,7 @@ enter(
     "zeros and add (+=).",
     lambda context: context.edited((ADD, "= dy[n, c, i, j]")),
     kind=Kind.SUM,
+    question="overlap",
 )
 
 enter(
@@ -58,6 +59,7 @@ enter(
     lambda context: context.edited((WON, EQUAL), WITH_BOTH),
     convention=True,
     kind=Kind.COMPARISON,
+    question="max-position",
 )
 
 enter(
@@ -123,6 +125,7 @@ enter(
     lambda context: context.edited((WON, "True")),
     lambda context: context.edited((WON, "True"), (ADD, "= dy[n, c, i, j]")),
     kind=Kind.COMPARISON,
+    question="max-position",
 )
 
 enter(
@@ -142,6 +145,7 @@ enter(
     "In max pooling, store in the forward pass which pixel was the maximum (its row and column), and send the error "
     "there; in mean pooling, every pixel of the window gets its share.",
     kind=Kind.INDEX,
+    question="max-position",
 )
 def fixed_pixel(context: Context) -> Iterator[Array]:
     i, j = np.indices(context.dy.shape[2:])

@@ -70,6 +70,7 @@ enter(
     "differ.",
     *moved(lambda stride, size: size),
     kind=Kind.WINDOW,
+    question="stride",
 )
 
 enter(
@@ -79,6 +80,7 @@ enter(
     "Window (i, j) begins at row i · stride and column j · stride, in the backward pass as in the forward pass.",
     *moved(lambda stride, size: (1, 1)),
     kind=Kind.WINDOW,
+    question="stride",
 )
 
 enter(
@@ -122,6 +124,7 @@ enter(
     "Divide by the number of pixels under the window.",
     lambda context: context.sum(context.terms.times(1 / context.terms.factor)),
     kind=Kind.FACTOR,
+    question="mean-pool-beta",
 )
 
 enter(

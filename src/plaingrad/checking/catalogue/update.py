@@ -63,6 +63,7 @@ enter(
     lambda context: context.weights[context.weight] - context.rate * context.images * context.slope,
     when=has_several_images,
     kind=Kind.UPDATE,
+    question="sum-or-mean",
 )
 
 enter(
@@ -115,6 +116,7 @@ enter(
     lambda context: context.env[0, context.name, context.weight].value - context.rate * context.slope,
     when=lambda context: context.step > 1,
     kind=Kind.UPDATE,
+    question="update-during-pass",
 )
 
 

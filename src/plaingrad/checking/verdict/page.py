@@ -15,6 +15,7 @@ from plaingrad.checking.search.uncompared import Uncompared
 from plaingrad.checking.verdict.as_json import line_json
 from plaingrad.checking.verdict.hint import ALL, hint_json, sequel, tells_all
 from plaingrad.checking.verdict.maps import LEVELS, in_words, pictures
+from plaingrad.checking.verdict.question import question_of
 from plaingrad.checking.verdict.text import (
     FEW_ROWS,
     NAMED_ROWS,
@@ -104,6 +105,7 @@ def contents(verdict: Verdict) -> dict[str, Any]:
         "unclear": [_unclear(verdict, each, anchor, most) for anchor, each in unclear.items()],
         "conventions": [_named(verdict, each, anchor, most) for anchor, each in conventions.items()],
         "quantities": quantities(verdict, sections),
+        "question": question_of(verdict),
     }
 
 
@@ -136,6 +138,7 @@ def hinted(verdict: Verdict, hint: str) -> dict[str, Any]:
         "hints": hints,
         **dict.fromkeys(("mistakes", "unclear", "conventions"), ()),
         "quantities": listed,
+        "question": None,  # it may tell the mistake
     }
 
 

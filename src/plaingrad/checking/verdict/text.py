@@ -13,6 +13,7 @@ from plaingrad.checking.search.patterns import likenesses, share_added
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.search.uncompared import Uncompared
 from plaingrad.checking.verdict.formulas import formula_of, over_images
+from plaingrad.checking.verdict.question import question_of
 from plaingrad.checking.verdict.trained import trains
 from plaingrad.checking.verdict.verdict import MISTAKE, UNCLEAR, Named, Verdict
 from plaingrad.errors import visible
@@ -44,7 +45,9 @@ def verdict_text(verdict: Verdict, every: bool = False) -> str:
             unclear.append(each)
     lines += _other_unclear(verdict, unclear[1:], len(lines))
     lines += ["", *_convention_lines(verdict)] if verdict.conventions else []
-    return "\n".join([*lines, "", *table_lines(verdict, every)])
+    lines += ["", *table_lines(verdict, every)]
+    asked = question_of(verdict)
+    return "\n".join([*lines, *(["", f"see also: {asked.see}"] if asked else [])])
 
 
 def headline_text(verdict: Verdict) -> str:
