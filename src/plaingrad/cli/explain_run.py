@@ -63,7 +63,11 @@ class Explained:
 def answer(
     words: tuple[str, ...],
     example_name: str | None,
+    network: str | None,
     *,
+    input: str | None,
+    weights: str | None,
+    seed: int | None,
     image: str | None,
     label: str | None,
     data_dir: str | None,
@@ -72,38 +76,51 @@ def answer(
     page: str | None,
     force: bool,
     symbols: bool,
+    mathml: bool,
     all_terms: bool,
     as_json: bool,
 ) -> Any:
     """What `plaingrad explain` prints: a text, or with `as_json` what becomes one object."""
-    if len(words) > (1 if example_name else 2):
+    is_named = bool(example_name or network)
+    if example_name and network:
+        raise SettingError("explain takes --example or --network, not both")
+    if len(words) > (1 if is_named else 2):
         raise SettingError(
-            f"explain takes {'a QUANTITY' if example_name else 'a RUN and a QUANTITY'}, got {' '.join(words)}"
+            f"explain takes {'a QUANTITY' if is_named else 'a RUN and a QUANTITY'}, got {' '.join(words)}"
         )
-    if not words and not example_name:
-        raise SettingError("explain needs a RUN, the folder written by `plaingrad train`, or --example NAME")
+    if not words and not is_named:
+        raise SettingError(
+            "explain needs a RUN, the folder written by `plaingrad train`, or --example NAME, or --network FILE"
+        )
     if example_name and any(each is not None for each in (image, label, data_dir)):
         raise SettingError("an example has its own image: leave out --image, --label and --data-dir")
+    if network and any(each is not None for each in (image, data_dir)):
+        raise SettingError("--network takes its image from --input: leave out --image and --data-dir")
+    if not network and any(each is not None for each in (input, weights, seed)):
+        raise SettingError("--input, --weights and --seed are for a network of your own: add --network FILE")
     require_new(page, force)
-    quantity = (words[0] if words else None) if example_name else (words[1] if len(words) > 1 else None)
-    explained = (
-        example(example_name)
-        if example_name
-        else trained(words[0], "0" if image is None else image, label, data_dir, None if page else quantity)
-    )
+    quantity = (words[0] if words else None) if is_named else (words[1] if len(words) > 1 else None)
+    if network:
+        from plaingrad.cli.explain_network import RANDOM, own_network
+
+        explained = own_network(network, input or RANDOM, label, weights, seed or 0)
+    elif example_name:
+        explained = example(example_name)
+    else:
+        explained = trained(words[0], "0" if image is None else image, label, data_dir, None if page else quantity)
     if optimiser or rate is not None:
         chosen = chosen_optimiser(optimiser or "sgd", rate)
         explained = replace(explained, state=State(chosen))
-    if page is not None and (symbols or all_terms):
-        raise SettingError("--html writes a page with all numbers: leave out --symbols and --all")
+    if page is not None and (symbols or mathml or all_terms):
+        raise SettingError("--html writes a page with all numbers: leave out --symbols, --mathml and --all")
     if page is not None:
         made = explained.page(quantity)
         made.save(page)
         size = pathlib.Path(page).stat().st_size
         told = {"page": page, "title": made.title, "bytes": size}
         return told if as_json else f"{visible(page)}: {visible(made.title)}, {size / 1e6:.1f} MB; open it in a browser"
-    if quantity is None and (symbols or all_terms):
-        raise SettingError("--symbols and --all need one number: name a QUANTITY")
+    if quantity is None and (symbols or mathml or all_terms):
+        raise SettingError("--symbols, --mathml and --all need one number: name a QUANTITY")
     if quantity is None:
         arrays = explained.overview()
         wide = max(len(each["name"]) for each in arrays)
@@ -118,12 +135,11 @@ def answer(
         found = explained.symbols(quantity)
         if as_json:
             return {"quantity": found.quantity, "symbols": found.to_json()}
-        written = f"{found.quantity} = {found.in_parts}\n\n"
-        if found.in_parts != found.text:
-            return f"{written}As LaTeX and as MathML it is {len(found.latex):,} letters long: --json writes it out."
-        return f"{written}LaTeX:\n{found.latex}\n\nMathML:\n{found.mathml}"
+        return found.mathml if mathml else f"{found.quantity} = {found.in_parts}"
     explanation = explained.run.explain(quantity, explained.state)
-    return explanation.to_json() if as_json else explanation.text(all_terms)
+    if as_json:
+        return explanation.to_json()
+    return explanation.mathml if mathml else explanation.text(all_terms)
 
 
 def example(name: str) -> Explained:
@@ -145,7 +161,7 @@ def trained(
     pixels, known, told = _image(run, net, about, image, data_dir)
     look(net, pixels, [told])
     names = output_names(tuple(about.get("classes", ())), net)
-    target = known if label is None else _class(label, names)
+    target = known if label is None else class_named(label, names)
     if target is None:
         target = int(net.run(pixels).output[0].argmax())
         told += f", classified as {names[target]}"
@@ -194,7 +210,8 @@ def _image(
     )
 
 
-def _class(label: str, names: tuple[str, ...]) -> int:
+def class_named(label: str, names: tuple[str, ...]) -> int:
+    """The place of a class by its name. SettingError where it is none of these."""
     if label in names:
         return names.index(label)
     raise SettingError(f"--label {label!r} is not a class of this network; {nearest(label, names)}")

@@ -15,7 +15,7 @@ import click
 from plaingrad import __version__
 from plaingrad.cli.beginning import TerminatedError, take_over
 from plaingrad.cli.check_commands import FORCE, JSON, case, check
-from plaingrad.cli.terminal import say
+from plaingrad.cli.terminal import patience, say
 from plaingrad.errors import PlaingradError, StoppedError, visible
 from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.phrases import shape_text
@@ -162,19 +162,26 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
 @cli.command()
 @click.argument("words", nargs=-1, metavar="[RUN] [QUANTITY]")
 @click.option("--example", "example_name", metavar="NAME", help="Use one of the library's example networks instead of a RUN: first-cnn, pooling-chain, overlap, …")  # fmt: skip  # noqa: E501
+@click.option("--network", metavar="FILE", help="Use a network of your own, described in a JSON file, or a built-in one by its name, instead of a RUN.")  # fmt: skip  # noqa: E501
+@click.option("--input", metavar="IMAGE|random", help="For --network: an image file, or random pixels in tenths.  [random]")  # fmt: skip  # noqa: E501
+@click.option("--weights", metavar="FILE", help="For --network: a checkpoint, or a safetensors file with arrays such as conv1.w.  [random]")  # fmt: skip  # noqa: E501
+@click.option("--seed", type=int, metavar="S", help="For --network: the seed of what is random.  [0]")
 @click.option("--image", metavar="N|FILE", help="Number of a test image, or an image file.  [0]")
 @click.option(
     "--label", metavar="CLASS", help="The true class of the image.  [its label; for a file, the predicted class]"
 )
 @click.option("--html", "page", metavar="FILE", help="Write an interactive HTML page; it opens with QUANTITY.")
 @click.option("--symbols", is_flag=True, help="Show the number as an expression in the inputs and weights.")
+@click.option("--mathml", is_flag=True, help="Print only the formula, as MathML; with --symbols that expression.")
 @click.option("--optimiser", metavar="NAME", help="For w_after: sgd, nesterov, adam or adamw, at its first step.  [that of the run]")  # fmt: skip  # noqa: E501
 @click.option("--rate", type=float, metavar="R", help="Learning rate of that optimiser.  [its default]")
 @click.option("--all", "all_terms", is_flag=True, help="Show all terms of a long sum, in order.")
 @DATA_DIR
 @FORCE
 @JSON
-def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **options: Any) -> None:
+def explain(
+    words: tuple[str, ...], example_name: str | None, network: str | None, as_json: bool, **options: Any
+) -> None:
     """Show where a number comes from: formula, terms, reasons.
 
     \b
@@ -184,16 +191,20 @@ def explain(words: tuple[str, ...], example_name: str | None, as_json: bool, **o
       plaingrad explain runs/lenet5-mnist --html page.html
       plaingrad explain --example first-cnn "conv1.dw[0,0,0,0]" --symbols
       plaingrad explain --example first-cnn           lists what can be explained
+      plaingrad explain --network mine.json "conv1.dw[0,0,0,0]"
 
     RUN is a run folder or a checkpoint file. QUANTITY is LAYER.NAME[…]. NAME is x (input), y (output), w (weights) or b
     (biases); with a d before it, it is the gradient with respect to that array. w_after is the weight after the next
     step of the optimiser.
 
+    A network of your own is a file such as `plaingrad models NAME --json` writes.
+
     The last line names the question that the number is an answer to; `plaingrad questions` lists them all.
     """
     from plaingrad.cli.explain_run import answer
 
-    told = answer(words, example_name, as_json=as_json, **options)
+    with patience("working: code for a network is compiled the first time, then kept"):
+        told = answer(words, example_name, network, as_json=as_json, **options)
     say(json_text(told) if as_json else told)
 
 

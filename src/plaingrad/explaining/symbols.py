@@ -11,7 +11,7 @@ from plaingrad.explaining.traced_numbers import CELL, NAMED, Traced
 from plaingrad.explaining.tracing import Tracer
 
 MOST_CELLS = 4_000  # met on the way down: what SymPy can take in seconds, and a reader at all
-MOST_ON_A_LINE = 2_000  # letters
+MOST_ON_A_LINE = 240  # letters
 MOST_SIMPLIFIED = {True: 150, False: 400}  # operations, with exponentials and without: beyond, it may take hours
 
 

@@ -111,21 +111,8 @@ def _of(net: Network) -> dict[str, Array]:
 
 def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[str, Any]]:
     """The network a checkpoint holds, its further arrays, and its facts."""
-    import safetensors
-    import safetensors.numpy
-
-    path, content = pathlib.Path(path), b""
-    try:
-        content = path.read_bytes()
-        arrays = safetensors.numpy.load(content)
-        # From the same bytes: the file may be another one by now.
-        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or not a checkpoint ({len(content):,} bytes: {error}); take another one, or train again"
-        ) from None
+    path = pathlib.Path(path)
+    content, arrays, metadata = _read(path, "a checkpoint; take another one, or train again")
     try:
         about = json.loads(metadata["plaingrad"])
         if about["format"] != FORMAT:
@@ -152,6 +139,41 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
     restore(net, arrays, path)
     own = _of(net)
     return net, {_renamed(name): array for name, array in arrays.items() if name not in own}, _in_new_names(facts)
+
+
+def _read(path: pathlib.Path, wanted: str) -> tuple[bytes, dict[str, Array], dict[str, str]]:
+    """The bytes of a safetensors file, its arrays and its metadata. CheckpointError where it is none."""
+    import safetensors
+    import safetensors.numpy
+
+    content = b""
+    try:
+        content = path.read_bytes()
+        arrays = safetensors.numpy.load(content)
+        # From the same bytes: the file may be another one by now.
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+        what, _, advice = wanted.partition("; ")
+        raise CheckpointError(f"{path} is damaged or not {what} ({len(content):,} bytes: {error}); {advice}") from None
+    return content, arrays, metadata
+
+
+def load_weights(path: pathlib.Path, net: Network) -> None:
+    """Lay the weights of a checkpoint, or of any safetensors file with arrays such as `conv1.w`, into a network.
+
+    CheckpointError where one is missing, has another shape or holds what is no finite number. A file without
+    `input.offset` and `input.factor` leaves the pixels as they are.
+    """
+    _, arrays, metadata = _read(path, "a safetensors file; name one with arrays such as conv1.w")
+    if "plaingrad" in metadata:
+        arrays = _of(load(path)[0])  # a checkpoint is held to its digest
+    for name in net.trained:
+        if name in arrays and not (arrays[name].dtype.kind == "f" and np.isfinite(arrays[name]).all()):
+            raise CheckpointError(f"{path}: {name} is of {arrays[name].dtype} or not finite; it needs finite floats")
+    untouched = {"input.offset": net.offset, "input.factor": net.factor}
+    restore(net, {**untouched, **arrays}, path)
 
 
 def _renamed(name: str) -> str:

@@ -37,11 +37,17 @@ def find(folder: pathlib.Path, name: str) -> pathlib.Path:
 
 def saved(run: str) -> tuple[Network, dict[str, Array], dict[str, Any]]:
     """What a run folder (its best checkpoint, where there is one) or a checkpoint file holds."""
-    path = pathlib.Path(run)
-    if not path.is_file():
-        path = path / BEST if (path / BEST).is_file() else find(path, CHECKPOINT)
+    path = weights_file(run)
     net, arrays, facts = checkpoint.load(path)
     return net, arrays, checked(facts, path)
+
+
+def weights_file(place: str) -> pathlib.Path:
+    """The file that is named, or the best checkpoint of a run folder. CheckpointError where there is neither."""
+    path = pathlib.Path(place)
+    if path.is_file():
+        return path
+    return path / BEST if (path / BEST).is_file() else find(path, CHECKPOINT)
 
 
 def require_free(place: pathlib.Path) -> None:
