@@ -43,6 +43,7 @@ COMMANDS = [
     ["predict"],
     ["explain"],
     ["models"],
+    ["questions"],
     ["data"],
     ["data", "get"],
     ["case"],
@@ -752,7 +753,12 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
 
 def test_readers_of_stdout_may_leave(trained: Path, tmp_path: Path) -> None:
     program = [sys.executable, "-m", "plaingrad"]
-    for words in (["models"], ["evaluate", str(trained)], ["train", "--epochs", "1", "--out", str(tmp_path / "run")]):
+    for words in (
+        ["models"],
+        ["questions"],
+        ["evaluate", str(trained)],
+        ["train", "--epochs", "1", "--out", str(tmp_path / "run")],
+    ):
         read, write = os.pipe()
         os.close(read)
         done = subprocess.run(

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from plaingrad.cli.explain_run import Explained, class_named
+from plaingrad.cli.explained import Explained, class_named
 from plaingrad.compiler.loops import Array
 from plaingrad.data import read_image
 from plaingrad.data.dataset import generator

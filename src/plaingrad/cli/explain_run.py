@@ -2,23 +2,20 @@
 
 import pathlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from plaingrad.cli.commands import chosen_optimiser, output_names, told_of
+from plaingrad.cli.explain_network import RANDOM, own_network
+from plaingrad.cli.explained import Explained, class_named
 from plaingrad.compiler.loops import Array
 from plaingrad.data import load, read_image
 from plaingrad.data.pixels import look
-from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, nearest, visible
-from plaingrad.explaining import tracer_of
+from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, visible
 from plaingrad.explaining.examples import example_named
-from plaingrad.explaining.facts import first_gradient
-from plaingrad.explaining.page import Page
-from plaingrad.explaining.symbols import Symbols, symbols
 from plaingrad.explaining.update import State
-from plaingrad.explaining.words import about
 from plaingrad.network.network import LANES, Network, lanes_taken
 from plaingrad.network.run import Run
 from plaingrad.network.step import until_weights
@@ -26,38 +23,6 @@ from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.run_folder import kept_images, require_new, saved
 from plaingrad.training.shards import lanes_for
-
-
-@dataclass(frozen=True)
-class Explained:
-    """A run to be explained, the optimiser's state, and what the page is to say of it."""
-
-    run: Run
-    state: State | None
-    title: str
-    classes: tuple[str, ...]
-    first: str = ""
-
-    @property
-    def opens(self) -> str:
-        """A number to begin with."""
-        return self.first or first_gradient(tracer_of(self.run, self.state))
-
-    def symbols(self, quantity: str) -> Symbols:
-        """One number as an expression."""
-        tracer = tracer_of(self.run, self.state)
-        return symbols(tracer, tracer.twin.cell(quantity))
-
-    def page(self, opens: str | None) -> Page:
-        """The page of all numbers."""
-        return Page(self.run, self.state, opens=opens or self.first or None, title=self.title, classes=self.classes)
-
-    def overview(self) -> list[dict[str, Any]]:
-        """Every array that can be asked about: its name, shape, and what it is."""
-        twin = tracer_of(self.run, self.state).twin
-        return [
-            {"name": sheet.name, "shape": list(sheet.shape), "about": about(twin, sheet)} for sheet in twin.in_order
-        ]
 
 
 def answer(
@@ -101,8 +66,6 @@ def answer(
     require_new(page, force)
     quantity = (words[0] if words else None) if is_named else (words[1] if len(words) > 1 else None)
     if network:
-        from plaingrad.cli.explain_network import RANDOM, own_network
-
         explained = own_network(network, input or RANDOM, label, weights, seed or 0)
     elif example_name:
         explained = example(example_name)
@@ -208,13 +171,6 @@ def _image(
         int(test.labels[number]),
         f"test image {number} of {pathlib.Path(data).name}",
     )
-
-
-def class_named(label: str, names: tuple[str, ...]) -> int:
-    """The place of a class by its name. SettingError where it is none of these."""
-    if label in names:
-        return names.index(label)
-    raise SettingError(f"--label {label!r} is not a class of this network; {nearest(label, names)}")
 
 
 def _state(net: Network, arrays: dict[str, Array], facts: dict[str, Any]) -> tuple[State | None, int]:
