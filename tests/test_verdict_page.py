@@ -33,6 +33,7 @@ from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.verdict.formulas import formula_of, over_images
 from plaingrad.checking.verdict.maps import MOST_MAPS
 from plaingrad.checking.verdict.page import MOST_CELLS, page_html, save_page
+from plaingrad.checking.verdict.question import question_of
 from plaingrad.checking.verdict.text import FEW_ROWS, NAMED_ROWS, right_text, source_of
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
 from plaingrad.compiler.loops import Array
@@ -402,7 +403,9 @@ def test_what_is_wrong_comes_first_and_what_is_no_news_is_folded(browser: Browse
     assert titles[1] == agree
     assert len(titles) == 2
     headings = browser.js("return [...document.querySelectorAll('h2')].map((each) => each.innerText)")
-    assert headings == [*(each.title for each in verdict.mistakes), "All quantities"]
+    asked = question_of(verdict)
+    assert asked is not None
+    assert headings == [*(each.title for each in verdict.mistakes), "All quantities", asked.heading]
     shown = browser.js("return [...document.querySelectorAll('.map')].map((each) => each.checkVisibility())")
     names = [each["name"] for each in browser.js(READ)]
     first = name_of(verdict.mistakes[0].findings[0].key)
