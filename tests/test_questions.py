@@ -117,6 +117,8 @@ def test_code_keeps_its_products_as_plain_text() -> None:
         ("sigmoid in my ReLU", "whose-derivative"),
         ("sum or mean and the rate", "sum-or-mean"),
         ("what is a derivative", "derivative"),
+        ("left p - y", "softmax"),
+        ("layer l - 1", "error-through-pooling"),
     ],
 )
 def test_words_find_a_question(asked: str, name: str) -> None:

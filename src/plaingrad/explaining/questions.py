@@ -101,7 +101,7 @@ def found(asked: str) -> list[Question]:
     SettingError where there is none.
     """
     known = questions()
-    name = asked.strip().lower()
+    name = _typed(asked)
     if name in known:
         return [known[name]]
     words = list(dict.fromkeys(re.findall(r"[\w′δ∂β]+", name)))
@@ -115,11 +115,16 @@ def found(asked: str) -> list[Question]:
     return [each for each, count in points.items() if count == most]
 
 
+def _typed(text: str) -> str:
+    """A text as one types it: small letters, and a plain minus."""
+    return text.strip().lower().replace("−", "-")
+
+
 def _points(question: Question, asked: str, words: list[str]) -> int:
     """How well words fit: those of the question itself count twice, and all of them together, as they stand, more."""
-    own, others = question.ask.lower(), f"{question.name} {question.words} {question.answer}".lower()
-    whole = len(words) > 1 and (asked in own or asked in question.words)
-    return sum(2 if each in own else each in others for each in words) + whole * len(words)
+    own, others = _typed(question.ask), _typed(f"{question.name} {question.words} {question.answer}")
+    whole = " " in asked and (asked in own or asked in question.words)
+    return sum(2 if each in own else each in others for each in words) + whole * len(asked.split())
 
 
 def behind(kind: str, quantity: str) -> Question | None:
