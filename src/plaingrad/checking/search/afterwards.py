@@ -1,9 +1,11 @@
 """What is taken back once all passes were judged: names that do not hold in every step, suspects that are cleared."""
 
+import numpy as np
+
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.search.findings import Finding, Fit, form_of
-from plaingrad.checking.search.passes import Key
-from plaingrad.checking.search.rounding import alike
+from plaingrad.checking.search.passes import Estimate, Key, exact
+from plaingrad.checking.search.rounding import FAR, alike, relative
 from plaingrad.checking.search.state import State
 
 
@@ -45,3 +47,30 @@ def narrow(state: State, findings: list[Finding]) -> None:
                     waiting += state.program.needs(need)
     for finding in findings:
         finding.suspects = tuple(each for each in finding.suspects if each not in cleared) or finding.suspects
+
+
+def tell_followers(state: State) -> None:
+    """Tell what is right from what only follows: right by itself, and wrong because of a pass before it."""
+    program = state.program
+    values, estimates = program.start(), program.start()
+
+    def estimate(key: Key) -> Estimate:
+        if key not in estimates:
+            for need in program.needs(key):
+                estimate(need)
+            estimates[key] = program.evaluate(key, estimates)
+        return estimates[key]
+
+    for key in program.keys:
+        made = program.value(key, values)
+        values[key] = exact(made)
+        row = state.rows.get(key)
+        if not row or row.status != "agrees":
+            continue
+        array = state.likeliest(key).array
+        # What the answer's own numbers leave open is quick to tell; how far true ones may be off is asked between.
+        if state.agrees(Estimate(made, state.expected[key].uncertainty), array):
+            continue
+        is_far = not np.abs(made - array).max(initial=0) <= FAR * np.abs(array).max(initial=0)
+        if is_far or not state.agrees(estimate(key), array):
+            row.status, row.error = "follows", relative(array, made)

@@ -10,6 +10,7 @@ DEVIATIONS = 8.0
 """How many standard deviations a right number may be off: with a million numbers one of 8 is chance of 1 in 10⁹."""
 LEFT = 0.5  # of what is off without a mistake may be left with it: roundings, in numbers that it hardly moves
 NEARLY = 64.0  # times what may be off: farther away no number is looked at again
+FAR = 1e-3  # of an array's largest number: far more than any rounding
 ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so much
 
 

@@ -14,18 +14,17 @@ from plaingrad.checking.catalogue import Mistake
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import found as edited_lines
 from plaingrad.checking.search import rounding
-from plaingrad.checking.search.afterwards import keep_consistent, narrow
+from plaingrad.checking.search.afterwards import keep_consistent, narrow, tell_followers
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact
-from plaingrad.checking.search.rounding import alike, relative
+from plaingrad.checking.search.rounding import FAR, alike, relative
 from plaingrad.checking.search.state import State
 from plaingrad.checking.search.unanswered import Budget, Unanswered
 from plaingrad.checking.search.update_rules import Rule
 from plaingrad.compiler.loops import Array
 
 OWN = 4.0  # times the uncertainty of what is computed: so much worse a printed number may be, and is still preferred
-FAR = 1e-3  # of an array's largest number: far more than any rounding
 
 
 def counted(found: list[Finding]) -> tuple[int, ...]:
@@ -148,30 +147,8 @@ class Search(State):
         return [finding for finding in self.findings if not finding.fits]
 
     def _follow(self) -> None:
-        """Tell what is right from what only follows: right by itself, and wrong because of a pass before it."""
         self.program.other = dict(self.own_terms)
-        values, estimates = self.program.start(), self.program.start()
-
-        def estimate(key: Key) -> Estimate:
-            if key not in estimates:
-                for need in self.program.needs(key):
-                    estimate(need)
-                estimates[key] = self.program.evaluate(key, estimates)
-            return estimates[key]
-
-        for key in self.program.keys:
-            made = self.program.value(key, values)
-            values[key] = exact(made)
-            row = self.rows.get(key)
-            if not row or row.status != "agrees":
-                continue
-            array = self.likeliest(key).array
-            # What is computed from its own numbers is off by no more than what is computed from the beginning on.
-            if self.agrees(Estimate(made, self.expected[key].uncertainty), array):
-                continue
-            is_far = not np.abs(made - array).max(initial=0) <= FAR * np.abs(array).max(initial=0)
-            if is_far or not self.agrees(estimate(key), array):
-                row.status, row.error = "follows", relative(array, made)
+        tell_followers(self)
 
     def _slipped(self, key: Key, expected: Estimate) -> Estimate:
         """What a pass without an answer makes, where the same slip was named in a step before."""
