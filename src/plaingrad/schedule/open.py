@@ -5,6 +5,7 @@ to that number is left, in the order of the text.
 """
 
 import ast
+import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 
 from plaingrad.compiler.loops import Loops
 from plaingrad.errors import SettingError
-from plaingrad.schedule.tree import Laid, Named, copied, filled, function_of, names_in, needed, reads_cells
+from plaingrad.schedule.tree import Laid, Named, at_line, copied, filled, function_of, names_in, needed, reads_cells
 from plaingrad.textbook.text import Text, made
 from plaingrad.textbook.window import Window
 
@@ -28,12 +29,14 @@ class Opened:
     axes: Mapping[str, int]  # of each array
     wanted: str | None = None  # the one array whose numbers are wanted, or all
     lines: list[str] = field(default_factory=list)
+    origins: list[int] = field(default_factory=list)  # of each line, the line of the text that it comes from
     settings: dict[str, tuple[str, str, int | None]] = field(default_factory=dict)  # name, attribute, index
     extents: dict[str, str] = field(default_factory=dict)  # of each letter, as an expression
     locals: dict[str, ast.expr] = field(default_factory=dict)  # what a name like `row` stands for
     targets: dict[str, set[str]] = field(default_factory=dict)  # of each array filled, the indices it is filled at
     varying: set[str] = field(default_factory=set)  # names that no expression in letters says: counters, say
     fresh: int = 0
+    line: int = 1  # of the text: what is being laid open
     waits: bool = False  # inside `while`, where to leave something out may be never to end
 
     def __post_init__(self) -> None:
@@ -77,6 +80,7 @@ class Opened:
 
     def _put(self, depth: int, line: str) -> None:
         self.lines.append("    " * depth + line)
+        self.origins.append(self.line)
 
     def _text(self, node: ast.AST) -> str:
         return ast.unparse(Settings(self).visit(ast.parse(ast.unparse(node), mode="eval").body))
@@ -89,6 +93,7 @@ class Opened:
             self._put(depth, "pass")
 
     def _statement(self, node: ast.stmt, depth: int) -> None:
+        self.line = getattr(node, "lineno", self.line)
         match node:
             case ast.For(orelse=[_, *_]) | ast.While(orelse=[_, *_]):
                 raise self.refusal(node, "a loop has no else here")
@@ -166,9 +171,8 @@ class Opened:
         if len(letters) == 1 and self.axes[name] - first > 1:
             (place,) = letters
             letters = [f"{place}_{axis}" for axis in range(self.axes[name] - first)]
-            body = [
-                Named({place: ast.Tuple([ast.Name(each) for each in letters])}).visit(copied(each)) for each in body
-            ]
+            named = Named({place: ast.Tuple([ast.Name(each) for each in letters])})
+            body = [named.visit(copy.deepcopy(each)) for each in body]
         if len(letters) > 1:
             self._require_no_break(body)
         for axis, letter in enumerate(letters):
@@ -182,7 +186,7 @@ class Opened:
         (yielded,) = [each.value for each in ast.walk(walk) if isinstance(each, ast.Yield)]
         own = dict(zip(names_in(yielded), (ast.Name(each) for each in names), strict=True))  # type: ignore[arg-type]
         own |= dict(zip([each.arg for each in walk.args.args[1:]], given, strict=True))  # type: ignore[arg-type]
-        laid = [Named({**own, "self": ast.Name("window")}).visit(each) for each in walk.body]
+        laid = [at_line(Named({**own, "self": ast.Name("window")}).visit(each), self.line) for each in walk.body]
         self._all([Laid(body).visit(each) for each in laid], depth)
 
     def _require_no_break(self, body: list[ast.stmt]) -> None:
@@ -220,6 +224,7 @@ class Opened:
             first = Named({each: ast.Constant(0) for each in letters.values()}).visit(copied(term))
             self._put(depth, f"{name} = {self._text(first)}")
             step = [ast.parse(f"if {ast.unparse(term)} > {name}:\n    {name} = {ast.unparse(term)}").body[0]]
+        step = [at_line(each, self.line) for each in step]
         wanted, self.wanted = self.wanted, None  # it needs all its terms, whatever is wanted
         self._places(target, array, step, depth)
         self.wanted = wanted

@@ -45,6 +45,14 @@ def copied(node: Any) -> Any:
     )
 
 
+def at_line(node: ast.stmt, line: int) -> ast.stmt:
+    """A statement that stands in no text, told as what this line of one means."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.stmt):
+            each.lineno = line
+    return node
+
+
 class Named(ast.NodeTransformer):
     """Puts expressions in place of names."""
 
