@@ -13,7 +13,7 @@ import numpy as np
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import SettingError
 from plaingrad.explaining.javascript import Script, script
-from plaingrad.explaining.twin import Twin
+from plaingrad.explaining.twin import INPUT, Twin
 from plaingrad.network.loading import count_hits
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
@@ -21,6 +21,8 @@ from plaingrad.schedule.calls import shares
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import fills
 from plaingrad.textbook.layer import passes, shares_of
+from plaingrad.textbook.layers import Softmax
+from plaingrad.textbook.losses import CrossEntropy, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD
 from plaingrad.textbook.text import Text
 
@@ -46,7 +48,8 @@ class Call:
 class Program:
     """`cells` as the run left them; `scripts`, each once; and the `calls` of each way, in order.
 
-    Those cells from `own` on are constants, and what no reader sees. Ways are "forward", with the loss, "backward", and
+    Those cells from `own` on are constants, and what no reader sees; from `probabilities` on lies what the network
+    gives each class, where it has a loss. Ways are "forward", with the loss, "backward", and
     "update", one step of gradient descent.
     """
 
@@ -54,6 +57,7 @@ class Program:
     own: int
     scripts: list[Script]
     calls: dict[str, list[Call]]
+    probabilities: int | None
 
     def source(self) -> str:
         """The scripts as JavaScript: a list of pairs, the text and the text that tells."""
@@ -82,6 +86,22 @@ def program(twin: Twin) -> Program:
     return Lowering(twin).program()
 
 
+def told_of_program(twin: Twin, made: Program) -> dict[str, Any]:
+    """What a page needs to run it: the program, the arrays that one may change, each with the array of its derivatives,
+
+    and where the targets, the loss and the probabilities lie.
+    """
+    pairs = {name: name.replace(".", ".d") for name in twin.net.arrays}
+    pairs[INPUT] = twin.names[f"{next(iter(twin.net.steps))}.dx"] if twin.twin.has_gradients else ""
+    told = {
+        "program": made.to_json(),
+        "given": {name: pairs[name] if twin.twin.has_gradients else None for name in pairs},
+    }
+    if not twin.twin.has_gradients or twin.run.loss is None:
+        return told | {"loss": None, "target": None, "probabilities": None}
+    return told | {"loss": "loss.y", "target": "loss.target", "probabilities": made.probabilities}
+
+
 class Lowering:
     """Finds where the arrays of a run lie in the row: in a second run each array holds the numbers of its own cells."""
 
@@ -91,6 +111,7 @@ class Lowering:
         net = Network(*twin.net.layers, input=twin.net.input, dtype="float64", name=twin.net.name)
         run = twin.twin
         self.run = Run(net, twin.count, run.loss, True, run.has_gradients, as_written=lambda work: True)
+        self.probabilities: int | None = None
         self._number()
 
     def _number(self) -> None:
@@ -119,7 +140,7 @@ class Lowering:
         back = reversed(names)
         if self.twin.twin.has_gradients:
             if run.loss is not None:
-                calls["forward"] += [*self._calls("loss", "forward"), self._hits()]
+                calls["forward"] += [*self._calls("loss", "forward"), self._hits(), *self._softmax()]
             first = self._calls("loss", "backward") if run.loss is not None else ()
             calls["backward"] = [*first, *(call for name in back for call in self._calls(name, "backward"))]
             calls["update"] = [*self._updates()]
@@ -128,7 +149,7 @@ class Lowering:
             cells[sheet.start : sheet.stop] = sheet.values()
         for start, values in self.more.items():
             cells[start : start + values.size] = values
-        return Program(cells, self.twin.size, list(self.scripts), calls)
+        return Program(cells, self.twin.size, list(self.scripts), calls, self.probabilities)
 
     def _calls(self, layer: str, way: str) -> Iterator[Call]:
         owner: Any = self.run.loss if layer == "loss" else self.run.net.steps[layer].layer
@@ -166,6 +187,19 @@ class Lowering:
         return self._call(
             Text(count_hits.plain), "loss", "forward", {name: record[name] for name in count_hits.arguments}
         )
+
+    def _softmax(self) -> Iterator[Call]:
+        """The outputs as probabilities, where they are none and the loss makes none."""
+        outputs, loss = self.run.seen("loss", "x"), self.run.loss
+        if isinstance(loss, CrossEntropy):
+            self.probabilities = int(outputs.flat[0])
+        elif isinstance(loss, SoftmaxCrossEntropy):
+            self.probabilities = int(self.run.seen("loss", "probability").flat[0])
+        else:
+            y = self._constant(np.zeros(outputs.shape))
+            self.probabilities = int(y.flat[0])
+            text: Any = Softmax.forward
+            yield self._call(text, "loss", "forward", {"x": outputs, "y": y})
 
     def _updates(self) -> Iterator[Call]:
         """One step of plain gradient descent for each array of weights."""

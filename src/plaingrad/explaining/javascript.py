@@ -5,7 +5,9 @@ whole array as a value, a number as a test, a function that is not known. `javas
 """
 
 import ast
+import copy
 import functools
+import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,9 +21,10 @@ from plaingrad.textbook.text import Text
 class Script:
     """A text, for arrays of so many axes, as a JavaScript function of `$`, all numbers, and its `arguments`.
 
-    `told` does the same, and before each change of the cell `$see.cell` calls
-    `$see.tell(line, sign, [[term, [cells]], …], [compared cells], {letters})`: the line of the text, "=" or "+=", the
-    value of each term with the cells in it, the cells compared to get there, and what each letter stands for.
+    `told` does the same, and before each change of a cell for which `$see.wants(cell)` calls
+    `$see.tell(line, sign, [[term, [cells], look], …], [compared cells], {letters})`: the line of the text, "=" or "+=",
+    the value of each term with the cells in it, the cells compared to get there, and what each letter stands for. The
+    look, as "exp({0} − largest)", is left out of a cell alone and of the product of two.
     """
 
     text: Text
@@ -147,7 +150,7 @@ class Writer(Values):
         if array in self.whole_arrays and not (sign == "=" and self._is_whole(value, known)):
             raise self.refusal(node, f"{array} holds whole numbers, and this may be none")
         if self.tells:  # before the change, for a line may read the cell that it fills
-            yield f"if ({cell} === $see.cell) {{"
+            yield f"if ($see.wants({cell})) {{"
             yield from ("  " + line for line in self._telling(node, sign, value, known))
             yield "}"
         yield f"$[{cell}] {sign} {made};"
@@ -171,21 +174,51 @@ class Writer(Values):
             return
         parts = summands(value) if sign == "=" else [(value, False)]
         terms = [
-            f"[{'-' * is_negative}{self.value(term, known)}, [{self._cells(term, known)}]]"
+            f"[{'-' * is_negative}{self.value(term, known)}, [{self._cells(term, known)}]{look(term, is_negative)}]"
             for term, is_negative in parts
             if not is_zero(term)
         ]
         used = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)} - self.axes.keys()
-        letters = (f"{each}: {safe(each)}" for each in sorted(used & {*known.letters, *self.locals, *self.arguments}))
+        letters = [f"{each}: {safe(each)}" for each in sorted(used & {*known.letters, *self.locals, *self.arguments})]
+        sizes = {ast.unparse(each): each for each in ast.walk(value) if isinstance(each, ast.Subscript)}
+        sizes = {said: each for said, each in sizes.items() if isinstance(each.value, ast.Attribute)}
+        letters += [f'"{said}": {self.value(each, known)}' for said, each in sizes.items()]
         because = ", ".join(dict.fromkeys(cells for test in known.because if (cells := self._cells(test, known))))
         line = self.laid.origins[node.lineno - 2]
         yield f'$see.tell({line}, "{sign}", [{", ".join(terms)}], [{because}], {{{", ".join(letters)}}});'
 
     def _cells(self, node: ast.expr, known: Known) -> str:
         """The cells in an expression, in the order in which it is written."""
-        found = [each for each in ast.walk(node) if isinstance(each, ast.Subscript)]
-        found = [each for each in found if isinstance(each.value, ast.Name)]
-        return ", ".join(self.cell(each, known) for each in sorted(found, key=lambda each: each.col_offset))
+        return ", ".join(self.cell(each, known) for each in cells_in(node))
+
+
+def cells_in(node: ast.expr) -> list[ast.Subscript]:
+    """The cells in an expression, in the order in which it is written."""
+    found = [each for each in ast.walk(node) if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name)]
+    return sorted(found, key=lambda each: each.col_offset)
+
+
+class Numbered(ast.NodeTransformer):
+    """Puts names in place of cells."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self.names = names
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        return ast.Name(self.names[id(node)]) if id(node) in self.names else node
+
+
+def look(term: ast.expr, is_negative: bool) -> str:
+    """What a term looks like, its cells numbered from 0, as one more argument; nothing where that is plain."""
+    match term:
+        case ast.Subscript() | ast.BinOp(ast.Subscript(), ast.Mult(), ast.Subscript()) if not is_negative:
+            return ""
+    own = copy.deepcopy(term)
+    places = {id(each): f"{{{place}}}" for place, each in enumerate(cells_in(own))}
+    text = ast.unparse(Numbered(places).visit(own)).replace("*", "×").replace("-", "−")
+    is_sum = isinstance(term, ast.BinOp) and isinstance(term.op, ast.Add | ast.Sub)
+    text = f"({text})" if is_negative and is_sum else text
+    return f", {json.dumps('−' * is_negative + text, ensure_ascii=False)}"
 
 
 def summands(node: ast.expr) -> list[tuple[ast.expr, bool]]:

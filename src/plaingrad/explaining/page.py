@@ -11,6 +11,7 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import DataError, SettingError
+from plaingrad.explaining.alive import Program, program, told_of_program
 from plaingrad.explaining.dense import MOST_ENTRIES, as_dense, sums_of
 from plaingrad.explaining.facts import (
     class_names,
@@ -59,6 +60,7 @@ class Page:
         self.run, self.opens, self.classes = single(run, image), opens, [str(each) for each in classes]
         self.tracer = Tracer(Twin(self.run), state)
         self.twin = self.tracer.twin
+        self.alive = self._program()
         self.title = title or f"{self.run.net.name} on one image"
         if opens is not None:
             self.opens = self.twin.name(self.twin.cell(opens))
@@ -66,6 +68,13 @@ class Page:
         self.reasons.list = []
         self.records: dict[str, Record] = {}
         self._html = ""
+
+    def _program(self) -> Program | None:
+        """The run as a program that the page can run again; None where it is too large, or says what no page can."""
+        try:
+            return program(self.twin)
+        except SettingError:
+            return None
 
     def __repr__(self) -> str:
         return f"<Page: {self.title}>"
@@ -90,7 +99,14 @@ class Page:
             parts_of_script = sorted(each.name for each in here.iterdir() if each.name.endswith(".js"))
             script = "\n".join((here / name).read_text("utf-8") for name in parts_of_script)
             data = json_text(self.data()).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-            parts = {"/*STYLE*/": style, "/*SCRIPT*/": script, "{{TITLE}}": html.escape(self.title), '"DATA"': data}
+            texts = self.alive.source() if self.alive else "[]"
+            parts = {
+                "/*TEXTS*/": texts,
+                "/*STYLE*/": style,
+                "/*SCRIPT*/": script,
+                "{{TITLE}}": html.escape(self.title),
+                '"DATA"': data,
+            }
             for mark, part in parts.items():
                 before, found, after = page.partition(mark)
                 assert found, mark
@@ -262,6 +278,7 @@ class Page:
             "patterns": self.patterns.list,
             "reason_patterns": self.reasons.list,
             "glossary": GLOSSARY,
+            "alive": told_of_program(self.twin, self.alive) if self.alive and not is_slice else None,
         }
 
 

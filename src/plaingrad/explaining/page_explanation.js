@@ -23,7 +23,7 @@ async function explain(name, keepsView = false) {
     );
     return;
   }
-  const records = await recordsOf(array);
+  const records = await recordsOf(array, cell);
   if (SHOWN.cell !== cell) return; // another was asked for meanwhile
   root.dataset.quantity = cellName(cell);
   fill(
@@ -38,16 +38,19 @@ async function explain(name, keepsView = false) {
     ),
     formulaOf(array),
     bodyOf(array, cell, records),
+    toldLine(cell),
     usesPlace(),
     sourceOf(array),
   );
   if (keepsView) PAGE.layer = layerOf(array);
   else showArrayOf(array);
+  showChange(cell);
   lightForGood([{ cell, kind: "picked" }]);
   showLegend(keepsView ? ARRAYS[0] : array);
   say(`Explained: ${cellName(cell)} is ${shown(NUMBERS.values[cell])}`);
   document.title = `${cellName(cell)} · ${DATA.title}`;
-  later(() => fillUses(cell));
+  clearTimeout(SHOWN.uses); // of a changed run every record is made anew: once, when changing has come to rest
+  SHOWN.uses = setTimeout(() => fillUses(cell), LIVE.isChanged ? 700 : 0);
 }
 
 function later(task) {
@@ -93,6 +96,7 @@ function headingOf(cell) {
 function comparisonOf(cell) {
   const [value, run, bound] = [NUMBERS.values[cell], NUMBERS.run?.[cell] ?? NaN, NUMBERS.bounds?.[cell] ?? NaN];
   if (Number.isNaN(run)) return null;
+  if (LIVE.isChanged) return element("p", { class: "comparison" }, "A number of the run was changed: this one was computed on this page.");
   const difference = Math.abs(value - run);
   const number = (kind, of, digits) =>
     element("span", { class: "number", [`data-${kind}`]: of, title: String(of) }, shown(of, digits));

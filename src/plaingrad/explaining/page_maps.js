@@ -91,6 +91,7 @@ class ArrayView {
       element("div", { class: "canvases" }, element("div", { style }, this.cells, this.marks)),
     );
     VIEWS.add(this);
+    letChange(this);
     this.draw();
   }
 

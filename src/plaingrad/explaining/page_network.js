@@ -43,46 +43,69 @@ class LiveNetwork {
   }
 
   /**
-   * What made a cell, told by the text that fills it while it runs on a copy of all numbers: {layer, text, terms}, each
-   * term {line, sign, value, cells, because, letters}; null for a number that was given. The terms, added in order, are
-   * the number.
+   * What made a cell, told by the text that fills it while it runs on a copy of all numbers: {layer, name, terms}, each
+   * term {line, sign, value, cells, look, because, letters}; null for a number that was given. The terms, added in
+   * order, are the number.
    */
-  explain(cell, ways = ["forward", "backward"]) {
-    let found = null;
-    for (const way of ways)
+  explain(cell) {
+    return this.explainAll(cell, cell + 1).get(cell) ?? null;
+  }
+
+  /** What made each cell from `start` on and before `stop`: a map of what `explain` gives. */
+  explainAll(start, stop) {
+    const found = new Map();
+    for (const way of ["forward", "backward"])
       for (const [text, layer, given, fills] of this.calls[way] ?? []) {
-        if (!fills.some((place) => isWithin(given[place], cell))) continue;
-        const told = new Told(cell, this.own);
-        this.texts[text][1](this.cells.slice(), ...given, told);
-        if (told.count) found = { layer, text, name: this.texts[text][0].name, terms: told.terms };
+        if (!fills.some((place) => meets(given[place], start, stop))) continue;
+        const numbers = this.cells.slice();
+        const told = new Told(start, stop, this.own, numbers);
+        this.texts[text][1](numbers, ...given, told);
+        for (const [cell, terms] of told.terms) found.set(cell, { layer, name: this.texts[text][0].name, terms });
       }
     return found;
   }
 }
 
 /**
- * Collects what a text tells of one cell: an assignment begins anew, and what is added is a term more. Of the cells in a
+ * Collects what a text tells of cells: an assignment begins anew, and what is added is a term more. Of the cells in a
  * term only the run's own are named; a term of none but others that is 0 is the bias of a layer without biases.
  */
 class Told {
-  constructor(cell, own) {
-    Object.assign(this, { cell, own, terms: [], count: 0 });
+  constructor(start, stop, own, numbers) {
+    Object.assign(this, { start, stop, own, numbers, terms: new Map(), cell: -1 });
+  }
+
+  wants(cell) {
+    this.cell = cell;
+    return cell >= this.start && cell < this.stop;
   }
 
   tell(line, sign, terms, because, letters) {
-    this.count++;
-    if (sign === "=") this.terms = [];
-    for (const [value, every] of terms) {
+    let list = this.terms.get(this.cell);
+    if (!list) this.terms.set(this.cell, (list = []));
+    if (sign === "=") list.length = 0;
+    for (const [value, every, look = null] of terms) {
       const cells = every.filter((cell) => cell < this.own);
       if (value === 0 && every.length && !cells.length) continue;
-      this.terms.push({ line, sign, value: sign === "-=" ? -value : value, cells, because, letters });
+      const own = { cells, look: look && this.named(look, every, letters), because, letters };
+      list.push({ line, sign, value: sign === "-=" ? -value : value, ...own });
     }
+  }
+
+  /** A look with the run's own cells numbered from 0, and numbers in place of other cells and of names. */
+  named(look, every, letters) {
+    const names = look.replace(/[A-Za-z_][\w.]*(\[\d+\])?/g, (name) => letters[name] ?? name);
+    return names.replace(/\{(\d+)\}/g, (_, place) => {
+      if (every[place] >= this.own) return this.numbers[every[place]];
+      return `{${every.slice(0, place).filter((cell) => cell < this.own).length}}`;
+    });
   }
 }
 
-/** Whether a cell may lie in a view: between its first and its last. */
-function isWithin({ start, shape, strides }, cell) {
-  return cell >= start && cell <= start + shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis], 0);
+/** Whether a view may hold a cell of this span. */
+function meets({ start: first, shape, strides }, start, stop) {
+  const last = first + shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis], 0);
+  return first < stop && last >= start;
 }
 
 /** Numbers from base64 of float64. */

@@ -260,6 +260,7 @@ async function start() {
   drawTabs();
   drawHeader();
   await loadNumbers();
+  makeAlive();
   drawTheme();
   drawLayers();
   byId("views").append(...radios("view", VIEW_LABELS, "values", showView));
@@ -270,6 +271,7 @@ async function start() {
   });
   addEventListener("popstate", readAddress);
   showView("values");
+  startAlive();
   await readAddress();
   showSheet(Boolean(nameInAddress())); // on a phone, a link shows its answer
   document.documentElement.dataset.ready = "1";
