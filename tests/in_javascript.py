@@ -202,7 +202,9 @@ class Between:
         return self if self.low >= 0 else -self
 
     def compared(self, other: Any, test: Any) -> bool:
-        """A comparison that is the same for all numbers of both."""
+        """A comparison that is the same for all numbers of both; of one with itself, for each."""
+        if other is self:
+            return bool(test(self.low, self.low))
         that = Between.of(other)
         answers = {test(one, two) for one in (self.low, self.high) for two in (that.low, that.high)}
         if len(answers) > 1:
@@ -222,10 +224,10 @@ class Between:
         return self.compared(other, lambda one, two: one >= two)
 
     def __eq__(self, other: object) -> bool:
-        return other is self or self.compared(other, lambda one, two: one == two)
+        return self.compared(other, lambda one, two: one == two)
 
     def __ne__(self, other: object) -> bool:
-        return other is not self and self.compared(other, lambda one, two: one != two)
+        return self.compared(other, lambda one, two: one != two)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -39,9 +39,9 @@ function showChange(cell) {
   const slider = element("input", {
     type: "range",
     id: "change-slider",
-    min: AIM.from - AIM.reach,
-    max: AIM.from + AIM.reach,
-    step: AIM.reach / 200,
+    min: Math.floor((AIM.from - AIM.reach) * 10) / 10,
+    max: Math.ceil((AIM.from + AIM.reach) * 10) / 10,
+    step: AIM.reach / 100,
     oninput: (event) => changeCell(given, Number(event.target.value)),
   });
   const details = element("details", { open: LIVE.isOpen, ontoggle: () => keepOpen(details.open) });
