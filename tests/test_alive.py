@@ -1,6 +1,8 @@
 """The page alive, in a real browser: what it computes after a change is what Python computes of a run so changed."""
 
+import base64
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from plaingrad.explaining.alive import Program, program
 from plaingrad.explaining.facts import sheets_shown
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.twin import Twin
+from plaingrad.network.models import model
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.textbook.layer import Layer
@@ -28,6 +31,7 @@ from test_page import (
     Browser,
     Own,
     browser,  # noqa: F401 (a fixture)
+    check,
     chromium,  # noqa: F401
     network,
 )
@@ -325,3 +329,61 @@ def test_nothing_is_cut(browser: Browser, tmp_path: Path, size: tuple[int, int])
     )
     assert len(boxes) >= 5
     assert all(left >= 0 and right <= size[0] for left, right in boxes), boxes
+
+
+# What the page tells of large arrays
+
+
+def test_large_arrays_are_told_as_they_would_be_recorded(
+    browser: Browser,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("plaingrad.explaining.told.MANY_TERMS", 1)
+    layers = Conv(3, size=2, activation=ReLU()), MaxPool(2, stride=1), Conv(2, size=2), Flatten(), Dense(3)
+    net = network(*layers, input=(2, 5, 5), name="told")  # of float32: the run is compared with, and bounded
+    run = net.run(np.random.default_rng(3).standard_normal((1, 2, 5, 5)), np.array([1]), SoftmaxCrossEntropy())
+    page = Page(run)
+    told = [name for name, array in page.data()["arrays"].items() if array["terms"] == "told"]
+    assert {name.partition(".")[2] for name in told} >= {"dw", "db", "dx", "dy"}, told
+    assert "dense1.y" in told
+    page.save(tmp_path / "page.html")
+    own = Own(run)
+    browser.open(tmp_path / "page.html")
+    for name in [own.names(array)[-1] for array in told] + ["conv1.z[1,2,2]", "conv1.y[0,1,1]"]:
+        browser.js("plaingrad.open(arguments[0])", name)
+        browser.explains(name)
+        check(own, browser.read(), name)
+
+
+def test_the_bounds_of_told_arrays_are_those_of_recorded_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plaingrad.explaining.told.MANY_TERMS", 10**9)
+    layers = Conv(3, size=2, activation=ReLU()), MaxPool(2, stride=1), Conv(2, size=2), Flatten(), Dense(3)
+    net = network(*layers, input=(2, 5, 5), name="told")
+    run = net.run(np.random.default_rng(3).standard_normal((1, 2, 5, 5)), np.array([1]), SoftmaxCrossEntropy())
+    recorded = unpacked(Page(run).data()["bounds"])
+    monkeypatch.setattr("plaingrad.explaining.told.MANY_TERMS", 1)
+    data = Page(run).data()
+    assert "told" in [each["terms"] for each in data["arrays"].values()]
+    np.testing.assert_allclose(unpacked(data["bounds"]), recorded, rtol=1e-5)  # they are kept in float32
+
+
+def unpacked(blob: str) -> Array:
+    """Numbers of a page."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(blob), wbits=-15), "<f4")
+
+
+@pytest.mark.long
+def test_a_page_of_lenet5_is_small_and_soon_there(browser: Browser, tmp_path: Path) -> None:
+    net = model("lenet5").network()
+    image = np.maximum(np.random.default_rng(0).standard_normal((1, 1, 28, 28)), 0).astype(np.float32)
+    page = Page(net.run(image, np.array([3]), SoftmaxCrossEntropy()))
+    page.save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size <= 3_000_000
+    browser.open(tmp_path / "page.html", "conv1.w[0,0,1,1]")
+    before = loss_shown(browser)
+    slide(browser, 0.25)
+    assert loss_shown(browser) != before
+    browser.click("#alive-back")
+    settle(browser)
+    assert loss_shown(browser) == before

@@ -26,6 +26,8 @@ from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import as_text, spread
 from plaingrad.explaining.reasons import of_comparisons, of_the_edge
 from plaingrad.explaining.recording import Patterns, Record, add_terms, blob
+from plaingrad.explaining.told import bounds as bounds_told
+from plaingrad.explaining.told import is_told
 from plaingrad.explaining.traced_numbers import Traced
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet, Twin
@@ -67,6 +69,7 @@ class Page:
         self.patterns, self.reasons = Patterns(), Patterns()
         self.reasons.list = []
         self.records: dict[str, Record] = {}
+        self.told: set[str] = set()
         self._html = ""
 
     def _program(self) -> Program | None:
@@ -144,6 +147,10 @@ class Page:
             if self.tracer.is_given(sheet):
                 arrays[sheet.name] = self._array(sheet, None, None)
                 continue
+            if self.alive and is_told(self.tracer, sheet):
+                self.told.add(sheet.name)
+                arrays[sheet.name] = self._array(sheet, None, None)
+                continue
             made = self.tracer.held[sheet.name] = self.tracer.whole(sheet)
             arrays[sheet.name] = self._traced(sheet, dict(enumerate(made.reshape(-1), sheet.start)), values)
             if sheet.name == sums_of(self.tracer, sheet.layer):
@@ -203,7 +210,8 @@ class Page:
     def _array(self, sheet: Sheet, terms: Record | None, reasons: Record | None) -> dict[str, Any]:
         making = self.tracer.making(sheet)
         formula = None
-        if terms is not None:
+        told = sheet.name in self.told
+        if terms is not None or told:
             tree, letters = described(self.tracer, sheet)
             formula = {"math": spread(tree), "text": as_text(tree), "letters": letters}
         return {
@@ -213,7 +221,7 @@ class Page:
             "about": f"{about(self.twin, sheet)}.",
             "formula": formula,
             "made_by": making.task.text.__name__ if making else None,
-            "terms": terms.to_json() if terms is not None else None,
+            "terms": "told" if told else terms.to_json() if terms is not None else None,
             "reasons": reasons.to_json() if reasons else None,
         }
 
@@ -237,11 +245,14 @@ class Page:
         dtype = self.run.net.dtype
         unit = float(np.finfo(np.float64 if dtype.hasobject else dtype).eps) / 2
         bounds, away = np.full(len(values), np.nan), np.zeros(len(values))
-        kept = {name: self.twin.run_values(self.twin.sheets[name]) is not None for name in self.records}
+        kept = {name: self.twin.run_values(self.twin.sheets[name]) is not None for name in (*self.records, *self.told)}
         for name in sorted(kept, key=kept.__getitem__):  # what the run keeps nowhere first: others are made of it
             sheet = self.twin.sheets[name]
             part = slice(sheet.start, sheet.stop)
-            bounds[part] = self.records[name].bounds(values[part], run, away, unit)
+            if name in self.told:
+                bounds[part] = bounds_told(self.tracer, sheet, values[part], run, away, unit)
+            else:
+                bounds[part] = self.records[name].bounds(values[part], run, away, unit)
             if not kept[name]:
                 run, away[part], bounds[part] = run.copy(), bounds[part], np.nan
                 run[part] = values[part]

@@ -25,15 +25,18 @@ async function loadNumbers() {
 
 /** What is recorded of an array, or null where the page holds none: unpacked on first use, and kept. */
 function recordOf(array, kind) {
-  if (LIVE.isChanged) return array.terms && kind === "terms" ? (array.read.terms ??= toldRecord(array, array.start, array.start + array.size)) : null;
+  if (LIVE.isChanged || array.terms === "told") {
+    if (kind !== "terms" || !array.terms) return null;
+    return (array.read.terms ??= toldRecord(array, array.start, array.start + array.size));
+  }
   const patterns = kind === "reasons" ? DATA.reason_patterns : DATA.patterns;
   if (array[kind]) array.read[kind] ??= readRecord(array[kind], patterns);
   return array.read[kind] ?? null;
 }
 
-/** The terms of an array, and the reasons; of a changed run those of one cell alone where that will do. */
+/** The terms of an array, and the reasons; where the texts tell them, those of one cell alone if that will do. */
 async function recordsOf(array, cell = null) {
-  if (LIVE.isChanged && cell !== null && !array.read.terms)
+  if ((LIVE.isChanged || array.terms === "told") && cell !== null && !array.read.terms)
     return { terms: array.terms ? toldRecord(array, cell, cell + 1) : null, reasons: null };
   const [terms, reasons] = await Promise.all(["terms", "reasons"].map((kind) => recordOf(array, kind)));
   return { terms, reasons };
