@@ -203,6 +203,40 @@ def test_the_straight_line_is_kept_from_where_the_change_began(browser: Browser,
         assert browser.js("return document.querySelector('.curve .truth').getAttribute('d')").count("L") >= 8
 
 
+def test_the_line_begins_anew_where_another_number_was_changed(browser: Browser, tmp_path: Path) -> None:
+    browser.open(saved(run_with(), tmp_path / "page.html"), "conv1.b[1]")
+    slide(browser, 1.25)
+    for press in ("#alive-step", "#alive-back"):
+        browser.click(press)
+        settle(browser)
+        told = [
+            float(browser.js("return document.querySelector(arguments[0]).title", f"#change-told .{kind}"))
+            for kind in ("true-loss", "guess")
+        ]
+        assert told[0] == told[1] == loss_shown(browser)
+        assert browser.js("return Number(document.querySelector('#change-slider').value)") == pytest.approx(
+            numbers_of(browser, "conv1.b")[1], abs=0.01
+        )
+
+
+def test_a_digit_is_drawn(browser: Browser, tmp_path: Path) -> None:
+    net = network(Conv(2, size=3), Flatten(), Dense(3), input=(1, 8, 9), name="drawn")
+    image = np.zeros((1, 1, 8, 9))
+    image[0, 0, 0, 0] = 0.75
+    browser.open(saved(net.run(image, np.array([1]), SoftmaxCrossEntropy()), tmp_path / "page.html"))
+    before = loss_shown(browser)
+    browser.click("#alive-draw")
+    x, y = browser.js("const {x, y} = plaingrad.cellAt('input[0,3,3]'); return [x - scrollX, y - scrollY]")
+    for kind in ("mousePressed", "mouseMoved", "mouseReleased"):
+        event = {"type": kind, "x": x, "y": y, "button": "left", "buttons": int(kind != "mouseReleased")}
+        browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {**event, "clickCount": 1})
+    settle(browser)
+    drawn = numbers_of(browser, "input").reshape(8, 9)
+    assert np.argwhere(drawn).tolist() == [[0, 0], [3, 3], [3, 4], [4, 3], [4, 4]]
+    assert set(drawn[drawn != 0].tolist()) == {0.75}
+    assert loss_shown(browser) != before
+
+
 def test_the_true_class_and_a_training_step(browser: Browser, tmp_path: Path) -> None:
     browser.open(saved(run_with(), tmp_path / "page.html"))
     browser.js(

@@ -440,7 +440,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):
     page.save(tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")
     assert text == page.html()
-    for mark in ("/*STYLE*/", "/*SCRIPT*/", "{{TITLE}}", '"DATA"', "src=", "@import", "url(http"):
+    for mark in ("/*STYLE*/", "/*SCRIPT*/", "/*TEXTS*/", "{{TITLE}}", '"DATA"', "src=", "@import", "url(http"):
         assert mark not in text
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
     assert page.html() is page.html()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.compiler.loops import Array
-from plaingrad.errors import DataError, SettingError
+from plaingrad.errors import SettingError
 from plaingrad.explaining.alive import Program, program, told_of_program
 from plaingrad.explaining.dense import MOST_ENTRIES, as_dense, sums_of
 from plaingrad.explaining.facts import (
@@ -30,10 +30,9 @@ from plaingrad.explaining.told import bounds as bounds_told
 from plaingrad.explaining.told import is_told
 from plaingrad.explaining.traced_numbers import Traced
 from plaingrad.explaining.tracing import Tracer
-from plaingrad.explaining.twin import Sheet, Twin
+from plaingrad.explaining.twin import Sheet, Twin, single
 from plaingrad.explaining.update import State
 from plaingrad.explaining.words import GLOSSARY, about, role
-from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.textbook.record import json_text
 from plaingrad.training.checkpoint import page_file, write_safely
@@ -291,27 +290,3 @@ class Page:
             "glossary": GLOSSARY,
             "alive": told_of_program(self.twin, self.alive) if self.alive and not is_slice else None,
         }
-
-
-def single(run: Run, image: int) -> Run:
-    """The run of one of a run's images, alone."""
-    places = np.flatnonzero(run.index >= 0)
-    if not 0 <= image < len(places):
-        raise DataError(f"this run holds {len(places)} images, counted from 0; there is no image {image}")
-    if len(places) == 1:
-        return run
-    assert isinstance(run.net, Network)
-    single = Run(run.net, run.lanes, run.loss, input_gradient=True, backward=run.has_gradients)
-    lane = int(places[image])
-    single.index[:] = -1
-    single.index[0] = 0
-    single.x.reshape(-1, run.lanes)[:, 0] = run.x.reshape(-1, run.lanes)[:, lane]
-    single.forward()
-    if run.has_gradients:
-        layer, name = ("loss", "target") if run.loss is not None else (next(reversed(run.net.steps)), "dy")
-        given = run.records[layer][name].reshape(-1, run.lanes)[:, lane]
-        single.records[layer][name].reshape(-1, run.lanes)[:, 0] = given
-        if run.loss is not None:
-            single.records["loss"]["share"][0] = 1
-        single.backward()
-    return single

@@ -51,7 +51,7 @@ function givenBehind(cell) {
 function changeCell(cell, value) {
   NUMBERS.values[cell] = value;
   LIVE.net.compute();
-  afterChange();
+  afterChange(cell);
 }
 
 function lossNow() {
@@ -91,11 +91,14 @@ function backToRun() {
   LIVE.net.reset();
   Object.assign(LIVE, { isChanged: false, steps: 0, before: null });
   DATA.label = LIVE.label;
+  aimAnew();
   drawAll();
 }
 
-function afterChange() {
+/** Of one number, whose curve may be shown, or of others: then the curve is another one. */
+function afterChange(cell = -1) {
   LIVE.isChanged = true;
+  if (cell !== AIM.cell) aimAnew();
   drawAll();
 }
 
@@ -150,6 +153,7 @@ function startAlive() {
   byId("alive-draw").addEventListener("click", (event) => {
     LIVE.draws = !LIVE.draws;
     event.currentTarget.setAttribute("aria-pressed", String(LIVE.draws));
+    document.body.classList.toggle("draws", LIVE.draws);
   });
   drawAliveBar();
 }
@@ -165,9 +169,11 @@ function letChange(view) {
   let held = null;
   const { cells } = view;
   cells.classList.add("changeable");
+  cells.setAttribute("aria-label", `${cells.getAttribute("aria-label")}, + and − change`);
   cells.addEventListener("pointerdown", (event) => {
     const cell = view.cellUnder(event);
     if (cell < 0 || event.button) return;
+    if (event.pointerType === "touch" && !LIVE.draws) return; // a finger scrolls; it has the slider
     held = { cell, y: event.clientY, value: NUMBERS.values[cell], moved: false };
     if (LIVE.draws && cell < ARRAYS[0].size) cells.setPointerCapture(event.pointerId);
   });
@@ -179,7 +185,6 @@ function letChange(view) {
     if (!held.moved) cells.setPointerCapture(event.pointerId);
     held.moved = true;
     const value = held.value + moved * strideOf(held.cell);
-    aimAt(held.cell);
     changeCell(held.cell, Number(value.toPrecision(6)));
   });
   const leave = () => {
@@ -193,7 +198,6 @@ function letChange(view) {
     const sign = { "+": 1, "=": 1, "-": -1, "−": -1 }[event.key];
     if (!sign || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    aimAt(view.cursor);
     changeCell(view.cursor, Number((NUMBERS.values[view.cursor] + sign * strideOf(view.cursor)).toPrecision(6)));
     say(`${cellName(view.cursor)} is ${shown(NUMBERS.values[view.cursor])}; the loss is ${shown(lossOrNaN(), 4)}`);
   });
@@ -203,14 +207,20 @@ function lossOrNaN() {
   return DATA.alive.loss ? lossNow() : NaN;
 }
 
-/** A drag over the image leaves its brightest number behind. */
+/** A drag over the image leaves the run's brightest number behind, two squares wide. */
 function paint(view, event, held) {
   const cell = view.cellUnder(event);
   if (cell < 0) return;
   held.moved = true;
-  const first = LIVE.net.first.subarray(0, ARRAYS[0].size);
-  const ink = first.reduce((most, value) => Math.max(most, value), 0) || 1;
-  if (NUMBERS.values[cell] !== ink) changeCell(cell, ink);
+  const { size, shape } = ARRAYS[0];
+  const ink = LIVE.net.first.subarray(0, size).reduce((most, value) => Math.max(most, value), 0) || 1;
+  const width = shape.at(-1);
+  const isLast = (cell + 1) % width === 0;
+  const brush = [cell, cell + width, ...(isLast ? [] : [cell + 1, cell + width + 1])].filter((each) => each < size);
+  if (brush.every((each) => NUMBERS.values[each] === ink)) return;
+  for (const each of brush) NUMBERS.values[each] = ink;
+  LIVE.net.compute();
+  afterChange();
 }
 
 function stopClick(event) {

@@ -13,6 +13,12 @@ function aimAt(cell) {
   Object.assign(AIM, { cell, from, loss: lossNow(), slope: NUMBERS.values[derivativeOf(cell)], reach, points: [] });
 }
 
+/** Something else was changed: the curve and the straight line begin anew where the number is now. */
+function aimAnew() {
+  AIM.cell = -1;
+  byId("change").replaceChildren();
+}
+
 /** The true loss at points along the axis, as many as there is time for. */
 function curvePoints() {
   const started = performance.now();

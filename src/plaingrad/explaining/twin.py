@@ -245,3 +245,27 @@ def ordered(record: dict[str, Array]) -> list[str]:
 def as_floats(array: Array) -> Array:
     """Numbers of any kind as float64: fractions are rounded."""
     return array.astype(np.float64) if not array.dtype.hasobject else np.vectorize(float, otypes=[np.float64])(array)
+
+
+def single(run: Run, image: int) -> Run:
+    """The run of one of a run's images, alone."""
+    places = np.flatnonzero(run.index >= 0)
+    if not 0 <= image < len(places):
+        raise DataError(f"this run holds {len(places)} images, counted from 0; there is no image {image}")
+    if len(places) == 1:
+        return run
+    assert isinstance(run.net, Network)
+    single = Run(run.net, run.lanes, run.loss, input_gradient=True, backward=run.has_gradients)
+    lane = int(places[image])
+    single.index[:] = -1
+    single.index[0] = 0
+    single.x.reshape(-1, run.lanes)[:, 0] = run.x.reshape(-1, run.lanes)[:, lane]
+    single.forward()
+    if run.has_gradients:
+        layer, name = ("loss", "target") if run.loss is not None else (next(reversed(run.net.steps)), "dy")
+        given = run.records[layer][name].reshape(-1, run.lanes)[:, lane]
+        single.records[layer][name].reshape(-1, run.lanes)[:, 0] = given
+        if run.loss is not None:
+            single.records["loss"]["share"][0] = 1
+        single.backward()
+    return single
