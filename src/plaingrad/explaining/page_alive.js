@@ -1,4 +1,4 @@
-// The network alive: numbers that were given can be changed, and all others are computed again by the written texts.
+// The network alive: numbers that were given can be changed, and the written texts compute all others again.
 
 const LIVE = { net: null, given: new Map(), isChanged: false, steps: 0, before: null, painting: 0, draws: false, isOpen: false };
 
@@ -106,6 +106,7 @@ function afterChange(cell = -1) {
 function drawAll() {
   cancelAnimationFrame(LIVE.painting);
   LIVE.painting = requestAnimationFrame(() => {
+    forgetTelling();
     for (const array of ARRAYS) {
       delete array.largest;
       array.read = {};

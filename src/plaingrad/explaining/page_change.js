@@ -1,4 +1,4 @@
-// The derivative felt: a slider for one number, the true loss as it moves, and the straight line its derivative predicts.
+// The derivative felt: a slider for one number, the true loss as it moves, and the straight line that was predicted.
 
 const AIM = { cell: -1, from: 0, loss: 0, slope: 0, reach: 1, points: [] };
 const CURVE = { width: 420, height: 190, left: 52, right: 14, top: 12, bottom: 30 };
@@ -80,7 +80,7 @@ function drawChange() {
   const slider = byId("change-slider");
   if (document.activeElement !== slider || Number(slider.value) !== now) slider.value = now;
   slider.setAttribute("aria-valuetext", `${shown(now, 4)}; loss ${shown(loss, 4)}`);
-  const number = (kind, value, digits = 4) => element("b", { class: `number ${kind}`, title: String(value) }, shown(value, digits));
+  const number = (kind, value) => element("b", { class: `number ${kind}`, title: String(value) }, shown(value, 4));
   fill(
     byId("change-told"),
     code(cellName(AIM.cell)),
@@ -109,11 +109,12 @@ function curveOf(now, loss, line) {
   const points = AIM.points.filter(([, y]) => Number.isFinite(y)).map(([x, y]) => at(x, y));
   const end = (side) => at(AIM.from + side * AIM.reach, AIM.loss + side * AIM.slope * AIM.reach);
   const floor = height - bottom;
+  const frame = { x: left, y: top, width: width - left - right, height: floor - top };
   const tick = (x, y, text, anchor) => svg("text", { x, y, "text-anchor": anchor }, text);
   return svg(
     "svg",
-    { viewBox: `0 0 ${width} ${height}`, class: "curve", role: "img", "aria-label": "Loss against this number, with the tangent" },
-    svg("clipPath", { id: "curve-room" }, svg("rect", { x: left, y: top, width: width - left - right, height: floor - top })),
+    { viewBox: `0 0 ${width} ${height}`, class: "curve", role: "img", "aria-label": "The loss, and the straight line" },
+    svg("clipPath", { id: "curve-room" }, svg("rect", frame)),
     svg("path", { class: "axis", d: `M${left} ${top}V${floor}H${width - right}` }),
     svg(
       "g",
@@ -124,7 +125,9 @@ function curveOf(now, loss, line) {
       svg("circle", { class: "guess", cx: across(now), cy: up(line), r: 5 }),
       svg("circle", { class: "truth-now", cx: across(now), cy: up(loss), r: 5.5 }),
     ),
-    [-1, 0, 1].map((side) => tick(across(AIM.from + side * AIM.reach), height - 10, shown(AIM.from + side * AIM.reach, 3), "middle")),
+    [-1, 0, 1]
+      .map((side) => AIM.from + side * AIM.reach)
+      .map((x) => tick(across(x), height - 10, shown(x, 3), "middle")),
     [low, high].map((y) => tick(left - 6, up(y) + 4, shown(y, 3), "end")),
   );
 }

@@ -96,7 +96,8 @@ function headingOf(cell) {
 function comparisonOf(cell) {
   const [value, run, bound] = [NUMBERS.values[cell], NUMBERS.run?.[cell] ?? NaN, NUMBERS.bounds?.[cell] ?? NaN];
   if (Number.isNaN(run)) return null;
-  if (LIVE.isChanged) return element("p", { class: "comparison" }, "A number of the run was changed: this one was computed on this page.");
+  if (LIVE.isChanged)
+    return element("p", { class: "comparison" }, "A number of the run was changed: this one was computed on this page.");
   const difference = Math.abs(value - run);
   const number = (kind, of, digits) =>
     element("span", { class: "number", [`data-${kind}`]: of, title: String(of) }, shown(of, digits));

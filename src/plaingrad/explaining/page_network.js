@@ -1,5 +1,5 @@
-// A run that can be run again with other numbers. It knows no layer: it calls the texts, which Python wrote out, on
-// one row of numbers. A view is {start, shape, strides}, and the cell at place p of it is start + Σ p[axis] × strides[axis].
+// A run that can be run again with other numbers. It knows no layer: it calls the texts, which Python wrote out, on one
+// row of numbers. A view is {start, shape, strides}: the cell at place p is start + Σ p[axis] × strides[axis].
 
 class LiveNetwork {
   /**

@@ -2,11 +2,24 @@
 
 const TOLD_LOOKS = { product: 0, copy: 1 };
 
+const TOLD = { start: -1, stop: -1, found: null }; // what was told last: a number's terms and its line are one telling
+
+/** What made the cells from `start` on and before `stop`, by cell. */
+function tellingOf(start, stop) {
+  if (TOLD.start !== start || TOLD.stop !== stop)
+    Object.assign(TOLD, { start, stop, found: LIVE.net.explainAll(start, stop) });
+  return TOLD.found;
+}
+
+function forgetTelling() {
+  TOLD.start = TOLD.stop = -1;
+}
+
 /** The terms of the cells of an array from `start` on and before `stop`, as `readRecord` gives recorded ones. */
 function toldRecord(array, start, stop) {
   const patterns = [DATA.patterns[TOLD_LOOKS.product], DATA.patterns[TOLD_LOOKS.copy]];
   const known = new Map();
-  const found = LIVE.net.explainAll(start, stop);
+  const found = tellingOf(start, stop);
   const record = { patterns, kinds: [], places: [0], refs: [], shares: [] };
   const firsts = new Uint32Array(array.size + 1);
   for (let cell = array.start; cell < array.start + array.size; cell++) {
@@ -32,14 +45,15 @@ function lookOf({ cells, look, sign }, patterns, known) {
   if (!known.has(text)) {
     known.set(text, patterns.length);
     const parts = text.split(/\{(\d+)\}/).map((part, n) => (n % 2 ? ["slot", Number(part)] : ["mtext", part]));
-    patterns.push({ text, math: ["mrow", ...parts.filter(([, part]) => part !== "")], kind: "other", arity: cells.length });
+    const math = ["mrow", ...parts.filter(([, part]) => part !== "")];
+    patterns.push({ text, math, kind: "other", arity: cells.length });
   }
   return known.get(text);
 }
 
 /** The line of the text that made a cell, with its letters filled in: that of its largest term. */
 function toldLine(cell) {
-  const found = LIVE.net?.explain(cell);
+  const found = LIVE.net && tellingOf(cell, cell + 1).get(cell);
   if (!found?.terms.length) return null;
   const term = found.terms.reduce((most, next) => (Math.abs(next.value) > Math.abs(most.value) ? next : most));
   const source = DATA.layers.flatMap((layer) => layer.texts).find(({ name }) => name === found.name)?.source;
@@ -47,14 +61,14 @@ function toldLine(cell) {
   const letters = Object.entries(term.letters)
     .filter(([name]) => !/^(place|axis)_\d+$/.test(name))
     .map(([name, value]) => `${name} = ${shown(value, 4)}`);
-  const [before, after] = found.terms.length > 1 ? ["The line of the text that made its largest term: ", ""] : ["The line of the text that made it: ", ""];
+  const isOther = (each) => each < LIVE.net.own && arrayOf(each).made_by !== found.name; // its own change as it goes
+  const compared = [...new Set(term.because)].filter(isOther);
   return element(
     "p",
     { class: "told-line" },
-    before,
+    `The line of the text that made ${found.terms.length > 1 ? "its largest term" : "it"}: `,
     code(source.split("\n")[term.line - 1].trim()),
     letters.length ? [" with ", code(letters.join(", "))] : null,
-    term.because.length ? [". Compared there: ", [...new Set(term.because)].filter((each) => each < LIVE.net.own).map((each) => cellButton(each, "second"))] : null,
-    after,
+    compared.length ? [". Compared there: ", compared.map((each) => cellButton(each, "second"))] : null,
   );
 }
