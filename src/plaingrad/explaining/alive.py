@@ -3,7 +3,6 @@
 The row holds every array of the run where its twin counts its cells, so a number has one name in Python and on a page.
 """
 
-import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,10 +70,6 @@ class Program:
         }
         more = [[int(place) + self.own, value] for place, value in enumerate(self.cells[self.own :].tolist()) if value]
         return {"calls": calls, "size": self.cells.size, "own": self.own, "more": more}
-
-    def base64(self) -> str:
-        """The run's own numbers as float64, the smallest byte of each first."""
-        return base64.b64encode(self.cells[: self.own].astype("<f8").tobytes()).decode()
 
 
 def program(twin: Twin) -> Program:

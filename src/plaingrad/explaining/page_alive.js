@@ -1,6 +1,6 @@
 // The network alive: numbers that were given can be changed, and the written texts compute all others again.
 
-const LIVE = { net: null, given: new Map(), isChanged: false, steps: 0, before: null, painting: 0, draws: false, isOpen: false };
+const LIVE = { net: null, given: new Map(), isChanged: false, steps: 0, painting: 0, draws: false, isOpen: false };
 
 /** Makes the network from the numbers of the run, where the page holds it; the maps then read its numbers. */
 function makeAlive() {
@@ -9,9 +9,7 @@ function makeAlive() {
   LIVE.net = new LiveNetwork(TEXTS, alive.program, NUMBERS.values);
   NUMBERS.values = LIVE.net.cells;
   for (const [name, gradient] of Object.entries(alive.given)) LIVE.given.set(name, gradient);
-  for (const name of ["title", "probabilities"]) LIVE[name] = DATA[name];
-  LIVE.loss = DATA.loss?.value;
-  LIVE.label = DATA.label;
+  Object.assign(LIVE, { probabilities: DATA.probabilities, loss: DATA.loss?.value, label: DATA.label });
   warmUp();
 }
 
@@ -81,7 +79,6 @@ function changeLabel(label) {
 function trainStep() {
   const rate = Number(byId("alive-rate").value);
   if (!(rate >= 0 && rate < Infinity)) return;
-  LIVE.before = lossNow();
   LIVE.net.step(rate);
   LIVE.steps++;
   afterChange();
@@ -89,7 +86,7 @@ function trainStep() {
 
 function backToRun() {
   LIVE.net.reset();
-  Object.assign(LIVE, { isChanged: false, steps: 0, before: null });
+  Object.assign(LIVE, { isChanged: false, steps: 0 });
   DATA.label = LIVE.label;
   aimAnew();
   drawAll();

@@ -107,8 +107,3 @@ function meets({ start: first, shape, strides }, start, stop) {
   const last = first + shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis], 0);
   return first < stop && last >= start;
 }
-
-/** Numbers from base64 of float64. */
-function numbersFrom(base64) {
-  return new Float64Array(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)).buffer);
-}
