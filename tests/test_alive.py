@@ -122,7 +122,7 @@ def page_of(programs: list[Program]) -> str:
     return f'<!doctype html><html data-ready="1"><link rel="icon" href="data:,"><script>{script}</script>'
 
 
-@counts(6, 60)
+@counts(2, 60)
 def test_every_layer_and_loss_of_the_table_and_random_networks(browser: Browser, tmp_path: Path, count: int) -> None:
     programs = [program(twin) for twin in table().values()]
     bounds = [*bounds_of_the_table().values()]

@@ -61,7 +61,7 @@ def test_every_layer_loss_and_setting_of_the_table() -> None:
     assert exact == len(programs) - 5, "sigmoid, tanh, softmax and two losses have such functions, and nobody else"
 
 
-@counts(12, 300)
+@counts(5, 300)
 def test_random_networks(count: int) -> None:
     programs = [program(Twin(random_run(seed))) for seed in range(count)]
     compared = 0
@@ -400,7 +400,7 @@ def test_a_writer_s_mistake_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) 
 # What the texts tell
 
 
-@counts(6, 60)
+@counts(3, 60)
 def test_what_is_told_is_what_python_explains(count: int) -> None:
     rng = np.random.default_rng(7)
     asked: list[tuple[Any, Program, list[int]]] = []
