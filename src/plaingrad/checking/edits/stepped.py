@@ -16,6 +16,7 @@ from plaingrad.compiler.loops import Array
 from plaingrad.textbook.text import Text
 
 NO_ARGUMENTS = ast.arguments([], [], None, [], [], None, [])
+FEW = 1000  # numbers: of a part, or of a small array, turns are done sooner place by place
 MOST_STEPS = 400_000  # places: a second or so
 
 
@@ -74,27 +75,18 @@ def run(
     stores: frozenset[str] | None = None,
     kept: Kept | None = None,
 ) -> Array | None:
-    """The array that a tree makes: all at once where that can be, else step by step; None where it makes none."""
+    """The array that a tree makes: all at once where that can be and is quicker, else step by step; None where it
+    makes none."""
+    kept = kept or Kept(Named(tree))
+    cells = carried_cells(tree, kept)
     try:
-        made = at_once(text, tree, wanted, known, only, wraps, stores, kept)
+        made = None
+        if not cells or not (only or known[wanted].size < FEW):
+            found = every_at_once(text, tree, wanted, known, only, wraps, stores, kept)
+            made = None if found is None else found[wanted]
         return made if made is not None else stepped(text, tree, wanted, known, only or {})
     except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential):
         return None
-
-
-def at_once(
-    text: Text,
-    tree: ast.FunctionDef,
-    wanted: str,
-    known: Mapping[str, Any],
-    only: Mapping[str, list[int]] | None = None,
-    wraps: bool = False,
-    stores: frozenset[str] | None = None,
-    kept: Kept | None = None,
-) -> Array | None:
-    """The array that a tree makes, run on whole axes; None where it cannot be."""
-    found = every_at_once(text, tree, wanted, known, only, wraps, stores, kept)
-    return None if found is None else found[wanted]
 
 
 def every_at_once(
@@ -109,17 +101,16 @@ def every_at_once(
 ) -> dict[str, Array] | None:
     """The wanted array and the others that are filled on the way, run on whole axes; None where it cannot be."""
     kept = kept or Kept(Named(tree))
-    cells = cells_of(tree, kept)
-    read = {
-        array
-        for node, _ in statements_of(tree.body)
-        for each in expressions_of(node)
-        for array, _ in kept.uses(each).read
-    }
     try:
-        run = Vectors(
-            tree, wanted, known, only, wraps, stores, kept, _names(text), cells if read & cells.keys() else {}
-        )
+        cells = carried_cells(tree, kept)
+        run = Vectors(tree, wanted, known, only, wraps, stores, kept, _names(text), cells)
         return {wanted: run.made()} | run.others
     except Sequential:
         return None
+
+
+def carried_cells(tree: ast.FunctionDef, kept: Kept) -> dict[str, tuple[str, ...]]:
+    """The cells that belong to their loops, where a tree reads some of them: what they hold goes from turn to turn."""
+    cells = cells_of(tree, kept)
+    every = (kept.uses(each) for node, _ in statements_of(tree.body) for each in expressions_of(node))
+    return cells if any(array in cells for uses in every for array, _ in uses.read) else {}
