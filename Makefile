@@ -9,7 +9,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PARALLEL := -n $(or $(WORKERS),auto) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 
-.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist bench accuracy mistakes confusion docs format size clean
+.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist bench accuracy mistakes confusion docs format pictures size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -56,6 +56,9 @@ docs: .venv/test  ## run every block of the docs and write down what it prints
 	$(BIN)/python scripts/make_mistakes_page.py
 	$(BIN)/python scripts/make_questions.py
 	$(BIN)/python scripts/run_docs.py --write
+
+pictures: .venv/test  ## take the README's pictures and its animation from a real page, in Chromium
+	$(BIN)/python scripts/make_pictures.py
 
 format: .venv/test
 	$(BIN)/ruff format

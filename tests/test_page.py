@@ -887,15 +887,20 @@ def test_pointing_at_a_term_marks_both_factors(browser: Browser, pages: Pages) -
 class Player:
     """A layer, step by step."""
 
-    def __init__(self, browser: Browser, layer: str, mode: str) -> None:
+    def __init__(self, browser: Browser, layer: str, mode: str, by: str = "item") -> None:
         self.browser = browser
         browser.click(f"[data-layer={layer}] .tools button")
         browser.until("return document.body.dataset.tab === 'player'", "the player is not there")
         browser.until("return document.querySelector('#player .controls')", "the player cannot be played")
         browser.click(f"#player [name=mode][value={mode}]")
-        unit = {"forward": "output", "back": "error", "weight": "term"}[mode]
+        unit = {"forward": "output", "back": "error", "collect": "input", "weight": "weight"}[mode]
         label = "return document.querySelector('#player .controls output')?.textContent.startsWith(arguments[0])"
         browser.until(label, f"{mode} is not played", unit)
+        browser.js(
+            "const by = document.querySelector('#player select'); by.value = arguments[0];"
+            "by.dispatchEvent(new Event('change'))",
+            by,
+        )
 
     def step(self, button: str) -> dict[str, Any]:
         """Press a button; what is told then."""
@@ -914,8 +919,15 @@ class Player:
                   place: document.querySelector("#player .controls output").textContent,
                   cells: [...story.querySelectorAll("p [data-cell]")].map((each) => each.dataset.cell),
                   text: story.querySelector("p").textContent,
-                  total: number(story.querySelector("figure"), "total"),
+                  total: number(story, "total"),
                   product: number(story.querySelector("p"), "product"),
+                  filled: [...story.querySelectorAll(".filled")].map((each) => [each.dataset.full, each.textContent]),
+                  terms: [...story.querySelectorAll(".arithmetic .term")].map((each) =>
+                    [[...each.querySelectorAll("[data-cell]")].map((cell) => cell.dataset.cell), each.dataset.share]),
+                  sum: story.querySelector("[data-sum]")?.dataset.sum ?? null,
+                  before: story.querySelector("[data-before]")?.dataset.before ?? null,
+                  laid: [...story.querySelectorAll(".laid g:not([data-state=none])")].map((each) =>
+                    [each.dataset.cell, each.dataset.state]),
                   shares: [...story.querySelectorAll(".shares li:not(.note)")].map((each) =>
                     [each.querySelector("[data-cell]").dataset.cell, Number(number(each, "product"))]),
                   more: story.querySelector(".shares .note")?.textContent ?? null,
@@ -926,8 +938,8 @@ class Player:
         )
 
 
-def check_step(told: dict[str, Any], unit: str, place: int, count: int) -> None:
-    assert told["place"] == f"{unit} {place + 1:,} of {count:,}"
+def check_step(told: dict[str, Any], unit: str, place: int, count: int, more: str = "") -> None:
+    assert told["place"] == f"{unit} {place + 1:,} of {count:,}{more}"
     assert [text for _, text in told["numbers"]] == [rounded(value) for value, _ in told["numbers"]]
 
 
@@ -950,7 +962,7 @@ def test_a_convolution_played_forward(browser: Browser, pages: Pages) -> None:
     browser.press(Keys.END)
     check_step(player.told(), "output", len(names) - 1, len(names))
     player.step("First")
-    browser.js("document.querySelector('#player select').focus()")
+    browser.js("document.querySelector('#player select[aria-label=Speed]').focus()")
     browser.press("f")
     player.step("Play")
     browser.until("return document.querySelector('#player [type=range]').value >= 3", "it does not play")
@@ -1012,24 +1024,111 @@ def test_flatten_played_forward(browser: Browser, pages: Pages) -> None:
             assert browser.marked("#player .scenery", array, kind) == name
 
 
+def check_filled(told: dict[str, Any]) -> None:
+    """Numbers within arithmetic have four digits, and those below zero brackets where they need them."""
+    for full, text in told["filled"]:
+        assert text.strip("()") == rounded(float(full), 4)
+    assert all(text.startswith("(−") for _, text in told["filled"] if "(" in text)
+
+
+def check_sum_so_far(own: Own, told: dict[str, Any], name: str, place: int) -> None:
+    """After `place` + 1 terms: the last eight as they are written, those before them added up, and the sum of all."""
+    made = own.made_of(name)[: place + 1]
+    totals = list(accumulate(share for _, share in made))
+    assert float(told["sum"]) == float(told["total"] if told["total"] is not None else totals[-1]) == totals[-1]
+    hidden = max(0, len(made) - 7) if len(made) > 8 else 0
+    assert told["terms"] == [[cells, told["terms"][n][1]] for n, (cells, _) in enumerate(made[hidden:])]
+    assert [float(share) for _, share in told["terms"]] == [share for _, share in made[hidden:]]
+    assert (told["before"] is None) if not hidden else float(told["before"]) == totals[hidden - 1]
+    check_filled(told)
+
+
 def test_a_weight_s_gradient_collects_a_term_from_every_place(browser: Browser, pages: Pages) -> None:
     own, path = pages("every_layer")
     name = max(own.names("conv1.dw"), key=lambda name: abs(own.value(name)))
     browser.open(path, name)
-    player = Player(browser, "conv1", "weight")
+    player = Player(browser, "conv1", "weight", "term")
     terms, total = own.ask(name).terms, 0.0
     assert len(terms) > FEW
+    names = [*own.names("conv1.dw"), *own.names("conv1.db")]
     for place, term in enumerate(terms):
-        told = player.step("Forward" if place else "First")
-        check_step(told, "term", place, len(terms))
+        told = player.step("Forward") if place else player.told()
+        check_step(told, "weight", names.index(name), len(names), f", term {place + 1} of {len(terms)}")
         total += term.product
         assert told["cells"] == [name, *own.cells(term.node)]
         assert float(told["product"]) == term.product
         assert float(told["total"]) == total
+        check_sum_so_far(own, told, name, place)
     assert total == own.value(name)
     browser.picture("player-weight")
+    assert player.step("Forward")["cells"][0] == names[names.index(name) + 1], "the next weight follows"
     browser.click("#tabs [data-tab=explanation]")
     check(own, browser.read(), name)
+
+
+@pytest.mark.parametrize(
+    ("layer", "mode", "array"),
+    [
+        ("conv2", "forward", "conv2.z"),
+        ("conv2", "collect", "maxpool1.dy"),
+        ("meanpool1", "forward", "meanpool1.y"),
+        ("dense1", "forward", "dense1.z"),
+        ("dense1", "weight", "dense1.dw"),
+    ],
+)
+def test_a_sum_grows_term_by_term(browser: Browser, pages: Pages, layer: str, mode: str, array: str) -> None:
+    """By keys alone, from one number on into the next: the window lies over the numbers that the terms are made of."""
+    own, path = pages("every_layer")
+    browser.open(path)
+    Player(browser, layer, mode, "item").step("First")
+    player = Player(browser, layer, mode, "term")
+    first, second = own.names(array)[:2]
+    steps = [(name, place) for name in (first, second) for place in range(len(own.made_of(name)))]
+    browser.js("document.activeElement.blur()")
+    for number, (name, place) in enumerate(steps[: len(own.made_of(first)) + 2]):
+        if number:
+            browser.press(Keys.ARROW_RIGHT)
+        told = player.told()
+        made = own.made_of(name)
+        assert told["place"].endswith(f", term {place + 1} of {len(made)}")
+        assert told["cells"][0] == name
+        check_sum_so_far(own, told, name, place)
+        if place == len(made) - 1:
+            assert float(told["sum"]) == own.value(name)
+        products = [cells for cells, _ in made if len(cells) == 2]
+        if len(products) > 1:
+            lit = [cell for cell, state in told["laid"] if state == "now"]
+            under = [cell for cell in made[place][0] if own.role(cell.partition("[")[0]) != "weight"]
+            assert lit == (under if len(made[place][0]) == 2 else [])
+            factors = {cell for cells in products for cell in cells}
+            assert {cell for cell, _ in told["laid"]} <= factors
+    browser.press(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert player.told()["cells"][0] == first, "back from the first term of a number is the whole one before"
+    browser.press(Keys.HOME)
+    begun = player.told()["place"]
+    assert begun.endswith(f", term 1 of {len(own.made_of(first))}")
+    browser.press(" ")
+    label = "document.querySelector('#player output').textContent"
+    browser.until(f"return {label} !== arguments[0]", "it does not play", begun)
+    browser.press(" ")
+    stopped = player.told()["place"]
+    time.sleep(0.3)
+    assert player.told()["place"] == stopped
+
+
+def test_an_error_is_shared_out_cell_by_cell(browser: Browser, pages: Pages) -> None:
+    own, path = pages("every_layer")
+    browser.open(path)
+    player = Player(browser, "conv1", "back", "term")
+    player.step("First")
+    uses = own.uses("conv1.dx")[own.names("conv1.dz")[0]]
+    for place in range(len(uses)):
+        told = player.step("Forward") if place else player.told()
+        assert told["place"].endswith(f", cell {place + 1} of {len(uses)}")
+        assert told["shares"] == [list(each) for each in uses[: place + 1][-9:]]
+        lit = [cell for cell, state in told["laid"] if state == "now"]
+        assert lit == [uses[place][0]]
+        check_filled(told)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "meanpool1"])
@@ -1163,10 +1262,10 @@ def test_it_fits_and_can_be_read(browser: Browser, pages: Pages, size: tuple[int
     browser.js("plaingrad.open('dense1.dz[1]')")
     browser.explains("dense1.dz[1]")
     fits("error")
-    for number, tab in enumerate(("player", "matrix"), 1):
+    for tab in ("player", "matrix"):
         browser.js("plaingrad.open('conv1.y[0,1,1]')")
         browser.explains("conv1.y[0,1,1]")
-        browser.click("#tabs button", number)
+        browser.click(f"#tabs [data-tab={tab}]")
         browser.until(f"return document.querySelector('#{tab} canvas')?.checkVisibility()", f"an empty {tab}")
         assert browser.js("return document.body.dataset.tab") == tab
         fits(tab)

@@ -8,7 +8,7 @@ import numpy as np
 from plaingrad.explaining.dense import sums_of
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import INPUT, Sheet
-from plaingrad.explaining.words import RECORDS, about, role
+from plaingrad.explaining.words import RECORDS, about, role, rules
 from plaingrad.textbook.layer import passes
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.inference import probabilities
@@ -84,6 +84,7 @@ def _layer(tracer: Tracer, name: str) -> dict[str, Any]:
         "kind": type(layer).__name__,
         "text": repr(layer),
         "about": told_of(layer),
+        "rules": rules(layer, twin.net.steps[name].weights),
         **{key: [each.name for each in own if role(twin, each) == kind] for key, kind in ROLES.items()},
         **{key: twin.names.get(f"{name}.{key}") for key in ("x", "y", "dx", "dy")},
         "sums": sums_of(tracer, name),
@@ -97,7 +98,8 @@ def _loss_layer(tracer: Tracer) -> dict[str, Any]:
     told = {"name": "loss", "kind": type(loss).__name__, "text": repr(loss), "about": told_of(loss)}
     others = [sheet.name for sheet in sheets_shown(tracer) if sheet.layer == "loss"]
     joins = {key: tracer.twin.names[f"loss.{key}"] for key in ("x", "dx")}
-    return BARE | told | joins | {"others": others, "texts": sources(loss)}
+    more: dict[str, Any] = {"others": others, "rules": rules(loss, {}), "texts": sources(loss)}
+    return BARE | told | joins | more
 
 
 def sources(owner: Any) -> list[dict[str, str]]:

@@ -97,9 +97,12 @@ class Page:
         """The page as one file: style, script and record in it."""
         if not self._html:
             here = files("plaingrad.explaining")
-            page, style = ((here / f"page.{kind}").read_text("utf-8") for kind in ("html", "css"))
-            parts_of_script = sorted(each.name for each in here.iterdir() if each.name.endswith(".js"))
-            script = "\n".join((here / name).read_text("utf-8") for name in parts_of_script)
+            page = (here / "page.html").read_text("utf-8")
+            names = sorted(each.name for each in here.iterdir())
+            style, script = (
+                "\n".join((here / name).read_text("utf-8") for name in names if name.endswith(kind))
+                for kind in (".css", ".js")
+            )
             data = json_text(self.data()).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
             texts = self.alive.source() if self.alive else "[]"
             parts = {

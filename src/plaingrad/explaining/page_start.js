@@ -8,7 +8,7 @@ const NOTHING = {
   gradients: "It has no weights to learn.",
 };
 const ROLE_VIEWS = { error: "errors", gradient: "gradients" };
-const TABS = { explanation: "Explanation", player: "Step through", matrix: "Dense layer" };
+const TABS = { explanation: "Explanation", way: "Error’s way", player: "Step through", matrix: "Dense layer" };
 const PAGE = { view: null, tab: "explanation", layer: null, groups: new Map() };
 
 function drawHeader() {
@@ -134,8 +134,10 @@ function showTab(tab, layer = PAGE.layer) {
   byId("panel").setAttribute("aria-label", TABS[tab]);
   showSheet(true);
   if (tab !== "explanation") lightForGood([]);
+  stopPlaying();
   if (tab === "player") drawPlayer(layer);
-  else stopPlayer();
+  if (tab === "way") drawWay(SHOWN.cell);
+  else hidePath();
   if (tab === "matrix") drawMatrix(layer);
   if (tab === "explanation" && SHOWN.cell !== null) lightForGood([{ cell: SHOWN.cell, kind: "picked" }]);
 }

@@ -1,6 +1,10 @@
 """What arrays, axes and signs are called, in short sentences. The reasons have their own, in `reasons.py`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from plaingrad.explaining.twin import INPUT, Sheet, Twin
+from plaingrad.textbook.layer import Weights
 
 AXES = {
     "n": "image: index in the batch",
@@ -37,6 +41,48 @@ RECORDS = {
     "HalfSquaredError": "The loss is half the sum of the squared differences, so its gradient is just the difference.",
 }
 """What layers and losses do, for someone who met them last week; a layer of one's own says it in its docstring."""
+
+RULES = {
+    "Conv": {
+        "dx": "A pixel went into several outputs. Its error adds up, for each of them, the error of that output times "
+        "the weight between the two.",
+        "weight": "The same weight was used at every place of the window. Its gradient adds up, over all places, the "
+        "error there times the pixel that the weight met.",
+        "bias": "The bias was added to every output of its filter. Its gradient adds up their errors.",
+    },
+    "Dense": {
+        "dx": "An input went into every output. Its error adds up, over all outputs, the error of the output times the "
+        "weight between the two.",
+        "weight": "The weight was used once. Its gradient is the error of its output times its input.",
+        "bias": "The bias was added to one output. Its gradient is the error of that output.",
+    },
+    "Flatten": {"dx": "Only the shape changes: every error goes back to the place its number came from, unchanged."},
+    "MaxPool": {
+        "dx": "The error of a window goes, whole, to the pixel that was its maximum. Other pixels get nothing."
+    },
+    "MeanPool": {"dx": "The error of a window is divided equally among its pixels."},
+    "L2Pool": {"dx": "The error of a window is shared out: each pixel gets it times pixel divided by output."},
+    "ReLU": {"dx": "The error passes unchanged where the number was above zero, and becomes 0 elsewhere."},
+    "LeakyReLU": {
+        "dx": "The error passes unchanged where the number was above zero, and is multiplied by the small slope "
+        "elsewhere."
+    },
+    "Sigmoid": {"dx": "The error is multiplied by the slope of the sigmoid, which is y × (1 − y)."},
+    "Tanh": {"dx": "The error is multiplied by the slope of tanh, which is 1 − y²."},
+    "Softmax": {
+        "dx": "Every probability depends on every score: a score's error is y times the difference between its own "
+        "output's error and the mean of all, weighted by their probabilities."
+    },
+    "SoftmaxCrossEntropy": {"dx": "The first error, that of a score, is simple: probability minus target."},
+    "CrossEntropy": {
+        "dx": "The first error is −1 divided by the probability of the true class; the other classes get none."
+    },
+    "MeanSquaredError": {
+        "dx": "The first error is the difference between output and target, times 2, divided by the number of outputs."
+    },
+    "HalfSquaredError": {"dx": "The first error is the difference between output and target."},
+}
+"""How each layer and loss hands the error back, in a sentence or two: to its input, its weights, its biases."""
 
 GLOSSARY = {
     "x": "the input of a layer",
@@ -104,6 +150,18 @@ def about(twin: Twin, sheet: Sheet) -> str:
         "winner": f"the position of the largest pixel of each window of {layer}, counted row by row",
     }
     return known.get(name, f"{name}, which {layer} stores")
+
+
+def rules(owner: Any, weights: Mapping[str, Weights]) -> dict[str, str]:
+    """How a layer or a loss hands the error back, for each array that it fills: dx, dz, the gradients of its weights.
+
+    A layer of one's own has none; what it does stands in its docstring.
+    """
+    known = RULES.get(type(owner).__name__, {})
+    of_activation = RULES.get(type(getattr(owner, "activation", None)).__name__, {})
+    kinds = {"dx": "dx"} | {f"d{name}": "weight" if each.inputs else "bias" for name, each in weights.items()}
+    found = {name: known[kind] for name, kind in kinds.items() if kind in known}
+    return found | ({"dz": of_activation["dx"]} if of_activation else {})
 
 
 def role(twin: Twin, sheet: Sheet) -> str:
