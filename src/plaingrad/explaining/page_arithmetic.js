@@ -15,6 +15,12 @@ function filled(value, attributes = {}, isBare = false) {
   );
 }
 
+/** A number for a square: two digits, or one where two would not fit. */
+function inSquare(value) {
+  const text = shown(value, 2);
+  return text.length > 6 ? shown(value, 1) : text;
+}
+
 /** A term with its numbers, such as 0.5 × (−2). */
 function filledTerm(terms, entry, isNow = false, isFirst = false) {
   const cells = refsOf(terms, entry);
@@ -75,8 +81,8 @@ function windowOver(terms, entries, now) {
   const near = pairs.find(({ n }) => n >= now) ?? pairs.at(-1);
   const pieces = pairs.map(({ under, over, n }) => ({
     cell: under,
-    top: shown(NUMBERS.values[under], 2),
-    bottom: `×${shown(NUMBERS.values[over], 2)}`,
+    top: inSquare(NUMBERS.values[under]),
+    bottom: `×${inSquare(NUMBERS.values[over])}`,
     state: n === now ? "now" : n < now ? "done" : "to-come",
   }));
   const told = `${arrayOf(near.over).name} laid over ${arrayOf(near.under).name}`;
@@ -146,7 +152,7 @@ function squareOf(cell, piece, x, y, largest) {
     { "data-cell": cellName(cell), "data-state": piece?.state ?? "none" },
     svg("rect", { x, y, width: SQUARE, height: SQUARE, style: `fill: ${colour}` }),
     piece ? svg("rect", { class: "over", x: x + 1, y: y + 1, width: SQUARE - 2, height: SQUARE - 2 }) : null,
-    piece ? text("under", 24, piece.top) : text("under", 32, shown(value, 2)),
+    piece ? text("under", 24, piece.top) : text("under", 32, inSquare(value)),
     piece ? text("factor-over", 42, piece.bottom) : null,
   );
 }

@@ -362,11 +362,12 @@ function usesPlace() {
   return element("section", { id: "uses", "aria-live": "off" });
 }
 
-/** Cells whose terms use this one, array by array. It reads every record, and so only when there is nothing to do. */
+/** Cells whose terms use this one, array by array. It reads every record: only while nothing else is done. */
 async function fillUses(used) {
   const groups = [];
   for (const array of ARRAYS) {
     if (!array.read.terms) await quiet();
+    while (PAGE.tab !== "explanation" && SHOWN.cell === used) await new Promise((go) => setTimeout(go, 200));
     if (SHOWN.cell !== used) return;
     const terms = await recordOf(array, "terms");
     const cells = terms ? [...new Set(usesIn(array, terms, used).map((use) => use.cell))] : [];

@@ -8,10 +8,10 @@ function modesOf(layer) {
   const recorded = (name) => ARRAY_NAMED.get(name)?.terms;
   const isWhole = (name) => recorded(name) && !ARRAY_NAMED.get(name).held;
   const modes = {};
-  if (isWhole(layer.sums)) modes.forward = "forward, one output at a time";
-  if (layer.dy && isWhole(layer.dx)) modes.back = "error back, from one output at a time";
-  if (layer.dy && isWhole(layer.dx)) modes.collect = "error back, to one input at a time";
-  if (layer.gradients.some(recorded)) modes.weight = "weight gradients, one at a time";
+  if (isWhole(layer.sums)) modes.forward = "forward: each output";
+  if (layer.dy && isWhole(layer.dx)) modes.back = "error back: from each output";
+  if (layer.dy && isWhole(layer.dx)) modes.collect = "error back: to each input";
+  if (layer.gradients.some(recorded)) modes.weight = "weight gradients";
   return modes;
 }
 

@@ -135,8 +135,8 @@ function sharesOver(target, terms, uses, now, error) {
   if (uses.length < 2 || others.some((cells) => cells.length !== 1)) return null;
   const pieces = uses.map(({ cell, entry }, n) => ({
     cell,
-    top: shown(terms.shares[entry], 2),
-    bottom: `×${shown(NUMBERS.values[others[n][0]], 2)}`,
+    top: inSquare(terms.shares[entry]),
+    bottom: `×${inSquare(NUMBERS.values[others[n][0]])}`,
     state: n === now ? "now" : n < now ? "done" : "to-come",
   }));
   const center = uses[Math.min(now, uses.length - 1)].cell;
