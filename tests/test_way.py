@@ -376,3 +376,31 @@ def test_nothing_is_cut_or_faint(
         assert outside == []
         browser.picture(f"way-{size[0]}-{'dark' if dark else 'light'}-{number}")
         way.forward()
+
+
+def test_without_a_loss_there_is_no_way_and_the_page_says_so(browser: Browser, tmp_path: Path) -> None:
+    net = network(Conv(1, size=2), ReLU(), Flatten(), Dense(3), input=(1, 4, 4), name="forward only")
+    Page(net.run(np.random.default_rng(3).standard_normal((1, 1, 4, 4)))).save(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html", "conv1.w[0,0,0,0]")
+    browser.js("document.querySelector('#tabs [data-tab=way]').click()")
+    browser.until("return document.querySelector('#way p')", "nothing is said")
+    assert "conv1.w[0,0,0,0] has no derivative here" in browser.text("#way p")
+    assert browser.js("return document.querySelector('#layers .path')") is None
+
+
+def test_a_page_of_a_part_leads_as_far_as_its_terms(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the number that the page was made for, to the loss; from others it says what is not held."""
+    monkeypatch.setattr("plaingrad.explaining.page.MOST_TERMS", 100)
+    own = Own(small())
+    name = max(own.names("conv1.dw"), key=lambda each: abs(own.value(each)))
+    Page(own.run, opens=name).save(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html", name)
+    assert browser.js("return document.querySelector('#partial').checkVisibility()")
+    check_way(browser, own, name, set())
+    other = min(own.names("conv1.dw"), key=lambda each: abs(own.value(each)))
+    stops = Way(browser, other).read()["stops"]
+    assert stops[-1][0] == other
+    browser.js("[...document.querySelectorAll('#way .stops button')].at(-1).click()")
+    assert "is made of terms that this page does not hold" in browser.text("#way .stop")
