@@ -11,7 +11,7 @@ from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
-from plaingrad.checking.verdict.verdict import Verdict
+from plaingrad.checking.verdict.verdict import MISTAKE, Verdict
 from plaingrad.compiler.loops import Array
 from students import Student, told
 from updated import PARTS, PRINTS, SLIPS, network, part_of, played
@@ -83,6 +83,19 @@ def test_a_common_factor_is_told_with_its_size(factor: float, printed: str) -> N
     assert abs(told_factor - factor) < 1e-4 * factor
     assert "in every array" in text
     assert text.count("[step-scaled]") == 1
+
+
+@pytest.mark.parametrize("layer", ["conv1", "dense1"])
+@pytest.mark.parametrize("factor", [0.37, 0.95, 1.37])
+def test_a_layer_that_is_told_alone_needs_no_gradient_of_another(layer: str, factor: float) -> None:
+    """Also where its steps are looked at as those of gradients that were all clipped together."""
+    case = make_case()
+    arrays = {key: array for key, array in Student(case).arrays().items() if key[:2] == (1, layer)}
+    for key in [key for key in arrays if key[2] in ("w", "b")]:
+        arrays[key] = case.net.steps[layer].arrays[key[2]] - factor * case.rate * arrays[1, layer, "d" + key[2]]
+    verdict = check_answer(case, told(arrays))
+    assert verdict.verdict == MISTAKE
+    assert f"your step is {factor:g}" in verdict.text()
 
 
 def test_a_factor_in_some_layers_is_no_common_cause() -> None:

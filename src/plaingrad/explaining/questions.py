@@ -44,7 +44,7 @@ BEHIND = {
     "CrossEntropy.target": "one-hot",
     "*.share": "sum-or-mean",
     "*.after": "plus-or-minus",
-    "*.update": "plus-or-minus",
+    "*.update": "sum-or-mean",
 }
 
 

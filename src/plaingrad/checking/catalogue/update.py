@@ -34,6 +34,7 @@ enter(
     "w -= rate · dw: against the gradient. If your gradients are already negated, add them.",
     lambda context: context.weights[context.weight] + context.rate * context.slope,
     kind=Kind.UPDATE,
+    question="plus-or-minus",
 )
 
 enter(
@@ -63,7 +64,6 @@ enter(
     lambda context: context.weights[context.weight] - context.rate * context.images * context.slope,
     when=has_several_images,
     kind=Kind.UPDATE,
-    question="sum-or-mean",
 )
 
 enter(

@@ -13,7 +13,6 @@ Over 300 lines, since every convention stands beside the others.
 """
 
 import itertools
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -251,18 +250,10 @@ def _with_own_biases(program: Program, key: Key, env: Mapping[Key, Estimate], ma
     """The output of a convolution whose biases moved apart in the steps before."""
     t, name, _ = key
     for before in range(1, t):
-        own = _known(program, program.dy_key((before, name, "db")), env).value.sum(axis=0)
+        own = program.known(program.dy_key((before, name, "db")), env).value.sum(axis=0)
         rate = program.rate((before, name, "b")) * prod(own.shape[1:])
         made = made - rate * program.factors.get((name, "db"), 1.0) * (own - own.mean(axis=(1, 2), keepdims=True))
     return made
-
-
-def _known(program: Program, key: Key, env: Mapping[Key, Estimate]) -> Estimate:
-    """An array, made of what is known where it is not known itself."""
-    if key in env:
-        return env[key]
-    needed = {need: _known(program, need, env) for need in program.needs(key)}
-    return exact(program.value(key, ChainMap(needed, dict(env))))
 
 
 def _scales(

@@ -7,6 +7,7 @@ number that then comes out otherwise may be either.
 """
 
 import functools
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -48,6 +49,13 @@ class Program(Passes):
             (key, self.unit, self.factors.get(key[1:])), made_of, lambda: self._evaluate(key, env)
         )
         return kept
+
+    def known(self, key: Key, env: Mapping[Key, Estimate]) -> Estimate:
+        """An array, made of what is in `env` where it is not there itself."""
+        if key in env:
+            return env[key]
+        needed = {need: self.known(need, env) for need in self.needs(key)}
+        return self.evaluate(key, ChainMap(needed, dict(env)))
 
     def _evaluate(self, key: Key, env: Mapping[Key, Estimate]) -> Estimate:
         made, plain = self.value(key, env), self._plain(key, env)

@@ -49,7 +49,7 @@ class Past:
     def gradient(self, t: int | None = None, place: Place | None = None) -> Array:
         """The gradient of step t (this one), of this weight or that at another place; with the sign of a descent."""
         layer, weight = place or self.key[1:]
-        estimate = self.env[t or self.t, layer, "d" + weight]
+        estimate = self.program.known((t or self.t, layer, "d" + weight), self.env)
         sign = np.sign(self.program.rate((self.t, layer, weight)))
         return np.asarray(sign * (estimate.value + self.shift * estimate.uncertainty))
 
