@@ -58,7 +58,7 @@ def run_command(command: str) -> str:
     """What a command prints on stdout; nothing where that goes into a file."""
     words = shlex.split(command)
     words, file = (words[:-2], pathlib.Path(words[-1])) if words[-2:-1] == [">"] else (words, None)
-    if words[0] in ("make", "git", "pip", "cd"):
+    if words[0] in ("make", "git", "pip", "cd", "source"):
         return ""  # set-up, done by whoever runs this
     if words[0] == "plaingrad":
         code, printed, told = plaingrad_here(words[1:])

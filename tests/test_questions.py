@@ -68,6 +68,39 @@ def test_an_answer_is_short(name: str) -> None:
     assert "```text" in after or "```console" in after
 
 
+def test_what_an_answer_measured_is_printed_by_a_page() -> None:
+    """Percentages by its own page or as a mean of seeds in docs/accuracy.md; what is so "here" by its own page."""
+    models = re.findall(r"^\|.*\| ([\d., ]+) \|[^|]*\|$", (DOCS / "accuracy.md").read_text("utf-8"), re.M)
+    means = {f"{np.mean([float(each) for each in seeds.split(',')]):.1%}" for seeds in models}
+    compared = set()
+    for name, question in questions().items():
+        page = (DOCS / "questions" / f"{question.page}.md").read_text("utf-8")
+        printed = {*re.findall(r"[\d.,]+%?", " ".join(re.findall(r"^```text\n(.*?)^```$", page, re.S | re.M)))}
+        printed |= {f"{float(each):.1f}" for each in printed if re.fullmatch(r"\d+\.\d+", each)}
+        shares = {each.replace(" ", "") for each in re.findall(r"\d+\.\d+ %", question.plain)}
+        assert shares <= printed | means, name
+        here = {each.rstrip(".,") for each in re.findall(r"\bhere (?:\w+ )?(\d[\d.,]*)", question.plain)}
+        assert here <= printed, name
+        compared |= {name} if shares or here else set()
+    assert compared >= {"two-kernels", "vanishing", "beyond-94-percent", "scaling"}
+
+
+def test_one_sentence_tells_what_delta_is() -> None:
+    """Books and these pages mean the same by it, on every page that explains it."""
+    told = {
+        name: re.findall(
+            r"Many books write δ[^.]*\.", " ".join((DOCS / f"questions/{name}.md").read_text("utf-8").split())
+        )
+        for name in ("derivative", "pooling-chain", "subsampling")
+    }
+    assert {len(each) for each in told.values()} == {1}
+    assert len({each for sentences in told.values() for each in sentences}) == 1
+
+
+def test_the_readme_counts_the_questions() -> None:
+    assert f"[{len(NAMES)} questions](docs/questions.md)" in (ROOT / "README.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", [each for each in NAMES if questions()[each].example])
 def test_the_number_of_a_question_can_be_explained(name: str, runs: dict[str, Any]) -> None:
     question = questions()[name]
