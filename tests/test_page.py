@@ -20,6 +20,7 @@ import pytest
 from often import some
 from plaingrad.compiler.loops import Array
 from plaingrad.explaining import tracer_of
+from plaingrad.explaining.examples import EXAMPLES
 from plaingrad.explaining.explanation import Explanation
 from plaingrad.explaining.facts import class_probabilities, sheets_shown
 from plaingrad.explaining.notation import as_text, tree_of
@@ -174,8 +175,13 @@ def half_squared() -> Run:
     return net.run(image_for(net), np.array([[1.0, 0.25]]), HalfSquaredError())
 
 
+def first_cnn() -> Run:
+    """The network of the hand calculation."""
+    return EXAMPLES["first-cnn"].run()
+
+
 RUNS: dict[str, Callable[[], Run]] = {
-    each.__name__: each for each in (every_layer, long_sums, mean_squared, half_squared)
+    each.__name__: each for each in (every_layer, long_sums, mean_squared, half_squared, first_cnn)
 }
 
 
@@ -389,6 +395,10 @@ class Browser:
     def press(self, *keys: str) -> None:
         """Press keys one after the other."""
         ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+
+    def press_back(self) -> None:
+        """Press Tab with Shift held."""
+        ActionChains(self.driver, duration=0).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
 
     def text(self, selector: str) -> str:
         """What an element says, as one sees it."""
@@ -622,9 +632,12 @@ def test_every_number_in_the_maps_is_the_run_s(browser: Browser, pages: Pages, n
     own, path = pages(name)
     browser.open(path)
     drawn = "return [...document.querySelectorAll('#layers canvas[data-array]')].map((each) => each.dataset.array)"
-    for view in ("errors", "gradients", "values"):
-        browser.click(f"#views [value={view}]")
-    assert set(browser.js(drawn)) == set(own.sheets)
+    seen = set(browser.js(drawn))
+    if browser.js("return document.querySelector('#views').checkVisibility()"):
+        for view in ("errors", "gradients", "values"):
+            browser.click(f"#views [value={view}]")
+            seen |= set(browser.js(drawn))
+    assert seen == set(own.sheets)
     for array, sheet in own.sheets.items():
         values = browser.js("return Array.from(plaingrad.values(arguments[0]), String)", array)
         assert [*map(float, values)] == sheet.values().astype(float).tolist(), array
@@ -837,7 +850,14 @@ def test_by_keyboard_alone(browser: Browser, pages: Pages) -> None:
     browser.press(Keys.ARROW_RIGHT)
     assert browser.js(focused, "[value=errors]:checked")
     browser.press(Keys.ARROW_LEFT)
-    tab_to("#layers canvas[data-array='conv1.z']")
+    tab_to("#layers canvas")
+    browser.press(Keys.TAB)
+    assert not browser.js(focused, "#layers canvas"), "the network is one stop"
+    browser.press_back()
+    for _ in range(20):
+        if browser.js(focused, "[data-array='conv1.z']"):
+            break
+        browser.press(Keys.PAGE_DOWN)
     assert live() == f"conv1.z[0,0,0] is {rounded(own.value('conv1.z[0,0,0]'))}"
     moves = {
         Keys.ARROW_RIGHT: "conv1.z[0,0,1]",
@@ -857,13 +877,222 @@ def test_by_keyboard_alone(browser: Browser, pages: Pages) -> None:
     browser.explains(name)
     assert live() == f"Explained: {name} is {rounded(own.value(name))}"
     check(own, browser.read(), name)
-    tab_to("#explanation .origin tbody .factor")
-    factor = browser.js("return document.activeElement.querySelector('[data-cell]').dataset.cell")
+    browser.until(focused, "one key leads to the terms", "#explanation .origin tbody .factor")
+    factor = browser.js("return document.activeElement.dataset.opens")
+    browser.press(Keys.TAB)
+    assert not browser.js(focused, "#explanation .origin tbody .factor"), "the terms are one stop"
+    browser.press_back()
+    browser.press(Keys.ARROW_RIGHT)
+    other = browser.js("return document.activeElement.dataset.opens")
+    assert other != factor
+    assert other in {cell for row in browser.read()["rows"] for cell in row["made"]["cells"]}
     browser.press(Keys.ENTER)
-    browser.explains(factor)
-    browser.until(focused, "what was opened has not the focus", "#explanation h2")
-    assert live() == f"Explained: {factor} is {rounded(own.value(factor))}"
-    tab_to("#explanation .trail a, #tabs [data-tab=player], body")
+    browser.explains(other)
+    assert live() == f"Explained: {other} is {rounded(own.value(other))}"
+    browser.press(Keys.ESCAPE)
+    assert browser.js("return document.body.dataset.network") == "whole"
+
+
+@pytest.mark.parametrize("name", ["every_layer", "first_cnn"])
+def test_enter_leads_from_the_first_gradient_to_the_loss(browser: Browser, pages: Pages, name: str) -> None:
+    own, path = pages(name)
+    start = max(own.names("conv1.dw"), key=lambda each: abs(own.value(each)))
+    browser.open(path, start)
+    for _ in range(60):  # Tab leads to the terms once; after that Enter alone
+        browser.press(Keys.TAB)
+        if browser.js("return document.activeElement.matches('#explanation .origin tbody .factor')"):
+            break
+    way = [start]
+    while not way[-1].startswith("loss."):
+        way.append(browser.js("return document.activeElement.dataset.opens ?? null"))
+        assert way[-1], f"the way ends at {way[-2]}"
+        browser.press(Keys.ENTER)
+        browser.explains(way[-1])
+        browser.until("return document.activeElement.closest('#explanation')", "the way on has not the focus")
+    passed = list(dict.fromkeys(each.partition(".")[0] for each in way))
+    assert passed == [*own.run.net.steps, "loss"], way
+
+
+# What stands where
+
+LAID = (1280, 800)
+BOXES = """
+return arguments[0].map((selector) => {
+  const made = document.querySelector(selector);
+  if (!made || !made.checkVisibility()) return null;
+  const {left, top, right, bottom} = made.getBoundingClientRect();
+  return [left, top, right, bottom];
+});
+"""
+WRITTEN = """
+const found = {};
+for (const each of document.querySelectorAll("#layers .digits")) {
+  const {left, top, right, bottom} = each.getBoundingClientRect();
+  const range = document.createRange();
+  range.selectNodeContents(each);
+  found[each.dataset.at] = [each.textContent, left, top, right, bottom, range.getBoundingClientRect().width];
+}
+return found;
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_number_of_a_small_network_is_written_in_its_square(browser: Browser, pages: Pages, dark: bool) -> None:
+    own, path = pages("first_cnn")
+    browser.open(path, size=LAID, dark=dark)
+    written = browser.js(WRITTEN)
+    expected = {name for array in own.sheets for name in own.names(array) if not array.endswith(".winner")}
+    assert written.keys() == expected
+    for name, (text, left, top, right, bottom, width) in written.items():
+        assert 0 <= left < right <= LAID[0], name
+        assert 0 <= top < bottom <= LAID[1], name
+        assert width <= right - left + 1, f"{name}: {text} is wider than its square"
+        assert abs(float(text.replace("−", "-")) - own.value(name)) <= 0.005, "two decimals"
+    values, errors = (written[f"conv1.{each}[0,0,0]"] for each in ("y", "dy"))
+    assert (errors[1], errors[3]) == (values[1], values[3]), "an error stands below its value"
+    assert errors[2] > values[4]
+    assert written["conv1.dw[0,0,0,0]"][1] == written["conv1.w[0,0,0,0]"][1]
+
+
+CONTRAST = """
+const light = (colour) => {
+  const [red, green, blue] = colour.map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+};
+return [...document.querySelectorAll("#layers .digits")].map((made) => {
+  const ink = getComputedStyle(made).color.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const canvas = made.closest(".print").parentElement.querySelector("canvas");
+  const [x, y] = [parseFloat(made.style.left) + 3, parseFloat(made.style.top) + 3];
+  const under = [...canvas.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
+  const [one, other] = [light(ink), light(under)];
+  return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+});
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_numbers_are_read_on_the_colour_of_their_square(browser: Browser, pages: Pages, dark: bool) -> None:
+    _, path = pages("first_cnn")
+    browser.open(path, size=LAID, dark=dark)
+    contrasts = browser.js(CONTRAST)
+    assert len(contrasts) > 100
+    assert min(contrasts) >= 4.5
+    browser.click("#theme")
+    assert min(browser.js(CONTRAST)) >= 4.5, "in the other theme"
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("first_cnn", "conv1.dw[0,0,1,0]"), ("first_cnn", "relu1.dy[0,0,2]"), ("first_cnn", "dense1.dy[0]"),
+     ("every_layer", "conv2.dw[1,2,1,0]"), ("long_sums", "conv1.dw[1,0,1,1]"), ("long_sums", "conv1.y[0,3,3]")],
+)  # fmt: skip
+def test_a_link_shows_value_formula_and_first_terms_at_once(
+    browser: Browser, pages: Pages, name: str, number: str
+) -> None:
+    _, path = pages(name)
+    browser.open(path, number, size=LAID)
+    selectors = [".quantity", ".textbook", ".numbers", ".origin tbody tr", ".pictures canvas", ".network"]
+    boxes = browser.js(BOXES, selectors)
+    for selector, box in zip(selectors, boxes, strict=True):
+        assert box, f"no {selector}"
+        left, top, right, bottom = box
+        assert 0 <= left < right <= LAID[0], selector
+        assert 0 <= top < bottom <= LAID[1], f"{selector} of {number}: {box}"
+    assert browser.js("return scrollY") == 0
+    assert boxes[-1][3] - boxes[-1][1] <= 200, "the network is a strip"
+    shown = browser.js(BOXES, [f"#layers [data-array='{number.partition('[')[0]}']", "#layers"])
+    assert shown[1][0] <= shown[0][0] < shown[0][2] <= shown[1][2], "the layer in hand is in view"
+    assert shown[0][3] <= shown[1][3] + 1
+
+
+def test_nothing_explained_leaves_the_network_its_room(browser: Browser, pages: Pages) -> None:
+    _, path = pages("every_layer")
+    browser.open(path, size=LAID)
+    assert browser.js(BOXES, [".network"])[0][3] > 300
+    browser.click_cell("conv1.z[0,1,1]")
+    assert browser.js("return document.querySelector('.network').offsetHeight") <= 200
+    browser.click("#whole")
+    assert browser.js("return document.querySelector('.network').offsetHeight") > 200
+
+
+@pytest.mark.parametrize("name", ["first_cnn", "long_sums"])
+def test_nothing_is_cut_on_a_phone(browser: Browser, pages: Pages, name: str) -> None:
+    _, path = pages(name)
+    browser.open(path, "conv1.dw[0,0,1,0]", size=PHONE)
+    assert browser.js("return document.documentElement.scrollWidth") == PHONE[0]
+    cut = browser.js(
+        """
+        return [...document.querySelectorAll(".pieces, .numbers, .terms .scroll")]
+          .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth + 1)
+          .filter((each) => !each.classList.contains("wider")).map((each) => each.className);
+        """
+    )
+    assert cut == [], "what scrolls says so"
+    box, sheet = browser.js(BOXES, ["#layers [data-array='conv1.dw']", "#stage"])
+    assert 0 <= box[1] < box[3] <= sheet[1], "the link leads to its map, above the sheet"
+    assert 0 <= box[0] < box[2] <= PHONE[0]
+
+
+def test_a_max_pool_points_at_its_winners(browser: Browser, pages: Pages) -> None:
+    own, path = pages("first_cnn")
+    browser.open(path, size=LAID)
+    winners = [int(own.value(name)) for name in own.names("maxpool1.winner")]
+    columns = own.sheets["relu1.y"].shape[-1]
+    pixels = [f"[0,{row},{column}]" for row, column in (divmod(each, columns) for each in winners)]
+    arrows = browser.js("return [...document.querySelectorAll('#layers .arrow')].map((each) => each.dataset.winner)")
+    assert sorted(arrows) == sorted([f"relu1.{array}{pixel}" for array in ("y", "dy") for pixel in pixels])
+    ends = browser.js(
+        """
+        return [...document.querySelectorAll("#layers .arrow")].map((path) => {
+          const at = path.getPointAtLength(path.getTotalLength()).matrixTransform(path.getScreenCTM());
+          const won = document.querySelector(`[data-at="${path.dataset.winner}"]`);
+          const {left, top, right, bottom} = won.getBoundingClientRect();
+          return at.x >= left - 1 && at.x <= right + 1 && at.y >= top - 1 && at.y <= bottom + 1;
+        });
+        """
+    )
+    assert all(ends), "each arrow ends in the pixel that won"
+    grey = browser.js(
+        """
+        const canvas = document.querySelector("#layers [data-array='maxpool1.winner']");
+        const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return data.every((part, n) => n % 4 !== 0 || Math.abs(part - data[n + 2]) < 24);
+        """
+    )
+    assert grey, "places are no amounts: they have no colours"
+    browser.js("plaingrad.open('relu1.dy[0,0,2]')")
+    browser.explains("relu1.dy[0,0,2]")
+    assert "window (0,1)" in browser.read()["reasons"][0]
+
+
+def test_the_pair_of_the_term_in_hand_is_joined(browser: Browser, pages: Pages) -> None:
+    _, path = pages("first_cnn")
+    browser.open(path, "conv1.dw[0,0,1,0]", size=LAID)
+    joined = "return document.querySelectorAll('.pictures .joined path').length"
+    assert browser.js(joined) == 0
+    numbered = browser.js(
+        "return [...document.querySelectorAll('.pictures .place')].map((each) => [each.dataset.at, each.textContent])"
+    )
+    rows = browser.read()["rows"]
+    expected = [[cell, row["count"]] for row in rows for cell in row["made"]["cells"]]
+    assert sorted(each for each in numbered if int(each[1]) <= len(rows)) == sorted(expected)
+    browser.hover("#explanation .origin tbody .count", 0)
+    assert browser.js(joined) == 1
+    browser.point(2, 2)
+    assert browser.js(joined) == 0
+    browser.js("document.querySelector('[data-onward]').focus()")
+    assert browser.js(joined) == 1, "by keyboard too"
+
+
+def test_a_gradient_never_hides_its_factors(browser: Browser, pages: Pages) -> None:
+    _, path = pages("every_layer")
+    browser.open(path, "conv1.dw[0,0,1,1]", size=LAID)
+    assert "no weights to learn" not in browser.js("return document.body.textContent")
+    seen = browser.js(
+        "return [...document.querySelectorAll('.pictures canvas[data-array]')].map((each) => each.dataset.array)"
+    )
+    assert seen == ["conv1.dz", "input"]
 
 
 def test_pointing_at_a_term_marks_both_factors(browser: Browser, pages: Pages) -> None:

@@ -61,6 +61,17 @@ def loss_told(tracer: Tracer) -> dict[str, Any] | None:
     return {"value": value}
 
 
+def points_at(tracer: Tracer, sheet: Sheet) -> dict[str, Any] | None:
+    """What an array of places is about: the array they lie in, and the windows it was searched with; else None."""
+    making = tracer.making(sheet)
+    window = making.task.seen.get("window") if making else None
+    if sheet.quantity != "winner" or window is None:
+        return None
+    before = [first for first, _ in window.margins]
+    name = tracer.twin.names[f"{sheet.layer}.x"]
+    return {"array": name, "stride": list(window.stride), "size": list(window.size), "before": before}
+
+
 def layers_told(tracer: Tracer) -> list[dict[str, Any]]:
     """The layers in order: first the input, last the loss where there is one."""
     loss = [_loss_layer(tracer)] if loss_told(tracer) else []

@@ -20,6 +20,7 @@ from plaingrad.explaining.facts import (
     label,
     layers_told,
     loss_told,
+    points_at,
     sheets_shown,
 )
 from plaingrad.explaining.general import described
@@ -222,6 +223,7 @@ class Page:
             "role": role(self.twin, sheet),
             "about": f"{about(self.twin, sheet)}.",
             "formula": formula,
+            "points_at": points_at(self.tracer, sheet),
             "made_by": making.task.text.__name__ if making else None,
             "terms": "told" if told else terms.to_json() if terms is not None else None,
             "reasons": reasons.to_json() if reasons else None,
@@ -277,6 +279,7 @@ class Page:
         return {
             "title": self.title,
             "opens": self.opens or first_gradient(self.tracer),
+            "is_asked": self.opens is not None,
             "partial": partial if is_slice else None,
             "classes": class_names(self.tracer, self.classes),
             "label": label(self.tracer),

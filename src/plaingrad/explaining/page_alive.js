@@ -118,6 +118,7 @@ function drawAll() {
     drawAliveBar();
     for (const bars of document.querySelectorAll(".bars")) bars.replaceWith(probabilityBars());
     for (const view of VIEWS) if (view.cells.isConnected) view.draw();
+    drawArrows();
     if (label !== null) byId("alive-label").value = String(label);
     if (SHOWN.cell !== null && PAGE.tab === "explanation") explain(cellName(SHOWN.cell), true);
     else showTab(PAGE.tab);

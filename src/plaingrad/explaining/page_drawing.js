@@ -79,7 +79,8 @@ function cellButton(cell, kind = "first") {
     {
       type: "button",
       class: `factor ${kind}`,
-      onclick: () => open(cellName(cell)),
+      "data-opens": cellName(cell),
+      onclick: (event) => open(cellName(cell), event.detail === 0),
       onpointerenter: () => light(marks),
       onpointerleave: () => light(),
       onfocus: () => light(marks),
@@ -185,7 +186,7 @@ function radios(name, options, picked, chosen) {
   );
 }
 
-const PALETTE = { steps: 255, colours: null, strange: 0, missing: 0 };
+const PALETTE = { steps: 255, colours: null, soft: null, plain: null, strange: 0, missing: 0 };
 
 /** Colours from −largest over zero to +largest, as the page's style names them. */
 function readPalette() {
@@ -196,6 +197,13 @@ function readPalette() {
     const before = Math.min(Math.floor(place), 3);
     return packed(stops[before].map((part, i) => part + (stops[before + 1][i] - part) * (place - before)));
   });
+  const [, below, zero, above] = stops;
+  const under = Number(getComputedStyle(document.documentElement).getPropertyValue("--under-print"));
+  PALETTE.soft = PALETTE.colours.map((_, n) => {
+    const [end, share] = [n < steps ? below : above, (Math.abs(n - steps) / steps) * under];
+    return packed(zero.map((part, i) => part + (end[i] - part) * share)); // pale, so that print on it is read
+  });
+  PALETTE.plain = PALETTE.colours.map(() => packed(zero));
   PALETTE.strange = packed(colourOf("strange"));
   PALETTE.missing = packed(colourOf("line"));
 }
@@ -215,10 +223,10 @@ function colourOf(name) {
   return parts;
 }
 
-function colourFor(value, largest) {
+function colourFor(value, largest, colours = PALETTE.colours) {
   if (Number.isNaN(value) && DATA.partial) return PALETTE.missing;
   if (!Number.isFinite(value)) return PALETTE.strange;
-  return PALETTE.colours[PALETTE.steps + Math.round((value / largest) * PALETTE.steps)];
+  return colours[PALETTE.steps + Math.round((value / largest) * PALETTE.steps)];
 }
 
 /** The largest magnitude among an array's finite numbers, which its colours are measured against. */

@@ -38,7 +38,6 @@ async function explain(name, keepsView = false) {
     ),
     formulaOf(array),
     bodyOf(array, cell, records),
-    toldLine(cell),
     usesPlace(),
     sourceOf(array),
   );
@@ -116,35 +115,6 @@ function comparisonOf(cell) {
   );
 }
 
-function formulaOf({ formula }) {
-  if (!formula) return null;
-  const resting = "Point at a letter, or tap it, to read what it stands for.";
-  const meaning = element("p", { class: "meaning" }, resting);
-  const meanings = new Map([...Object.entries(DATA.glossary), ...Object.entries(formula.letters ?? {})]);
-  const dress = (made, letter) => {
-    const text = meanings.get(letter) ?? ARRAY_NAMED.get(letter)?.about;
-    if (!text) return made;
-    const tell = () => fill(meaning, element("b", {}, letter), ` – ${text}`);
-    made.setAttribute("class", "letter");
-    made.setAttribute("tabindex", "0");
-    made.setAttribute("aria-label", `${letter}: ${text}`);
-    for (const event of ["pointerenter", "focus", "click"]) made.addEventListener(event, tell);
-    return made;
-  };
-  const math = piecesOf(formula.math).map((piece) => {
-    const parts = piece.map((part) => mathOf(part, { leaf: dress }));
-    for (const part of [parts[0], parts.at(-1)]) if (part.tagName === "mo") part.setAttribute("form", "infix");
-    return mathBlock(...parts);
-  });
-  return element(
-    "section",
-    { class: "formula" },
-    element("h3", {}, "The formula"),
-    element("div", { class: "pieces" }, math),
-    meaning,
-  );
-}
-
 function bodyOf(array, cell, records) {
   const index = cell - array.start;
   if (!array.made_by) return paragraph("This number is given: nothing inside the network made it.");
@@ -158,8 +128,9 @@ function bodyOf(array, cell, records) {
   if (!entries.length) return [because, paragraph("No term was added, so it is 0.")];
   return [
     numbersOf(cell, terms, entries),
+    toldLine(cell),
     because,
-    element("section", { class: "origin" }, termsTable(terms, entries), picturesOf(terms, entries)),
+    originOf(terms, entries),
   ];
 }
 
@@ -189,7 +160,7 @@ function numbersOf(cell, terms, entries) {
     "section",
     { class: "formula" },
     element("h3", {}, isLong ? `${title}, its largest terms first` : title),
-    element("div", { class: "numbers" }, mathBlock(named(cell), mathElement("mo", "=")), parts),
+    scrolling(element("div", { class: "numbers" }, mathBlock(named(cell), mathElement("mo", "=")), parts)),
   );
 }
 
@@ -217,13 +188,25 @@ function mathOfTerm(terms, entry, isNext) {
   return isNext && !hasSign ? mathBlock(mathElement("mo", "+"), made) : mathBlock(made);
 }
 
-function termsTable(terms, entries) {
+/** The terms, and beside them the maps that their factors lie in. */
+function originOf(terms, entries) {
+  const pictures = picturesOf(terms, entries);
+  const table = termsTable(terms, entries, pictures);
+  return element("section", { class: "origin" }, table, pictures);
+}
+
+function termsTable(terms, entries, pictures) {
   const place = element("div", { class: "terms" });
   const state = { first: 0, rows: FIRST_ROWS };
   const picked = SHOWN.order ?? (entries.length > FIRST_ROWS ? "size" : "loops");
   let order;
   const sort = (by) => (order = by === "size" ? largestFirst(terms, entries) : entries);
-  const draw = () => fill(place, rowsOf(terms, order, state, draw));
+  const onward = onwardOf(terms, entries);
+  const draw = () => {
+    fill(place, rowsOf(terms, order, state, draw, onward, pictures));
+    numberTerms(pictures, terms, order);
+    oneStop(place, "tbody .factor", place.querySelector("[data-onward]"));
+  };
   const choose = (by) => {
     SHOWN.order = by;
     state.first = 0;
@@ -259,7 +242,7 @@ function sizeOf(share) {
   return Number.isNaN(share) ? Infinity : Math.abs(share);
 }
 
-function rowsOf(terms, order, state, draw) {
+function rowsOf(terms, order, state, draw, onward, pictures) {
   const last = Math.min(state.first + state.rows, order.length);
   const largest = order.reduce((most, entry) => Math.max(most, Math.abs(terms.shares[entry]) || 0), 0) || 1;
   const rows = [];
@@ -267,25 +250,35 @@ function rowsOf(terms, order, state, draw) {
   for (let n = 0; n < last; n++) {
     const share = terms.shares[order[n]];
     total = n ? total + share : share;
-    if (n >= state.first) rows.push(rowOf(terms, order[n], n, total, largest));
+    if (n < state.first) continue;
+    const row = rowOf(terms, order[n], n, total, largest, pictures);
+    const onwards = order[n] === onward.entry && row.querySelector(`[data-opens="${cellName(onward.cell)}"]`);
+    if (onwards) onwards.dataset.onward = "";
+    rows.push(row);
   }
   const head = ["", "made of", "term", "sum so far"].map((text) => element("th", { scope: "col" }, text));
   const table = element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows));
   return [element("div", { class: "scroll" }, table), pagerOf(terms, order, state, draw, last)];
 }
 
-function rowOf(terms, entry, n, total, largest) {
+function rowOf(terms, entry, n, total, largest, pictures) {
   const pattern = terms.patterns[terms.kinds[entry]];
   const cells = refsOf(terms, entry);
   const share = terms.shares[entry];
   const marks = marksOf(cells);
+  const hold = (own) => {
+    light(own);
+    joinFactors(pictures, own.map(({ cell }) => cell));
+    pictures.classList.toggle("holds", own.length > 0);
+  };
+  const [take, leave] = [() => hold(marks), () => hold([])];
   const bar = element("span", {
     class: share < 0 ? "share negative" : "share positive",
     style: `--part: ${Math.abs(share) / largest || 0}`,
   });
   return element(
     "tr",
-    { onpointerover: () => light(marks), onfocusin: () => light(marks), onpointerleave: () => light() },
+    { onpointerover: take, onfocusin: take, onpointerleave: leave, onfocusout: leave },
     element("td", { class: "count" }, String(n + 1)),
     element("td", { class: "made" }, sentenceOf(pattern, cells)),
     element("td", { class: "amount", "data-label": "term" }, sumNumber("product", share), bar),
@@ -329,8 +322,8 @@ function picturesOf(terms, entries) {
   return element(
     "aside",
     { class: "pictures", "aria-label": "Where the factors lie" },
-    pictures,
-    note("Outlined: every number that was used. Point at a term to see its own."),
+    element("div", { class: "maps" }, pictures),
+    note("Outlined: every number that was used; the small figures count the terms. Point at a term to see its own."),
   );
 }
 
@@ -338,7 +331,11 @@ function pictureOf(array, cells) {
   const [width, height] = [array.shape.at(-1) ?? 1, array.shape.at(-2) ?? 1];
   const places = array.shape.length < 2 ? [] : cells.map((cell) => cell - array.start);
   const only = [...new Set(places.map((index) => Math.floor(index / (width * height))))].slice(0, 16);
-  const around = ([low, high], size) => (size <= 32 ? [0, size] : [Math.max(0, low - 3), Math.min(size, high + 4)]);
+  const around = ([low, high], size) => {
+    if (size <= 9) return [0, size];
+    if (high - low < 9) return [Math.max(0, low - 1), Math.min(size, high + 2)]; // near enough to write the numbers
+    return size <= 32 ? [0, size] : [Math.max(0, low - 3), Math.min(size, high + 4)];
+  };
   const [left, right] = around(spanOf(places.map((index) => index % width)), width);
   const [top, bottom] = around(spanOf(places.map((index) => Math.floor(index / width) % height)), height);
   const options = places.length
@@ -348,7 +345,7 @@ function pictureOf(array, cells) {
         note: counted(cells.length, "number used", "numbers used"),
       }
     : {};
-  const view = new ArrayView(array, { ...options, room: 380, tall: 260 });
+  const view = new ArrayView(array, { ...options, room: 256, tall: 250, most: LARGEST_SQUARE, stands: true });
   view.own = cells.length < array.size ? cells.map((cell) => ({ cell, kind: "used" })) : [];
   view.drawMarks();
   return view.element;
@@ -374,7 +371,10 @@ async function fillUses(used) {
     if (cells.length) groups.push(usesGroup(array, cells));
   }
   const place = byId("uses");
-  if (SHOWN.cell === used && place && groups.length) fill(place, element("h3", {}, "Goes into"), groups);
+  if (SHOWN.cell === used && place && groups.length) {
+    fill(place, element("h3", {}, "Goes into"), groups);
+    oneStop(place, ".factor");
+  }
 }
 
 function usesGroup(array, cells) {

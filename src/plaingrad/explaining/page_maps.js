@@ -3,57 +3,6 @@
 const VIEWS = new Set(); // every ArrayView on the page
 const LIT = { picked: [], now: [] }; // marks that stay, and marks of what is pointed at
 
-/**
- * Where each cell of an array is drawn. `only` may name the maps to draw, and `window` the part of them:
- * {top, left, height, width}. All lengths are in pixels of the page.
- */
-function layoutOf(array, { only = null, window = null, room = 320, tall = 210 } = {}) {
-  const { shape } = array;
-  const rank = shape.length;
-  const whole = rank < 2 ? stripOf(shape[0] ?? 1) : { height: shape[rank - 2], width: shape[rank - 1] };
-  const { top, left, height, width } = window ?? { top: 0, left: 0, ...whole };
-  const count = rank < 3 ? 1 : shape.slice(0, -2).reduce((a, b) => a * b, 1);
-  const maps = only ?? Array.from({ length: count }, (_, map) => map);
-  const channels = shape[rank - 3];
-  const isKernels = !only && rank === 4 && channels > 1; // a column for each filter, a row for each channel
-  const across = isKernels ? shape[0] : evenRows(maps.length);
-  const down = Math.ceil(maps.length / across);
-  const fits = Math.min(
-    (((isKernels ? 1.5 : 1) * room) / Math.min(across, 16) - 6) / width,
-    (tall / Math.min(down, 16) - 6) / height,
-  );
-  const cell = Math.max(2, Math.min(24, Math.floor(fits)));
-  const gap = maps.length > 1 ? (cell * width < 24 ? 3 : 6) : 0;
-  const [stepX, stepY] = [width * cell + gap, height * cell + gap];
-  const square = (n) => (isKernels ? [Math.floor(n / channels), n % channels] : [n % across, Math.floor(n / across)]);
-  const corner = (n) => [1 + square(n)[0] * stepX, 1 + square(n)[1] * stepY]; // 1 for the line around a map
-  return {
-    maps,
-    whole,
-    top,
-    left,
-    height,
-    width,
-    cell,
-    corner,
-    pageWidth: across * stepX - gap + 2,
-    pageHeight: down * stepY - gap + 2,
-  };
-}
-
-/** A vector is drawn as a strip of rows of 16 cells, a long one as a square of more. */
-function stripOf(length) {
-  const width = Math.min(length, length <= 256 ? 16 : 16 * Math.ceil(Math.sqrt(length) / 16));
-  return { height: Math.ceil(length / width), width };
-}
-
-/** How many maps stand side by side: rows of equal length if they come near a square. */
-function evenRows(count) {
-  const side = Math.ceil(Math.sqrt(count));
-  for (let across = side; across <= 2 * side; across++) if (count % across === 0) return across;
-  return side;
-}
-
 class ArrayView {
   constructor(array, options = {}) {
     this.array = array;
@@ -67,7 +16,7 @@ class ArrayView {
       tabindex: 0,
       role: "application",
       "data-array": array.name,
-      "aria-label": `${array.name}, ${sizeText(array)}; arrow keys move, Enter explains`,
+      "aria-label": `${array.name}, ${sizeText(array)}; arrow keys move, Enter explains, Page Down goes to the next array`,
       onclick: (event) => this.explain(this.cellUnder(event)),
       onpointermove: (event) => this.point(this.cellUnder(event), event),
       onpointerleave: () => this.leave(),
@@ -78,17 +27,20 @@ class ArrayView {
     this.marks = element("canvas", { style, class: "marks", "aria-hidden": "true" });
     this.isMarked = true;
     this.own = []; // marks in this view alone
+    this.places = new Map(); // the number of the term that a cell is part of
+    this.print = element("div", { class: "print", "aria-hidden": "true" });
+    this.hasNumbers = this.layout.cell >= NUMBER_SQUARE && !array.points_at && !DATA.partial;
     this.element = element(
       "figure",
       { class: "array" },
       element(
         "figcaption",
         { title: array.about },
-        code(array.name),
+        code(options.caption ?? array.name),
         " ",
-        element("span", { class: "size" }, options.note ?? sizeText(array)),
+        options.caption ? null : element("span", { class: "size" }, options.note ?? sizeText(array)),
       ),
-      element("div", { class: "canvases" }, element("div", { style }, this.cells, this.marks)),
+      element("div", { class: "canvases" }, element("div", { style }, this.cells, this.marks, this.print)),
     );
     VIEWS.add(this);
     letChange(this);
@@ -133,12 +85,13 @@ class ArrayView {
     const image = smallPen.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const largest = largestOf(this.array);
-    pen.imageSmoothingEnabled = false;
+    const colours = this.array.points_at ? PALETTE.plain : this.hasNumbers ? PALETTE.soft : PALETTE.colours;
+    pen.imageSmoothingEnabled = cell < 1;
     pen.strokeStyle = MARKS.line;
     maps.forEach((map, n) => {
       for (let p = 0; p < pixels.length; p++) {
         const number = this.cellIn(map, top + Math.floor(p / width), left + (p % width));
-        pixels[p] = number < 0 ? 0 : colourFor(NUMBERS.values[number], largest);
+        pixels[p] = number < 0 ? 0 : colourFor(NUMBERS.values[number], largest, colours);
       }
       smallPen.putImageData(image, 0, 0);
       const [x, y] = corner(n);
@@ -146,7 +99,9 @@ class ArrayView {
       pen.strokeRect(x - 0.5, y - 0.5, width * cell + 1, height * cell + 1);
     });
     if (cell >= 4 && !DATA.partial) this.drawStrange(pen);
+    if (this.array.points_at) drawDirections(pen, this);
     this.drawMarks();
+    printNumbers(this);
   }
 
   /** A stroke through every cell that holds no finite number. */
@@ -210,7 +165,8 @@ class ArrayView {
 
   press(event) {
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-    if (event.key === "Enter" || event.key === " ") this.explain(this.cursor);
+    if (event.key === "Enter" || event.key === " ") open(cellName(this.cursor), true);
+    else if (event.key === "PageDown" || event.key === "PageUp") toNextMap(this, event.key === "PageDown" ? 1 : -1);
     else if (step) this.move(...step);
     else return;
     event.preventDefault();
@@ -297,8 +253,10 @@ function strokeLine(pen, fromX, fromY, toX, toY) {
 function light(now = []) {
   LIT.now = now;
   for (const view of VIEWS) {
-    if (view.cells.isConnected) view.drawMarks();
-    else VIEWS.delete(view);
+    if (view.cells.isConnected) {
+      view.isPlaced = true;
+      view.drawMarks();
+    } else if (view.isPlaced) VIEWS.delete(view); // one that is being put on the page is kept
   }
 }
 

@@ -1,15 +1,9 @@
 // The page put together: the layers in a row, the switch between views, the address, the tabs.
 
 const VIEW_LABELS = { values: "values", errors: "error signals", gradients: "weight gradients" };
-const VIEW_LISTS = { values: ["values", "weights", "others"], errors: ["errors"], gradients: ["gradients"] };
-const NOTHING = {
-  values: "Nothing is held here.",
-  errors: "No error reaches it.",
-  gradients: "It has no weights to learn.",
-};
 const ROLE_VIEWS = { error: "errors", gradient: "gradients" };
 const TABS = { explanation: "Explanation", way: "Error’s way", player: "Step through", matrix: "Dense layer" };
-const PAGE = { view: null, tab: "explanation", layer: null, groups: new Map() };
+const PAGE = { view: null, tab: "explanation", layer: null, map: null, isSmall: false, isStrip: false };
 
 function drawHeader() {
   const { title, classes, label, probabilities, loss, partial } = DATA;
@@ -41,59 +35,6 @@ function drawHeader() {
   byId("partial").textContent = partial ?? "";
 }
 
-function drawLayers() {
-  byId("layers").replaceChildren(
-    ...DATA.layers.map((layer) => {
-      const place = element("div", { class: "maps" });
-      PAGE.groups.set(layer, { place, made: {} });
-      const show = (tab) => () => {
-        showTab(tab, layer);
-        byId("stage").scrollIntoView({ block: "start" });
-      };
-      const tool = (tab, label) => quietButton(label, show(tab));
-      return element(
-        "article",
-        { class: "layer", "data-layer": layer.name, "aria-label": layer.name },
-        element("h3", {}, layer.name),
-        layer.text && layer.text !== layer.name ? element("p", { class: "text" }, code(layer.text)) : null,
-        place,
-        element("p", { class: "about" }, layer.about),
-        element(
-          "p",
-          { class: "tools" },
-          Object.keys(modesOf(layer)).length ? tool("player", "Step through") : null,
-          layer.dense ? tool("matrix", "As a dense layer") : null,
-        ),
-      );
-    }),
-  );
-}
-
-function showView(view) {
-  if (view === PAGE.view) return;
-  PAGE.view = view;
-  document.querySelector(`#views [value="${view}"]`).checked = true;
-  for (const [layer, { place, made }] of PAGE.groups) {
-    if (!made[view]) place.append((made[view] = element("div", { class: "group" }, contentOf(layer, view))));
-    for (const [name, group] of Object.entries(made)) group.hidden = name !== view;
-  }
-}
-
-function contentOf(layer, view) {
-  const names = [...new Set(VIEW_LISTS[view].flatMap((list) => layer[list]))];
-  const arrays = names.map((name) => ARRAY_NAMED.get(name)).filter(Boolean);
-  const drawn = arrays.map((array) => new ArrayView(array).element);
-  const isLast = layer === DATA.layers.at(-1);
-  if (isLast && view === "values" && DATA.probabilities) drawn.push(probabilityBars());
-  if (drawn.length) return drawn;
-  return layer.name === "loss" && view === "errors" ? note(...firstError(layer)) : note(NOTHING[view]);
-}
-
-/** The loss holds no error of its own: what it sends back is that of the last layer. */
-function firstError(layer) {
-  return ["Here the errors begin: the first is ", linkTo(layer.dx), "."];
-}
-
 function probabilityBars() {
   return element(
     "ol",
@@ -108,22 +49,6 @@ function probabilityBars() {
       ),
     ),
   );
-}
-
-/** Shows the maps that hold an array, and scrolls its layer into the row. */
-function showArrayOf(array) {
-  PAGE.layer = layerOf(array);
-  showView(ROLE_VIEWS[array.role] ?? "values");
-  const canvas = canvasOf(array);
-  const row = byId("layers");
-  if (!canvas || row.scrollWidth <= row.clientWidth) return;
-  const [box, rowBox] = [canvas.closest(".layer").getBoundingClientRect(), row.getBoundingClientRect()];
-  if (box.left < rowBox.left || box.right > rowBox.right)
-    row.scrollLeft += box.left - rowBox.left - Math.max(0, (rowBox.width - box.width) / 2);
-}
-
-function canvasOf(array) {
-  return [...VIEWS].find((view) => view.array === array && byId("layers").contains(view.cells))?.cells;
 }
 
 function showTab(tab, layer = PAGE.layer) {
@@ -184,7 +109,7 @@ function remember(trail, name) {
 }
 
 /** Explains a quantity as a step on the way: the address and the trail grow by its name. */
-function open(name) {
+function open(name, byKey = false) {
   const found = findCell(name);
   const full = found.problem ? name : cellName(found.cell);
   const place = SHOWN.trail.indexOf(full);
@@ -192,10 +117,12 @@ function open(name) {
   if (SHOWN.trail.at(-1) !== full) remember(trail, full);
   SHOWN.trail = trail;
   const isWalking = byId("explanation").contains(document.activeElement);
+  showAsStrip(true);
   showTab("explanation");
   return explain(full).then(() => {
     bringIntoSight();
-    if (isWalking) document.querySelector("#explanation h2")?.focus({ preventScroll: true });
+    if (byKey) focusOnward();
+    else if (isWalking) document.querySelector("#explanation h2")?.focus({ preventScroll: true });
   });
 }
 
@@ -211,7 +138,7 @@ function bringIntoSight() {
 /** On a phone: the map of what is explained is scrolled to the part of the page that the sheet leaves free. */
 function bringAboveSheet() {
   byId("panel").scrollTop = 0;
-  const canvas = canvasOf(arrayOf(SHOWN.cell));
+  const canvas = viewOf(arrayOf(SHOWN.cell))?.cells;
   const box = canvas?.getBoundingClientRect();
   if (box && (box.top < 0 || box.bottom > byId("stage").getBoundingClientRect().top))
     canvas.closest("figure").scrollIntoView();
@@ -222,8 +149,10 @@ function readAddress() {
   const name = asked || DATA.opens;
   const found = findCell(name);
   SHOWN.trail = history.state?.trail ?? [found.problem ? name : cellName(found.cell)];
+  const isAsked = Boolean(asked) || DATA.is_asked;
+  showAsStrip(isAsked);
   showTab("explanation");
-  return explain(name, !asked); // who names nothing sees the picture first
+  return explain(name, !isAsked).then(() => isAsked && bringIntoSight()); // who names nothing sees the picture first
 }
 
 function drawTheme() {
@@ -234,6 +163,7 @@ function drawTheme() {
   const redraw = () => {
     label();
     redrawAll();
+    drawArrows();
     if (PAGE.tab !== "explanation") showTab(PAGE.tab);
   };
   byId("theme").addEventListener("click", () => {
@@ -250,7 +180,8 @@ function cellAt(name) {
   if (cell === undefined) return null;
   const view = ROLE_VIEWS[array.role] ?? "values";
   showView(view);
-  const holder = [...VIEWS].find((each) => each.array === array && byId("layers").contains(each.cells));
+  if (!viewOf(array)) showAsStrip(false); // a strip leaves out what is too small to be read in it
+  const holder = viewOf(array);
   if (!holder) return null;
   holder.cells.scrollIntoView({ block: "nearest", inline: "center" });
   const [box, corner] = [holder.cells.getBoundingClientRect(), holder.cornerOf(cell)];
@@ -264,8 +195,12 @@ async function start() {
   await loadNumbers();
   makeAlive();
   drawTheme();
-  drawLayers();
+  PAGE.isSmall = isSmallNetwork();
+  byId("views").hidden = PAGE.isSmall;
   byId("views").append(...radios("view", VIEW_LABELS, "values", showView));
+  byId("whole").addEventListener("click", () => showAsStrip(!PAGE.isStrip));
+  addEventListener("keydown", (event) => event.key === "Escape" && showAsStrip(false));
+  addEventListener("resize", () => showAsStrip(PAGE.isStrip));
   byId("sheet").addEventListener("click", () => showSheet(!byId("stage").classList.contains("open")));
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault(); // the address is for names
@@ -273,6 +208,7 @@ async function start() {
   });
   addEventListener("popstate", readAddress);
   showView("values");
+  drawLayers();
   startAlive();
   await readAddress();
   showSheet(Boolean(nameInAddress())); // on a phone, a link shows its answer

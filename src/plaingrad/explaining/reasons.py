@@ -138,7 +138,7 @@ def of_winners(tracer: Tracer, sheet: Sheet, found: list[Comparison]) -> Iterato
         columns = sheet.shape[-1] if sheet.shape else 1
         row, column = divmod(int(winner.value), columns)
         window = "window (" + ",".join(map(str, own.index(winner.left)[-2:])) + ")"
-        more = {"window": ("a window", window), "place": ("", f", which is row {row}, column {column}")}
+        more = {"window": (window, window), "place": ("", f", which is row {row}, column {column}")}
         if each.outcome:
             pattern = "this pixel is the maximum of {window}, so it gets the whole error of the window: {0}{place}"
         else:

@@ -1,0 +1,141 @@
+// The network: its layers in a row, large where there is room for them, a strip while something is explained.
+
+const VIEW_LISTS = { values: ["values", "weights", "others"], errors: ["errors"], gradients: ["weights", "gradients"] };
+const SMALL = { numbers: 400, array: 64 }; // a network whose numbers are all written at once
+const STRIP = { room: 320, tall: 92, stands: true, most: 14 };
+
+function isSmallNetwork() {
+  const total = ARRAYS.reduce((sum, { size }) => sum + size, 0);
+  return !DATA.partial && total <= SMALL.numbers && ARRAYS.every(({ size }) => size <= SMALL.array);
+}
+
+/** On a narrow page the layers stand one below the other, and are never a strip. */
+function isNarrow() {
+  return matchMedia("(max-width: 600px)").matches;
+}
+
+/** As a strip, or with all the room there is; drawn anew only where that changes. */
+function showAsStrip(isStrip) {
+  const size = isStrip && !isNarrow() ? "strip" : "whole";
+  PAGE.isStrip = isStrip;
+  byId("whole").textContent = isStrip ? "Whole network" : "Network as a strip";
+  if (document.body.dataset.network === size) return;
+  document.body.dataset.network = size;
+  drawLayers();
+}
+
+function drawLayers() {
+  byId("layers").replaceChildren(...DATA.layers.map(layerCard));
+  light();
+  mapsAsOneStop();
+  drawArrows();
+}
+
+function layerCard(layer) {
+  const show = (tab) => () => {
+    showAsStrip(true);
+    showTab(tab, layer);
+    bringIntoSight();
+  };
+  const tool = (tab, label) => quietButton(label, show(tab), { tabindex: -1 }); // by keyboard the tabs below do the same
+  return element(
+    "article",
+    { class: "layer", "data-layer": layer.name, "aria-label": layer.name },
+    element("h3", { title: layer.about }, layer.name),
+    layer.text && layer.text !== layer.name ? element("p", { class: "text" }, code(layer.text)) : null,
+    element("div", { class: PAGE.isSmall ? "group pairs" : "group" }, contentOf(layer, PAGE.view)),
+    PAGE.isSmall ? null : element("p", { class: "about" }, layer.about),
+    PAGE.isSmall && document.body.dataset.network === "whole" ? beginningOf(layer) : null,
+    element(
+      "p",
+      { class: "tools" },
+      Object.keys(modesOf(layer)).length ? tool("player", PAGE.isSmall ? "Step" : "Step through") : null,
+      layer.dense ? tool("matrix", PAGE.isSmall ? "Dense" : "As a dense layer") : null,
+    ),
+  );
+}
+
+function showView(view) {
+  if (view === PAGE.view) return;
+  PAGE.view = view;
+  document.querySelector(`#views [value="${view}"]`).checked = true;
+  if (!PAGE.isSmall) drawLayers();
+}
+
+function contentOf(layer, view) {
+  if (PAGE.isSmall) return columnsOf(layer);
+  const isBare = view === "gradients" && !layer.gradients.length; // it learns nothing: its values are factors
+  const lists = VIEW_LISTS[isBare ? "values" : view];
+  const isStrip = document.body.dataset.network === "strip";
+  const wanted = arraysNamed(lists.flatMap((list) => layer[list])).filter((array) => !(isStrip && array.points_at));
+  const drawn = wanted.map(
+    (array) => new ArrayView(array, isStrip ? { ...STRIP, caption: shortName(array) } : { most: LARGEST_SQUARE }).element,
+  );
+  const isLast = layer === DATA.layers.at(-1);
+  if (isLast && view === "values" && DATA.probabilities && !isStrip) drawn.push(probabilityBars());
+  if (drawn.length) return drawn;
+  return beginningOf(layer) ?? note(view === "errors" ? "No error reaches it." : "Nothing is held here.");
+}
+
+/** Of a small network everything is shown: an error below its value, a gradient below its weight. */
+function columnsOf(layer) {
+  const isStrip = document.body.dataset.network === "strip";
+  const tallest = Math.max(...ARRAYS.map((array) => array.shape.at(array.shape.length < 2 ? 0 : -2) ?? 1));
+  const options = isStrip
+    ? { ...STRIP, tall: 74, most: Math.max(4, Math.min(13, Math.floor(48 / tallest))) }
+    : { most: LARGEST_SQUARE, room: 700, tall: 700, stands: true };
+  const draw = (array) => array && new ArrayView(array, { ...options, caption: shortName(array) }).element;
+  const below = (array) => {
+    const own = `${layer.name}.d${shortName(array)}`;
+    return ARRAY_NAMED.get(layer.name === array.name ? layer.errors[0] : own);
+  };
+  const shown = [...layer.weights, ...layer.values];
+  const columns = arraysNamed(shown).map((array) => [array, below(array)]);
+  const known = new Set(columns.flat().filter(Boolean));
+  const left = arraysNamed([...layer.errors, ...layer.gradients, ...layer.others]).filter((array) => !known.has(array));
+  if (layer.name === "loss") {
+    const [wide, narrow] = [left.filter(({ size }) => size > 1), left.filter(({ size }) => size === 1)];
+    columns.push(wide, narrow);
+  } else if (columns.length) columns.at(-1).push(...left);
+  else columns.push(left);
+  const made = columns.filter((each) => each.some(Boolean)).map((each) => element("div", { class: "pair" }, each.map(draw)));
+  return [made, isStrip ? beginningOf(layer) : null];
+}
+
+function arraysNamed(names) {
+  return [...new Set(names)].map((name) => ARRAY_NAMED.get(name)).filter(Boolean);
+}
+
+/** A name without its layer, where the array stands in that layer's card. */
+function shortName({ name }) {
+  const dot = name.lastIndexOf(".");
+  return layerOf(ARRAY_NAMED.get(name))?.name === name.slice(0, dot) && !isHandedToInput(name) ? name.slice(dot + 1) : name;
+}
+
+/** The error that the first layer hands to the image stands in the card of the input. */
+function isHandedToInput(name) {
+  return DATA.layers[0].errors.includes(name);
+}
+
+/** The loss holds no error of its own: what it sends back is that of the last layer. */
+function beginningOf(layer) {
+  if (layer.name !== "loss" || !layer.dx) return null;
+  return note("Here the errors begin: the first is ", linkTo(layer.dx), ".");
+}
+
+/** Shows the maps that hold an array, and scrolls its layer into the row. */
+function showArrayOf(array) {
+  PAGE.layer = layerOf(array);
+  showView(ROLE_VIEWS[array.role] ?? "values");
+  const canvas = viewOf(array)?.cells;
+  const row = byId("layers");
+  if (!canvas || row.scrollWidth <= row.clientWidth) return;
+  const [box, rowBox] = [canvas.closest(".layer").getBoundingClientRect(), row.getBoundingClientRect()];
+  if (box.left < rowBox.left || box.right > rowBox.right)
+    row.scrollLeft += box.left - rowBox.left - Math.max(0, (rowBox.width - box.width) / 2);
+}
+
+/** The map of an array in its layer's card, where it is shown. */
+function viewOf(array) {
+  return [...VIEWS].find((view) => view.array === array && byId("layers").contains(view.cells));
+}
