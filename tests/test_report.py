@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import sys
 import threading
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from plaingrad.errors import CheckpointError, DataError, MissingError
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
 from plaingrad.training.report import page, pictures, write_report
+from plaingrad.training.report.look import styled
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -117,6 +119,20 @@ def test_the_page_asks_for_nothing_outside(tmp_path: Path) -> None:
     assert "@import" not in style
     policy = next(each for each in read.every("meta") if each.get("http-equiv") == "Content-Security-Policy")
     assert policy["content"].startswith("default-src 'none'")
+
+
+def test_all_pages_have_one_look() -> None:
+    """No page defines a colour or a kind of text that the shared style defines."""
+    shared = styled("")
+    names = set(re.findall(r"(--[\w-]+):", shared)) | set(re.findall(r"^([\w.:-]+) \{", shared, re.MULTILINE))
+    root = Path(page.__file__).parents[2]
+    for own in (root / "training/report", root / "explaining", root / "checking/verdict"):
+        style = (own / "page.css").read_text("utf-8").partition("@media")[0]
+        again = set(re.findall(r"(--[\w-]+): light-dark", style)) & names
+        assert not again, f"{own.name} defines {again} again"
+        assert "font: 16px" not in style
+        assert "docs/questions.md" in (own / "page.html").read_text("utf-8")
+        assert "styled(style)" in (own / "page.py").read_text("utf-8")
 
 
 def test_class_names_are_text(tmp_path: Path) -> None:
@@ -233,9 +249,11 @@ def test_nothing_but_nan(tmp_path: Path) -> None:
     assert "0 of 9 test images" in read.text
 
 
-def test_one_epoch_is_a_point_and_none_are_told(tmp_path: Path) -> None:
+def test_one_epoch_is_told_in_numbers_and_none_is_told(tmp_path: Path) -> None:
     read = written(tmp_path, small(), data(), history=HISTORY[:1])
-    assert any("Loss over 1 epoch" in each["alt"] for each in read.every("img"))
+    assert not any("over 1 epoch" in each["alt"] for each in read.every("img")), "three dots tell nothing"
+    for told in ("loss on training images", "1.25", "accuracy on training images", "50.0 %", "accuracy of guessing"):
+        assert told in read.text.replace("\u00a0", " "), told
     assert marks(HISTORY[:1]) > 0
     assert marks([HISTORY[0] | {"epoch": epoch} for epoch in range(1, 41)]) == 0
     assert "No training was recorded" in written(tmp_path, small(), data(), history=[]).text

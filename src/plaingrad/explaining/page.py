@@ -37,6 +37,7 @@ from plaingrad.explaining.words import GLOSSARY, about, role
 from plaingrad.network.run import Run
 from plaingrad.textbook.record import json_text
 from plaingrad.training.checkpoint import page_file, write_safely
+from plaingrad.training.report.look import styled
 
 MOST_TERMS = 4_000_000  # recorded in one page: beyond it the file outgrows 8 MB, and a browser's patience
 SLICE_TERMS = 400_000
@@ -108,7 +109,7 @@ class Page:
             texts = self.alive.source() if self.alive else "[]"
             parts = {
                 "/*TEXTS*/": texts,
-                "/*STYLE*/": style,
+                "/*STYLE*/": styled(style),
                 "/*SCRIPT*/": script,
                 "{{TITLE}}": html.escape(self.title),
                 '"DATA"': data,

@@ -12,7 +12,8 @@ function drawDirections(pen, view) {
     const won = NUMBERS.values[cell];
     if (!corner || !(won >= 0)) continue;
     const at = placeIn(array, cell - start).slice(-2);
-    const from = at.map((each, axis) => each * pointsAt.stride[axis] - pointsAt.before[axis] + (pointsAt.size[axis] - 1) / 2);
+    const { stride, before, size: span } = pointsAt;
+    const from = at.map((each, axis) => each * stride[axis] - before[axis] + (span[axis] - 1) / 2);
     const to = [Math.floor(won / columns), won % columns];
     const reach = pointsAt.size.map((each) => Math.max(1, (each - 1) / 2) + 0.5);
     const [down, right] = [0, 1].map((axis) => ((to[axis] - from[axis]) / reach[axis]) * (layout.cell / 2 - 1));
@@ -23,7 +24,8 @@ function drawDirections(pen, view) {
 }
 
 function strokeArrow(pen, [fromX, fromY], [toX, toY]) {
-  const [along, head] = [Math.atan2(toY - fromY, toX - fromX), Math.max(2.5, Math.hypot(toX - fromX, toY - fromY) * 0.32)];
+  const along = Math.atan2(toY - fromY, toX - fromX);
+  const head = Math.max(2.5, Math.hypot(toX - fromX, toY - fromY) * 0.32);
   pen.beginPath();
   addLine(pen, fromX, fromY, toX, toY);
   for (const side of [-0.6, 0.6])
@@ -37,9 +39,11 @@ function drawArrows() {
   root.querySelector(":scope > .arrows")?.remove();
   if (!PAGE.isSmall || isNarrow()) return;
   const { left, top } = root.getBoundingClientRect();
-  const lines = ARRAYS.filter((array) => array.points_at).flatMap((array) => arrowsOf(array, left - root.scrollLeft, top - root.scrollTop));
+  const [atLeft, atTop] = [left - root.scrollLeft, top - root.scrollTop];
+  const lines = ARRAYS.filter((array) => array.points_at).flatMap((array) => arrowsOf(array, atLeft, atTop));
   if (!lines.length) return;
-  const tip = svg("marker", { id: "tip", viewBox: "0 0 6 6", refX: 5, refY: 3, markerWidth: 6, markerHeight: 6, orient: "auto" }, svg("path", { d: "M0 0L6 3L0 6z" }));
+  const shape = { id: "tip", viewBox: "0 0 6 6", refX: 5, refY: 3, markerWidth: 6, markerHeight: 6, orient: "auto" };
+  const tip = svg("marker", shape, svg("path", { d: "M0 0L6 3L0 6z" }));
   const size = { width: root.scrollWidth, height: root.scrollHeight };
   root.append(svg("svg", { class: "arrows", "aria-hidden": "true", ...size }, svg("defs", {}, tip), lines));
 }
@@ -65,7 +69,8 @@ function arrowsOf(array, left, top) {
       const isTop = column % 2 === 0 || won < columns; // two winners of one row use its two edges
       const y = b.top - top + end[1] + (isTop ? 0 : size);
       const x = b.left - left + end[0] + size;
-      const [fromX, fromY] = [a.left - left + start[0], a.top - top + start[1] + (column ? (isTop ? 0 : 2 * half) : half)];
+      const edge = isTop ? 0 : 2 * half; // from an inner square along its edge, from an outer one from its middle
+      const [fromX, fromY] = [a.left - left + start[0], a.top - top + start[1] + (column ? edge : half)];
       const begin = column ? `M${fromX + half} ${fromY}H${a.left - left - 2}` : `M${fromX} ${fromY}`;
       const d = `${begin}L${b.right - left + 6} ${y}H${x + 3}L${x - 3} ${y + (isTop ? 5 : -5)}`;
       paths.push(svg("path", { class: "arrow", "data-winner": cellName(cell), "marker-end": "url(#tip)", d }));
@@ -89,7 +94,8 @@ function joinFactors(root, cells) {
   });
   const known = boxes.filter(Boolean);
   const lines = known.slice(1).map((to, n) => svg("path", { d: lineBetween(known[n], to) }));
-  if (lines.length) root.append(svg("svg", { class: "joined", "aria-hidden": "true", width: box.width, height: box.height }, lines));
+  const size = { width: box.width, height: box.height };
+  if (lines.length) root.append(svg("svg", { class: "joined", "aria-hidden": "true", ...size }, lines));
 }
 
 /** From the edge of one square to the edge of the other. */

@@ -54,7 +54,7 @@ function scrolling(made) {
   return made;
 }
 
-/** The textbook's letters for the arrays of the layer whose text makes this one: x, y, w, and ∂L/∂… for gradients. */
+/** The textbook's letters for the arrays of the layer that makes this one: x, y, w, and ∂L/∂… for gradients. */
 function lettersOf(array) {
   const layer = DATA.layers.find((each) => each.dx === array.name) ?? layerOf(array);
   const letters = new Map();
@@ -77,7 +77,8 @@ function textbook(tree, letters) {
   if (tag === "msub" && isNamed(parts[0])) return withLetter(parts[0][1], indexOf(parts[1]), letters);
   if (isNamed(tree)) return withLetter(parts[0], [], letters);
   if (tag === "munderover" && Array.isArray(parts[1])) {
-    const below = parts[1].find((each) => Array.isArray(each) && each[0] === "mi") ?? parts[1].find((each, n) => n && typeof each === "string");
+    const isLetter = (each, n) => n && (typeof each === "string" || each[0] === "mi");
+    const below = parts[1].find(isLetter);
     if (below) return ["munder", textbook(parts[0], letters), below];
   }
   return [tag, ...parts.map((part) => textbook(part, letters))];

@@ -27,8 +27,9 @@ function oneStop(root, selector, first = null) {
 /** The maps of the network are one stop, where it was left; Page Down and Page Up go from array to array. */
 function mapsAsOneStop() {
   const list = mapsShown();
-  const kept = list.find((each) => each === document.activeElement) ?? list.find((each) => each.dataset.array === PAGE.map);
-  for (const each of list) each.tabIndex = each === (kept ?? list[0]) ? 0 : -1;
+  const isFocused = (each) => each === document.activeElement;
+  const kept = list.find(isFocused) ?? list.find((each) => each.dataset.array === PAGE.map) ?? list[0];
+  for (const each of list) each.tabIndex = each === kept ? 0 : -1;
 }
 
 function mapsShown() {

@@ -37,7 +37,7 @@ function layerCard(layer) {
     showTab(tab, layer);
     bringIntoSight();
   };
-  const tool = (tab, label) => quietButton(label, show(tab), { tabindex: -1 }); // by keyboard the tabs below do the same
+  const tool = (tab, label) => quietButton(label, show(tab), { tabindex: -1 }); // by keyboard the tabs do the same
   return element(
     "article",
     { class: "layer", "data-layer": layer.name, "aria-label": layer.name },
@@ -68,9 +68,8 @@ function contentOf(layer, view) {
   const lists = VIEW_LISTS[isBare ? "values" : view];
   const isStrip = document.body.dataset.network === "strip";
   const wanted = arraysNamed(lists.flatMap((list) => layer[list])).filter((array) => !(isStrip && array.points_at));
-  const drawn = wanted.map(
-    (array) => new ArrayView(array, isStrip ? { ...STRIP, caption: shortName(array) } : { most: LARGEST_SQUARE }).element,
-  );
+  const options = (array) => (isStrip ? { ...STRIP, caption: shortName(array) } : { most: LARGEST_SQUARE });
+  const drawn = wanted.map((array) => new ArrayView(array, options(array)).element);
   const isLast = layer === DATA.layers.at(-1);
   if (isLast && view === "values" && DATA.probabilities && !isStrip) drawn.push(probabilityBars());
   if (drawn.length) return drawn;
@@ -98,7 +97,8 @@ function columnsOf(layer) {
     columns.push(wide, narrow);
   } else if (columns.length) columns.at(-1).push(...left);
   else columns.push(left);
-  const made = columns.filter((each) => each.some(Boolean)).map((each) => element("div", { class: "pair" }, each.map(draw)));
+  const full = columns.filter((each) => each.some(Boolean));
+  const made = full.map((each) => element("div", { class: "pair" }, each.map(draw)));
   return [made, isStrip ? beginningOf(layer) : null];
 }
 
@@ -109,7 +109,8 @@ function arraysNamed(names) {
 /** A name without its layer, where the array stands in that layer's card. */
 function shortName({ name }) {
   const dot = name.lastIndexOf(".");
-  return layerOf(ARRAY_NAMED.get(name))?.name === name.slice(0, dot) && !isHandedToInput(name) ? name.slice(dot + 1) : name;
+  const isOwn = layerOf(ARRAY_NAMED.get(name))?.name === name.slice(0, dot);
+  return isOwn && !isHandedToInput(name) ? name.slice(dot + 1) : name;
 }
 
 /** The error that the first layer hands to the image stands in the card of the input. */

@@ -16,7 +16,7 @@ class ArrayView {
       tabindex: 0,
       role: "application",
       "data-array": array.name,
-      "aria-label": `${array.name}, ${sizeText(array)}; arrow keys move, Enter explains, Page Down goes to the next array`,
+      "aria-label": `${array.name}, ${sizeText(array)}; arrows move, Enter explains, Page Down goes on`,
       onclick: (event) => this.explain(this.cellUnder(event)),
       onpointermove: (event) => this.point(this.cellUnder(event), event),
       onpointerleave: () => this.leave(),

@@ -15,7 +15,8 @@ function printNumbers(view) {
   const written = [];
   const put = (number, text, kind) => {
     const [x, y] = view.cornerOf(number);
-    const style = `left: ${x}px; top: ${y}px; width: ${cell}px; height: ${cell}px; font-size: ${kind === "digits" ? Math.min(10.5, cell / 3) : 8.5}px`;
+    const print = kind === "digits" ? Math.min(10.5, cell / 3) : 8.5;
+    const style = `left: ${x}px; top: ${y}px; width: ${cell}px; height: ${cell}px; font-size: ${print}px`;
     written.push(element("span", { class: kind, style, "data-at": cellName(number) }, text));
   };
   if (view.hasNumbers)

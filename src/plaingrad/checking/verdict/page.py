@@ -28,6 +28,7 @@ from plaingrad.checking.verdict.text import (
 from plaingrad.checking.verdict.trained import trains
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
 from plaingrad.training.checkpoint import page_file, write_safely
+from plaingrad.training.report.look import styled
 from plaingrad.training.report.page import template
 
 MOST_CELLS = 14_000  # on the page, in all maps: some 100 bytes each keep it below 2 MB
@@ -55,7 +56,7 @@ def page_html(verdict: Verdict, hint: str = ALL) -> str:
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template(page, "the verdict's page").render(
         contents(verdict) if tells_all(verdict, hint) else hinted(verdict, hint),
-        style=style,
+        style=styled(style),
         shades=shades(),
         script=script,
         allowed=allowed,

@@ -14,6 +14,7 @@ from plaingrad.errors import DataError, MissingError
 from plaingrad.network.network import Network
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.checkpoint import write_safely
+from plaingrad.training.report.look import styled
 from plaingrad.training.report.pictures import curves, kernels, maps, photograph, pixel_range
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def rendered(content: dict[str, Any]) -> str:
     """The page with its contents filled in and escaped."""
     folder = files("plaingrad.training.report")
     page, style = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css"))
-    return template(page, "the report").render(content, style=style)
+    return template(page, "the report").render(content, style=styled(style))
 
 
 def template(page: str, who: str) -> "Template":

@@ -18,6 +18,7 @@ Array = NDArray[Any]
 KERNEL_LAYERS, KERNELS, KERNEL_CHANNELS = 4, 32, 8
 MAP_LAYERS, MAPS, STRIP, STRIP_WIDTH = 24, 16, 256, 32
 MARKED_EPOCHS = 30  # with more points than these, markers hide the line
+SIGNED = ((11, 55, 109), (91, 155, 213), (255, 255, 255), (240, 138, 60), (143, 45, 4))  # look.css has the same
 NOT_A_NUMBER = (150, 150, 150, 255)
 THEMES = {  # ink, grid, and the two lines
     "light": ("#46515e", "#d9dfe6", "#1f66b0", "#bd4b12"),
@@ -91,13 +92,13 @@ def largest(values: Array) -> float:
 
 
 def signed_colours(values: Array, limit: float) -> Array:
-    """RGBA for each value: blue below zero, white at zero, red above; grey where there is no number."""
-    from matplotlib import colormaps
-
+    """RGBA for each value: blue below zero, white at zero, orange above, as on all pages; grey where there is none."""
     known = np.isfinite(values)
     shares = np.where(known, values, 0) / (2 * limit if limit else 1) + 0.5
-    colours = colormaps["RdBu_r"](shares, bytes=True)
-    return np.where(known[..., None], colours, np.array(NOT_A_NUMBER, np.uint8)).astype(np.uint8)
+    places = np.linspace(0, 1, len(SIGNED))
+    parts = [np.interp(shares, places, [stop[part] for stop in SIGNED]) for part in range(3)]
+    colours = np.stack([*parts, np.full(shares.shape, 255)], axis=-1).round()
+    return np.where(known[..., None], colours, np.array(NOT_A_NUMBER)).astype(np.uint8)
 
 
 def column(tiles: Array) -> Array:
