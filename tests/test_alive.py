@@ -262,6 +262,7 @@ def test_outputs_that_are_no_scores(browser: Browser, tmp_path: Path) -> None:
     slide(browser, 0.5)
     changed = run_with(loss=MeanSquaredError(), conv1__b__1=0.5)
     check_all(browser, changed)
+    browser.click("#whole")  # in a strip there is no room for them
     shown = browser.js("return [...document.querySelectorAll('.bars .number')].map((each) => Number(each.title))")
     assert sum(shown) == pytest.approx(1)
     scores = np.exp(Own(changed).sheets["dense1.y"].values())

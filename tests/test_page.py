@@ -1461,6 +1461,7 @@ def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> 
         check(own, browser.read(), name)
     assert WICKED in browser.text("h1")
     assert browser.js("return document.title").endswith(f"{WICKED} on one image")
+    browser.click("#whole")
     bars = browser.js(
         "return [...document.querySelectorAll('.bars li span:first-child')].map((each) => each.innerText)"
     )

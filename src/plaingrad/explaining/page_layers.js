@@ -44,8 +44,8 @@ function layerCard(layer) {
     element("h3", { title: layer.about }, layer.name),
     layer.text && layer.text !== layer.name ? element("p", { class: "text" }, code(layer.text)) : null,
     element("div", { class: PAGE.isSmall ? "group pairs" : "group" }, contentOf(layer, PAGE.view)),
-    PAGE.isSmall ? null : element("p", { class: "about" }, layer.about),
-    PAGE.isSmall && document.body.dataset.network === "whole" ? beginningOf(layer) : null,
+    element("p", { class: PAGE.isSmall ? "about unseen" : "about" }, layer.about), // its heading says it on hover too
+    PAGE.isSmall && document.body.dataset.network === "whole" ? [beginningOf(layer), probabilitiesOf(layer)] : null,
     element(
       "p",
       { class: "tools" },
@@ -53,6 +53,11 @@ function layerCard(layer) {
       layer.dense ? tool("matrix", PAGE.isSmall ? "Dense" : "As a dense layer") : null,
     ),
   );
+}
+
+/** The probability of each class, at the end of the network. */
+function probabilitiesOf(layer) {
+  return layer === DATA.layers.at(-1) && DATA.probabilities ? probabilityBars() : null;
 }
 
 function showView(view) {
@@ -70,8 +75,7 @@ function contentOf(layer, view) {
   const wanted = arraysNamed(lists.flatMap((list) => layer[list])).filter((array) => !(isStrip && array.points_at));
   const options = (array) => (isStrip ? { ...STRIP, caption: shortName(array) } : { most: LARGEST_SQUARE });
   const drawn = wanted.map((array) => new ArrayView(array, options(array)).element);
-  const isLast = layer === DATA.layers.at(-1);
-  if (isLast && view === "values" && DATA.probabilities && !isStrip) drawn.push(probabilityBars());
+  if (view === "values" && !isStrip) drawn.push(...present([probabilitiesOf(layer)]));
   if (drawn.length) return drawn;
   return beginningOf(layer) ?? note(view === "errors" ? "No error reaches it." : "Nothing is held here.");
 }
