@@ -6,6 +6,7 @@ import json
 import math
 import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import plaingrad as pg
 from around import images_for, network_around, run_around, scale_backward, scale_forward, targets_for
 from cases import CASES
 from plaingrad.compiler.loops import as_written
-from plaingrad.explaining import tracer_of
+from plaingrad.explaining import page, tracer_of
 from plaingrad.explaining.examples import EXAMPLES
 from plaingrad.explaining.page import MOST_TERMS, Page, single
 from plaingrad.explaining.recording import COPY, PRODUCT, Patterns, Record, blob
@@ -459,3 +460,15 @@ def test_a_term_of_no_usual_look_keeps_its_value(negative):
     assert (record.counts, record.refs) == ([2], [5, 5, 7])
     assert record.products == [1.5 if negative else -1.5]
     assert patterns.list[record.patterns[1]]["text"].startswith("−") == negative
+
+
+def test_no_name_is_declared_twice_in_the_scripts_of_a_page():
+    """They are joined to one, in which the last of two functions of one name silently takes the place of the first."""
+    scripts = sorted((Path(page.__file__).parent).glob("page*.js"))
+    declared = [
+        name
+        for each in scripts
+        for name in re.findall(r"^(?:async )?(?:function|const|let|class) (\w+)", each.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(declared) > 100
+    assert not {name for name in declared if declared.count(name) > 1}

@@ -15,12 +15,6 @@ function filled(value, attributes = {}, isBare = false) {
   );
 }
 
-/** A number for a square: two digits, or one where two would not fit. */
-function inSquare(value) {
-  const text = shown(value, 2);
-  return text.length > 6 ? shown(value, 1) : text;
-}
-
 /** A term with its numbers, such as 0.5 × (−2). */
 function filledTerm(terms, entry, isNow = false, isFirst = false) {
   const cells = refsOf(terms, entry);

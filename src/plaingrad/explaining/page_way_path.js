@@ -3,7 +3,7 @@
 const PATH = { svg: null, guest: null, stops: [], step: -1, places: new Map() };
 
 /** Where a cell is drawn in the row of layers; null while it is not. */
-function viewOf(cell) {
+function viewHolding(cell) {
   const array = arrayOf(cell);
   return [...VIEWS].find(
     (view) => view.array === array && byId("layers").contains(view.cells) && view.cells.checkVisibility(),
@@ -30,7 +30,7 @@ function placeOnRow(cell) {
     y: y + box.top + row.scrollTop - outer.top - row.clientTop,
     half,
   });
-  const view = viewOf(cell);
+  const view = viewHolding(cell);
   const corner = view?.cornerOf(cell);
   if (corner) {
     const drawn = view.cells.getBoundingClientRect();
@@ -54,7 +54,7 @@ function startPath(stops) {
   Object.assign(PATH, { stops, step: -1, places: new Map() });
   showView("errors");
   const { cell } = stops.at(-1);
-  const group = viewOf(cell)
+  const group = viewHolding(cell)
     ? null
     : [...(cardOf(cell)?.querySelectorAll(".group") ?? [])].find((each) => !each.hidden);
   if (group && arrayOf(cell).role === "gradient") group.append((PATH.guest = new ArrayView(arrayOf(cell)).element));
