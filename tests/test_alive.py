@@ -11,7 +11,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from in_javascript import SCRIPT, TooCloseError, between, bounds_of_the_table, emptied, filled_with, random_run, table
-from often import counts
+from often import counts, some
 from plaingrad.compiler.loops import Array
 from plaingrad.explaining.alive import Program, program
 from plaingrad.explaining.facts import sheets_shown
@@ -148,12 +148,15 @@ def test_every_layer_and_loss_of_the_table_and_random_networks(browser: Browser,
 
 @pytest.mark.parametrize(
     ("name", "change"),
-    [
-        ("conv1.w[1,0,0,1]", {"conv1__w__1_0_0_1": 0.75}),
-        ("conv1.b[0]", {"conv1__b__0": -0.5}),
-        ("dense1.dw[2,3]", {"dense1__w__2_3": 0.25}),  # opened at the derivative, changed is the weight
-        ("input[0,2,3]", {"input__0_2_3": 0.125}),
-    ],
+    some(
+        [
+            ("conv1.w[1,0,0,1]", {"conv1__w__1_0_0_1": 0.75}),
+            ("conv1.b[0]", {"conv1__b__0": -0.5}),
+            ("dense1.dw[2,3]", {"dense1__w__2_3": 0.25}),  # opened at the derivative, changed is the weight
+            ("input[0,2,3]", {"input__0_2_3": 0.125}),
+        ],
+        lambda place: place in (0, 2),
+    ),
 )
 def test_a_changed_number_changes_all_that_follows(
     browser: Browser,

@@ -154,6 +154,7 @@ def test_an_own_nest_that_was_mended_is_compiled_anew(own, cache, old, new):
     assert python(own / "own_nest.py", 2, path=own) == multiples(4)
 
 
+@pytest.mark.long
 def test_an_own_shared_step_that_was_mended_is_compiled_anew(own, cache):
     """Though the nest that calls it stands in another file, which did not change."""
     assert python(own / "own_nest.py", 2, path=own) == multiples(2)
@@ -355,6 +356,7 @@ print(y[0])
 """
 
 
+@pytest.mark.long
 def test_a_constant_of_another_module_is_part_of_what_a_nest_says(cache, tmp_path):
     (tmp_path / "own.py").write_text(OWN_WITH_SETTINGS, encoding="utf-8")
     for scale in (2, 3):

@@ -509,8 +509,9 @@ def check_number(own: Own, shown: dict[str, Any]) -> None:
         assert same(full, own.value(shown["cell"])), shown
 
 
-def check_comparison(told: Explanation, shown: dict[str, Any]) -> None:
-    """What the page says of the compiled run."""
+def check_comparison(told: Explanation, shown: dict[str, Any], is_double: bool) -> None:
+    """What the page says of the compiled run. It counts 2·terms + 1 roundings of the run, where there is one a term; in
+    a run of float64 its own sums, of which each term may be off by two such roundings, weigh as much."""
     numbers = {each["kind"]: float(each["full"]) for each in shown["numbers"]}
     if told.run_value is None:
         assert "run" not in numbers
@@ -519,7 +520,7 @@ def check_comparison(told: Explanation, shown: dict[str, Any]) -> None:
     assert numbers["difference"] == abs(told.value - told.run_value)
     if "bound" in numbers:
         assert numbers["difference"] <= numbers["bound"]
-        assert numbers["bound"] <= 3.00001 * told.bound, "it counts 2·terms + 1 roundings, where there is one a term"
+        assert numbers["bound"] <= (5.00001 if is_double else 3.00001) * told.bound
 
 
 def check_terms(own: Own, told: Explanation, shown: dict[str, Any], first: int = 0) -> None:
@@ -574,7 +575,7 @@ def check(own: Own, shown: dict[str, Any], name: str) -> None:
     assert told.about in shown["text"]
     for number in shown["numbers"]:
         check_number(own, number)
-    check_comparison(told, shown)
+    check_comparison(told, shown, own.run.net.dtype == np.float64)
     if own.tracer.is_given(own.sheets[name.partition("[")[0]]):
         assert "This number is given" in shown["text"]
         assert shown["rows"] == []
@@ -608,7 +609,7 @@ def test_these_networks_have_every_layer_and_every_loss() -> None:
     }
 
 
-@pytest.mark.parametrize("name", some(RUNS, lambda place: place == 3))
+@pytest.mark.parametrize("name", some(RUNS, lambda place: place == 4))
 def test_every_number_shown_is_the_run_s(browser: Browser, pages: Pages, name: str) -> None:
     own, path = pages(name)
     browser.open(path)
@@ -627,7 +628,7 @@ def test_every_number_shown_is_the_run_s(browser: Browser, pages: Pages, name: s
                 assert (" was off, because " in shown["reasons"][0]) == (own.value(summed) <= 0)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", some(RUNS, lambda place: place == 0))
 def test_every_number_in_the_maps_is_the_run_s(browser: Browser, pages: Pages, name: str) -> None:
     own, path = pages(name)
     browser.open(path)
@@ -645,7 +646,7 @@ def test_every_number_in_the_maps_is_the_run_s(browser: Browser, pages: Pages, n
     assert layers == ["input", *own.run.net.steps, "loss"]
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", some(RUNS, lambda place: place == 4))
 def test_the_loss_and_the_probabilities_are_the_run_s(browser: Browser, pages: Pages, name: str) -> None:
     own, path = pages(name)
     browser.open(path)
@@ -722,6 +723,7 @@ def test_long_sums_are_shown_in_parts_and_in_either_order(browser: Browser, page
     assert browser.read()["order"] == "loops", "the order one chose is kept"
 
 
+@pytest.mark.long
 def test_what_a_number_goes_into(browser: Browser, pages: Pages) -> None:
     own, path = pages("every_layer")
     browser.open(path)
@@ -746,6 +748,7 @@ def test_what_a_number_goes_into(browser: Browser, pages: Pages) -> None:
             assert cells == expected[array][:6]
 
 
+@pytest.mark.long
 def test_a_chain_from_the_first_weight_to_the_loss_and_back(browser: Browser, pages: Pages) -> None:
     own, path = pages("every_layer")
     start = max(own.names("conv1.dw"), key=lambda name: abs(own.value(name)))
@@ -784,14 +787,17 @@ def test_a_chain_from_the_first_weight_to_the_loss_and_back(browser: Browser, pa
 
 @pytest.mark.parametrize(
     ("address", "name"),
-    [
-        ("conv1.dw[2,1,0,2]", "conv1.dw[2,1,0,2]"),
-        ("conv1.dw%5B2%2C1%2C0%2C2%5D", "conv1.dw[2,1,0,2]"),
-        ("conv1.dw%5b2,%201,0,2]", "conv1.dw[2,1,0,2]"),
-        ("loss.y", "loss.y"),
-        ("conv1.db", "conv1.db[0]"),
-        ("maxpool1.x[0,1,1]", "leakyrelu1.y[0,1,1]"),
-    ],
+    some(
+        [
+            ("conv1.dw[2,1,0,2]", "conv1.dw[2,1,0,2]"),
+            ("conv1.dw%5B2%2C1%2C0%2C2%5D", "conv1.dw[2,1,0,2]"),
+            ("conv1.dw%5b2,%201,0,2]", "conv1.dw[2,1,0,2]"),
+            ("loss.y", "loss.y"),
+            ("conv1.db", "conv1.db[0]"),
+            ("maxpool1.x[0,1,1]", "leakyrelu1.y[0,1,1]"),
+        ],
+        lambda place: place % 3 == 0,
+    ),
 )
 def test_an_address_is_a_link(browser: Browser, pages: Pages, address: str, name: str) -> None:
     own, path = pages("every_layer")
@@ -801,14 +807,14 @@ def test_an_address_is_a_link(browser: Browser, pages: Pages, address: str, name
 
 @pytest.mark.parametrize(
     ("address", "problem", "nearest"),
-    [
+    some([
         ("conv9.dw[0,0,0,0]", "There is no “conv9.dw” here. The nearest name is “conv1.dw”.", "conv1.dw[0,0,0,0]"),
         ("conv1.dw[0,0,0,3]", "“conv1.dw” has no cell [0,0,0,3].", "conv1.dw[0,0,0,0]"),
         ("conv1.dw[0,0]", "“conv1.dw” has no cell [0,0]. Its last one is conv1.dw[2,1,2,2].", "conv1.dw[0,0,0,0]"),
         ("conv1.dw[-1,0,0,0]", "“conv1.dw” has no cell [-1,0,0,0].", "conv1.dw[0,0,0,0]"),
         ("%", "There is no “%” here.", None),
         (WICKED, f"There is no “{WICKED}” here.", None),
-    ],
+    ], lambda place: place % 4 == 0),
 )  # fmt: skip
 def test_an_address_that_names_nothing(
     browser: Browser, pages: Pages, address: str, problem: str, nearest: str | None
@@ -893,7 +899,7 @@ def test_by_keyboard_alone(browser: Browser, pages: Pages) -> None:
     assert browser.js("return document.body.dataset.network") == "whole"
 
 
-@pytest.mark.parametrize("name", ["every_layer", "first_cnn"])
+@pytest.mark.parametrize("name", some(["every_layer", "first_cnn"], lambda place: place == 1))
 def test_enter_leads_from_the_first_gradient_to_the_loss(browser: Browser, pages: Pages, name: str) -> None:
     own, path = pages(name)
     start = max(own.names("conv1.dw"), key=lambda each: abs(own.value(each)))
@@ -984,8 +990,9 @@ def test_numbers_are_read_on_the_colour_of_their_square(browser: Browser, pages:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("first_cnn", "conv1.dw[0,0,1,0]"), ("first_cnn", "relu1.dy[0,0,2]"), ("first_cnn", "dense1.dy[0]"),
+    some([("first_cnn", "conv1.dw[0,0,1,0]"), ("first_cnn", "relu1.dy[0,0,2]"), ("first_cnn", "dense1.dy[0]"),
      ("every_layer", "conv2.dw[1,2,1,0]"), ("long_sums", "conv1.dw[1,0,1,1]"), ("long_sums", "conv1.y[0,3,3]")],
+     lambda place: place in (0, 3)),
 )  # fmt: skip
 def test_a_link_shows_value_formula_and_first_terms_at_once(
     browser: Browser, pages: Pages, name: str, number: str
@@ -1205,14 +1212,17 @@ def test_a_convolution_played_forward(browser: Browser, pages: Pages) -> None:
 
 @pytest.mark.parametrize(
     ("layer", "source", "target"),
-    [
-        ("conv1", "conv1.dz", "conv1.dx"),
-        ("conv3", "conv3.dy", "meanpool1.dy"),
-        ("maxpool1", "maxpool1.dy", "leakyrelu1.dy"),
-        ("meanpool1", "meanpool1.dy", "sigmoid1.dy"),
-        ("l2pool1", "l2pool1.dy", "relu1.dy"),
-        ("flatten1", "flatten1.dy", "l2pool1.dy"),
-    ],
+    some(
+        [
+            ("conv1", "conv1.dz", "conv1.dx"),
+            ("conv3", "conv3.dy", "meanpool1.dy"),
+            ("maxpool1", "maxpool1.dy", "leakyrelu1.dy"),
+            ("meanpool1", "meanpool1.dy", "sigmoid1.dy"),
+            ("l2pool1", "l2pool1.dy", "relu1.dy"),
+            ("flatten1", "flatten1.dy", "l2pool1.dy"),
+        ],
+        lambda place: place == 0,
+    ),
 )
 def test_an_error_played_back(browser: Browser, pages: Pages, layer: str, source: str, target: str) -> None:
     own, path = pages("every_layer")
@@ -1299,13 +1309,16 @@ def test_a_weight_s_gradient_collects_a_term_from_every_place(browser: Browser, 
 
 @pytest.mark.parametrize(
     ("layer", "mode", "array"),
-    [
-        ("conv2", "forward", "conv2.z"),
-        ("conv2", "collect", "maxpool1.dy"),
-        ("meanpool1", "forward", "meanpool1.y"),
-        ("dense1", "forward", "dense1.z"),
-        ("dense1", "weight", "dense1.dw"),
-    ],
+    some(
+        [
+            ("conv2", "forward", "conv2.z"),
+            ("conv2", "collect", "maxpool1.dy"),
+            ("meanpool1", "forward", "meanpool1.y"),
+            ("dense1", "forward", "dense1.z"),
+            ("dense1", "weight", "dense1.dw"),
+        ],
+        lambda place: place in (0, 4),
+    ),
 )
 def test_a_sum_grows_term_by_term(browser: Browser, pages: Pages, layer: str, mode: str, array: str) -> None:
     """By keys alone, from one number on into the next: the window lies over the numbers that the terms are made of."""
