@@ -106,7 +106,7 @@ def arithmetic(camera: Camera) -> Image.Image:
     camera.until("return document.querySelector('#player output')?.textContent.startsWith('weight')")
     for _ in range(2):
         camera.click("#player .controls button", 3)
-    camera.browser.execute_script("document.querySelector('#stage').scrollIntoView()")
+    camera.browser.execute_script("document.querySelector('.network').scrollIntoView()")
     camera.settle()
     return camera.shot()
 
