@@ -17,6 +17,7 @@ from plaingrad.checking.search.names import name_of
 from plaingrad.checking.verdict.hint import ALL, HINTS, KIND, LINE, PLACE, kinds_of
 from plaingrad.checking.verdict.text import proof, right_text, source_of
 from plaingrad.checking.verdict.verdict import RIGHT
+from plaingrad.cli import check_commands
 from plaingrad.errors import SettingError
 from strange import STRANGE
 
@@ -165,3 +166,8 @@ def test_what_is_no_hint_is_refused() -> None:
     for tell in (lambda: verdict.text(hint="knid"), lambda: verdict.to_json("")):
         with pytest.raises(SettingError, match="choose from all, kind, line, place"):
             tell()
+
+
+def test_the_command_offers_what_there_is():
+    """It names the hints itself, so that its help need not import the checker."""
+    assert check_commands.HINTS == HINTS

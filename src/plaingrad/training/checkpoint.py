@@ -112,7 +112,7 @@ def _of(net: Network) -> dict[str, Array]:
 def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[str, Any]]:
     """The network a checkpoint holds, its further arrays, and its facts."""
     path = pathlib.Path(path)
-    content, arrays, metadata = _read(path, "a checkpoint; take another one, or train again")
+    content, arrays, metadata = _read(path, "a checkpoint", "take another one, or train again")
     try:
         about = json.loads(metadata["plaingrad"])
         if about["format"] != FORMAT:
@@ -141,7 +141,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
     return net, {_renamed(name): array for name, array in arrays.items() if name not in own}, _in_new_names(facts)
 
 
-def _read(path: pathlib.Path, wanted: str) -> tuple[bytes, dict[str, Array], dict[str, str]]:
+def _read(path: pathlib.Path, wanted: str, advice: str) -> tuple[bytes, dict[str, Array], dict[str, str]]:
     """The bytes of a safetensors file, its arrays and its metadata. CheckpointError where it is none."""
     import safetensors
     import safetensors.numpy
@@ -155,8 +155,9 @@ def _read(path: pathlib.Path, wanted: str) -> tuple[bytes, dict[str, Array], dic
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-        what, _, advice = wanted.partition("; ")
-        raise CheckpointError(f"{path} is damaged or not {what} ({len(content):,} bytes: {error}); {advice}") from None
+        raise CheckpointError(
+            f"{path} is damaged or not {wanted} ({len(content):,} bytes: {error}); {advice}"
+        ) from None
     return content, arrays, metadata
 
 
@@ -166,7 +167,7 @@ def load_weights(path: pathlib.Path, net: Network) -> None:
     CheckpointError where one is missing, has another shape or holds what is no finite number. A file without
     `input.offset` and `input.factor` leaves the pixels as they are.
     """
-    _, arrays, metadata = _read(path, "a safetensors file; name one with arrays such as conv1.w")
+    _, arrays, metadata = _read(path, "a safetensors file", "name one with arrays such as conv1.w")
     if "plaingrad" in metadata:
         arrays = _of(load(path)[0])  # a checkpoint is held to its digest
     for name in net.trained:

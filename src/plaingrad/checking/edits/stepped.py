@@ -82,8 +82,7 @@ def run(
     try:
         made = None
         if not cells or not (only or known[wanted].size < FEW):
-            found = every_at_once(text, tree, wanted, known, only, wraps, stores, kept)
-            made = None if found is None else found[wanted]
+            made = _at_once(tree, wanted, known, only, wraps, stores, kept, _names(text), cells).get(wanted)
         return made if made is not None else stepped(text, tree, wanted, known, only or {})
     except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential):
         return None
@@ -101,12 +100,17 @@ def every_at_once(
 ) -> dict[str, Array] | None:
     """The wanted array and the others that are filled on the way, run on whole axes; None where it cannot be."""
     kept = kept or Kept(Named(tree))
+    cells = carried_cells(tree, kept)
+    return _at_once(tree, wanted, known, only, wraps, stores, kept, _names(text), cells) or None
+
+
+def _at_once(tree: ast.FunctionDef, wanted: str, *given: Any) -> dict[str, Array]:
+    """The wanted array and the others filled on the way, from what `Vectors` takes; nothing where it cannot be."""
     try:
-        cells = carried_cells(tree, kept)
-        run = Vectors(tree, wanted, known, only, wraps, stores, kept, _names(text), cells)
+        run = Vectors(tree, wanted, *given)
         return {wanted: run.made()} | run.others
     except Sequential:
-        return None
+        return {}
 
 
 def carried_cells(tree: ast.FunctionDef, kept: Kept) -> dict[str, tuple[str, ...]]:
