@@ -158,6 +158,7 @@ def test_every_layer_and_loss_of_the_table_and_random_networks(browser: Browser,
         lambda place: place in (0, 2),
     ),
 )
+@pytest.mark.often(1)
 def test_a_changed_number_changes_all_that_follows(
     browser: Browser,
     tmp_path: Path,
@@ -260,6 +261,7 @@ def test_the_true_class_and_a_training_step(browser: Browser, tmp_path: Path) ->
         np.testing.assert_allclose(numbers_of(browser, name), wanted.reshape(-1), rtol=1e-9)  # sums in another order
 
 
+@pytest.mark.often(1)
 def test_outputs_that_are_no_scores(browser: Browser, tmp_path: Path) -> None:
     browser.open(saved(run_with(loss=MeanSquaredError()), tmp_path / "page.html"), "conv1.b[1]")
     slide(browser, 0.5)
@@ -272,6 +274,7 @@ def test_outputs_that_are_no_scores(browser: Browser, tmp_path: Path) -> None:
     assert shown == pytest.approx((scores / scores.sum()).tolist(), rel=1e-6)
 
 
+@pytest.mark.often(1)
 def test_keys_and_drags_in_a_map(browser: Browser, tmp_path: Path) -> None:
     browser.open(saved(run_with(), tmp_path / "page.html"))
     start = numbers_of(browser, "input")
@@ -292,6 +295,7 @@ def test_keys_and_drags_in_a_map(browser: Browser, tmp_path: Path) -> None:
     assert weights[2] > first[2]
 
 
+@pytest.mark.often(1)
 def test_each_tab_follows_a_change(browser: Browser, tmp_path: Path) -> None:
     browser.open(saved(run_with(), tmp_path / "page.html"), "conv1.w[0,0,0,0]")
     value = Own(run_with()).value("conv1.w[0,0,0,0]")
@@ -356,6 +360,7 @@ def test_a_page_that_cannot_be_alive_is_as_it_was(
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.often(2)
 def test_nothing_is_cut(browser: Browser, tmp_path: Path, size: tuple[int, int]) -> None:
     browser.open(saved(run_with(), tmp_path / "page.html"), "conv1.dw[0,0,0,0]", size=size)
     slide(browser, 0.25)
@@ -372,6 +377,7 @@ def test_nothing_is_cut(browser: Browser, tmp_path: Path, size: tuple[int, int])
 # What the page tells of large arrays
 
 
+@pytest.mark.often(1)
 def test_large_arrays_are_told_as_they_would_be_recorded(
     browser: Browser,
     tmp_path: Path,

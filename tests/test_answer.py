@@ -1006,6 +1006,7 @@ def check_mutants(kind: str, seed: int, count: int, place: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", SEEDS)
+@pytest.mark.often(2)
 def test_no_damage_is_anything_but_an_answer_or_one_line(kind: str, tmp_path: Path) -> None:
     check_mutants(kind, 0, 100, tmp_path / "answer")
 
@@ -1046,6 +1047,7 @@ LEAVING = {
 @pytest.mark.skipif(sys.platform != "linux", reason="descendants are found in /proc")
 @pytest.mark.parametrize("kind", LEAVING)
 @pytest.mark.parametrize("end", ["print(f'{{{chr(34)}loss{chr(34)}: 1}}')", "sys.exit(3)", "time.sleep(60)"])
+@pytest.mark.often(4)
 def test_nothing_that_a_program_started_outlives_it(tmp_path, kind, end):
     own = f"if not os.fork(): {LEAVING[kind]}; open('left', 'w').write(str(os.getpid())); time.sleep(60); os._exit(0)"
     wait = "while not os.path.exists('left') or not open('left').read(): time.sleep(0.01)"

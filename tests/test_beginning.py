@@ -43,6 +43,7 @@ def test_a_signal_at_any_moment_is_one_line_and_its_exit_code(tmp_path, delay, n
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.often(1)
 def test_a_signal_in_training_saves_and_has_its_exit_code(tmp_path, number):
     process = begun(tmp_path, "train", "--epochs", "100000", "--no-report", "--out", "run")
     for line in process.stderr:

@@ -83,6 +83,7 @@ def test_a_folder_of_too_many_pixels_is_not_decoded(tmp_path: Path, monkeypatch:
         image_folder(tmp_path)
 
 
+@pytest.mark.long
 def test_a_gzip_file_is_unpacked_only_as_far_as_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header = b"\0\0\x08\x03" + struct.pack(">3I", 10**6, 56, 56)
     stream = io.BytesIO()
@@ -159,6 +160,7 @@ DEAR = [
 
 
 @pytest.mark.parametrize("formula", some(DEAR, lambda place: place == 2))
+@pytest.mark.long
 def test_a_claim_of_dear_sums_is_soon_refused(formula: str) -> None:
     run, began = pg.example("two-kernels"), time.monotonic()
     with pytest.raises(SettingError, match="claim one place instead of all, or a part"):

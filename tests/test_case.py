@@ -105,6 +105,7 @@ def one_line(error: PlaingradError) -> str:
 
 
 @pytest.mark.parametrize("name", OFTEN)
+@pytest.mark.often(8)
 def test_a_case_is_as_its_schema_says_and_is_read_as_it_was_written(name: str) -> None:
     stays_itself(MADE[name]())
 

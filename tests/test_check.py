@@ -90,6 +90,7 @@ def test_a_mistake_that_is_in_no_catalogue_is_found_in_its_pass(count):
 
 
 @counts(2, 12)
+@pytest.mark.long
 def test_without_its_entry_a_mistake_is_found_in_its_pass(count):
     placed(left_out(sampled(singles(), count, seed=1)))
 

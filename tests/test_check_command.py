@@ -274,6 +274,7 @@ def broken(name: str) -> str:
     ],
     ids=str,
 )
+@pytest.mark.often(2)
 def test_another_convention_is_named_and_is_right(here: Path, ways: dict[str, Any]) -> None:
     verdict = verdict_on(right(**ways))
     assert EXIT[verdict["verdict"]] == 0
@@ -281,6 +282,7 @@ def test_another_convention_is_named_and_is_right(here: Path, ways: dict[str, An
     assert not verdict["mistakes"]
 
 
+@pytest.mark.long
 def test_numbers_without_a_pattern_are_unclear(here: Path) -> None:
     answer = {name: array for name, array in right().items() if not name.startswith("step")}
     answer["conv2.dw"] = np.random.default_rng(0).normal(size=answer["conv2.dw"].shape)
@@ -352,6 +354,7 @@ def test_one_kernel_turned_among_others_is_no_layout(here: Path) -> None:
         ("step2.dense1.dw", lambda k, c: (k, c + 1)),
     ],
 )
+@pytest.mark.often(2)
 def test_a_shape_that_cannot_be_is_told_with_the_one_that_is_needed(
     here: Path, name: str, reshaped: Callable[..., tuple[int, ...]]
 ) -> None:
@@ -744,6 +747,7 @@ def check_damaged(case: Case, seed: int, count: int) -> None:
 
 
 @counts(20, 80)
+@pytest.mark.long
 def test_no_damaged_answer_is_anything_but_a_verdict_or_one_line(here: Path, count: int) -> None:
     check_damaged(SIMPLE, 0, count)
 

@@ -96,6 +96,7 @@ def in_the_first_step(arrays: dict[Key, Array], part: str) -> dict[Key, Array]:
 
 @counts(2, 100, pytest.mark.exhaustive)
 @pytest.mark.parametrize("case", LOSSES.values(), ids=list(LOSSES))
+@pytest.mark.often(1)
 def test_a_loss_and_a_gradient_that_do_not_belong_together_are_told_with_the_factor_between(case, count):
     known = dict.fromkeys([1.0, *(each.loss for each in scaled(case.loss, case.images, prod(case.net.output)))])
     for loss, gradient in sampled(list(itertools.permutations(known, 2)), count):
@@ -110,6 +111,7 @@ def test_a_loss_and_a_gradient_that_do_not_belong_together_are_told_with_the_fac
 
 
 @pytest.mark.parametrize("case", LOSSES.values(), ids=list(LOSSES))
+@pytest.mark.often(1)
 def test_a_loss_or_a_gradient_alone_is_right_at_every_scale_of_the_table(case):
     for each in scaled(case.loss, case.images, prod(case.net.output)):
         if each.error != each.loss or each.slope != 1:
@@ -184,6 +186,7 @@ def test_any_layers_may_turn_their_kernels_in_every_step(network, which, part):
 
 
 @pytest.mark.parametrize("part", ["gradients", pytest.param("all", marks=pytest.mark.exhaustive)])
+@pytest.mark.long
 def test_a_turned_gradient_of_weights_that_are_not_is_a_mistake(part):
     wrong = {("conv1", "dw"): form_of("gradient-rotated", 0)}
     arrays, _ = played(networks()["thorough"], wrong)
@@ -205,6 +208,7 @@ def test_kernels_may_be_turned_in_any_order_of_axes_where_their_shape_tells_none
 
 
 @pytest.mark.parametrize("printed", some(PRINTS, lambda place: place == 4, rarely=pytest.mark.exhaustive))
+@pytest.mark.long
 def test_a_sum_or_a_mean_of_printed_numbers_is_as_exact_as_these(printed):
     """The gradients of a bias for each position, and the loss of each image: more digits than any of them has."""
     case, arrays = networks()["thorough"], made("thorough", "a bias for each position")
@@ -249,6 +253,7 @@ def test_one_program_may_have_several_conventions(way):
         ("errors of each image, divided in the update", "row, column, channel", "most", "square", 22),
     ],
 )
+@pytest.mark.often(1)
 def test_of_two_conventions_neither_hides_the_other(way, flat, part, network, seed):
     """One of them alone leaves what follows from the other wrong, or makes it agree by chance."""
     right = Right(network, 1, "student", "float32", way, "NHWC", "f32", part, seed, flat)
@@ -284,6 +289,7 @@ def test_the_table_of_ways_has_every_scale_of_the_losses():
         ("R-wrong_trueconv_first_layers2_gradients", CONVENTION, "a true convolution"),
     ],
 )
+@pytest.mark.often(2)
 def test_answers_from_the_field(case, verdict, words):
     if not (CASES / case).is_dir():
         pytest.skip(f"{CASES} is not there")

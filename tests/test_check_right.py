@@ -25,6 +25,7 @@ def assert_right(rights: list[Right]) -> None:
 
 
 @counts(6, 60)
+@pytest.mark.long
 def test_whole_answers_in_any_convention(count):
     assert_right(sampled(every_right(), count))
 
@@ -39,6 +40,7 @@ def test_what_the_library_computes():
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.often(8)
 def test_every_convention_as_it_was_computed(way):
     network = next(each for each in NETWORKS if is_done(networks()[each], way))
     assert_right([Right(network, 1, "student", "float64", way)])

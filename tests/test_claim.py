@@ -59,6 +59,7 @@ def test_the_formula_that_each_example_opens_with_is_right(name):
 
 
 @pytest.mark.parametrize("name", some(EXAMPLES, lambda place: place % 3 == 0))
+@pytest.mark.often(1)
 def test_so_is_every_other_formula_that_has_no_words_in_it(name):
     told = [each for each in formulas(example(name), 8) if not IN_WORDS.search(each)]
     assert len(told) >= 3
@@ -73,6 +74,7 @@ LAYERS = [
 
 @pytest.mark.parametrize(("layer", "shape"), some(LAYERS, lambda place: place > 0), ids=str)
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.often(2)
 def test_so_are_those_of_other_networks(layer, shape, count):
     run = run_around(layer, shape, count)
     told = [each for each in formulas(run, 6) if not IN_WORDS.search(each)]
@@ -136,6 +138,7 @@ RIGHT = [
 
 
 @pytest.mark.parametrize(("name", "text"), RIGHT, ids=lambda each: each[:50])
+@pytest.mark.often(10)
 def test_a_right_formula_is_right_in_whatever_spelling(name, text):
     told = claimed(name, re.sub(r"\bv\[", "conv2.w[", text))
     assert told.verdict == "right", told.text()
@@ -313,6 +316,7 @@ def test_a_name_that_could_be_several_or_is_none_is_asked_about(name, text, told
 
 
 @pytest.mark.parametrize("letters", some(["ijklmn", "000000"], lambda place: place == 0))
+@pytest.mark.long
 def test_any_count_of_indices_gives_a_verdict_or_a_line(letters):
     """On the left, on the right, and under a sum without bounds; for every array, also those of one number."""
     run = example("two-kernels")
@@ -360,6 +364,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda each: ascii(each[:30]))
+@pytest.mark.often(3)
 def test_what_cannot_be_read_is_told_in_one_line_and_soon(text):
     example("first-cnn")
     begun = time.perf_counter()
@@ -397,6 +402,7 @@ def test_a_power_may_be_as_large_as_said():
         claimed("softmax", f"dense1.dy[0] = 1^{LARGEST_POWER + 1}")
 
 
+@pytest.mark.long
 def test_a_claim_may_ask_for_as_many_numbers_as_said():
     each = 2  # the term and its place in the sum
     assert claimed("softmax", f"dense1.dy[0] = sum(i=1..{MOST_EVALUATED // each // 4}, 1)").verdict == "wrong"
@@ -411,6 +417,7 @@ PIECES = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_nothing_but_a_verdict_or_a_line_comes_of_any_text():
     rng, verdicts, lines = random.Random(0), 0, []
     for _ in range(1500):

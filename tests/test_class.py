@@ -212,6 +212,7 @@ def test_what_lies_beside_the_answers_is_not_run(here: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes, with which an answer is slow")
 @pytest.mark.parametrize("number", some([signal.SIGINT, signal.SIGTERM], lambda place: place == 0))
+@pytest.mark.long
 def test_a_signal_ends_it_at_once_with_what_is_there(here: Path, number: int) -> None:
     write(right(), "a.json")
     os.mkfifo("class/b.json")
@@ -309,6 +310,7 @@ def test_the_command_takes_one_answer_as_before(here: Path) -> None:
 # The command
 
 
+@pytest.mark.long
 def test_the_exit_code_is_that_of_all(here: Path) -> None:
     write(right(), "a.json")
     write(right(sum=True), "b.json")
@@ -444,6 +446,7 @@ def test_a_file_with_a_hostile_name_is_checked(here: Path) -> None:
     assert all(each.isprintable() or each == "\n" for each in said.out)
 
 
+@pytest.mark.long
 def test_a_hint_holds_for_a_class_from_the_command_on(here: Path) -> None:
     write(negated(), "boris.json")
     for hint, words in {"place": (), "kind": ("a factor or a sign",), "line": ("a factor", "dense_backward")}.items():

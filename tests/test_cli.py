@@ -209,6 +209,7 @@ def test_train_leaves_a_run_folder_and_says_what_came_of_it(command: Command, tm
     assert "written to runs/mlp-digits-2: " in again.out
 
 
+@pytest.mark.long
 def test_without_its_report_a_run_is_the_same(command: Command) -> None:
     """And Matplotlib, which takes longer to load than all the rest, is left alone."""
     whole, bare = (json.loads(command("train", "--epochs", 1, "--json", *more).out) for more in ([], ["--no-report"]))
@@ -307,6 +308,7 @@ def test_train_takes_a_network_from_a_file(command: Command, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["../../../escape", "a/b", "nul\0", "..", "x" * 300, "", "\ud800"])
+@pytest.mark.often(2)
 def test_a_network_s_name_does_not_lead_out_of_the_runs(command: Command, tmp_path: Path, name: str) -> None:
     (tmp_path / "net.json").write_text(json.dumps(LINEAR | {"name": name}))
     said = command("train", "--model", "net.json", "--epochs", 1, "--json")
@@ -315,6 +317,7 @@ def test_a_network_s_name_does_not_lead_out_of_the_runs(command: Command, tmp_pa
     assert [each.parent for each in tmp_path.glob(f"**/{CHECKPOINT}")] == [tmp_path / json.loads(said.out)["out"]]
 
 
+@pytest.mark.long
 def test_any_name_of_a_class_or_folder_will_do(command: Command, tmp_path: Path) -> None:
     classes = ("a b", "[c]", "数字", "<i>&amp;", "$x_1$", "-n", os.fsdecode(b"\xff"))
     data, out = pictures(tmp_path / "data [ü]", classes), tmp_path / "runs [ü] {x}" / "a b"
@@ -611,6 +614,7 @@ def test_pictures_that_are_none_are_refused(command: Command, trained: Path, tmp
 # Resuming
 
 
+@pytest.mark.long
 def test_a_finished_run_reports_again(command: Command, run_copy: Path) -> None:
     before = files(run_copy)
     first, second = (json.loads(command("train", "--resume", run_copy, "--json").out) for _ in range(2))
@@ -696,6 +700,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
 @pytest.mark.parametrize(
     "signals", some([[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2], lambda place: place == 0, repr)
 )
+@pytest.mark.often(1)
 def test_a_run_that_is_stopped_ends_in_the_same_bits(
     uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, signals: list[signal.Signals]
 ) -> None:
@@ -726,6 +731,7 @@ def test_a_run_that_is_stopped_ends_in_the_same_bits(
 
 
 @pytest.mark.parametrize("writes", range(8))
+@pytest.mark.often(2)
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
@@ -751,6 +757,7 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
     assert len((run / HISTORY).read_text().splitlines()) == 3
 
 
+@pytest.mark.long
 def test_readers_of_stdout_may_leave(trained: Path, tmp_path: Path) -> None:
     program = [sys.executable, "-m", "plaingrad"]
     for words in (
@@ -778,6 +785,7 @@ def test_a_full_stdout_is_one_line(trained: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", [1, 2])
+@pytest.mark.often(1)
 def test_closed_streams_are_no_reason_to_fail(tmp_path: Path, stream: int) -> None:
     words = ["-m", "plaingrad", "train", "--epochs", "1", "--model", "mlp", "--out", str(tmp_path / "run"), "--json"]
     line = f'"$0" "$@" {stream}>&-'

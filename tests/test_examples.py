@@ -111,6 +111,7 @@ def uncertainties(case: Case) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("language", FILES)
+@pytest.mark.often(5)
 def test_a_program_agrees_with_the_library(language, name, commands):
     case = CASES[name]
     done = run(commands(language), case.text())
@@ -156,6 +157,7 @@ WHOLE = CASES["simple"].text()
     ids=["groups", "sigmoid", "loss", "no-rate", "half", "list", "nothing"],
 )
 @pytest.mark.parametrize("language", FILES)
+@pytest.mark.often(5)
 def test_what_a_program_cannot_do_it_says_in_one_line(language, text, told, commands):
     done = run(commands(language), text)
     assert (done.returncode, done.stdout) == (1, "")
@@ -188,6 +190,7 @@ def test_the_mistakes_are_three_for_each_language_and_all_different():
 @pytest.mark.parametrize(
     "variant", some(BROKEN, lambda place: place % 3 == 0, lambda each: f"{each['language']}-{each['id']}")
 )
+@pytest.mark.often(2)
 def test_a_mistake_is_named(variant, tmp_path):
     language, tool = variant["language"], toolchain(variant["language"])
     folder = shutil.copytree(EXAMPLES / language, tmp_path / "program")
@@ -204,6 +207,7 @@ def test_a_mistake_is_named(variant, tmp_path):
 
 
 @pytest.mark.parametrize("language", FILES)
+@pytest.mark.often(2)
 def test_a_right_program_is_told_so(language, commands, tmp_path):
     (tmp_path / "case.json").write_text(CASES["default"].text(), encoding="utf-8")
     check = [sys.executable, "-m", "plaingrad", "check", str(tmp_path / "case.json"), "--json"]

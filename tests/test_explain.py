@@ -108,6 +108,7 @@ def drawn_with(seeds, keep=lambda at: True):
 
 
 @pytest.mark.parametrize(("layer", "shape", "count", "seed"), drawn_with(3, lambda at: at % 4 != 3), ids=str)
+@pytest.mark.often(3)
 def test_terms_added_in_their_order_are_the_value(layer, shape, count, seed):
     run = run_around(layer, shape, count, behind=(Sigmoid(),) if seed else (), seed=seed)
     seen = 0
@@ -120,6 +121,7 @@ def test_terms_added_in_their_order_are_the_value(layer, shape, count, seed):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 @pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.often(2)
 def test_so_are_those_of_every_loss(loss, count):
     for each in every(run_around(Conv(2, size=2, activation=ReLU()), (1, 3, 4), count, loss=loss)):
         assert same(added([term.product for term in each.terms]), each.value), each.quantity
@@ -151,12 +153,14 @@ QUICK = [
 
 @pytest.mark.parametrize(("layer", "shape", "count"), QUICK, ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.often(6)
 def test_the_run_is_as_near_as_its_bound_says(layer, shape, count, dtype):
     """Compiled as for training: products fused into sums, and several sums at a time."""
     assert_within_bounds(run_around(layer, shape, count, dtype=dtype, plain=False), 12)
 
 
 @pytest.mark.parametrize(("layer", "shape", "count"), some(SETTINGS, lambda place: place % 4 in (0, 3)), ids=str)
+@pytest.mark.often(7)
 def test_so_is_one_in_single_precision(layer, shape, count):
     assert_within_bounds(run_around(layer, shape, count, dtype="float32"), 3)
 
@@ -189,6 +193,7 @@ def test_a_bound_counts_what_the_runs_own_factors_give():
 
 
 @pytest.mark.parametrize(("layer", "shape"), some(CASES, lambda place: place % 2 == 0), ids=str)
+@pytest.mark.often(5)
 def test_every_factor_and_every_name_leads_on(layer, shape):
     run = run_around(layer, shape, 1, loss=SoftmaxCrossEntropy())
     asked = set()
@@ -245,6 +250,7 @@ def test_the_way_to_the_loss_goes_through_every_layer_with_weights():
 
 
 @pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+@pytest.mark.often(8)
 def test_formulas_are_mathml_and_latex(layer, shape):
     for each in every(run_around(layer, shape), 1):
         root = ElementTree.fromstring(each.mathml)
@@ -358,6 +364,7 @@ print(symbols(tracer, tracer.twin.cell("loss.y")).text)
 """
 
 
+@pytest.mark.long
 def test_an_expression_that_sympy_would_simplify_for_hours_is_left_as_it_is():
     """Two hundred operations, among them exponentials of sums; told in seconds, and the machine may be a busy one."""
     pytest.importorskip("sympy")
@@ -365,6 +372,7 @@ def test_an_expression_that_sympy_would_simplify_for_hours_is_left_as_it_is():
     assert "exp(" in told.stdout
 
 
+@pytest.mark.long
 def test_an_expression_too_long_is_refused():
     pytest.importorskip("sympy")
     run = run_around(Dense(64), (64,))
@@ -567,6 +575,7 @@ def test_a_nan_wins_its_window_and_the_reason_says_so():
 
 @pytest.mark.filterwarnings("ignore:.* is compiled as it stands:UserWarning")
 @pytest.mark.parametrize("named", ["a<b>&\"'c", "x_$^~\\{}%#y", "<script>alert(1)</script>", "é×Σ"])
+@pytest.mark.often(1)
 def test_names_are_text_whatever_they_are(named):
     pytest.importorskip("sympy")
     kind = type(named, (pg.Layer,), {"forward": scale_forward, "backward": scale_backward, "weights": Scale.weights})

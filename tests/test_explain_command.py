@@ -105,6 +105,7 @@ def assert_explains(one: Any) -> None:
 # What it says
 
 
+@pytest.mark.often(1)
 def test_text_and_json_tell_the_same(explain: Any, trained: Path) -> None:
     one = told(explain(trained, "conv1.dw[1,0,2,0]", "--json"))
     assert_explains(one)
@@ -172,6 +173,7 @@ def test_symbols(explain: Any) -> None:
     )
 
 
+@pytest.mark.long
 def test_long_symbols_are_told_in_parts(explain: Any) -> None:
     sympy = pytest.importorskip("sympy")
     said = explain("--example", "first-cnn", "conv1.dw[0,0,0,0]", "--symbols")
@@ -209,6 +211,7 @@ def test_symbols_that_would_fill_a_book_are_refused(explain: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.often(3)
 def test_every_example(explain: Any, name: str) -> None:
     opens = EXAMPLES[name].opens
     assert_explains(told(explain("--example", name, opens, "--json")))

@@ -105,6 +105,7 @@ def some_facts(run: Path) -> list[tuple[tuple[Any, ...], Any]]:
     return tried(checkpoint.load(run / CHECKPOINT)[2])
 
 
+@pytest.mark.often(1)
 def test_forged_facts_are_used_or_told_in_one_line(run: Path, tmp_path: Path, capsys: Any) -> None:
     chosen = random.Random(0).sample(some_facts(run), 60)
     try_all(run, tmp_path / "run", [*chosen, (("about",), -0.0), (("position", "history"), 5)], capsys)

@@ -71,6 +71,7 @@ def assert_true(tracer, count=6):
 
 @pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
 @pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.long), 3])
+@pytest.mark.often(16)
 def test_formulas_of_every_layer_are_true(layer, shape, count):
     net = network_around(layer, shape, last=())
     loss = LOSSES[1]
@@ -147,6 +148,7 @@ def drawn(seed):
 
 
 @pytest.mark.parametrize("seed", range(FEW))
+@pytest.mark.often(6)
 def test_so_are_those_of_random_networks(seed):
     assert_true(tracer_of(drawn(seed)), 2)
 

@@ -81,6 +81,7 @@ def test_every_entry_has_a_place_where_its_hints_are_tried() -> None:
 @pytest.mark.parametrize(
     "id", some(sorted(set(CATALOGUE) - NEED_TIES), lambda place: place % 24 == 0, rarely=pytest.mark.exhaustive)
 )
+@pytest.mark.often(2)
 def test_a_hint_does_not_tell_what_a_later_one_tells(id: str) -> None:
     site = first_sites()[id]
     verdict = verdict_on(site.network, {site.place: form_of(site.id, site.form)})
@@ -105,6 +106,7 @@ def test_a_hint_does_not_tell_what_a_later_one_tells(id: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["kernel-rotated", "one-image", "negated", "masked-twice", "never-updated"])
+@pytest.mark.often(2)
 def test_a_hint_tells_its_part(id: str) -> None:
     site = first_sites()[id]
     verdict = verdict_on(site.network, {site.place: form_of(site.id, site.form)})

@@ -42,6 +42,7 @@ def run_of(net, images):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5, None])
+@pytest.mark.often(2)
 def test_an_image_has_the_same_bits_in_a_batch_of_any_size_by_any_threads(threads):
     infer, meant = pg.Inference(NET, threads), run_of(NET, IMAGES)
     for count in RNG.permutation(EVERY_SIZE):

@@ -385,6 +385,7 @@ def mutations() -> dict[str, Callable[[pytest.MonkeyPatch], None]]:
 
 
 @pytest.mark.parametrize("name", mutations())
+@pytest.mark.often(4)
 def test_a_writer_s_mistake_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bounds = bounds_of_the_table()
     javascript._script.cache_clear()

@@ -125,6 +125,7 @@ def multiples(factor, how="compiled"):
     return [*(str(factor * n) for n in range(4)), how]
 
 
+@pytest.mark.often(1)
 def test_processes_share_compiled_nests_and_tell_constants_apart(own, cache):
     """Every process has its own results, and one that asks for nothing new leaves the files as they are."""
     assert python(own / "own_nest.py", 2, path=own) == multiples(2)
@@ -147,6 +148,7 @@ OWN_MENDED = some([("TIMES = 1", "TIMES = 2"), ("= TIMES * step", "= 2 * step")]
 
 
 @pytest.mark.parametrize(("old", "new"), OWN_MENDED)
+@pytest.mark.often(1)
 def test_an_own_nest_that_was_mended_is_compiled_anew(own, cache, old, new):
     """Itself, or a number beside it that was compiled into it."""
     assert python(own / "own_nest.py", 2, path=own) == multiples(2)
@@ -184,6 +186,7 @@ MENDED = {
 
 
 @pytest.mark.parametrize("which", some(MENDED, lambda place: place == 0))
+@pytest.mark.often(1)
 def test_a_text_or_a_nest_of_the_package_that_was_mended_is_compiled_anew(own, cache, which):
     """ReLU's text stands in another file than the nest of a dense layer, into which it is compiled."""
     file, old, new, number = MENDED[which]
@@ -428,6 +431,7 @@ def test_what_a_function_says_changes_with_any_number_it_takes(name):
     assert said(2) == said(2) != said(3)
 
 
+@pytest.mark.long
 def test_a_file_that_holds_another_nest_s_code_is_compiled_anew(cache, tmp_path):
     (tmp_path / "own.py").write_text(OWN_WITH_SETTINGS, encoding="utf-8")
     (tmp_path / "settings.py").write_text("SCALE = 5\n", encoding="utf-8")
@@ -455,6 +459,7 @@ def test_a_nest_that_returns_something_is_refused():
 
 @pytest.mark.skipif(not has_numba() or sys.platform != "linux", reason="compiled by one process here")
 @pytest.mark.parametrize("trouble", ["os.fork", "os.waitpid"])
+@pytest.mark.often(1)
 def test_code_is_compiled_where_no_process_can_help(cache, monkeypatch, trouble):
     def fails(*given):
         raise (OSError if trouble == "os.fork" else ChildProcessError)(10, "no")

@@ -143,6 +143,7 @@ def try_many(name: str, count: int, stage: Stage) -> None:
 
 @linux
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.often(4)
 def test_some_inputs_of_every_kind(in_stage: Stage, name: str) -> None:
     try_many(name, KINDS[name][1] // (150 if name == "answers" else 50), in_stage)  # a verdict takes its time
 

@@ -610,6 +610,7 @@ def test_these_networks_have_every_layer_and_every_loss() -> None:
 
 
 @pytest.mark.parametrize("name", some(RUNS, lambda place: place == 4))
+@pytest.mark.often(1)
 def test_every_number_shown_is_the_run_s(browser: Browser, pages: Pages, name: str) -> None:
     own, path = pages(name)
     browser.open(path)
@@ -629,6 +630,7 @@ def test_every_number_shown_is_the_run_s(browser: Browser, pages: Pages, name: s
 
 
 @pytest.mark.parametrize("name", some(RUNS, lambda place: place == 0))
+@pytest.mark.often(1)
 def test_every_number_in_the_maps_is_the_run_s(browser: Browser, pages: Pages, name: str) -> None:
     own, path = pages(name)
     browser.open(path)
@@ -695,6 +697,7 @@ def test_a_cell_has_the_colour_of_its_sign(browser: Browser, pages: Pages) -> No
                     assert abs(red - blue) < 16, (name, red, blue)
 
 
+@pytest.mark.often(1)
 def test_long_sums_are_shown_in_parts_and_in_either_order(browser: Browser, pages: Pages) -> None:
     own, path = pages("long_sums")
     browser.open(path)
@@ -834,6 +837,7 @@ def test_an_address_that_names_nothing(
     browser.until("return document.querySelector('#explanation .warning')", "the way back is lost")
 
 
+@pytest.mark.often(1)
 def test_by_keyboard_alone(browser: Browser, pages: Pages) -> None:
     own, path = pages("every_layer")
     focused = "return document.activeElement.matches(arguments[0])"
@@ -1102,6 +1106,7 @@ def test_a_gradient_never_hides_its_factors(browser: Browser, pages: Pages) -> N
     assert seen == ["conv1.dz", "input"]
 
 
+@pytest.mark.often(1)
 def test_pointing_at_a_term_marks_both_factors(browser: Browser, pages: Pages) -> None:
     _, path = pages("every_layer")
     browser.open(path)
@@ -1489,6 +1494,7 @@ def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.often(2)
 def test_it_fits_and_can_be_read(browser: Browser, pages: Pages, size: tuple[int, int], dark: bool) -> None:
     _, path = pages("every_layer")
     told = f"{'phone' if size == PHONE else 'wide'}-{'dark' if dark else 'light'}"

@@ -195,6 +195,7 @@ def check_run(data, run, image=0):
 
 
 @pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+@pytest.mark.often(10)
 def test_the_terms_of_every_cell_add_up_to_its_value(layer, shape):
     run = run_around(layer, shape, 1, dtype="float32", loss=SoftmaxCrossEntropy())
     data = Page(run).data()

@@ -47,6 +47,7 @@ def softmax(scores: Any) -> Any:
 
 
 @pytest.mark.parametrize("taught", [BYTES, SHARES, BYTES.astype(float), BYTES.astype(np.int16), None])
+@pytest.mark.often(2)
 def test_a_picture_means_the_same_at_every_entrance(taught: Any, tmp_path: Any) -> None:
     """As bytes, as whole numbers of any kind, as floats of 0 to 1, and as a file, before and after a checkpoint."""
     image = pytest.importorskip("PIL.Image")
@@ -91,6 +92,7 @@ def test_a_picture_means_the_same_at_every_entrance(taught: Any, tmp_path: Any) 
         (SHARES * 2 - 1, 1 - 2 * SHARES, "black on white"),
     ],
 )
+@pytest.mark.often(4)
 def test_images_unlike_those_of_the_training_are_told_of_once(taught: Any, given: Any, words: str) -> None:
     for ask in (pg.predict, lambda net, x: net.run(x[:1]), lambda net, x: pg.Inference(net)(x)):
         net = small()

@@ -309,6 +309,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda each: each[2])
+@pytest.mark.often(1)
 def test_a_verdict_ends_with_the_question_of_the_first_mistake(wrong: tuple[str, str, str]) -> None:
     case = make_case()
     layer, quantity, id = wrong
@@ -330,6 +331,7 @@ def test_a_right_answer_has_no_question() -> None:
     assert "plaingrad questions" not in check_answer(case, answered(case, {})).text()
 
 
+@pytest.mark.long
 def test_numbers_without_a_name_lead_to_the_question_of_their_quantity() -> None:
     case = make_case()
     answer = answered(case, {})

@@ -305,6 +305,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_threads_write_side_by_side(tmp_path: Path) -> None:
     import matplotlib
 

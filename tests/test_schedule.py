@@ -172,6 +172,7 @@ def is_found(monkeypatch):
     ("name", "old", "new"),
     some(BROKEN, lambda place: is_first(BROKEN, place), lambda each: f"{each[0]}: {each[2] or 'gone'}"),
 )
+@pytest.mark.often(4)
 def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
     plain = getattr(nests, name)
     source = inspect.getsource(plain)

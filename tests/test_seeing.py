@@ -93,6 +93,7 @@ def require_share(every: int, words: str = "") -> None:
     assert len(hidden) <= (1 - SHARE) * count, "\n".join(map(" ".join, hidden))
 
 
+@pytest.mark.long
 def test_the_default_case_shows_nearly_every_edit() -> None:
     require_share(SAMPLE)
 

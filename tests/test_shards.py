@@ -23,6 +23,7 @@ def network(seed=0):
 
 @pytest.mark.parametrize("loss", [pg.SoftmaxCrossEntropy(), pg.MeanSquaredError()], ids=repr)
 @pytest.mark.parametrize("count", [1, 31, 64, 65, 150])
+@pytest.mark.often(4)
 def test_the_gradient_of_a_batch_is_the_sum_over_its_images(count, loss):
     """Beside a run of one image at a time; sums of up to 150 terms in float64, each rounded once."""
     net, index = network(), RNG.permutation(150)[:count]

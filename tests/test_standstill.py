@@ -79,6 +79,7 @@ def test_each_disease_is_told_by_its_name(case: str) -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("epochs", [1, 2, 6])
 @pytest.mark.parametrize("name", ["digits", "mlp"])
+@pytest.mark.often(6)
 def test_a_healthy_training_is_told_nothing(name: str, epochs: int, seed: int) -> None:
     net = pg.model(name).network((1, 8, 8), seed=seed)
     assert history(net, pg.digits().train, epochs=epochs, seed=seed) == ([], [])

@@ -105,6 +105,7 @@ TRAINING = "import sys; from plaingrad.cli.main import main; main(sys.argv[1:])"
 
 @posix
 @pytest.mark.parametrize("kind", ["others", "no home"])
+@pytest.mark.often(1)
 def test_without_a_folder_training_goes_on_and_says_so_in_one_line(tmp_path, kind):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": ""}
     if kind == "others":

@@ -74,6 +74,7 @@ def data_of(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", SOME)
+@pytest.mark.often(1)
 def test_every_command_shows_hostile_names_as_text(told, tmp_path: Path, name: str) -> None:
     plain = name.replace("/", "∕")  # as a file may be called
     folder = data_of(tmp_path / f"data {plain}", name)
@@ -107,6 +108,7 @@ def test_every_command_shows_hostile_names_as_text(told, tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("name", SOME)
+@pytest.mark.often(1)
 def test_check_shows_hostile_names_as_text(told, tmp_path: Path, name: str) -> None:
     plain = name.replace("/", "∕")
     case = make_case(simple=True, name=name)

@@ -40,6 +40,7 @@ def own_passes(layer, shape, backward_of=lambda made: made):
 
 
 @pytest.mark.parametrize(("layer", "shape"), some(CASES, lambda place: place % 3 == 0), ids=str)
+@pytest.mark.often(3)
 def test_every_layer_agrees_with_itself_and_not_with_half_of_an_error(layer, shape):
     forward, backward = own_passes(layer, shape)
     assert_gradients(layer, backward, input=shape, forward=forward)
@@ -154,6 +155,7 @@ PLANTED = [
 @pytest.mark.parametrize(
     ("layer", "shape", "backward", "where", "id"), PLANTED, ids=[f"{row[0]} {row[4]}" for row in PLANTED]
 )
+@pytest.mark.often(5)
 def test_planted_mistakes_are_named(layer, shape, backward, where, id):
     with pytest.raises(AssertionError) as caught:
         assert_gradients(layer, backward, input=shape)
@@ -502,6 +504,7 @@ AFTER = ("maxpool", "flatten", "dense", "loss")
         ("dense2.db", lambda made: -made["dense2.db"], (), "negated"),
     ],
 )  # fmt: skip
+@pytest.mark.often(2)
 def test_mistakes_are_named_under_the_names_of_the_network(name, change, follows, id):
     """Taken apart, the network has a relu1 behind conv1, a relu2 for its own relu1, and a leakyrelu1."""
     net, x = network(), batch()
@@ -520,6 +523,7 @@ def test_mistakes_are_named_under_the_names_of_the_network(name, change, follows
     assert not {"relu2", "leakyrelu1"} & set(verdict.text().replace(".", " ").split())
 
 
+@pytest.mark.long
 def test_one_gradient_is_enough():
     net, x = network(), batch()
     dw = answered(net, x)["conv1.dw"]
@@ -552,6 +556,7 @@ def test_names_that_are_not_the_networks_are_left_out_with_a_hint():
     assert "relu1.y has the shape 3 in place of 4×3×5×6" in misshapen.text()
 
 
+@pytest.mark.long
 def test_further_steps():
     net, x, then, rate = network(), batch(), batch(1), 0.25
     first, trained = answered(net, x), net.copy()

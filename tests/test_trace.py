@@ -149,12 +149,14 @@ def test_so_it_does_where_windows_lie_apart_and_in_groups(layer, shape, count):
 
 
 @pytest.mark.parametrize(("layer", "shape", "count", "seed"), DRAWN, ids=str)
+@pytest.mark.often(3)
 def test_a_narrowed_text_tells_the_same_as_the_whole(layer, shape, count, seed):
     assert_narrowed_tells_the_whole(run_around(layer, shape, count, behind=(Sigmoid(),) if seed else (), seed=seed))
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 @pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.often(2)
 def test_so_does_that_of_every_loss(loss, count):
     assert_narrowed_tells_the_whole(run_around(Conv(2, size=2, activation=ReLU()), (1, 3, 4), count, loss=loss))
 

@@ -96,6 +96,7 @@ def files(folder: Path) -> dict[str, bytes | None]:
 @pytest.mark.parametrize("batch", [64, 40])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("data", [few, colours, lambda: colours(dtype="float32")], ids=["digits", "uint8", "float"])
+@pytest.mark.often(3)
 def test_threads_change_no_bit(data: Callable[[], Dataset], dtype: str, batch: int) -> None:
     images, ends = data(), []
     for threads in (1, 2, 3):
@@ -158,6 +159,7 @@ def told(optimiser: Optimiser, held_back: bool, patience: int | None) -> tuple[D
         repr,
     ),
 )
+@pytest.mark.often(1)
 def test_a_stop_at_any_step_changes_no_bit(
     tmp_path: Path, optimiser: Optimiser, held_back: bool, patience: int | None
 ) -> None:
@@ -413,6 +415,7 @@ def test_many_kills_end_in_the_same_bits(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:rate too large", "ignore:dead ReLU")
 @pytest.mark.parametrize("optimiser", [SGD(), Adam(), AdamW()], ids=repr)
+@pytest.mark.often(1)
 def test_a_run_that_diverges_says_where_and_keeps_a_finite_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimiser: Optimiser
 ) -> None:
@@ -525,6 +528,7 @@ def test_the_best_checkpoint_is_the_best_epoch(tmp_path: Path, rate: float) -> N
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3, 5])
+@pytest.mark.often(2)
 def test_training_stops_early_when_it_should(patience: int) -> None:
     data, held = noisy().split(0.25, 5)
     settings: dict[str, Any] = {"epochs": 12, "validation": held, "schedule": Constant()}

@@ -99,6 +99,7 @@ def told_of(verdict: Verdict) -> str:
     "file",
     some(ANSWERS, lambda place: place % 5 == 0, lambda file: f"{file.parent.name}/{file.stem}", pytest.mark.exhaustive),
 )
+@pytest.mark.often(1)
 def test_no_warning_comes_out_of_any_case_that_was_found(file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -203,6 +204,7 @@ def misshapen(context: Context) -> Iterator[tuple[str, Array]]:
 
 
 @pytest.mark.parametrize("network", networks())
+@pytest.mark.often(2)
 def test_wrong_shapes_are_read_and_all_else_is_judged(network: str) -> None:
     case, seen = networks()[network], set[tuple[str, str]]()
     for context in contexts_of(case):
@@ -226,6 +228,7 @@ def test_every_reading_of_a_shape_occurs() -> None:
 
 
 @pytest.mark.parametrize("network", some(networks(), lambda place: place in (2, 5), rarely=pytest.mark.exhaustive))
+@pytest.mark.often(1)
 def test_noise_of_a_wrong_shape_has_no_name(network: str) -> None:
     """Whatever the shape, also one that a mistake makes: numbers that are not those have no certain reading."""
     case, rng = networks()[network], np.random.default_rng(3)
@@ -258,6 +261,7 @@ def test_shapes_with_the_channels_last_are_read_too() -> None:
 
 
 @pytest.mark.parametrize("digits", [6, 9, None])
+@pytest.mark.often(1)
 def test_a_gradient_for_each_image_that_was_printed_is_read(digits: int | None) -> None:
     for context in contexts_of(DEFAULT):
         if context.way in ("dw", "db") and context.step == 1:
@@ -458,6 +462,7 @@ def test_a_nan_that_nothing_explains_is_not_guessed_at() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.often(1)
 def test_what_comes_before_a_nan_is_judged(value: float) -> None:
     arrays, _ = played(DEFAULT, {("relu1", "y"): lambda context: np.maximum(context.x, 0) * 2})
     answer = dict(told(arrays))
@@ -536,6 +541,7 @@ def test_numbers_beyond_float32_are_told_so() -> None:
 
 @pytest.mark.parametrize("name", some(["conv1.y", "loss", "step2.conv2.w", "maxpool1.dx"], lambda place: place < 3))
 @pytest.mark.parametrize("value", [-1e300, pytest.param(1e160, marks=pytest.mark.exhaustive)])
+@pytest.mark.often(1)
 def test_a_silly_number_overflows_nothing(name: str, value: float) -> None:
     answer = right(DEFAULT)
     answer[name] = with_one(answer[name], value)
@@ -549,6 +555,7 @@ def test_a_silly_number_overflows_nothing(name: str, value: float) -> None:
 KEPT = ("loss", "dense1.dw", "conv2.dw", "conv1.dw")
 
 
+@pytest.mark.long
 def test_passes_that_agreeing_answers_rest_on_are_not_suspected() -> None:
     """The outputs and the gradient of the last layer's weights agree: nothing before the wrong array is at fault."""
     arrays, _ = played(DEFAULT, {("conv1", "dx"): STRANGE["noise"]})

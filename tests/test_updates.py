@@ -76,6 +76,7 @@ def said_of(of: Callable[[Array], Array], printed: str = "f64", seed: int = 0) -
 
 @pytest.mark.parametrize("printed", PRINTS)
 @pytest.mark.parametrize("factor", [0.95, 1.37, 2.6, 0.1])
+@pytest.mark.often(2)
 def test_a_common_factor_is_told_with_its_size(factor: float, printed: str) -> None:
     """Six digits of weights leave about three of their steps; all of them together tell more."""
     text = said_of(lambda g: factor * g, printed)
@@ -87,6 +88,7 @@ def test_a_common_factor_is_told_with_its_size(factor: float, printed: str) -> N
 
 @pytest.mark.parametrize("layer", ["conv1", "dense1"])
 @pytest.mark.parametrize("factor", [0.37, 0.95, 1.37])
+@pytest.mark.often(1)
 def test_a_layer_that_is_told_alone_needs_no_gradient_of_another(layer: str, factor: float) -> None:
     """Also where its steps are looked at as those of gradients that were all clipped together."""
     case = make_case()
@@ -98,6 +100,7 @@ def test_a_layer_that_is_told_alone_needs_no_gradient_of_another(layer: str, fac
     assert f"your step is {factor:g}" in verdict.text()
 
 
+@pytest.mark.long
 def test_a_factor_in_some_layers_is_no_common_cause() -> None:
     """Gradients that are not told may hold it: no name, but the factor of each array."""
     case = make_case()
@@ -111,6 +114,7 @@ def test_a_factor_in_some_layers_is_no_common_cause() -> None:
     assert "your step = correct step × 0.77" in verdict.text()
 
 
+@pytest.mark.long
 def test_weights_that_stay_are_told() -> None:
     def without_the_second_row(g: Array) -> Array:
         g = g.copy()
@@ -159,6 +163,7 @@ PATTERNS: dict[str, tuple[str, Callable[[dict[str, Array]], Array], str]] = {
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.often(4)
 def test_what_wrong_numbers_are_like_is_said(pattern: str) -> None:
     name, made, words = PATTERNS[pattern]
     verdict = verdict_with(name, made)

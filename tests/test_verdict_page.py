@@ -269,6 +269,7 @@ def test_marks_and_colours_lie_where_the_cells_are(browser: Browser, tmp_path: P
     assert seen == findings.keys()
 
 
+@pytest.mark.often(1)
 def test_pointing_at_a_cell_shows_its_numbers(browser: Browser, tmp_path: Path) -> None:
     verdict = mistaken()
     opened(browser, verdict, tmp_path)
@@ -466,6 +467,7 @@ def test_a_formula_of_one_image_says_so() -> None:
     assert over_images(one, (1, "dense1", "dw")) == ""
 
 
+@pytest.mark.often(1)
 def test_names_from_files_are_text(browser: Browser, tmp_path: Path) -> None:
     verdict = unnamed()
     assert len(verdict.notes) == 2
@@ -491,6 +493,7 @@ def test_names_from_files_are_text(browser: Browser, tmp_path: Path) -> None:
         str,
     ),
 )
+@pytest.mark.often(5)
 def test_it_fits_and_can_be_read(
     browser: Browser, tmp_path: Path, kind: str, size: tuple[int, int], dark: bool
 ) -> None:
@@ -506,6 +509,7 @@ def test_it_fits_and_can_be_read(
     assert all(after <= before + 1 for before, after in pairwise(levels)), levels
 
 
+@pytest.mark.long
 def test_of_large_arrays_the_worst_part_is_drawn(browser: Browser, tmp_path: Path) -> None:
     verdict = large()
     opened(browser, verdict, tmp_path)
@@ -535,6 +539,7 @@ def test_of_large_arrays_the_worst_part_is_drawn(browser: Browser, tmp_path: Pat
     assert marked(one, one["outline"]) == inside
 
 
+@pytest.mark.long
 def test_a_page_of_nothing_but_faults_stays_small() -> None:
     layers = (pg.Conv(8, size=3, padding=1), pg.Flatten(), pg.Dense(7))
     case = make_case(layers, (1, 14, 12), images=6, steps=1)

@@ -146,6 +146,7 @@ def some_of(own: Own, array: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", some(RUNS, lambda place: place == 4))
+@pytest.mark.often(1)
 def test_the_way_from_any_gradient_reaches_the_loss(browser: Browser, pages: Pages, name: str) -> None:
     own, path = pages(name)
     browser.open(path)
@@ -179,6 +180,7 @@ def test_a_layer_of_one_s_own_has_no_rule() -> None:
     assert rules(object(), {}) == {}
 
 
+@pytest.mark.often(1)
 def test_a_weight_s_way_is_that_of_its_gradient(browser: Browser, pages: Pages) -> None:
     own, path = pages("every_layer")
     browser.open(path)
@@ -197,6 +199,7 @@ def test_a_weight_s_way_is_that_of_its_gradient(browser: Browser, pages: Pages) 
     browser.js("plaingrad.open('loss.y')")
 
 
+@pytest.mark.often(1)
 def test_each_stop_says_its_layer_s_rule(browser: Browser, pages: Pages) -> None:
     _, path = pages("every_layer")
     browser.open(path)
@@ -242,6 +245,7 @@ def small_page(tmp_path: Path) -> tuple[Own, Path]:
     return own, tmp_path / "page.html"
 
 
+@pytest.mark.often(1)
 def test_by_keys_alone(browser: Browser, small_page: tuple[Own, Path]) -> None:
     """From an opened link to the loss and back to the gradient without a mouse."""
     own, path = small_page
@@ -278,6 +282,7 @@ def test_by_keys_alone(browser: Browser, small_page: tuple[Own, Path]) -> None:
 
 
 @pytest.mark.parametrize("reduced", [True, False], ids=["reduced", "moving"])
+@pytest.mark.often(1)
 def test_reduced_motion(browser: Browser, small_page: tuple[Own, Path], reduced: bool) -> None:
     _, path = small_page
     value = "reduce" if reduced else "no-preference"
@@ -294,6 +299,7 @@ def test_reduced_motion(browser: Browser, small_page: tuple[Own, Path], reduced:
         browser.screen = None
 
 
+@pytest.mark.often(1)
 def test_the_path_ends_at_the_cell_and_goes_with_the_tab(browser: Browser, small_page: tuple[Own, Path]) -> None:
     _, path = small_page
     browser.open(path)
@@ -328,6 +334,7 @@ def test_the_path_ends_at_the_cell_and_goes_with_the_tab(browser: Browser, small
     assert browser.js(f"return {shown}.length") == before, "a map that was shown for the way has stayed"
 
 
+@pytest.mark.often(1)
 def test_the_way_of_a_changed_network(browser: Browser, small_page: tuple[Own, Path]) -> None:
     """Every stop has the numbers of the changed network, and its terms add up to them."""
     _, path = small_page
@@ -357,6 +364,7 @@ def test_the_way_of_a_changed_network(browser: Browser, small_page: tuple[Own, P
 @pytest.mark.parametrize(
     ("size", "dark"), some([(WIDE, False), (PHONE, True), (WIDE, True), (PHONE, False)], lambda place: place < 2)
 )
+@pytest.mark.often(2)
 def test_nothing_is_cut_or_faint(
     browser: Browser, small_page: tuple[Own, Path], size: tuple[int, int], dark: bool
 ) -> None:
@@ -390,6 +398,7 @@ def test_without_a_loss_there_is_no_way_and_the_page_says_so(browser: Browser, t
     assert browser.js("return document.querySelector('#layers .path')") is None
 
 
+@pytest.mark.often(1)
 def test_a_page_of_a_part_leads_as_far_as_its_terms(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def test_more_random_settings_equal_their_texts(seed, monkeypatch):
 
 
 @pytest.mark.parametrize("registers", REGISTERS, ids=str)
+@pytest.mark.often(1)
 def test_more_filters_than_a_tile_has_rows(registers, monkeypatch):
     by_patches(monkeypatch)
     on(registers, monkeypatch)

@@ -172,6 +172,7 @@ def lasting(seconds):
 
 
 @pytest.mark.parametrize("own", [0.3, 0], ids=["at work", "waiting"])
+@pytest.mark.often(1)
 def test_an_interrupt_waits_for_the_other_threads_and_leaves_the_workers_usable(own):
     """Interrupted, the caller may drop the arrays: nobody may be at work on them any more."""
     workers, (programs, twins) = Workers(2), zip(lasting(own) if own else stirring(), lasting(0.6), strict=True)
