@@ -1,5 +1,5 @@
-"""Write the short answers of `plaingrad questions` into the docs: below `<!-- answer: NAME -->` on the page of each
-question, and into the table that docs/questions.md begins with.
+"""Write the questions and short answers of `plaingrad questions` into the docs: the heading above and the text below
+`<!-- answer: NAME -->` on the page of each question, and the tables of docs/questions.md, one for each group.
 
 `python scripts/make_questions.py` writes them; `make docs` runs this. They stand in one file,
 src/plaingrad/explaining/questions.toml.
@@ -10,27 +10,26 @@ import re
 import sys
 import textwrap
 
-from plaingrad.explaining.questions import Question, questions
+from plaingrad.explaining.questions import Question, groups, questions
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
-ANSWER = re.compile(r"^<!-- answer: (\S+) -->\n.*?(?=\n\n|\n*\Z)", re.S | re.M)
+ANSWER = re.compile(r"^(#+) [^\n]*\n\n<!-- answer: (\S+) -->\n.*?(?=\n\n|\n*\Z)", re.S | re.M)
 TABLE = re.compile(r"^<!-- table -->\n.*?<!-- end of table -->$", re.S | re.M)
-HEADING = re.compile(r"^#+ (.*)$", re.M)
 SAYS_LITTLE = 80  # letters
-CODE = re.compile(r"^```.*?^```$", re.S | re.M)
 
 
 def answered(text: str) -> str:
-    """A page with every short answer as it is now. KeyError for a question that is none."""
+    """A page with every question and short answer as it is now. KeyError for a question that is none."""
 
     def answer(match: re.Match[str]) -> str:
+        question = questions()[match[2]]
         told = textwrap.fill(
-            f"**Short answer.** {' '.join(questions()[match[1]].answer.split())}",
+            f"**Short answer.** {' '.join(question.answer.split())}",
             120,
             break_long_words=False,
             break_on_hyphens=False,
         )
-        return f"<!-- answer: {match[1]} -->\n{told}"
+        return f"{match[1]} {question.ask}\n\n<!-- answer: {match[2]} -->\n{told}"
 
     return ANSWER.sub(answer, text)
 
@@ -40,16 +39,13 @@ def slug(title: str) -> str:
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
-def place(question: Question) -> tuple[str, str]:
-    """The heading that a question is answered under, and the link to it; LookupError where it has no place."""
+def place(question: Question) -> str:
+    """The link to the heading that a question is answered under; LookupError where it has no place."""
     text = (DOCS / "questions" / f"{question.page}.md").read_text("utf-8")
-    hidden = CODE.sub(lambda match: " " * len(match[0]), text)  # a comment in code is no heading
-    before, mark, _ = hidden.partition(f"<!-- answer: {question.name} -->\n")
-    if not mark:
+    level = next((match[1] for match in ANSWER.finditer(text) if match[2] == question.name), "")
+    if not level:
         raise LookupError(f"docs/questions/{question.page}.md has no place for the answer to {question.name}")
-    titles = HEADING.findall(before)
-    anchor = f"#{slug(titles[-1])}" if len(titles) > 1 else ""
-    return titles[-1], f"questions/{question.page}.md{anchor}"
+    return f"questions/{question.page}.md" + (f"#{slug(question.heading)}" if len(level) > 1 else "")
 
 
 def beginning(question: Question) -> str:
@@ -61,12 +57,15 @@ def beginning(question: Question) -> str:
 
 
 def table() -> str:
-    """You ask, and the answer: a row for each question."""
-    rows = ["| you ask | the answer |", "|---|---|"]
-    for each in questions().values():
-        cells = f"[{each.ask}]({place(each)[1]})", beginning(each)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "<!-- table -->\n" + "\n".join(rows) + "\n<!-- end of table -->"
+    """You ask, and the answer: a heading for each group, and a row for each question."""
+    parts = []
+    for title, every in groups(questions().values()).items():
+        rows = [f"## {title}", "", "| you ask | the answer |", "|---|---|"]
+        for each in every:
+            cells = f"[{each.ask}]({place(each)})", beginning(each)
+            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        parts.append("\n".join(rows))
+    return "<!-- table -->\n" + "\n\n".join(parts) + "\n<!-- end of table -->"
 
 
 def pages() -> dict[pathlib.Path, str]:

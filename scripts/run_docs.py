@@ -1,5 +1,6 @@
 """Run every block of README and docs: Python blocks, and console blocks line by line, in one folder each file, which
-holds nothing but the project's `examples`.
+holds nothing but the project's `examples`. Where a page answers a question, the names of Python begin anew: who comes
+by a link need not read what stands before.
 
 A ```text block right after a ```python or ```java block holds what it prints; in a ```console block the lines after a
 `$ ` line are what the command prints. Java is a whole class, and stays as it is where there is no JDK to run it.
@@ -25,6 +26,7 @@ from plaingrad.cli.main import main as plaingrad_command
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(?P<kind>python|console|java)\n(?P<body>.*?)^```(?:\n\n```text\n.*?^```)?$", re.S | re.M)
+QUESTION = re.compile(r"^#+ [^\n]*\n\n<!-- answer: ", re.M)
 NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?| +|─+|━+")
 
 
@@ -85,11 +87,17 @@ def plaingrad_here(words: list[str]) -> tuple[int, str, str]:
     return 0, printed.getvalue(), told.getvalue()
 
 
+def part(text: str, place: int) -> int:
+    """How many questions begin before a place of a page: blocks of one part share their names."""
+    return sum(each.start() < place for each in QUESTION.finditer(text))
+
+
 def renewed(text: str) -> str:
     """The page with every output as it is now."""
-    names: dict[str, object] = {"__name__": "__docs__"}
+    parts: dict[int, dict[str, object]] = {}
 
     def block(match: re.Match[str]) -> str:
+        names = parts.setdefault(part(text, match.start()), {"__name__": "__docs__"})
         if match["kind"] == "console":
             commands = [line for line in match["body"].splitlines() if line.startswith("$ ")]
             return "```console\n" + "".join(f"{line}\n{run_command(line[2:])}" for line in commands) + "```"

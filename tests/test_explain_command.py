@@ -216,6 +216,9 @@ def test_every_example(explain: Any, name: str) -> None:
     opens = EXAMPLES[name].opens
     assert_explains(told(explain("--example", name, opens, "--json")))
     assert f"such as {opens}" in explain("--example", name).out
+    if name == "two-images":
+        refused(explain("--example", name, "--html", "page.html"), "a page of one image", "two-images has 2")
+        return
     page = told(explain("--example", name, "--html", "page.html", "--json"))
     assert page["bytes"] == Path("page.html").stat().st_size
     assert page["title"].startswith(f"{name}: ")
@@ -352,6 +355,14 @@ def test_data_that_have_gone_are_told(explain: Any, run_copy: Path, monkeypatch:
 
 
 # Updates
+
+
+def test_an_example_takes_a_plain_step_unless_told(explain: Any) -> None:
+    after = "conv1.w_after[0,0,1,0]"
+    said = explain("--example", "first-cnn", after).out
+    assert "conv1.w[0,0,u,v] − rate × conv1.dw[0,0,u,v]\n" in said
+    assert "with rate = 0.1, momentum = 0, decay = 0" in said
+    assert "m̂" in explain("--example", "first-cnn", after, "--optimiser", "adam").out
 
 
 def test_the_optimiser_is_the_runs_own_unless_told(explain: Any, trained: Path) -> None:

@@ -1,5 +1,7 @@
 """The questions: one place for each answer, where the docs have it, how one finds it, and what leads to it."""
 
+import ast
+import builtins
 import importlib.util
 import json
 import re
@@ -21,10 +23,9 @@ from plaingrad.checking.verdict.hint import KIND, LINE, PLACE
 from plaingrad.checking.verdict.page import page_html
 from plaingrad.cli.main import main
 from plaingrad.cli.questions_run import WIDE, wrapped
-from plaingrad.errors import SettingError
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.examples import EXAMPLES
-from plaingrad.explaining.questions import BEHIND, behind_number, found, plainly, questions
+from plaingrad.explaining.questions import BEHIND, behind_number, groups, plainly, questions
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.losses import Loss
 from test_verdict_page import answered
@@ -54,7 +55,7 @@ def test_every_question_has_one_place(name: str) -> None:
     mark = f"<!-- answer: {name} -->"
     pages = {page.stem: page.read_text("utf-8").count(mark) for page in DOCS.rglob("*.md")}
     assert {page: count for page, count in pages.items() if count} == {questions()[name].page: 1}
-    assert f"]({script('make_questions').place(questions()[name])[1]})" in (DOCS / "questions.md").read_text("utf-8")
+    assert f"]({script('make_questions').place(questions()[name])})" in (DOCS / "questions.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,6 +98,43 @@ def test_one_sentence_tells_what_delta_is() -> None:
     assert len({each for sentences in told.values() for each in sentences}) == 1
 
 
+def test_the_questions_stand_in_groups() -> None:
+    """On the page as in the file: a heading for each, and below it a table of its questions alone."""
+    page = (DOCS / "questions.md").read_text("utf-8")
+    titles = groups(questions().values())
+    assert list(titles) == re.findall(r"^## (.*)$", page, re.M)[: len(titles)]
+    assert 3 <= len(titles) <= 7
+    for title, every in titles.items():
+        rows = page.split(f"## {title}\n")[1].partition("\n\n##")[0]
+        assert re.findall(r"^\| \[.*?\]\((.*?)\) \|", rows, re.M) == [
+            script("make_questions").place(each) for each in every
+        ]
+
+
+BEGIN_ANEW = "The programs below one question follow one another, and need nothing from another question."
+FOLLOW = "The programs of this page follow one another."
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "questions").glob("*.md")), ids=lambda each: each.stem)
+def test_the_programs_of_a_question_need_nothing_from_another(page: Path) -> None:
+    """Every name is made in the same block or in one before it, of the same question; and the page says so."""
+    docs, text = script("run_docs"), page.read_text("utf-8")
+    assert (BEGIN_ANEW if text.count("<!-- answer: ") > 1 else FOLLOW) in " ".join(text.split())
+    made: dict[int, set[str]] = {}
+    for block in docs.BLOCK.finditer(text):
+        if block["kind"] != "python":
+            continue
+        tree = ast.parse(block["body"])
+        names = made.setdefault(docs.part(text, block.start()), {*dir(builtins)})
+        nodes = [*ast.walk(tree)]
+        names |= {each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+        names |= {each.name for each in nodes if isinstance(each, ast.FunctionDef | ast.ClassDef)}
+        names |= {each.arg for each in nodes if isinstance(each, ast.arg)}
+        names |= {(each.asname or each.name) for each in nodes if isinstance(each, ast.alias)}
+        used = {each.id for each in nodes if isinstance(each, ast.Name)}
+        assert used <= names, f"{block['body'].splitlines()[0]} needs {used - names}"
+
+
 def test_the_readme_counts_the_questions() -> None:
     assert f"[{len(NAMES)} questions](docs/questions.md)" in (ROOT / "README.md").read_text("utf-8")
 
@@ -121,51 +159,16 @@ def test_a_page_with_a_mark_that_is_no_question_is_no_page() -> None:
 
 
 def test_what_is_written_below_a_mark_is_replaced_and_nothing_else() -> None:
-    made = script("make_questions").answered("# A\n\n<!-- answer: derivative -->\nold\nold\n\nkept\n")
-    assert made.startswith("# A\n\n<!-- answer: derivative -->\n**Short answer.** A derivative is")
+    made = script("make_questions").answered("## old\n\n<!-- answer: derivative -->\nold\nold\n\nkept\n")
+    assert made.startswith(
+        f"## {questions()['derivative'].ask}\n\n<!-- answer: derivative -->\n**Short answer.** A der"
+    )
     assert made.endswith("\n\nkept\n")
     assert "old" not in made
 
 
 def test_code_keeps_its_products_as_plain_text() -> None:
     assert plainly("**Yes**, `a * b` is *not* `c * d`.") == "Yes, a * b is not c * d."
-
-
-@pytest.mark.parametrize(
-    ("asked", "name"),
-    [
-        ("dense-loop", "dense-loop"),
-        ("DENSE-LOOP", "dense-loop"),
-        ("Sum = Sum + weights[k][j] * error[k]", "dense-loop"),
-        ("reverse mode", "reverse-mode"),
-        ("dynamic programming", "reverse-mode"),
-        ("upsample", "upsample-formula"),
-        ("vanishing gradients", "vanishing"),
-        ("one-hot labels", "one-hot"),
-        ("scale pixels", "scaling"),
-        ("best explanation", "best-explanation"),
-        ("fused", "fused-relu"),
-        ("why store the position of the maximum", "max-position"),
-        ("update weights during the pass", "update-during-pass"),
-        ("sigmoid in my ReLU", "whose-derivative"),
-        ("sum or mean and the rate", "sum-or-mean"),
-        ("what is a derivative", "derivative"),
-        ("left p - y", "softmax"),
-        ("layer l - 1", "error-through-pooling"),
-    ],
-)
-def test_words_find_a_question(asked: str, name: str) -> None:
-    assert [each.name for each in found(asked)] == [name]
-
-
-def test_words_of_several_questions_find_all_of_them() -> None:
-    assert {"max-position", "one-or-error", "overlap"} <= {each.name for each in found("max pooling")}
-
-
-@pytest.mark.parametrize("asked", ["xylophone", "", "   ", "\x1b[31m", "?!"])
-def test_words_of_no_question_are_refused(asked: str) -> None:
-    with pytest.raises(SettingError, match="plaingrad questions"):
-        found(asked)
 
 
 def test_what_leads_to_a_question_is_there() -> None:
@@ -189,6 +192,27 @@ def test_java_in_the_docs_gives_the_numbers_of_the_library(tmp_path: Path, monke
     assert docs.run_java(code[1]).splitlines() == [str(dx.ravel().tolist()), *[str(dx.tolist())] * 2]
 
 
+def test_calls_of_scipy_in_the_docs_are_right_or_wrong_as_they_say() -> None:
+    signal = pytest.importorskip("scipy.signal", reason="the page names calls of SciPy, which is not installed")
+    rows = re.findall(
+        r"^\| `scipy\.signal\.(\w+)\(dy\[k\], w\[k, c(, ::-1, ::-1)?\], \"full\"\)` \| (right|wrong)",
+        (DOCS / "questions/pooling-chain.md").read_text("utf-8"),
+        re.M,
+    )
+    assert len(rows) == 3
+    rng = np.random.default_rng(0)
+    w = rng.integers(-9, 10, (3, 2, 2, 2)).astype(float)
+    net = pg.Network(pg.Conv(3, size=2, bias=False), input=(2, 4, 5), dtype="float64")
+    net["conv1"].w[...] = w
+    run = net.run(np.zeros((1, 2, 4, 5)))
+    dy = rng.integers(-9, 10, (3, 3, 4)).astype(float)
+    run.backward(dy[None])
+    for call, turned, told in rows:
+        given = w[:, :, ::-1, ::-1] if turned else w
+        made = [sum(getattr(signal, call)(dy[k], given[k, c], "full") for k in range(3)) for c in range(2)]
+        assert (told == "right") is bool((np.array(made) == run["conv1"].dx[0]).all()), call
+
+
 # In the terminal
 
 
@@ -208,7 +232,9 @@ def said(capsys: pytest.CaptureFixture[str]) -> Any:
 def test_the_list_has_a_line_for_each_question(said: Any) -> None:
     code, out, err = said()
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()[:-1]] == NAMES
+    lines = [line for line in out.splitlines()[:-1] if line]
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == NAMES
+    assert [line for line in lines if not line.startswith("  ")] == [*groups(questions().values())]
     assert "plaingrad questions NAME" in out.splitlines()[-1]
 
 

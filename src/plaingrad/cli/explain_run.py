@@ -14,7 +14,7 @@ from plaingrad.compiler.loops import Array
 from plaingrad.data import load, read_image
 from plaingrad.data.pixels import look
 from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, visible
-from plaingrad.explaining.examples import example_named
+from plaingrad.explaining.examples import STEP, example_named
 from plaingrad.explaining.update import State
 from plaingrad.network.network import LANES, Network, lanes_taken
 from plaingrad.network.run import Run
@@ -74,6 +74,8 @@ def answer(
     if optimiser or rate is not None:
         chosen = chosen_optimiser(optimiser or "sgd", rate)
         explained = replace(explained, state=State(chosen))
+    if page is not None and (images := int((explained.run.index >= 0).sum())) > 1:
+        raise SettingError(f"--html writes a page of one image, and {example_name} has {images}: leave out --html")
     if page is not None and (symbols or mathml or all_terms):
         raise SettingError("--html writes a page with all numbers: leave out --symbols, --mathml and --all")
     if page is not None:
@@ -108,7 +110,7 @@ def answer(
 def example(name: str) -> Explained:
     """One of the library's examples: a small network with its numbers."""
     made = example_named(name)
-    return Explained(made.run(), None, f"{name}: {made.about}", (), made.opens)
+    return Explained(made.run(), State(STEP), f"{name}: {made.about}", (), made.opens)
 
 
 def trained(

@@ -4,8 +4,9 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from plaingrad.explaining.examples import example_named
-from plaingrad.explaining.questions import Question, found, plainly, questions
+from plaingrad.explaining.examples import STEP, example_named
+from plaingrad.explaining.question_search import found
+from plaingrad.explaining.questions import Question, groups, plainly, questions
 from plaingrad.textbook.record import json_text
 
 WIDE = 96  # letters in a line of an answer
@@ -21,7 +22,8 @@ def answer(asked: str | None, as_json: bool) -> Iterator[str]:
     if as_json:
         yield json_text({"questions": [to_json(each) for each in fitting]})
     elif asked is None:
-        yield lines_of(fitting)
+        wide = max(len(each.name) for each in fitting)
+        yield "".join(f"{title}\n{lines_of(every, wide)}\n\n" for title, every in groups(fitting).items())[:-1]
         yield "Show one: plaingrad questions NAME, or a few words of it"
     elif len(fitting) > 1:
         yield f"{len(fitting)} questions fit; show one by its name:"
@@ -34,6 +36,7 @@ def to_json(question: Question) -> dict[str, str]:
     """One question as `--json` says it."""
     return {
         "name": question.name,
+        "group": question.group,
         "question": question.heading,
         "answer": question.plain,
         "page": f"docs/questions/{question.page}.md",
@@ -41,10 +44,10 @@ def to_json(question: Question) -> dict[str, str]:
     }
 
 
-def lines_of(every: Iterable[Question]) -> str:
-    """A line for each question."""
+def lines_of(every: Iterable[Question], wide: int = 0) -> str:
+    """A line for each question, with `wide` letters for the names, or as many as the longest has."""
     every = list(every)
-    wide = max(len(each.name) for each in every)
+    wide = wide or max(len(each.name) for each in every)
     return "\n".join(f"  {each.name:<{wide}}  {each.heading}" for each in every)
 
 
@@ -59,7 +62,7 @@ def shown(question: Question) -> Iterator[str]:
     """One question, its short answer, and the number of an example that shows it, explained."""
     yield f"{question.heading}\n\n{wrapped(question.answer)}\n"
     if question.example:
-        told = example_named(question.example).run().explain(question.number).text()
+        told = example_named(question.example).run().explain(question.number, STEP).text()
         lines = (line for line in told.splitlines() if line != f"  see also: {question.see}")  # that is this answer
         yield f"In numbers, {question.command}:\n\n" + "\n".join(lines) + "\n"
-    yield f"More numbers, step by step: docs/questions/{question.page}.md"
+    yield f"More numbers, step by step: docs/questions/{question.page}.md, under\n  {question.heading}"

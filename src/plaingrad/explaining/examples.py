@@ -16,19 +16,22 @@ from plaingrad.network.run import Run
 from plaingrad.textbook.layer import Shape
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
 from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.optimisers import SGD
 from plaingrad.training.trainer import train
+
+STEP = SGD(rate=0.1, momentum=0.0)  # of the examples in the terminal: plain gradient descent
 
 
 @dataclass(frozen=True)
 class Example:
-    """A network, its numbers, one image and what its outputs should be."""
+    """A network, its numbers, one image or several, and what its outputs should be."""
 
     name: str
     about: str
     layers: tuple[Any, ...]
     input: Shape
-    image: Any = None  # numbers, or what gives them; without it tenths drawn from the seed
-    target: Any = (0,)  # a class (one whole number), or the outputs, or what gives them
+    image: Any = None  # numbers of one or several, or what gives them; without it tenths drawn from the seed
+    target: Any = (0,)  # a class (one whole number), or the outputs of each image, or what gives them
     loss: Loss = HalfSquaredError()  # noqa: RUF009 (frozen)
     weights: Any = None  # by name; what is not named is drawn from the seed
     opens: str = ""
@@ -50,12 +53,12 @@ class Example:
         return net
 
     def run(self, net: Network | None = None) -> Run:
-        """The network, or another one on the same image, run forward and back."""
+        """The network, or another one on the same images, run forward and back."""
         drawn = np.random.default_rng(self.seed + 100).integers(0, 10, self.input) / 10
         image, target = (each() if callable(each) else each for each in (self.image, self.target))
-        image = drawn if image is None else np.reshape(image, self.input)
-        targets = np.array([target]) if np.ndim(target) == 0 else np.array([target], float)
-        return (net or self.network()).run(image[None].astype(float), targets, self.loss)
+        images = np.reshape(drawn if image is None else image, (-1, *self.input)).astype(float)
+        targets = np.array([target]) if np.ndim(target) == 0 else np.reshape(target, (len(images), -1)).astype(float)
+        return (net or self.network()).run(images, targets, self.loss)
 
 
 def _digit() -> Any:
@@ -166,6 +169,17 @@ EXAMPLES: dict[str, Example] = {
             loss=CrossEntropy(),
             weights={"dense1.w": [[0.5, 0.25], [0.1, 0.3], [-0.5, 0]], "dense1.b": [0, 0.1, 0]},
             opens="dense1.dy[1]",
+        ),
+        Example(
+            "two-images",
+            "two images in one batch: the loss is their mean, so each error is multiplied by 1/2",
+            (Dense(2),),
+            (3,),
+            image=[[1, 2, 0], [0, 1, 3]],
+            target=[[1, 0], [0, 1]],
+            loss=SoftmaxCrossEntropy(),
+            weights={"dense1.w": [[0.5, -0.2, 0.1], [0.3, 0.1, -0.4]], "dense1.b": [0, 0.1]},
+            opens="dense1.dy[0,0]",
         ),
     )
 }

@@ -1,21 +1,19 @@
-"""The questions people ask, with their short answers, and which of them a number, a layer or a word leads to.
+"""The questions people ask, with their short answers, and which of them a number or a layer leads to.
 
 The answers stand in `questions.toml` alone: the pages of the docs are written from it, the command line prints it.
 """
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from plaingrad.errors import SettingError, nearest
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 
 MARKS = re.compile(r"\*+([^*]+)\*+")  # bold and italic
-SHORT = 3  # letters of a word that says nothing: a, in, of
 
 # Which question is behind a quantity of a layer or loss, first those named whole. `dx` of a layer is `dy` of the one
 # before it.
@@ -50,12 +48,13 @@ BEHIND = {
 
 @dataclass(frozen=True)
 class Question:
-    """One question, its short answer in Markdown, its page in docs/questions, and a number that shows the answer."""
+    """One question, its short answer in Markdown, its page in docs/questions, its group, and a number that shows it."""
 
     name: str
     ask: str
     answer: str
     page: str
+    group: str
     words: str = ""
     example: str = ""
     number: str = ""
@@ -91,40 +90,19 @@ def plainly(text: str) -> str:
 def questions() -> Mapping[str, Question]:
     """All questions by name, in the order in which they are listed."""
     text = files("plaingrad.explaining").joinpath("questions.toml").read_text("utf-8")
-    every = (Question(**{**each, "answer": each["answer"].strip()}) for each in tomllib.loads(text)["question"])
-    return {each.name: each for each in every}
+    return {
+        each["name"]: Question(**{**each, "answer": each["answer"].strip(), "group": group["title"]})
+        for group in tomllib.loads(text)["group"]
+        for each in group["question"]
+    }
 
 
-def found(asked: str) -> list[Question]:
-    """The questions that a name or words lead to: those that hold most of the words, in their order.
-
-    SettingError where there is none.
-    """
-    known = questions()
-    name = _typed(asked)
-    if name in known:
-        return [known[name]]
-    words = list(dict.fromkeys(re.findall(r"[\w′δ∂β]+", name)))
-    words = [each for each in words if len(each) >= SHORT] or words
-    points = {each: _points(each, name, words) for each in known.values()} if words else {}
-    most = max(points.values(), default=0)
-    if not most:
-        raise SettingError(
-            f"there is no question about {asked[:60]!r}; `plaingrad questions` lists all; {nearest(asked, known)}"
-        )
-    return [each for each, count in points.items() if count == most]
-
-
-def _typed(text: str) -> str:
-    """A text as one types it: small letters, and a plain minus."""
-    return text.strip().lower().replace("−", "-")
-
-
-def _points(question: Question, asked: str, words: list[str]) -> int:
-    """How well words fit: those of the question itself count twice, and all of them together, as they stand, more."""
-    own, others = _typed(question.ask), _typed(f"{question.name} {question.words} {question.answer}")
-    whole = " " in asked and (asked in own or asked in question.words)
-    return sum(2 if each in own else each in others for each in words) + whole * len(asked.split())
+def groups(every: Iterable[Question]) -> dict[str, list[Question]]:
+    """Questions by the title of their group, in their order."""
+    made: dict[str, list[Question]] = {}
+    for each in every:
+        made.setdefault(each.group, []).append(each)
+    return made
 
 
 def behind(kind: str, quantity: str) -> Question | None:

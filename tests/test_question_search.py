@@ -1,0 +1,120 @@
+"""How one finds a question: in the words that people use, the question meant comes first."""
+
+import re
+
+import pytest
+
+from plaingrad.errors import SettingError
+from plaingrad.explaining.question_search import found
+from plaingrad.explaining.questions import questions
+
+# The name of a question, and what people type who mean it.
+TYPED = """
+derivative: what's a derivative; derivatives for beginners; slope of the loss; finite differences; gradient meaning
+why-it-works: backprop; backpropagation; back propagation; back-propagation; why does backprop work;
+    how does back propagation work; gradient descent; intuition behind backpropagation
+best-explanation: best explanation of backpropagation; best tutorial; good tutorial
+first-cnn: a cnn step by step; worked example cnn; derive all gradients of a cnn; CNN example by hand
+chain-rule: just the chain rule?; is backprop only chain rule; chain rule
+reverse-mode: autodiff; automatic differentiation; auto-diff; reverse mode; reverse-mode AD; dynamic programming;
+    computational graph; memoization
+dense-loop: Sum = Sum + weights[k][j] * error[k]; sum += weights[k][j] * error[k]; for loop convolution java;
+    nested loops; c++ code; loop of a dense layer for a convolution
+full-convolution: backward pass convolution; convolution backward; full convolution; rotate kernel 180;
+    flip the kernel; flipped filters; conv2d backward; scipy convolve2d; matlab conv2; conv layer backprop
+rotated-or-not: books rotate, programs do not; cross-correlation; col2im; is rotating necessary
+stride: strides; stride 2; strided convolution; convolution with stride and padding; dilated errors
+dense-formula: dW = delta * x^T; dW = δ·xᵀ; dW = Δ·Xᵀ; dw = delta x.T; im2col; weight gradient of a dense layer;
+    fully connected formula
+shared-weight: weight sharing; shared weights; sum over positions or mean; bias of a convolution; update kernel
+two-kernels: two kernels; product of sums; sum of products; dC/dw1; ∂C/∂w₁; two convolutions in a row
+as-dense: convolution as a matrix; toeplitz; is convolution fully-connected; convolution is a dense layer;
+    sparse matrix
+error-through-pooling: pooling backward; pooling layer backpropagation; error through pooling;
+    backprop through pooling; layer l - 1
+no-weights: next layer has no weights; layer without weights; lenet 1998 delta; delta of a conv layer
+upsample-formula: upsample; up-sample; upsampling; δ = upsample(Wᵀδ) • f′; ufldl; delta = upsample(W^T delta) . f';
+    kron
+mean-pool-beta: mean pooling; average pooling; avgpool; avg pool; beta; β; mean-pool; divide by 4
+max-position: equal pixels; ties; argmax; switches; two maxima; store the maximum's position; tie in max pooling
+one-or-error: 1 or the error; maximum gets 1; gradient of max pooling; maxpool backward
+max-formula: derivative of max; max(x,y); absolute value; |x - y|
+overlap: overlapping pooling; overlaps; mask; 0/1 mask; stride smaller than window
+l2-pool: L2 pooling's backward; l2 backward; l2-pooling; norm pooling
+whose-derivative: sigmoid derivative; relu derivative; derivative of tanh; y(1-y); σ′; activation's derivative;
+    which activation's derivative; sigmoid prime
+which-activation: activation functions; leaky relu; leaky-relu; relu or sigmoid; dead relu; dying ReLUs; tanh
+relu-place: relu own layer; is relu a layer; relu part of convolution
+fused-relu: fused relu; fusing; is relu faster; speed
+vanishing: vanishing gradient; gradients vanish; exploding gradients; deep networks; vanishing gradient problem
+softmax: softmax; softmax jacobian; cross entropy; cross-entropy derivative; softmax's derivative; p - y; p − y;
+    log loss; derivative of the softmax
+one-hot: one hot; onehot; one-hot encoding; labels; encode classes
+plus-or-minus: w += or w -=; +=; -=; w += rate; w -= lr * grad; plus or minus; plus or minus sign;
+    add or subtract the gradient; why minus
+update-during-pass: when to update the weights; update weights immediately; update before backprop; order of updates;
+    weights during backward pass
+sum-or-mean: minibatch; mini-batch; mini batches; batches; batch gradient sum or mean; learning rate; divide by N;
+    batch size
+scaling: normalize; normalise inputs; pixels 255; scale images; standardize; normalisation; preprocessing
+beyond-94-percent: 94%; 94 %; accuracy; mnist; better accuracy; cnn vs feed-forward; mlp or cnn; feedforward
+"""
+ASKED = {
+    name: asked.split("; ")
+    for name, asked in (line.split(": ", 1) for line in re.sub(r"\n {4}", " ", TYPED).strip().splitlines())
+}
+
+
+@pytest.mark.parametrize(("asked", "name"), [(asked, name) for name in ASKED for asked in ASKED[name]])
+def test_the_question_meant_comes_first(asked: str, name: str) -> None:
+    assert found(asked)[0].name == name
+
+
+def test_every_question_is_asked_for_in_several_ways() -> None:
+    assert [*ASKED] == [*questions()]
+    assert min(map(len, ASKED.values())) >= 3
+
+
+@pytest.mark.parametrize("name", questions())
+def test_a_question_finds_itself(name: str) -> None:
+    """By its name, its words as it stands, and by a name with a space for the hyphen."""
+    for asked in (name, name.upper(), questions()[name].ask, questions()[name].heading):
+        assert found(asked)[0].name == name
+    assert name in [each.name for each in found(name.replace("-", " "))]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("dense-loop", "dense-loop"),
+        ("DENSE-LOOP", "dense-loop"),
+        ("Sum = Sum + weights[k][j] * error[k]", "dense-loop"),
+        ("reverse mode", "reverse-mode"),
+        ("dynamic programming", "reverse-mode"),
+        ("upsample", "upsample-formula"),
+        ("vanishing gradients", "vanishing"),
+        ("one-hot labels", "one-hot"),
+        ("scale pixels", "scaling"),
+        ("best explanation", "best-explanation"),
+        ("fused", "fused-relu"),
+        ("why store the position of the maximum", "max-position"),
+        ("update weights during the pass", "update-during-pass"),
+        ("sigmoid in my ReLU", "whose-derivative"),
+        ("sum or mean and the rate", "sum-or-mean"),
+        ("what is a derivative", "derivative"),
+        ("left p - y", "softmax"),
+        ("layer l - 1", "error-through-pooling"),
+    ],
+)
+def test_words_that_say_enough_show_the_answer_itself(asked: str, name: str) -> None:
+    assert [each.name for each in found(asked)] == [name]
+
+
+def test_words_of_several_questions_find_all_of_them() -> None:
+    assert {"max-position", "one-or-error", "overlap"} <= {each.name for each in found("max pooling")}
+
+
+@pytest.mark.parametrize("asked", ["xylophone", "", "   ", "\x1b[31m", "?!"])
+def test_words_of_no_question_are_refused(asked: str) -> None:
+    with pytest.raises(SettingError, match="plaingrad questions"):
+        found(asked)
