@@ -135,6 +135,23 @@ def test_the_programs_of_a_question_need_nothing_from_another(page: Path) -> Non
         assert used <= names, f"{block['body'].splitlines()[0]} needs {used - names}"
 
 
+def test_links_of_the_pages_lead_to_a_heading() -> None:
+    """To a page that is there and, after a #, to a heading of it, in the form that sites of Markdown give it."""
+    slug, fence = script("make_questions").slug, re.compile(r"^```.*?^```$", re.S | re.M)
+    texts = {page: fence.sub("", page.read_text("utf-8")) for page in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"))}
+    headings = {
+        page: {slug(plainly(each)) for each in re.findall(r"^#+ (.*)$", text, re.M)} for page, text in texts.items()
+    }
+    followed = 0
+    for page, text in texts.items():
+        for file, _, anchor in re.findall(r"\]\(([^)#:\s]*\.md)?(#([^)\s]+))?\)", text):
+            to = (page.parent / file).resolve() if file else page
+            assert to.is_file(), (page.name, file)
+            assert not anchor or anchor in headings[to], (page.name, file, anchor)
+            followed += bool(anchor)
+    assert followed > len(NAMES) / 2
+
+
 def test_the_readme_counts_the_questions() -> None:
     assert f"[{len(NAMES)} questions](docs/questions.md)" in (ROOT / "README.md").read_text("utf-8")
 
