@@ -81,6 +81,8 @@ def test_what_an_answer_measured_is_printed_by_a_page() -> None:
         shares = {each.replace(" ", "") for each in re.findall(r"\d+\.\d+ %", question.plain)}
         assert shares <= printed | means, name
         here = {each.rstrip(".,") for each in re.findall(r"\bhere (?:\w+ )?(\d[\d.,]*)", question.plain)}
+        sentences = [each for each in re.split(r"(?<=[.?!]) ", question.plain) if re.search(r"\bhere\b", each)]
+        here |= {each for sentence in sentences for each in re.findall(r"\d+\.\d+", sentence)}
         assert here <= printed, name
         compared |= {name} if shares or here else set()
     assert compared >= {"two-kernels", "vanishing", "beyond-94-percent", "scaling"}
