@@ -10,18 +10,17 @@ function makeAlive() {
   NUMBERS.values = LIVE.net.cells;
   for (const [name, gradient] of Object.entries(alive.given)) LIVE.given.set(name, gradient);
   Object.assign(LIVE, { probabilities: DATA.probabilities, loss: DATA.loss?.value, label: DATA.label });
-  warmUp();
 }
 
-/** A browser compiles what it has run a few times: while nothing is asked for, so that the first change is quick. */
+const WARM_TIMES = 6;
+
+/** A browser compiles what it has run a few times: while nothing is asked for, so that a first click is quick. */
 function warmUp() {
-  const spare = new LiveNetwork(TEXTS, DATA.alive.program, LIVE.net.cells);
-  let left = 4;
-  const once = () => {
-    spare.compute();
-    if (--left) setTimeout(once, 20);
-  };
-  setTimeout(once, 50);
+  if (!LIVE.net) return;
+  const spare = LIVE.net.corner();
+  for (let time = 0; time < WARM_TIMES; time++)
+    for (const { made_by: text, start } of ARRAYS) if (text) whenIdle(() => spare.explain(start));
+  for (let time = 0; time < WARM_TIMES; time++) whenIdle(() => spare.compute());
 }
 
 /** Whether a cell was given, so that one can change it. */
@@ -116,8 +115,9 @@ function drawAll() {
     }
     drawHeader();
     drawAliveBar();
-    for (const bars of document.querySelectorAll(".bars")) bars.replaceWith(probabilityBars());
-    for (const view of VIEWS) if (view.cells.isConnected) view.draw();
+    for (const card of CARDS.values())
+      for (const bars of card.querySelectorAll(".bars")) bars.replaceWith(probabilityBars());
+    redrawAll();
     drawArrows();
     if (label !== null) byId("alive-label").value = String(label);
     if (SHOWN.cell !== null && PAGE.tab === "explanation") explain(cellName(SHOWN.cell), true);

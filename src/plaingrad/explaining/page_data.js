@@ -23,9 +23,14 @@ async function loadNumbers() {
   await Promise.all(loaded);
 }
 
+/** Whether the texts tell what an array was made of: where it has too many terms to be recorded, or a number was changed. */
+function isTold(array) {
+  return LIVE.isChanged || array.terms === "told";
+}
+
 /** What is recorded of an array, or null where the page holds none: unpacked on first use, and kept. */
 function recordOf(array, kind) {
-  if (LIVE.isChanged || array.terms === "told") {
+  if (isTold(array)) {
     if (kind !== "terms" || !array.terms) return null;
     return (array.read.terms ??= toldRecord(array, array.start, array.start + array.size));
   }
@@ -36,7 +41,7 @@ function recordOf(array, kind) {
 
 /** The terms of an array, and the reasons; where the texts tell them, those of one cell alone if that will do. */
 async function recordsOf(array, cell = null) {
-  if ((LIVE.isChanged || array.terms === "told") && cell !== null && !array.read.terms)
+  if (isTold(array) && cell !== null && !array.read.terms)
     return { terms: array.terms ? toldRecord(array, cell, cell + 1) : null, reasons: null };
   const [terms, reasons] = await Promise.all(["terms", "reasons"].map((kind) => recordOf(array, kind)));
   return { terms, reasons };

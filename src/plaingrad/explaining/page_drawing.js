@@ -53,8 +53,13 @@ function shown(value, digits = 6) {
   return power ? `${text}×10${[...String(Number(power))].map((digit) => RAISED[digit]).join("")}` : text;
 }
 
+/** A count with a comma between thousands; what the browser offers for it takes milliseconds. */
+function grouped(count) {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
 function counted(count, one, many = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+  return `${grouped(count)} ${count === 1 ? one : many}`;
 }
 
 /** The number of a cell, with all its digits on hover. */
@@ -190,7 +195,8 @@ const PALETTE = { steps: 255, colours: null, soft: null, plain: null, strange: 0
 
 /** Colours from −largest over zero to +largest, as the page's style names them. */
 function readPalette() {
-  const stops = ["negative-full", "negative-half", "zero", "positive-half", "positive-full"].map(colourOf);
+  const names = ["negative-full", "negative-half", "zero", "positive-half", "positive-full", "strange", "line"];
+  const stops = coloursOf(names);
   const { steps } = PALETTE;
   PALETTE.colours = Uint32Array.from({ length: 2 * steps + 1 }, (_, n) => {
     const place = (n / (2 * steps)) * 4;
@@ -204,23 +210,20 @@ function readPalette() {
     return packed(zero.map((part, i) => part + (end[i] - part) * share)); // pale, so that print on it is read
   });
   PALETTE.plain = PALETTE.colours.map(() => packed(zero));
-  PALETTE.strange = packed(colourOf("strange"));
-  PALETTE.missing = packed(colourOf("line"));
+  [PALETTE.strange, PALETTE.missing] = stops.slice(5).map(packed);
 }
 
 function packed([red, green, blue]) {
   return ((255 << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red)) >>> 0;
 }
 
-/** [red, green, blue] of a colour of the style, in the theme at hand. */
-function colourOf(name) {
-  const probe = element("i", { style: `color: var(--${name})` });
-  document.body.append(probe);
-  const parts = getComputedStyle(probe)
-    .color.match(/[\d.]+/g)
-    .map(Number);
-  probe.remove();
-  return parts;
+/** [red, green, blue] of each of some colours of the style, in the theme at hand. */
+function coloursOf(names) {
+  const probes = names.map((name) => element("i", { style: `color: var(--${name})` }));
+  document.body.append(...probes);
+  const colours = probes.map((probe) => getComputedStyle(probe).color.match(/[\d.]+/g).map(Number));
+  for (const probe of probes) probe.remove();
+  return colours;
 }
 
 function colourFor(value, largest, colours = PALETTE.colours) {

@@ -33,7 +33,7 @@ function mapsAsOneStop() {
 }
 
 function mapsShown() {
-  return [...byId("layers").querySelectorAll("canvas[data-array]")].filter((each) => each.checkVisibility());
+  return [...byId("layers").querySelectorAll("canvas[data-array]")];
 }
 
 function toNextMap(view, step) {

@@ -14,24 +14,54 @@ function isNarrow() {
   return matchMedia("(max-width: 600px)").matches;
 }
 
-/** As a strip, or with all the room there is; drawn anew only where that changes. */
-function showAsStrip(isStrip) {
+/** The layers as a strip or with all the room there is, in a view; another row takes their place only if one is meant. */
+function showLayers({ isStrip = PAGE.isStrip, view = PAGE.view }) {
+  Object.assign(PAGE, { isStrip, view });
   const size = isStrip && !isNarrow() ? "strip" : "whole";
-  PAGE.isStrip = isStrip;
+  const row = rowNamed(size, view);
   byId("whole").textContent = isStrip ? "Whole network" : "Network as a strip";
-  if (document.body.dataset.network === size) return;
+  document.querySelector(`#views [value="${view}"]`).checked = true;
+  if (PAGE.row === row) return;
+  PAGE.row = row;
   document.body.dataset.network = size;
-  drawLayers();
-}
-
-function drawLayers() {
-  byId("layers").replaceChildren(...DATA.layers.map(layerCard));
+  byId("layers").replaceChildren(...DATA.layers.map((layer) => layerCard(layer, size, view)));
+  drawStale();
   light();
   mapsAsOneStop();
   drawArrows();
 }
 
-function layerCard(layer) {
+function showAsStrip(isStrip) {
+  showLayers({ isStrip });
+}
+
+function showView(view) {
+  showLayers({ view });
+}
+
+/** A small network shows all its arrays in one view. */
+function rowNamed(size, view) {
+  return PAGE.isSmall ? size : `${size} ${view}`;
+}
+
+const CARDS = new Map(); // the cards drawn so far, by row and layer; those of a part of a large network are not kept
+
+function layerCard(layer, size, view) {
+  const key = `${rowNamed(size, view)} ${layer.name}`;
+  const card = CARDS.get(key) ?? drawnCard(layer, size === "strip", view);
+  if (!DATA.partial) CARDS.set(key, card);
+  return card;
+}
+
+/** The cards that are not shown are drawn while nothing is asked for, so that a click finds them. */
+function drawOtherCards() {
+  const [sizes, views] = [isNarrow() ? ["whole"] : ["strip", "whole"], Object.keys(VIEW_LABELS)];
+  if (DATA.partial) return;
+  for (const size of sizes)
+    for (const view of views) for (const layer of DATA.layers) whenIdle(() => layerCard(layer, size, view));
+}
+
+function drawnCard(layer, isStrip, view) {
   const show = (tab) => () => {
     showAsStrip(true);
     showTab(tab, layer);
@@ -43,9 +73,9 @@ function layerCard(layer) {
     { class: "layer", "data-layer": layer.name, "aria-label": layer.name },
     element("h3", { title: layer.about }, layer.name),
     layer.text && layer.text !== layer.name ? element("p", { class: "text" }, code(layer.text)) : null,
-    element("div", { class: PAGE.isSmall ? "group pairs" : "group" }, contentOf(layer, PAGE.view)),
+    element("div", { class: PAGE.isSmall ? "group pairs" : "group" }, contentOf(layer, isStrip, view)),
     element("p", { class: PAGE.isSmall ? "about unseen" : "about" }, layer.about), // its heading says it on hover too
-    PAGE.isSmall && document.body.dataset.network === "whole" ? [beginningOf(layer), probabilitiesOf(layer)] : null,
+    PAGE.isSmall && !isStrip ? [beginningOf(layer), probabilitiesOf(layer)] : null,
     element(
       "p",
       { class: "tools" },
@@ -60,34 +90,25 @@ function probabilitiesOf(layer) {
   return layer === DATA.layers.at(-1) && DATA.probabilities ? probabilityBars() : null;
 }
 
-function showView(view) {
-  if (view === PAGE.view) return;
-  PAGE.view = view;
-  document.querySelector(`#views [value="${view}"]`).checked = true;
-  if (!PAGE.isSmall) drawLayers();
-}
-
-function contentOf(layer, view) {
-  if (PAGE.isSmall) return columnsOf(layer);
+function contentOf(layer, isStrip, view) {
+  if (PAGE.isSmall) return columnsOf(layer, isStrip);
   const isBare = view === "gradients" && !layer.gradients.length; // it learns nothing: its values are factors
   const lists = VIEW_LISTS[isBare ? "values" : view];
-  const isStrip = document.body.dataset.network === "strip";
   const wanted = arraysNamed(lists.flatMap((list) => layer[list])).filter((array) => !(isStrip && array.points_at));
   const options = (array) => (isStrip ? { ...STRIP, caption: shortName(array) } : { most: LARGEST_SQUARE });
-  const drawn = wanted.map((array) => new ArrayView(array, options(array)).element);
+  const drawn = wanted.map((array) => new ArrayView(array, { ...options(array), isKept: !DATA.partial }).element);
   if (view === "values" && !isStrip) drawn.push(...present([probabilitiesOf(layer)]));
   if (drawn.length) return drawn;
   return beginningOf(layer) ?? note(view === "errors" ? "No error reaches it." : "Nothing is held here.");
 }
 
 /** Of a small network everything is shown: an error below its value, a gradient below its weight. */
-function columnsOf(layer) {
-  const isStrip = document.body.dataset.network === "strip";
+function columnsOf(layer, isStrip) {
   const tallest = Math.max(...ARRAYS.map((array) => array.shape.at(array.shape.length < 2 ? 0 : -2) ?? 1));
   const options = isStrip
     ? { ...STRIP, tall: 74, most: Math.max(4, Math.min(13, Math.floor(48 / tallest))) }
     : { most: LARGEST_SQUARE, room: 700, tall: 700, stands: true };
-  const draw = (array) => array && new ArrayView(array, { ...options, caption: shortName(array) }).element;
+  const draw = (array) => array && new ArrayView(array, { ...options, caption: shortName(array), isKept: true }).element;
   const below = (array) => {
     const own = `${layer.name}.d${shortName(array)}`;
     return ARRAY_NAMED.get(layer.name === array.name ? layer.errors[0] : own);
@@ -128,10 +149,13 @@ function beginningOf(layer) {
   return note("Here the errors begin: the first is ", linkTo(layer.dx), ".");
 }
 
-/** Shows the maps that hold an array, and scrolls its layer into the row. */
-function showArrayOf(array) {
-  PAGE.layer = layerOf(array);
-  showView(ROLE_VIEWS[array.role] ?? "values");
+/** The view that shows an array. */
+function viewFor({ role }) {
+  return ROLE_VIEWS[role] ?? "values";
+}
+
+/** Scrolls the layer that shows an array into the row. */
+function scrollToArray(array) {
   const canvas = viewOf(array)?.cells;
   const row = byId("layers");
   if (!canvas || row.scrollWidth <= row.clientWidth) return;

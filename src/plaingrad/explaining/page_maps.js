@@ -1,6 +1,7 @@
 // Arrays drawn as maps of coloured squares on a canvas: to point at, to walk over by keyboard, to click.
 
 const VIEWS = new Set(); // every ArrayView on the page
+const DRAWN = { version: 0 }; // grows with every change of numbers or colours: a view of another version is stale
 const LIT = { picked: [], now: [] }; // marks that stay, and marks of what is pointed at
 
 class ArrayView {
@@ -25,7 +26,8 @@ class ArrayView {
       onkeydown: (event) => this.press(event),
     });
     this.marks = element("canvas", { style, class: "marks", "aria-hidden": "true" });
-    this.isMarked = true;
+    this.isMarked = false;
+    this.isKept = Boolean(options.isKept); // while it is not on the page too
     this.own = []; // marks in this view alone
     this.places = new Map(); // the number of the term that a cell is part of
     this.print = element("div", { class: "print", "aria-hidden": "true" });
@@ -78,6 +80,7 @@ class ArrayView {
   }
 
   draw() {
+    this.version = DRAWN.version;
     const { maps, height, width, top, left, cell, corner, pageWidth, pageHeight } = this.layout;
     const pen = penFor(this.cells, pageWidth, pageHeight);
     const small = new OffscreenCanvas(width, height);
@@ -229,8 +232,8 @@ function drawMark(pen, [x, y], size, kind) {
 const MARKS = {};
 
 function readMarkColours() {
-  for (const kind of ["line", "halo", "picked", "cursor", "first", "second", "used"])
-    MARKS[kind] = `rgb(${colourOf(kind).join(" ")})`;
+  const kinds = ["line", "halo", "picked", "cursor", "first", "second", "used"];
+  coloursOf(kinds).forEach((colour, n) => (MARKS[kinds[n]] = `rgb(${colour.join(" ")})`));
 }
 
 function strokeWith(pen, colour, width) {
@@ -256,7 +259,7 @@ function light(now = []) {
     if (view.cells.isConnected) {
       view.isPlaced = true;
       view.drawMarks();
-    } else if (view.isPlaced) VIEWS.delete(view); // one that is being put on the page is kept
+    } else if (view.isPlaced && !view.isKept) VIEWS.delete(view); // one that is being put on the page is kept
   }
 }
 
@@ -265,10 +268,14 @@ function lightForGood(marks) {
   light();
 }
 
+/** After numbers or colours have changed: what is on the page now, and everything else once it is there. */
 function redrawAll() {
-  readPalette();
-  readMarkColours();
-  for (const view of VIEWS) view.draw();
+  DRAWN.version++;
+  drawStale();
+}
+
+function drawStale() {
+  for (const view of VIEWS) if (view.version !== DRAWN.version && view.cells.isConnected) view.draw();
 }
 
 function say(text) {

@@ -64,6 +64,47 @@ class LiveNetwork {
       }
     return found;
   }
+
+  /** The same texts on a corner of each array, which takes them no time: to be compiled by the browser. */
+  corner() {
+    const smaller = (each) => (each.shape ? { ...each, shape: each.shape.map((size) => Math.min(size, 4)) } : each);
+    const calls = Object.entries(this.calls).map(([way, list]) => [
+      way,
+      list.map(([text, layer, given, fills]) => [text, layer, given.map(smaller), fills]),
+    ]);
+    const { size, own } = { size: this.cells.length, own: this.own };
+    return new LiveNetwork(this.texts, { calls: Object.fromEntries(calls), size, own, more: [] }, this.cells);
+  }
+
+  /** The cells that have a cell in a term, as the texts tell that are given it: a list for each call of one. */
+  *usersOf(used) {
+    for (const way of ["forward", "backward"])
+      for (const [text, , given, fills] of this.calls[way] ?? []) {
+        const reads = (each, place) => each.shape && !fills.includes(place) && meets(each, used, used + 1);
+        if (!given.some(reads)) continue;
+        const numbers = this.cells.slice();
+        const users = new Users(used);
+        this.texts[text][1](numbers, ...given, users);
+        yield [...users.found].filter((cell) => cell < this.own);
+      }
+  }
+}
+
+/** Collects what a text tells of all cells: those that have the used one in a term. */
+class Users {
+  constructor(used) {
+    Object.assign(this, { used, found: new Set(), cell: -1 });
+  }
+
+  wants(cell) {
+    this.cell = cell;
+    return true;
+  }
+
+  tell(line, sign, terms) {
+    if (sign === "=") this.found.delete(this.cell);
+    if (terms.some(([, cells]) => cells.includes(this.used))) this.found.add(this.cell);
+  }
 }
 
 /**

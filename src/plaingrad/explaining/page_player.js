@@ -93,7 +93,7 @@ function controlsOf(scene, story) {
     const within = Math.max(0, Math.min(parts - 1, part));
     Object.assign(PLAYER.at, { item: place, part: within });
     slider.value = place;
-    const of = (one, n, count) => `${one} ${(n + 1).toLocaleString("en")} of ${count.toLocaleString("en")}`;
+    const of = (one, n, count) => `${one} ${grouped(n + 1)} of ${grouped(count)}`;
     label.textContent = of(scene.unit, place, scene.items) + (isByPart() ? `, ${of(scene.part, within, parts)}` : "");
     const { marks, story: told } = scene.show(place, isByPart() ? within : null);
     fill(story, told);

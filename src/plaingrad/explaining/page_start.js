@@ -3,7 +3,7 @@
 const VIEW_LABELS = { values: "values", errors: "error signals", gradients: "weight gradients" };
 const ROLE_VIEWS = { error: "errors", gradient: "gradients" };
 const TABS = { explanation: "Explanation", way: "Error’s way", player: "Step through", matrix: "Dense layer" };
-const PAGE = { view: null, tab: "explanation", layer: null, map: null, isSmall: false, isStrip: false };
+const PAGE = { view: "values", tab: "explanation", layer: null, map: null, isSmall: false, isStrip: false, row: null };
 
 function drawHeader() {
   const { title, classes, label, probabilities, loss, partial } = DATA;
@@ -117,7 +117,7 @@ function open(name, byKey = false) {
   if (SHOWN.trail.at(-1) !== full) remember(trail, full);
   SHOWN.trail = trail;
   const isWalking = byId("explanation").contains(document.activeElement);
-  showAsStrip(true);
+  showLayers({ isStrip: true, view: found.array ? viewFor(found.array) : PAGE.view });
   showTab("explanation");
   return explain(full).then(() => {
     bringIntoSight();
@@ -150,7 +150,7 @@ function readAddress() {
   const found = findCell(name);
   SHOWN.trail = history.state?.trail ?? [found.problem ? name : cellName(found.cell)];
   const isAsked = Boolean(asked) || DATA.is_asked;
-  showAsStrip(isAsked);
+  showLayers({ isStrip: isAsked, view: isAsked && found.array ? viewFor(found.array) : PAGE.view });
   showTab("explanation");
   return explain(name, !isAsked).then(() => isAsked && bringIntoSight()); // who names nothing sees the picture first
 }
@@ -162,6 +162,8 @@ function drawTheme() {
   const label = () => (byId("theme").textContent = isDark() ? "Light page" : "Dark page");
   const redraw = () => {
     label();
+    readPalette();
+    readMarkColours();
     redrawAll();
     drawArrows();
     if (PAGE.tab !== "explanation") showTab(PAGE.tab);
@@ -178,8 +180,7 @@ function drawTheme() {
 function cellAt(name) {
   const { array, cell } = findCell(name);
   if (cell === undefined) return null;
-  const view = ROLE_VIEWS[array.role] ?? "values";
-  showView(view);
+  showView(viewFor(array));
   if (!viewOf(array)) showAsStrip(false); // a strip leaves out what is too small to be read in it
   const holder = viewOf(array);
   if (!holder) return null;
@@ -207,12 +208,13 @@ async function start() {
     byId("stage").focus();
   });
   addEventListener("popstate", readAddress);
-  showView("values");
-  drawLayers();
   startAlive();
   await readAddress();
   showSheet(Boolean(nameInAddress())); // on a phone, a link shows its answer
   document.documentElement.dataset.ready = "1";
+  warmUp();
+  for (const array of ARRAYS) whenIdle(() => isTold(array) || recordsOf(array)); // unpacked, for a first click
+  drawOtherCards();
 }
 
 globalThis.plaingrad = {

@@ -212,7 +212,7 @@ function collected(cell, terms, entries, entry) {
   return [
     paragraph(
       `It is the largest of ${counted(entries.length, "term")}`,
-      zeros ? `, of which ${zeros.toLocaleString("en")} ${zeros === 1 ? "is" : "are"} 0` : null,
+      zeros ? `, of which ${grouped(zeros)} ${zeros === 1 ? "is" : "are"} 0` : null,
       "; all together make ",
       cellButton(cell, "picked"),
       ":",

@@ -4,10 +4,7 @@ const PATH = { svg: null, guest: null, stops: [], step: -1, places: new Map() };
 
 /** Where a cell is drawn in the row of layers; null while it is not. */
 function viewHolding(cell) {
-  const array = arrayOf(cell);
-  return [...VIEWS].find(
-    (view) => view.array === array && byId("layers").contains(view.cells) && view.cells.checkVisibility(),
-  );
+  return viewOf(arrayOf(cell));
 }
 
 function cardOf(cell) {
@@ -56,7 +53,7 @@ function startPath(stops) {
   const { cell } = stops.at(-1);
   const group = viewHolding(cell)
     ? null
-    : [...(cardOf(cell)?.querySelectorAll(".group") ?? [])].find((each) => !each.hidden);
+    : cardOf(cell)?.querySelector(".group");
   if (group && arrayOf(cell).role === "gradient") group.append((PATH.guest = new ArrayView(arrayOf(cell)).element));
 }
 
