@@ -17,7 +17,7 @@ from plaingrad.errors import CheckpointError, DataError, MissingError
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
 from plaingrad.training.report import page, pictures, write_report
-from plaingrad.training.report.look import styled
+from plaingrad.training.report.look import headed, pages_beside, styled
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -39,7 +39,7 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
 class Reader(HTMLParser):
     """What a browser would make of a page: its elements, its attributes and the text one sees."""
 
-    VOID = ("meta", "link", "img", "source", "br")
+    VOID = ("meta", "link", "img", "input", "br")
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def test_the_page_asks_for_nothing_outside(tmp_path: Path) -> None:
 
 
 def test_all_pages_have_one_look() -> None:
-    """No page defines a colour or a kind of text that the shared style defines."""
+    """No page defines a colour, a header or a kind of text that is shared."""
     shared = styled("")
     names = set(re.findall(r"(--[\w-]+):", shared)) | set(re.findall(r"^([\w.:-]+) \{", shared, re.MULTILINE))
     root = Path(page.__file__).parents[2]
@@ -131,8 +131,39 @@ def test_all_pages_have_one_look() -> None:
         again = set(re.findall(r"(--[\w-]+): light-dark", style)) & names
         assert not again, f"{own.name} defines {again} again"
         assert "font: 16px" not in style
-        assert "docs/questions.md" in (own / "page.html").read_text("utf-8")
-        assert "styled(style)" in (own / "page.py").read_text("utf-8")
+    templates = sorted(root.rglob("*.html"))
+    assert [each.parent.name for each in templates] == ["classroom", "verdict", "explaining", "report"]
+    for each in templates:
+        text = each.read_text("utf-8")
+        assert "docs/questions.md" in text
+        assert "masthead" not in text
+        assert text.count("{{ header | safe }}") + text.count("<!--HEADER-->") == 1
+        made_by = each.parent / ("table.py" if each.name == "table.html" else "page.py")
+        code = made_by.read_text("utf-8")
+        assert "styled(style)" in code
+        assert "headed(" in code
+
+
+def test_a_page_links_to_the_pages_beside_it_and_to_no_others(tmp_path: Path) -> None:
+    assert "href" not in headed("report.html", pages_beside(tmp_path / "report.html"))
+    (tmp_path / "page.html").write_text("")
+    (tmp_path / "other.html").write_text("")
+    (tmp_path / "class.html").mkdir()
+    write_report(tmp_path / "report.html", small(), data(), answers(data()), HISTORY, {})
+    links = [each["href"] for each in Reader(tmp_path / "report.html").every("a")]
+    assert links == ["page.html"]
+    assert pages_beside(tmp_path / "page.html") == ["report.html"]
+
+
+def test_the_theme_is_turned_without_a_script() -> None:
+    """The rules by which the checkbox turns colours are those that turn the pictures: each sets all three."""
+    rules = re.findall(r":root:has\(#theme:checked\) \{([^}]+)\}", styled(""))
+    assert len(rules) == 2
+    for rule, scheme in zip(rules, ("dark", "light"), strict=True):
+        assert f"color-scheme: {scheme}" in rule
+        shown = "in-dark" if scheme == "dark" else "in-light"
+        assert f"--{shown}: block" in rule
+        assert rule.count("none") == 1
 
 
 def test_class_names_are_text(tmp_path: Path) -> None:

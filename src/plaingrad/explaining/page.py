@@ -37,7 +37,7 @@ from plaingrad.explaining.words import GLOSSARY, about, role
 from plaingrad.network.run import Run
 from plaingrad.textbook.record import json_text
 from plaingrad.training.checkpoint import page_file, write_safely
-from plaingrad.training.report.look import styled
+from plaingrad.training.report.look import headed, pages_beside, styled
 
 MOST_TERMS = 4_000_000  # recorded in one page: beyond it the file outgrows 8 MB, and a browser's patience
 SLICE_TERMS = 400_000
@@ -93,7 +93,9 @@ class Page:
 
     def save(self, path: str | Path) -> None:
         """Write the page, whole or not at all."""
-        write_safely(page_file(path, "page.html"), self.html().encode())
+        place = page_file(path, "page.html")
+        linked = headed("page.html", pages_beside(place))
+        write_safely(place, self.html().replace(headed("page.html"), linked, 1).encode())
 
     def html(self) -> str:
         """The page as one file: style, script and record in it."""
@@ -107,13 +109,8 @@ class Page:
             )
             data = json_text(self.data()).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
             texts = self.alive.source() if self.alive else "[]"
-            parts = {
-                "/*TEXTS*/": texts,
-                "/*STYLE*/": styled(style),
-                "/*SCRIPT*/": script,
-                "{{TITLE}}": html.escape(self.title),
-                '"DATA"': data,
-            }
+            parts = {"/*TEXTS*/": texts, "/*STYLE*/": styled(style), "/*SCRIPT*/": script, '"DATA"': data}
+            parts |= {"{{TITLE}}": html.escape(self.title), "<!--HEADER-->": headed("page.html")}
             for mark, part in parts.items():
                 before, found, after = page.partition(mark)
                 assert found, mark

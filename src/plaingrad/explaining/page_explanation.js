@@ -93,8 +93,11 @@ function headingOf(cell) {
 function comparisonOf(cell) {
   const [value, run, bound] = [NUMBERS.values[cell], NUMBERS.run?.[cell] ?? NaN, NUMBERS.bounds?.[cell] ?? NaN];
   if (Number.isNaN(run)) return null;
-  if (LIVE.isChanged)
-    return element("p", { class: "comparison" }, "A number of the run was changed: this one was computed on this page.");
+  if (LIVE.isChanged) {
+    const told = "A number of the run was changed: this one was computed on this page";
+    const reasons = ", and its reasons were recorded for the run alone: the line that made it says what was compared";
+    return element("p", { class: "comparison" }, told, arrayOf(cell).reasons ? reasons : null, ".");
+  }
   const difference = Math.abs(value - run);
   const number = (kind, of, digits) =>
     element("span", { class: "number", [`data-${kind}`]: of, title: String(of) }, shown(of, digits));
@@ -123,13 +126,8 @@ function bodyOf(array, cell, records) {
   const because = reasonsList(records.reasons, index);
   const { terms } = records;
   const entries = entriesOf(terms, index);
-  if (!entries.length) return [because, paragraph("No term was added, so it is 0.")];
-  return [
-    numbersOf(cell, terms, entries),
-    toldLine(cell),
-    because,
-    originOf(terms, entries),
-  ];
+  if (!entries.length) return [because, paragraph("No term was added, so it is 0."), toldLine(cell)];
+  return [numbersOf(cell, terms, entries), toldLine(cell), because, originOf(terms, entries)];
 }
 
 function reasonsList(reasons, index) {

@@ -45,7 +45,7 @@ class LiveNetwork {
   /**
    * What made a cell, told by the text that fills it while it runs on a copy of all numbers: {layer, name, terms}, each
    * term {line, sign, value, cells, look, because, letters}; null for a number that was given. The terms, added in
-   * order, are the number.
+   * order, are the number; where there are none, `bare` {line, because, letters} is the line that left it so.
    */
   explain(cell) {
     return this.explainAll(cell, cell + 1).get(cell) ?? null;
@@ -60,7 +60,8 @@ class LiveNetwork {
         const numbers = this.cells.slice();
         const told = new Told(start, stop, this.own, numbers);
         this.texts[text][1](numbers, ...given, told);
-        for (const [cell, terms] of told.terms) found.set(cell, { layer, name: this.texts[text][0].name, terms });
+        const { name } = this.texts[text][0];
+        for (const [cell, terms] of told.terms) found.set(cell, { layer, name, terms, bare: told.bare.get(cell) });
       }
     return found;
   }
@@ -113,7 +114,7 @@ class Users {
  */
 class Told {
   constructor(start, stop, own, numbers) {
-    Object.assign(this, { start, stop, own, numbers, terms: new Map(), cell: -1 });
+    Object.assign(this, { start, stop, own, numbers, terms: new Map(), bare: new Map(), cell: -1 });
   }
 
   wants(cell) {
@@ -131,6 +132,7 @@ class Told {
       const own = { cells, look: look && this.named(look, every, letters), because, letters };
       list.push({ line, sign, value: sign === "-=" ? -value : value, ...own });
     }
+    if (!list.length) this.bare.set(this.cell, { line, because, letters });
   }
 
   /** A look with the run's own cells numbered from 0, and numbers in place of other cells and of names. */

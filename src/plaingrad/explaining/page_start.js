@@ -156,22 +156,14 @@ function readAddress() {
 }
 
 function drawTheme() {
-  const isDark = () =>
-    (document.documentElement.dataset.theme ??
-      (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-  const label = () => (byId("theme").textContent = isDark() ? "Light page" : "Dark page");
   const redraw = () => {
-    label();
     readPalette();
     readMarkColours();
     redrawAll();
     drawArrows();
     if (PAGE.tab !== "explanation") showTab(PAGE.tab);
   };
-  byId("theme").addEventListener("click", () => {
-    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-    redraw();
-  });
+  byId("theme").addEventListener("change", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   redraw();
 }

@@ -51,11 +51,12 @@ function lookOf({ cells, look, sign }, patterns, known) {
   return known.get(text);
 }
 
-/** The line of the text that made a cell, with its letters filled in: that of its largest term. */
+/** The line of the text that made a cell, with its letters filled in: that of its largest term, if it has terms. */
 function toldLine(cell) {
   const found = LIVE.net && tellingOf(cell, cell + 1).get(cell);
-  if (!found?.terms.length) return null;
-  const term = found.terms.reduce((most, next) => (Math.abs(next.value) > Math.abs(most.value) ? next : most));
+  const larger = (most, next) => (most && Math.abs(next.value) <= Math.abs(most.value) ? most : next);
+  const term = found?.terms.reduce(larger, null) ?? found?.bare;
+  if (!term) return null;
   const source = DATA.layers.flatMap((layer) => layer.texts).find(({ name }) => name === found.name)?.source;
   if (!source) return null;
   const letters = Object.entries(term.letters)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +13,7 @@ from plaingrad.checking.verdict.hint import ALL, KIND, PLACE
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR
 from plaingrad.errors import visible
 from plaingrad.textbook.phrases import counted
+from plaingrad.training.report.look import headed, pages_beside, styled
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet's formulas begin
 KINDS = {RIGHT: "right", CONVENTION: "convention", MISTAKE: "mistake", UNCLEAR: "unclear", NOT_CHECKED: "unchecked"}
@@ -132,8 +133,11 @@ class ClassTable:
             "notes": self.notes,
         }
 
-    def html(self) -> str:
-        """The table as one page without any request outside, every name escaped. MissingError without Jinja2."""
+    def html(self, beside: Iterable[str] = ()) -> str:
+        """The table as one page without any request outside, every name escaped. MissingError without Jinja2.
+
+        It links to the pages `beside` it.
+        """
         from plaingrad import __version__
         from plaingrad.training.report.page import template
 
@@ -151,12 +155,13 @@ class ClassTable:
             rows=[(row, KINDS[row.verdict], SIGNS[row.verdict]) for row in self.rows],
             common=self.common(),
             others=[each for each in self.outcomes() if each.about in (UNCLEAR, NOT_CHECKED)],
-            style=style,
+            style=styled(style),
+            header=headed("class.html", beside),
         )
 
     def save_page(self, path: str | Path) -> None:
         """Write the page, whole or not at all. MissingError without Jinja2."""
-        _write(path, "class.html", self.html())
+        _write(path, "class.html", self.html(pages_beside(path)))
 
     def save_csv(self, path: str | Path) -> None:
         """Write the table as CSV, whole or not at all."""

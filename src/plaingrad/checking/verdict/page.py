@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ from plaingrad.checking.verdict.text import (
 from plaingrad.checking.verdict.trained import trains
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, UNCLEAR, Named, Verdict
 from plaingrad.training.checkpoint import page_file, write_safely
-from plaingrad.training.report.look import styled
+from plaingrad.training.report.look import headed, pages_beside, styled
 from plaingrad.training.report.page import template
 
 MOST_CELLS = 14_000  # on the page, in all maps: some 100 bytes each keep it below 2 MB
@@ -44,11 +45,12 @@ def save_page(verdict: Verdict, path: str | Path, hint: str = ALL) -> None:
 
     MissingError without Jinja2; SettingError for a hint that is none.
     """
-    write_safely(page_file(path, "verdict.html"), page_html(verdict, hint).encode("utf-8", "replace"))
+    page = page_html(verdict, hint, pages_beside(path))
+    write_safely(page_file(path, "verdict.html"), page.encode("utf-8", "replace"))
 
 
-def page_html(verdict: Verdict, hint: str = ALL) -> str:
-    """The page as one file: style and script in it, every name escaped."""
+def page_html(verdict: Verdict, hint: str = ALL, beside: Iterable[str] = ()) -> str:
+    """The page as one file: style and script in it, every name escaped; it links to the pages `beside` it."""
     here = files("plaingrad.checking.verdict")
     page, style, script = ((here / name).read_text("utf-8") for name in ("page.html", "page.css", "page_reading.js"))
     script = f"\n{script}"
@@ -57,6 +59,7 @@ def page_html(verdict: Verdict, hint: str = ALL) -> str:
     return template(page, "the verdict's page").render(
         contents(verdict) if tells_all(verdict, hint) else hinted(verdict, hint),
         style=styled(style),
+        header=headed("verdict.html", beside),
         shades=shades(),
         script=script,
         allowed=allowed,

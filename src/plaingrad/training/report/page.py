@@ -14,7 +14,7 @@ from plaingrad.errors import DataError, MissingError
 from plaingrad.network.network import Network
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.checkpoint import write_safely
-from plaingrad.training.report.look import styled
+from plaingrad.training.report.look import headed, pages_beside, styled
 from plaingrad.training.report.pictures import curves, kernels, maps, photograph, pixel_range
 
 if TYPE_CHECKING:
@@ -50,14 +50,15 @@ def write_report(
             f"the report got probabilities of shape {shares.shape}; {len(test)} images of {len(test.classes)} classes "
             f"need {(len(test), len(test.classes))}"
         )
-    write_safely(Path(path), rendered(contents(net, test, shares, history, facts)).encode("utf-8", "replace"))
+    page = rendered(contents(net, test, shares, history, facts), pages_beside(path))
+    write_safely(Path(path), page.encode("utf-8", "replace"))
 
 
-def rendered(content: dict[str, Any]) -> str:
-    """The page with its contents filled in and escaped."""
+def rendered(content: dict[str, Any], beside: list[str]) -> str:
+    """The page with its contents filled in and escaped; it links to the pages `beside` it."""
     folder = files("plaingrad.training.report")
     page, style = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css"))
-    return template(page, "the report").render(content, style=styled(style))
+    return template(page, "the report").render(content, style=styled(style), header=headed("report.html", beside))
 
 
 def template(page: str, who: str) -> "Template":
