@@ -28,6 +28,9 @@ def edits(lines: Lines, around: Around) -> Iterator[Edit]:
                 said[path] = _key(at(lines.tree, path))
         if key not in seen and any(_key(new) != said[path] for path, new in edit.changes):
             seen.add(key)
+            for _, new in edit.changes:
+                for each in new if isinstance(new, list) else [new]:
+                    ast.fix_missing_locations(each)  # here once: edited texts are compiled over and over
             yield edit
 
 

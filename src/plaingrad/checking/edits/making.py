@@ -143,15 +143,6 @@ def making(context: Context) -> Making | None:
     return Making(parts, context.expected.shape, mean)
 
 
-def choosing(context: Context, how: Making) -> Making | None:
-    """For the way back of a pool that chooses: the text that chose, on the way forward."""
-    single = context.program.single_layer(context.name)
-    if context.kind != "MaxPool" or context.quantity != "dx":
-        return None
-    parts = tuple(parts_of(single, "forward", "winner", {}, None))
-    return Making(parts, how.shape, then=how)
-
-
 def parts_of(
     single: SingleLayer, way: str, wanted: str, others: Mapping[str, Array], before: Array | None
 ) -> Iterator[Part]:

@@ -12,8 +12,9 @@ import numpy as np
 from plaingrad.checking.edits import factors, whole
 from plaingrad.checking.edits.edited_line import EditedLine, edited
 from plaingrad.checking.edits.lines import Lines, at, line_of, statement_of
-from plaingrad.checking.edits.making import Making, Only, choosing, making
+from plaingrad.checking.edits.making import Making, Only, making
 from plaingrad.checking.edits.pieces import Edit
+from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from plaingrad.checking.edits.witness import claims
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
@@ -21,7 +22,7 @@ from plaingrad.checking.search.precision import Precision
 from plaingrad.checking.search.rounding import agrees, alike, explains, fits
 from plaingrad.compiler.loops import Array
 
-LANES = 6000  # places a sample of a pass is done for, at most, where it can be made so small
+LANES = 1000  # places a sample of a pass is done for, at most, where it can be made so small
 MOST_STEPS = 1_500_000  # places that all edits of a pass are done for, one after the other: a second or two
 STEPS = 200  # the same where they are done one after the other
 MARGIN = 20.0  # bits of evidence beyond those that so many candidates could meet by chance
@@ -67,7 +68,7 @@ def found(
         return
     matches, tried = matched(how, factor, expected, given, precision)
     chosen = choosing(context, how)
-    if not matches and chosen is not None:
+    if not matches and chosen and can_be_chosen(context, given, factor, room_of(expected, given, precision)):
         how = chosen
         matches, tried = matched(how, factor, expected, given, precision)
     if not matches:
@@ -88,9 +89,7 @@ def matched(
 ) -> tuple[list[Match], int]:
     """The edits that make the numbers, and how many were tried."""
     every = how.edits()
-    size = max(float(np.abs(expected.value).max(initial=0)), float(np.abs(given).max(initial=0)))
-    doubt = float(expected.uncertainty.max(initial=0)) / max(float(np.abs(expected.value).max(initial=0)), 1e-300)
-    room = LOOSE * (8 * max(doubt, 16 * precision.unit) * size + float(precision.grain(given).max(initial=0)))
+    room = room_of(expected, given, precision)
     place = np.unravel_index(int(np.abs(given - expected.value).argmax()), given.shape) if given.ndim else ()
     found_: list[Match] = []
     lanes = _lanes(how.lines, how.parts[0].known)
@@ -116,6 +115,14 @@ def matched(
         if fits(expected, made, given, precision) or fits_by_sizes(how, edit, expected, made, given, precision):
             found_.append(Match(edit, made))
     return sorted(found_, key=lambda each: each.edit.cost + len(each.edit.changes) - 1), len(every)
+
+
+def room_of(expected: Estimate, given: Array, precision: Precision) -> float:
+    """How far any number of an edit that makes an array may be off, and more."""
+    right = float(np.abs(expected.value).max(initial=0))
+    size = max(right, float(np.abs(given).max(initial=0)))
+    doubt = float(expected.uncertainty.max(initial=0)) / max(right, 1e-300)
+    return LOOSE * (8 * max(doubt, 16 * precision.unit) * size + float(precision.grain(given).max(initial=0)))
 
 
 def fits_by_sizes(how: Making, edit: Edit, expected: Estimate, made: Array, given: Array, precision: Precision) -> bool:

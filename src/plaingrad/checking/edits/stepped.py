@@ -1,7 +1,6 @@
 """Runs loops as they stand, one place after the other, for texts that read what they have just written."""
 
 import ast
-import copy
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
@@ -9,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.checking.edits.lines import copied
 from plaingrad.checking.edits.stores import Sequential
-from plaingrad.checking.edits.uses import Kept, Named, cells_of, expressions_of, statements_of
+from plaingrad.checking.edits.uses import Kept, Named, carried_cells
 from plaingrad.checking.edits.vectors import Vectors
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.text import Text
 
+PLACE = {"lineno": 1, "col_offset": 0}  # in the source, which the compiler asks of every node
 NO_ARGUMENTS = ast.arguments([], [], None, [], [], None, [])
 FEW = 1000  # numbers: of a part, or of a small array, turns are done sooner place by place
 MOST_STEPS = 400_000  # places: a second or so
@@ -22,13 +23,15 @@ MOST_STEPS = 400_000  # places: a second or so
 
 def chosen_loops(node: Any) -> Any:
     """A tree in which each loop runs over what `chosen` leaves of its values; what is not a loop is shared."""
-    made = copy.copy(node)
+    if not isinstance(node, ast.FunctionDef | ast.For | ast.If):
+        return node
+    made: Any = copied(node)
     if isinstance(node, ast.For):
-        letter = ast.Constant(node.target.id)  # type: ignore[attr-defined]
-        made.iter = ast.Call(ast.Name("chosen", ast.Load()), [letter, node.iter], [])
-    for field in ("body", "orelse"):
-        if isinstance(getattr(node, field, None), list):
-            setattr(made, field, [chosen_loops(each) for each in getattr(node, field)])
+        letter = ast.Constant(node.target.id, **PLACE)  # type: ignore[attr-defined]
+        made.iter = ast.Call(ast.Name("chosen", ast.Load(), **PLACE), [letter, node.iter], [], **PLACE)
+    made.body = [chosen_loops(each) for each in node.body]
+    if not isinstance(node, ast.FunctionDef):
+        made.orelse = [chosen_loops(each) for each in node.orelse]
     return made
 
 
@@ -48,8 +51,8 @@ def stepped(
                 yield each
 
     arrays = {name: np.array(each, copy=True) if isinstance(each, np.ndarray) else each for name, each in known.items()}
-    loops = ast.FunctionDef(text.__name__, NO_ARGUMENTS, list(chosen_loops(tree).body), [])
-    module = ast.fix_missing_locations(ast.Module([loops], []))
+    loops = ast.FunctionDef(text.__name__, NO_ARGUMENTS, chosen_loops(tree).body, [], **PLACE)
+    module = ast.Module([loops], [])
     try:
         code = next(each for each in compile(module, "<edited>", "exec").co_consts if isinstance(each, CodeType))
         with np.errstate(all="ignore"):
@@ -111,10 +114,3 @@ def _at_once(tree: ast.FunctionDef, wanted: str, *given: Any) -> dict[str, Array
         return {wanted: run.made()} | run.others
     except Sequential:
         return {}
-
-
-def carried_cells(tree: ast.FunctionDef, kept: Kept) -> dict[str, tuple[str, ...]]:
-    """The cells that belong to their loops, where a tree reads some of them: what they hold goes from turn to turn."""
-    cells = cells_of(tree, kept)
-    every = (kept.uses(each) for node, _ in statements_of(tree.body) for each in expressions_of(node))
-    return cells if any(array in cells for uses in every for array, _ in uses.read) else {}

@@ -35,8 +35,6 @@ class Stores:
         if not self.events:
             return made.reshape(before.shape)
         size = made.size
-        radix = [max((len(path) > d and path[d]) or 0 for _, _, _, _, path, _, _ in self.events) + 2 for d in range(self.depths + 1)]  # fmt: skip  # noqa: E501
-        wide = [max([extents[d][1] for *_, extents, _ in self.events if len(extents) > d] or [1]) + 1 for d in range(self.depths)]  # fmt: skip  # noqa: E501
         filled = -1.0
         assigned = [each for each in self.events if each[0] == "="]
         begin = min(each[4] for each in self.events)
@@ -44,7 +42,7 @@ class Stores:
         for sign, _, value, _, path, extents, _ in self.events:
             if sign == "fill":
                 if not first:
-                    filled = max(filled, float(np.max(self._times(path, extents, radix, wide))))
+                    filled = max(filled, float(np.max(self._times(path, extents))))
                 if np.size(value) > 1:
                     raise Sequential
                 made[:] = value
@@ -52,12 +50,14 @@ class Stores:
         since = np.full(size + 1, filled)
         for each in assigned:
             _, flat, value, inside, path, extents, _ = each
-            places, kept = self.spread(flat, extents).reshape(-1), self.spread(inside, extents).reshape(-1)
-            values = self.spread(value, extents).reshape(-1)
+            places, values = self.spread(flat, extents).reshape(-1), self.spread(value, extents).reshape(-1)
+            kept = self.spread(inside, extents).reshape(-1)
             if ordered:
-                made[places[kept]] = values[kept]
+                if not np.all(inside):
+                    places, values = places[kept], values[kept]
+                made[places] = values
                 continue
-            times = self.spread(self._times(path, extents, radix, wide), extents).reshape(-1)
+            times = self.spread(self._times(path, extents), extents).reshape(-1)
             kept = kept & (times > since[places])
             np.maximum.at(since, places[kept], times[kept])
             last = kept & (times == since[places])
@@ -65,22 +65,24 @@ class Stores:
         for sign, flat, value, inside, path, extents, _ in self.events:
             if sign not in "+-":
                 continue
-            places, kept = self.spread(flat, extents), self.spread(inside, extents)
+            places, values, kept = self.spread(flat, extents), self.spread(value, extents), inside
             if not ordered or filled >= 0:
-                times = self._times(path, extents, radix, wide)
+                times = self._times(path, extents)
                 if not ordered:
                     kept = kept & (times > since[places])
                 elif not np.all(times > filled):
                     kept = kept & (times > filled)
-            values = self.spread(value, extents)
-            if not kept.all():
+            if not np.all(kept):
+                kept = self.spread(kept, extents)
                 places, values = places[kept], values[kept]
             added = np.bincount(places.reshape(-1), values.reshape(-1), size)
             made += added if sign == "+" else -added
         return made.reshape(before.shape)
 
-    def _times(self, path: tuple[int, ...], extents: list[tuple[str, int]], radix: list[int], wide: list[int]) -> Array:
+    def _times(self, path: tuple[int, ...], extents: list[tuple[str, int]]) -> Array:
         """When each place of a statement is reached, as a number that grows."""
+        radix = [max((len(path) > d and path[d]) or 0 for *_, path, _, _ in self.events) + 2 for d in range(self.depths + 1)]  # fmt: skip  # noqa: E501
+        wide = [max([extents[d][1] for *_, extents, _ in self.events if len(extents) > d] or [1]) + 1 for d in range(self.depths)]  # fmt: skip  # noqa: E501
         time: Any = np.zeros([1] * self.depths)
         for depth in range(self.depths + 1):
             time = time * radix[depth] + (1 + path[depth] if depth < len(path) else 0)

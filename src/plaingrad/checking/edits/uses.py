@@ -11,6 +11,8 @@ from typing import Any
 
 from plaingrad.compiler.loops import Array
 
+SMALL = 1000  # numbers of an index whose ends are kept
+
 
 @dataclass(frozen=True)
 class Uses:
@@ -21,9 +23,23 @@ class Uses:
     filled: tuple[tuple[str, tuple[str, ...] | None], ...]
 
 
+def below(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all below it, as `ast.walk` finds them in twice the time."""
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        for name in each._fields:
+            inner = getattr(each, name, None)
+            if isinstance(inner, ast.AST):
+                waiting.append(inner)
+            elif isinstance(inner, list):
+                waiting += inner
+
+
 def uses_of(node: ast.expr) -> Uses:
     """What an expression reads and names."""
-    every = list(ast.walk(node))
+    every = list(below(node))
     cells = [each for each in every if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name)]
     found: tuple[list[Any], list[Any]] = [], []
     for each in cells:
@@ -43,7 +59,9 @@ class Named:
         self.names = {
             id(each): tuple({name.id for name in ast.walk(each) if isinstance(name, ast.Name)}) for each in every
         }
+        self.statements = {id(each) for each in ast.walk(tree) if isinstance(each, ast.stmt)}
         self.used: dict[int, Uses] = {}
+        self.arrays: dict[int, tuple[set[str], set[str]]] = {}  # by statement: what it fills, what it reads
 
 
 class Kept:
@@ -54,8 +72,19 @@ class Kept:
 
     def __init__(self, named: Named) -> None:
         self.names, self.used = named.names, named.used
+        self.statements, self.arrays = named.statements, named.arrays
         self.worth: dict[Any, tuple[list[Any], Any, Any]] = {}
         self.letters: dict[Any, Array] = {}
+        self.ends: dict[int, tuple[Array, int, int]] = {}
+
+    def is_within(self, place: Array, size: int) -> bool:
+        """Whether all of an index is from 0 to below a size; looked at once for a small array that stays."""
+        known = self.ends.get(id(place))
+        if known is None or known[0] is not place:
+            known = place, int(place.min()), int(place.max())
+            if place.size <= SMALL:
+                self.ends[id(place)] = known
+        return known[1] >= 0 and known[2] < size
 
     def uses(self, node: ast.expr) -> Uses:
         """What an expression reads and names, found once for those of the text itself."""
@@ -108,23 +137,44 @@ def expressions_of(node: ast.stmt) -> Iterator[ast.expr]:
             yield value
 
 
-def cells_of(tree: ast.FunctionDef, kept: Kept) -> dict[str, tuple[str, ...]]:
-    """The arrays a tree fills that it names by the same letters wherever it does, in loops of these letters."""
-    found: dict[str, set[tuple[str, ...] | None]] = {}
-    filled = set()
-    for node, around in statements_of(tree.body):
-        for each in expressions_of(node):
-            uses = kept.uses(each)
-            filled |= {array for array, _ in uses.filled}
-            for array, letters in uses.read + uses.filled:
+def arrays_of(body: list[ast.stmt], kept: Kept) -> tuple[set[str], set[str]]:
+    """The arrays of which statements fill cells, and those of which they read some."""
+    filled, read = set[str](), set[str]()
+    for node in body:
+        known = kept.arrays.get(id(node))
+        if known is None:
+            known = arrays_of([*getattr(node, "body", []), *getattr(node, "orelse", [])], kept)
+            for each in map(kept.uses, expressions_of(node)):
+                known[0].update(array for array, _ in each.filled)
+                known[1].update(array for array, _ in each.read)
+            if id(node) in kept.statements:
+                kept.arrays[id(node)] = known
+        filled |= known[0]
+        read |= known[1]
+    return filled, read
+
+
+def carried_cells(tree: ast.FunctionDef, kept: Kept) -> dict[str, tuple[str, ...]]:
+    """The cells that belong to their loops, where a tree reads some of them: what they hold goes from turn to turn.
+
+    These are the arrays it fills that it names by the same letters wherever it does, in loops of these letters.
+    """
+    filled, read = arrays_of(tree.body, kept)
+    if not filled & read:
+        return {}
+    every = [(kept.uses(each), around) for node, around in statements_of(tree.body) for each in expressions_of(node)]
+    found: dict[str, set[tuple[str, ...] | None]] = {array: set() for array in filled}
+    for uses, around in every:
+        for array, letters in uses.read + uses.filled:
+            if array in filled:
                 is_own = letters is not None and len({*letters}) == len(letters) and set(letters) <= set(around)
-                found.setdefault(array, set()).add(letters if is_own else None)
+                found[array].add(letters if is_own else None)
     cells = {}
     for array in filled:
         letters, *others = found[array]
         if letters is not None and not others:
             cells[array] = letters
-    return cells
+    return cells if cells.keys() & read else {}
 
 
 def letters_of(parts: list[ast.expr]) -> tuple[str, ...] | None:

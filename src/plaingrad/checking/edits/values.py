@@ -48,7 +48,7 @@ class Values:
                 raise Sequential
             if self.wraps:
                 place = np.where(np.asarray(place) < 0, place + size, place)
-            if isinstance(place, np.ndarray) and place.size and place.min() >= 0 and place.max() < size:
+            if isinstance(place, np.ndarray) and place.size and self.kept.is_within(place, size):
                 flat = flat * size + place
                 continue
             good = (np.asarray(place) >= 0) & (np.asarray(place) < size)
