@@ -19,6 +19,7 @@ from plaingrad.checking.edits.edited_line import ADVICE, EditedLine
 from plaingrad.checking.edits.making import making
 from plaingrad.checking.edits.search import new_lines, old_and_new
 from plaingrad.checking.edits.stepped import every_at_once, stepped
+from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from students import Student, told
 
 CASES = Path(__file__).resolve().parent.parent.parent / "shared" / "field" / "cases"
@@ -86,6 +87,28 @@ def test_an_edit_of_nothing_makes_the_right_array_and_every_other_says_something
         old, new = old_and_new(how.lines, edit)
         assert edit.words or old != new
         assert edit.kind in ADVICE
+
+
+POOLS = [(network, place) for network, place in PASSES if place[0].startswith("maxpool") and place[1] == "dx"]
+
+
+@pytest.mark.parametrize(("network", "place"), POOLS)
+def test_what_another_choice_of_a_pool_makes_is_never_ruled_out_beforehand_and_other_numbers_are(network, place):
+    context = edited.context_of(network, place)
+    how = making(context)
+    assert how is not None
+    chosen, rng = choosing(context, how), random.Random(0)
+    assert chosen is not None
+    size, done = float(np.abs(context.dy).max()), 0
+    for edit in rng.sample(chosen.edits(), 60):
+        made = chosen.made(edit)
+        if made is not None:
+            done += 1
+            # Sums of at most six errors of at most this size, in two orders: 6 · 2 · 2⁻⁵³ · 6 of it is less than 1e-13.
+            assert can_be_chosen(context, -3 * made, -3.0, 1e-13 * size), new_lines(how.lines, edit)
+    assert done > 30
+    noise = np.random.default_rng(0).normal(size=context.expected.shape)
+    assert not can_be_chosen(context, context.expected + 1e-3 * size * noise, 1.0, 1e-6 * size)
 
 
 def test_a_list_of_edits_is_the_same_each_time_and_says_nothing_twice():

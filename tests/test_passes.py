@@ -12,7 +12,7 @@ from plaingrad.checking.search import single_layer
 from plaingrad.checking.search.memo import Memo
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact, stepped
 from plaingrad.checking.search.precision import DOUBLE, SINGLE
-from plaingrad.checking.search.products import Terms
+from plaingrad.checking.search.products import NONE, Sum, Terms, laid, products
 from plaingrad.checking.search.rounding import DEVIATIONS
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.checking.search.uncertainty import Program, settled
@@ -212,6 +212,24 @@ def test_terms_add_up_as_if_one_after_the_other(seed):
     assert terms.most("out") == max(np.bincount(terms.out), default=1)
     np.testing.assert_array_equal(terms.sized.factor, np.abs(terms.factor))
     np.testing.assert_array_equal(terms.squared.factor, terms.factor**2)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [MaxPool(2), MaxPool(3, stride=2), MaxPool((3, 2), stride=(1, 2), padding=(1, 0)), MaxPool(2, stride=3)],
+    ids=str,
+)
+@pytest.mark.parametrize("digits", [0, 9])
+def test_whose_error_each_pixel_of_a_pool_gets_is_what_errors_that_remember_their_place_tell(pool, digits):
+    """Also where maxima tie, as they do among whole numbers."""
+    single = SingleLayer(pool, (2, 9, 8), 2)
+    x = np.round(np.random.default_rng(0).normal(size=(2, 2, 9, 8)), digits)
+    terms = single.slopes(x, {}).terms
+    twin = {name: each.astype(object) if each.dtype == float else each for name, each in single.arrays.items()}
+    laid(twin["dy"], lambda place: Sum(NONE, place))
+    single.call("backward", twin)
+    for own, told in zip((terms.out, terms.weight, terms.inner, terms.factor), products(twin["dx"]), strict=True):
+        np.testing.assert_array_equal(own, told)
 
 
 ELEMENTARY = Sigmoid, Tanh, Softmax

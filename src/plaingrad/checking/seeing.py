@@ -14,9 +14,9 @@ from plaingrad.checking.case import Case
 from plaingrad.checking.case_layers import THOROUGH
 from plaingrad.checking.catalogue import CATALOGUE, Mistake, applicable
 from plaingrad.checking.edits.making import Making, making
-from plaingrad.checking.edits.winners import choosing
 from plaingrad.checking.edits.pieces import Edit
 from plaingrad.checking.edits.search import new_lines
+from plaingrad.checking.edits.winners import choosing
 from plaingrad.checking.edits.witness import second_of
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import made_by

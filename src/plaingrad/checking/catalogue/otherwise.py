@@ -18,11 +18,12 @@ def of_outputs(kept: Callable[[Array, Array, Array], Array], image: int | None =
     def made(context: Context) -> Array | None:
         if image is not None and context.images == 1:
             return None
+        if context.quantity == "y":
+            return context.sum(context.terms.only(kept(*context.terms.place("out"))))
+        dy = context.dy if image is None else context.only_images(image)
+        dy = np.where(kept(*np.indices(dy.shape[1:])), dy, 0)
         if context.program.terms(context.name):
-            terms = context.terms
-            k, i, j = terms.place("out")
-            return context.sum(terms.only(kept(k, i, j)), None if image is None else context.only_images(image))
-        dy = np.where(kept(*np.indices(context.dy.shape[1:])), context.dy, 0)
+            return context.sum(context.terms, dy)
         return context.program.loop(context.name, context.quantity, context.x, context.weights, dy)
 
     return made

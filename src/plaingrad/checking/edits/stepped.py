@@ -15,10 +15,15 @@ from plaingrad.checking.edits.vectors import Vectors
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.text import Text
 
-PLACE = {"lineno": 1, "col_offset": 0}  # in the source, which the compiler asks of every node
 NO_ARGUMENTS = ast.arguments([], [], None, [], [], None, [])
 FEW = 1000  # numbers: of a part, or of a small array, turns are done sooner place by place
 MOST_STEPS = 400_000  # places: a second or so
+
+
+def located(node: Any) -> Any:
+    """A node with a place in a source, which the compiler asks of every one; those below it have theirs."""
+    node.lineno, node.col_offset = 1, 0
+    return node
 
 
 def chosen_loops(node: Any) -> Any:
@@ -27,8 +32,8 @@ def chosen_loops(node: Any) -> Any:
         return node
     made: Any = copied(node)
     if isinstance(node, ast.For):
-        letter = ast.Constant(node.target.id, **PLACE)  # type: ignore[attr-defined]
-        made.iter = ast.Call(ast.Name("chosen", ast.Load(), **PLACE), [letter, node.iter], [], **PLACE)
+        letter = ast.Constant(node.target.id)  # type: ignore[attr-defined]
+        made.iter = located(ast.Call(located(ast.Name("chosen", ast.Load())), [located(letter), node.iter], []))
     made.body = [chosen_loops(each) for each in node.body]
     if not isinstance(node, ast.FunctionDef):
         made.orelse = [chosen_loops(each) for each in node.orelse]
@@ -51,8 +56,8 @@ def stepped(
                 yield each
 
     arrays = {name: np.array(each, copy=True) if isinstance(each, np.ndarray) else each for name, each in known.items()}
-    loops = ast.FunctionDef(text.__name__, NO_ARGUMENTS, chosen_loops(tree).body, [], **PLACE)
-    module = ast.Module([loops], [])
+    loops = ast.FunctionDef(text.__name__, NO_ARGUMENTS, chosen_loops(tree).body, [])
+    module = ast.Module([located(loops)], [])
     try:
         code = next(each for each in compile(module, "<edited>", "exec").co_consts if isinstance(each, CodeType))
         with np.errstate(all="ignore"):

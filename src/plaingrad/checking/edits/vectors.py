@@ -2,8 +2,8 @@
 
 The numbers are those of the loops done one after the other. A loop that carries a name from one turn to the next is
 done turn by turn, on whole axes of the loops around it. A cell that belongs to its loops, as y[n, c, i, j] in those of
-n, c, i and j, is such a name (`carried_cells`). Where a statement reads what another iteration wrote otherwise, none of this
-holds, and `Sequential` says so.
+n, c, i and j, is such a name (`carried_cells`). Where a statement reads what another iteration wrote otherwise, none of
+this holds, and `Sequential` says so.
 """
 
 import ast

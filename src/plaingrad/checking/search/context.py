@@ -113,13 +113,9 @@ class Context:
         Those that fell on the padding are there too: elsewhere they may fall on the image.
         """
         terms, window = self.terms, self.window
-        has = terms.inner >= 0
-        first = terms.only(has)
-        each = self.letters(first)
         size = (terms.y[1], terms.y[2], *window.size)
-        pair, found = np.unique(each["k"] * terms.x[0] + each["c"], return_index=True)
-        k, c = pair // terms.x[0], pair % terms.x[0]
-        area, one = window.size[0] * window.size[1], first.weight[found]
+        k, c, one, factor = terms.pairs
+        area = window.size[0] * window.size[1]
         starts = np.where(one >= 0, one // area * area, -1)  # a kernel lies row by row
         i, j, u, v = (grid.reshape(1, -1) for grid in np.indices(size))
         out = (k[:, None] * size[0] + i) * size[1] + j
@@ -128,7 +124,7 @@ class Context:
         inside = (rows >= 0) & (rows < terms.x[1]) & (columns >= 0) & (columns < terms.x[2])
         inner = np.where(inside, (c[:, None] * terms.x[1] + rows) * terms.x[2] + columns, 0)
         kept, shape = np.broadcast_to(inside, out.shape).reshape(-1), out.shape
-        others, factor = terms.only(~has), float(np.median(np.abs(first.factor)))
+        others = terms.only(terms.inner < 0)
 
         def joined(own: Array, all_of_it: Array) -> Array:
             return np.append(own, np.broadcast_to(all_of_it, shape).reshape(-1)[kept])

@@ -6,6 +6,7 @@ rule over terms: which are left out, or which number is read instead.
 """
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -90,7 +91,7 @@ class Terms:
     y: Shape
     x: Shape
     weights: dict[str, Shape]
-    _sorted: dict[str, tuple[Array | None, Array, Array]] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)  # of its places
 
     def only(self, kept: Array) -> "Terms":
         """The terms of which `kept` is true."""
@@ -125,6 +126,14 @@ class Terms:
         other: dict[str, Any] = {which: np.where(has, moved, index)}
         return replace(self, **other).only(inside | ~has)
 
+    @functools.cached_property
+    def pairs(self) -> tuple[Array, Array, Array, float]:
+        """Each map of outputs with a map of inputs it reads: both, a weight between them, and the size of a factor."""
+        first = self.only(self.inner >= 0)
+        k, c = first.place("out")[0], first.place("inner")[0]
+        pair, found = np.unique(k * self.x[0] + c, return_index=True)
+        return pair // self.x[0], pair % self.x[0], first.weight[found], float(np.median(np.abs(first.factor)))
+
     def times(self, factor: Any) -> "Terms":
         """Each term times a number."""
         return replace(self, factor=self.factor * factor)
@@ -142,7 +151,7 @@ class Terms:
     def _times_kept(self, factor: Array) -> "Terms":
         """The same places with other factors; what is known of the places stays."""
         made = replace(self, factor=factor)
-        made._sorted.update(self._sorted)
+        made._known.update({which: each for which, each in self._known.items() if isinstance(which, str)})
         return made
 
     def last(self, of: str, key: Array) -> "Terms":
@@ -153,79 +162,88 @@ class Terms:
         return self.only(key == largest[place])
 
     def of(self, name: str) -> "Terms":
-        """The terms of one trained array."""
-        start = self.starts()[name]
-        return self.only((self.weight >= start) & (self.weight < start + int(np.prod(self.weights[name]))))
+        """The terms of one trained array, found once."""
+        if ("of", name) not in self._known:
+            start = self.starts()[name]
+            kept = (self.weight >= start) & (self.weight < start + int(np.prod(self.weights[name])))
+            self._known["of", name] = self.only(kept)
+        found: Terms = self._known["of", name]
+        return found
 
     def forward(self, x: Array, w: dict[str, Array], no_weight: float = 1.0, no_input: float = 1.0) -> Array:
         """y (image, …) from x (image, …). What stands in place of a weight or an input that a term has not."""
-        inputs = _read(_columns(x), self.inner, no_input)
-        return self._sums("out", self.y, inputs * self._weights(w, no_weight))
+        weights = self._weights(w, no_weight)
+        return self._sums("out", self.y, (_read(row, self.inner, no_input) * weights for row in _rows(x)))
 
     def error(self, dy: Array, w: dict[str, Array], no_weight: float = 1.0) -> Array:
         """dx (image, …) from dy (image, …)."""
-        return self._sums("inner", self.x, _read(_columns(dy), self.out, 0.0) * self._weights(w, no_weight))
+        weights = self._weights(w, no_weight)
+        return self._sums("inner", self.x, (_read(row, self.out, 0.0) * weights for row in _rows(dy)))
 
     def slope(self, name: str, dy: Array, x: Array, no_input: float = 1.0) -> Array:
         """The gradient of one trained array, summed over the images."""
         start, shape = self.starts()[name], self.weights[name]
         end = start + int(np.prod(shape))
-        errors, inputs = _read(_columns(dy), self.out, 0.0), _read(_columns(x), self.inner, no_input)
-        products = np.einsum("tn,tn->t", errors, inputs) * self.factor
-        return self._summed("weight", end, products[:, None])[start:, 0].reshape(shape)
+        products = np.zeros(len(self.out))
+        for error, row in zip(_rows(dy), _rows(x), strict=True):
+            products += _read(error, self.out, 0.0) * _read(row, self.inner, no_input)
+        return self._summed("weight", end, products * self.factor)[start:].reshape(shape)
 
     def most(self, which: str, name: str | None = None) -> int:
         """The most terms that meet in one place: of the trained array of a name, where one is given."""
-        order, starts, places = self._runs(which)
-        counts = np.diff(starts, append=len(getattr(self, which) if order is None else order))
+        index, first = self._from(which)
+        counts = np.bincount(index)[first:]
         if name is not None:
-            first = self.starts()[name]
-            counts = counts[(places >= first) & (places < first + int(np.prod(self.weights[name])))]
+            start = self.starts()[name]
+            counts = counts[start : start + int(np.prod(self.weights[name]))]
         return int(counts.max(initial=1))
 
-    def _runs(self, which: str) -> tuple[Array | None, Array, Array]:
-        """How terms of one place come together: see `_runs`; found once."""
-        if which not in self._sorted:
-            self._sorted[which] = _runs(getattr(self, which))
-        return self._sorted[which]
+    def _from(self, which: str) -> tuple[Array, int]:
+        """The places as numbers that are not negative, and which is the first one's: no place at all is before it."""
+        if which not in self._known:
+            index = getattr(self, which)
+            first = int(index.min(initial=0) < 0)
+            self._known[which] = index + first, first
+        found: tuple[Array, int] = self._known[which]
+        return found
 
     def _weights(self, w: dict[str, Array], missing: float) -> Array:
-        """Each term's weight times its factor (term, 1)."""
-        return (_read(_flat(w), self.weight, missing) * self.factor)[:, None]
+        """Each term's weight times its factor."""
+        return _read(_flat(w), self.weight, missing) * self.factor
 
-    def _sums(self, which: str, shape: Shape, products: Array) -> Array:
-        """Products (term, image) added up in their places: (image, …)."""
-        return np.ascontiguousarray(self._summed(which, int(np.prod(shape)), products).T).reshape(-1, *shape)
+    def _sums(self, which: str, shape: Shape, products: Iterator[Array]) -> Array:
+        """The products of each image added up in their places: (image, …)."""
+        size = int(np.prod(shape))
+        return np.array([self._summed(which, size, each) for each in products]).reshape(-1, *shape)
 
     def _summed(self, which: str, size: int, products: Array) -> Array:
-        """Products (term, image) added up in the first `size` places (place, image); those without a place are not."""
-        order, starts, places = self._runs(which)
-        made = np.zeros((size, products.shape[1]))
-        if len(starts):
-            sums = np.add.reduceat(products if order is None else products.take(order, axis=0), starts, axis=0)
-            made[places[places < size]] = sums[places < size]
-        return made
+        """Products added up in the first `size` places, in their order; those without a place are not."""
+        index, first = self._from(which)
+        if which == "out" and not first and len(index):  # as a text lays them: those of one place come together
+            begins = self._begins()
+            if begins is not None:
+                made = np.zeros(max(size, int(index[-1]) + 1))
+                made[index[begins]] = np.add.reduceat(products, begins)
+                return made[:size]
+        return np.bincount(index, products, size + first)[first : size + first]
+
+    def _begins(self) -> Array | None:
+        """Where the terms of each output begin; None where those of one are not together."""
+        if "begins" not in self._known:
+            further = np.diff(self.out, prepend=NONE)
+            self._known["begins"] = np.flatnonzero(further) if (further >= 0).all() else None
+        found: Array | None = self._known["begins"]
+        return found
 
 
-def _runs(index: Array) -> tuple[Array | None, Array, Array]:
-    """How to bring terms of one place together: the order, None where they are; where each place begins; the places."""
-    order = None
-    if len(index) and (index[0] < 0 or (np.diff(index) < 0).any()):
-        order = np.argsort(index, kind="stable")
-        order = order[np.searchsorted(index[order], 0) :]
-        index = index[order]
-    starts = np.flatnonzero(np.diff(index, prepend=NONE))
-    return order, starts, index[starts]
+def _read(numbers: Array, index: Array, missing: float) -> Array:
+    """The numbers at these places, `missing` where there is none."""
+    return np.append(numbers, missing).take(index, mode="wrap")
 
 
-def _read(rows: Array, index: Array, missing: float) -> Array:
-    """The rows at these places, `missing` where there is none."""
-    return np.append(rows, np.full((1, *rows.shape[1:]), missing), axis=0).take(index, axis=0, mode="wrap")
-
-
-def _columns(array: Array) -> Array:
-    """An array (image, …) as (place, image): what is read by places lies together."""
-    return array.reshape(len(array), -1).T
+def _rows(array: Array) -> Array:
+    """An array (image, …) as (image, place)."""
+    return array.reshape(len(array), -1)
 
 
 def _flat(w: dict[str, Array]) -> Array:

@@ -19,7 +19,7 @@ from plaingrad.schedule.fast import Task
 from plaingrad.schedule.open import axes_of
 from plaingrad.schedule.tree import fills
 from plaingrad.textbook.layer import Layer, Shape, shares_of
-from plaingrad.textbook.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
+from plaingrad.textbook.layers import Flatten, LeakyReLU, MaxPool, ReLU, Sigmoid, Tanh
 from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.text import Text
 from plaingrad.textbook.window import Window
@@ -115,8 +115,9 @@ class SingleLayer:
 
     def call(self, way: str, others: dict[str, Any], changes: Changes = ()) -> None:
         """Run the texts of one way, on the `others` among its arrays and settings."""
+        are_numbers = all(isinstance(each, Window) for each in others.values())
         for task in self.tasks(way, others, changes):
-            if others or changes or self.groups > 1 or not self._at_once(task):
+            if not are_numbers or self.groups > 1 or not self._at_once(task):
                 for call in text_calls(task, self.groups, as_python=True):
                     call()
 
@@ -163,7 +164,37 @@ class SingleLayer:
             self.backward()
             found = own, np.full(x.size, NONE), own, self.get("dx").reshape(-1)
             return Slopes(Terms(*found, x.shape, x.shape, {}))
+        handed_on = self._handed_on() if isinstance(self.owner, MaxPool) else None
+        if handed_on is not None:
+            return handed_on
         twin = {name: array.astype(object) if array.dtype == float else array for name, array in self.arrays.items()}
         laid(twin["dy"], lambda place: Sum(NONE, place))
         self.call("backward", twin)
         return Slopes(Terms(*products(twin["dx"]), self.arrays["dx"].shape, self.arrays["dy"].shape, {}))
+
+    def _handed_on(self) -> Slopes | None:
+        """The slopes of a pool that hands errors on as they are: each number of dx tells whose it is by its value.
+
+        The errors are distinct numbers, of which no sum is another one, and those of windows that meet go one after the
+        other. None where a number of dx is none of them.
+        """
+        window, shape = self.owner.window, self.arrays["dy"].shape  # type: ignore[union-attr]
+        codes = np.asarray(np.random.default_rng(0).uniform(1, 2, shape))
+        order = np.argsort(codes, axis=None)
+        known, found = codes.reshape(-1)[order], []
+        apart = [-(-size // stride) for size, stride in zip(window.size, window.stride, strict=True)]
+        for i, j in np.ndindex(*apart):
+            errors = np.zeros(shape)
+            errors[:, :, i :: apart[0], j :: apart[1]] = codes[:, :, i :: apart[0], j :: apart[1]]
+            self.put(dy=errors)
+            self.backward()
+            dx = self.get("dx").reshape(-1)
+            places = np.flatnonzero(dx)
+            rank = np.minimum(np.searchsorted(known, dx[places]), known.size - 1)
+            if not np.array_equal(known[rank], dx[places]):
+                return None
+            found.append((places, order[rank]))
+        out, inner = (np.concatenate(each) for each in zip(*found, strict=True))
+        as_added = np.lexsort((inner, out))
+        own = out[as_added], np.full(out.size, NONE), inner[as_added], np.ones(out.size)
+        return Slopes(Terms(*own, self.arrays["dx"].shape, shape, {}))

@@ -42,10 +42,11 @@ class Unanswered:
         self.key, self.array, self.budget = key, array, budget
         self.suspects = tuple(self._resting_on())
         self.base: Env = {}
+        self.judged: list[Key] = []  # answered passes that rest on the same ones
 
     def explained(self, fits: list[Fit]) -> list[Fit]:
         """The mistakes, of those in the pass itself and those in any pass before it, that explain most answers."""
-        judged = self._observed()
+        judged = self.judged = self._observed()
         self.base = self._baseline(judged)
         fits = fits + self._fits()
         for fit in fits:
@@ -141,14 +142,19 @@ class Unanswered:
         return self.program.keys[self.program.place[place] + 1 : self.program.place[self.key] + 1]
 
     def _sent_on(self, fit: Fit) -> Env:
-        """What follows from a mistake, through passes without an answer, up to and with the disagreeing one."""
+        """What follows from a mistake, through passes without an answer, up to and with the disagreeing one.
+
+        Nothing where an answer on the way agreed, and would not any more.
+        """
         overlay: Env = {fit.key: alike(self.env[fit.key], fit.made, self.program.unit)}
         env = ChainMap(overlay, self.env)
         with self._made_of(fit.key[1], fit.terms):
             for each in self._between(fit.key):
                 touched = any(need in overlay for need in self.program.needs(each)) or each[1:] == fit.key[1:]
-                if touched and (each in self.state.unanswered or each == self.key):
+                if touched and (each in self.suspects or each == self.key):  # nothing else leads to it
                     overlay[each] = self._quick(each, env, fit)
+                elif touched and each in self.judged and self._is_broken(each, self._quick(each, env, fit)):
+                    return {}
         return overlay
 
     def _quick(self, key: Key, env: Mapping[Key, Estimate], fit: Fit) -> Estimate:
@@ -170,6 +176,11 @@ class Unanswered:
         finally:
             self.program.other = kept
 
+    def _is_broken(self, key: Key, made: Estimate) -> bool:
+        """Whether an answer that agreed with what it should be does not with this."""
+        array = self.state.likeliest(key).array
+        return not self.state.agrees(made, array) and self.state.agrees(self.state.expected[key], array)
+
     def _agreement(self, fit: Fit, judged: list[Key]) -> int:
         """How many answered passes agree once this mistake is made; -1 if one that agreed would not any more."""
         overlay: Env = {}
@@ -190,9 +201,8 @@ class Unanswered:
                 if each not in self.state.arrays:
                     overlay[each] = made
                 elif each in judged:
-                    agrees = self.state.agrees(made, self.state.likeliest(each).array)
-                    if not agrees and self.state.agrees(self.state.expected[each], self.state.likeliest(each).array):
+                    if self._is_broken(each, made):
                         return -1
-                    count += agrees
+                    count += self.state.agrees(made, self.state.likeliest(each).array)
         fit.overlay = {key: estimate for key, estimate in overlay.items() if key in self.state.unanswered}
         return count
