@@ -18,8 +18,7 @@ from plaingrad.checking import make_case
 from plaingrad.checking.answers.answer import parse_answer
 from plaingrad.checking.answers.json_text import MOST_OBJECTS
 from plaingrad.checking.claims import claim
-from plaingrad.data import folder, idx
-from plaingrad.data.folder import image_folder, read_image
+from plaingrad.data import folder, image_folder, opened, read_image
 from plaingrad.data.idx import read_idx
 from plaingrad.errors import AnswerError, DataError, SettingError
 
@@ -94,7 +93,7 @@ def test_a_gzip_file_is_unpacked_only_as_far_as_it_may(tmp_path: Path, monkeypat
     (tmp_path / "x.gz").write_bytes(stream.getvalue() + bytes(4 << 20))
     with pytest.raises(DataError, match="at most 1073741824 are unpacked; if it is what you want, unpack it"):
         read_idx(tmp_path / "x.gz")
-    monkeypatch.setattr(idx, "MOST_UNPACKED", 99)
+    monkeypatch.setattr(opened, "MOST_UNPACKED", 99)
     small = b"\0\0\x08\x01" + struct.pack(">I", 100) + bytes(100)
     (tmp_path / "small.gz").write_bytes(gzip.compress(small))
     with pytest.raises(DataError, match="unpack it with gunzip"):

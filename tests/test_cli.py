@@ -45,6 +45,7 @@ COMMANDS = [
     ["models"],
     ["questions"],
     ["data"],
+    ["data", "describe"],
     ["data", "get"],
     ["case"],
     ["check"],
@@ -286,7 +287,8 @@ def test_a_colour_picture_of_a_grey_network_is_made_grey(command: Command, train
     Image.fromarray(pixels).save(tmp_path / "grey.png")
     Image.fromarray(np.stack([pixels] * 3, axis=-1)).save(tmp_path / "colour.png")
     grey, colour = json.loads(command("predict", trained, "grey.png", "colour.png", "--json").out)["predictions"]
-    assert grey | {"image": ""} == colour | {"image": ""}
+    assert colour.pop("changed")[0] == "made grey"
+    assert grey | {"image": "", "changed": 0} == colour | {"image": "", "changed": 0}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -421,7 +423,7 @@ def strange_idx(kind: str, folder: Path) -> None:
     elif kind == "labels far outside":
         write_idx(labels, np.full(20, 2**30, np.int32))
     elif kind == "labels of fractions":
-        write_idx(labels, np.zeros(20, np.float32))
+        write_idx(labels, np.full(20, 0.5, np.float32))
     elif kind in ("nan", "inf"):
         pixels = np.zeros((20, 8, 8), np.float32)
         pixels[3, 2, 1] = float(kind)
@@ -593,12 +595,16 @@ def test_a_folder_that_cannot_be_written(command: Command, tmp_path: Path) -> No
     assert list((tmp_path / "closed").iterdir()) == []
 
 
-@pytest.mark.parametrize("shape", [(7, 8), (9, 9, 3), (1, 1)])
-def test_pictures_of_another_size_are_refused(
+@pytest.mark.parametrize("shape", [(16, 16), (24, 16, 3), (4, 8)])
+def test_pictures_of_another_size_are_resized_as_a_whole(
     command: Command, trained: Path, tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
-    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "x.png")
-    refused(command("predict", trained, "x.png"), "x.png", "8 rows x 8 columns are needed")
+    pixels = np.zeros(shape, np.uint8)
+    pixels[: shape[0] // 2] = 200
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    said = command("predict", trained, "x.png", "--json")
+    assert f"x.png: {'made grey; ' * (len(shape) == 3)}resized from {shape[0]}x{shape[1]} to 8x8" in said.err
+    assert json.loads(said.out)["predictions"][0]["changed"]
 
 
 def test_pictures_that_are_none_are_refused(command: Command, trained: Path, tmp_path: Path) -> None:

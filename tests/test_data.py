@@ -414,7 +414,7 @@ def test_folders_that_do_not_fit(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     refused(lambda: image_folder(tmp_path / "none"), "none", "no such folder")
     (tmp_path / "file").write_bytes(b"")
-    refused(lambda: load(tmp_path / "file"), "is a file", "sub-folder")
+    refused(lambda: load(tmp_path / "file"), "is a file of a kind that is not read", "CSV")
     (tmp_path / "bare").mkdir()
     refused(lambda: image_folder(tmp_path / "bare"), "bare", "0 class folders", "no image", "sub-folder")
     save(tmp_path / "loose" / "a.png", noise(4, 5))
@@ -444,9 +444,9 @@ def test_broken_images_are_named(tmp_path: Path) -> None:
     (tmp_path / "c.jpg").write_bytes(jpeg[: len(jpeg) // 2])
     refused(lambda: read_image(tmp_path / "c.jpg", (1, 40, 50)), "c.jpg", "not a whole")
     refused(lambda: read_image(tmp_path / "none.png", (1, 4, 5)), "none.png", "no such file")
-    # A format that is not among the four, under the name of one that is.
-    save(tmp_path / "d.png", noise(4, 5), format="TIFF")
-    refused(lambda: read_image(tmp_path / "d.png", (1, 4, 5)), "d.png", "PNG, JPEG, BMP or GIF")
+    # A format that is not among those read, under the name of one that is.
+    save(tmp_path / "d.png", noise(4, 5), format="PPM")
+    refused(lambda: read_image(tmp_path / "d.png", (1, 4, 5)), "d.png", "PNG, JPEG, BMP, GIF, TIFF or WebP")
 
 
 @pytest.mark.filterwarnings("default")  # the error must be of our making, not of the test run's
@@ -640,7 +640,12 @@ def test_load_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split = load("fashion-mnist")
     assert (split.name, split.train.classes[9]) == ("fashion-mnist", "Ankle boot")
     refused(lambda: load("mnist"), "plaingrad data get mnist")
-    refused(lambda: load("fasion-mnist"), "did you mean 'fashion-mnist'", "the path of a folder", kind=SettingError)
+    refused(
+        lambda: load("fasion-mnist"),
+        "did you mean 'fashion-mnist'",
+        "the path of a file or a folder",
+        kind=SettingError,
+    )
     refused(lambda: load("digits", tmp_path), "digits", "leave it out", kind=SettingError)
 
 

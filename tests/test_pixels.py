@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
-from plaingrad.cli.commands import name_images
+from plaingrad.cli.asked import name_images
 from plaingrad.cli.explain_run import trained
 from plaingrad.data.pixels import Seen, say
 from plaingrad.training import checkpoint

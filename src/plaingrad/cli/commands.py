@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.data import Dataset, Split, load, read_image
+from plaingrad.cli.data_read import READING, held_back, kept_name, read, reading_of
+from plaingrad.data import Split
 from plaingrad.data.dataset import generator
-from plaingrad.data.pixels import look
 from plaingrad.errors import MissingError, SettingError, ShapeError, nearest, visible
 from plaingrad.network.files import build
-from plaingrad.network.models import Recipe
 from plaingrad.network.network import Network
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.training import checkpoint
-from plaingrad.training.inference import Inference, probabilities
-from plaingrad.training.preparing import OPTIMISERS, SCHEDULES, check_fit
-from plaingrad.training.report import wilson, write_report
+from plaingrad.training.inference import probabilities
+from plaingrad.training.preparing import OPTIMISERS, SCHEDULES
+from plaingrad.training.report import write_report
 from plaingrad.training.run_folder import (
     BEST,
     CHECKPOINT,
@@ -37,7 +36,6 @@ from plaingrad.training.saved_facts import checked
 from plaingrad.training.shards import Shards
 from plaingrad.training.trainer import EVALUATED_AT_ONCE, Trainer
 
-NAMES = ("digits", "mnist", "fashion-mnist")
 # How Open MPI, MPICH and Intel MPI, MVAPICH, Slurm's srun, torchrun and PMIx tell how many processes they started.
 LAUNCHED = (
     "OMPI_COMM_WORLD_SIZE",
@@ -93,7 +91,8 @@ def prepare(options: dict[str, Any]) -> Training:
     if out is not None:
         with locked(pathlib.Path(out)):
             require_free(pathlib.Path(out))
-    split = load(data_name, data_dir)
+    reading = {name: told[name] for name in READING if name in told}
+    split = read(data_name, data_dir, reading)
     seed, classes = told.get("seed", 0), len(split.train.classes)
     generator(seed)  # says at once what is wrong with a seed
     try:
@@ -106,11 +105,12 @@ def prepare(options: dict[str, Any]) -> Training:
         ) from None
     about = {
         "model": net.name,
-        "data": split.name if data_name in NAMES else str(pathlib.Path(data_name).resolve()),
+        "data": kept_name(data_name),
         "data_dir": str(pathlib.Path(data_dir).resolve()) if data_dir else None,
         "validation": told.get("validation"),
+        **reading,
     }
-    train, validation = _held_back(split.train, told.get("validation"), seed)
+    train, validation = held_back(split, told.get("validation"), seed)
     if "patience" in told and validation is None:
         raise SettingError("--patience needs validation images; add --validation 0.1, for example")
     recipe = recipe.fitted(len(train))
@@ -142,8 +142,8 @@ def take_up(run: str, options: dict[str, Any]) -> Training:
     about, settings = facts.get("about", {}), facts.get("training", {})
     if "data" not in about or not settings:
         raise SettingError(f"{run} was not made by `plaingrad train`, which alone can resume it; use Trainer.resume")
-    split = load(about["data"], told.get("data_dir") or about.get("data_dir"))
-    train, validation = _held_back(split.train, about.get("validation"), settings["seed"])
+    split = read(about["data"], told.get("data_dir") or about.get("data_dir"), reading_of(about))
+    train, validation = held_back(split, about.get("validation"), settings["seed"])
     trainer = Trainer.resume(run, train, validation=validation, threads=told.get("threads"))
     return Training(trainer, split, about)
 
@@ -221,58 +221,6 @@ def output_names(classes: Sequence[str], net: Network) -> tuple[str, ...]:
     return (*classes, *(f"output {number}" for number in range(len(classes), net.output[0])))
 
 
-def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | None) -> dict[str, Any]:
-    """Accuracy, its interval, loss, accuracy of each class, and the pairs confused most often."""
-    net, about, loss_record = opened(run)
-    if not data_name and "data" not in about:
-        raise SettingError(f"{run} does not say what data it was trained on; name some with --data")
-    split = load(data_name or about["data"], data_dir or (None if data_name else about.get("data_dir")))
-    test = split.test
-    check_fit(net, test)
-    look(net, test.images)
-    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, False, len(test)) as shards:
-        loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
-    seen = outputs.argmax(axis=1)
-    classes = {}
-    for number, name in enumerate(test.classes):
-        own = test.labels == number
-        classes[name] = float((seen[own] == number).mean()) if own.any() else None
-    pairs, times = np.unique(np.stack([test.labels, seen])[:, seen != test.labels], axis=1, return_counts=True)
-    worst = sorted(zip(times.tolist(), pairs.T.tolist(), strict=True), key=lambda each: (-each[0], each[1]))[:5]
-    names = output_names(test.classes, net)
-    return {
-        "run": run,
-        "model": net.name,
-        "data": split.name,
-        "images": len(test),
-        "accuracy": accuracy,
-        "interval": wilson(round(accuracy * len(test)), len(test)),
-        "loss": loss,
-        "classes": classes,
-        "confused": [{"true": names[true], "predicted": names[other], "times": n} for n, (true, other) in worst],
-    }
-
-
-def name_images(run: str, images: Sequence[str]) -> list[dict[str, Any]]:
-    """For each image file the class the network names, its probability, and the next two."""
-    net, about, loss = opened(run)
-    if len(net.input) != 3:
-        raise SettingError(f"{net.name} takes {net.input[0]} features, not images")
-    pixels = np.stack([read_image(path, net.input) for path in images])
-    look(net, pixels, images)
-    outputs = Inference(net)(pixels)
-    names = output_names(about.get("classes", ()), net)
-    results = []
-    for path, row in zip(images, probabilities(outputs, loss), strict=True):
-        ranked = [{"class": names[k], "probability": float(row[k])} for k in np.argsort(-row, kind="stable")[:3]]
-        results.append({"image": path, **ranked[0], "next": ranked[1:]})
-    return results
-
-
-def _optimiser(told: dict[str, Any], recipe: Recipe) -> Optimiser:
-    return chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate"))
-
-
 def chosen_optimiser(name: str | Optimiser, rate: float | None = None) -> Optimiser:
     """An optimiser by name, at another rate where one is told."""
     chosen = OPTIMISERS[_pick("optimiser", name, OPTIMISERS)] if isinstance(name, str) else name
@@ -283,10 +231,6 @@ def _pick(what: str, name: str, known: Any) -> str:
     if name not in known:
         raise SettingError(f"--{what} got {name!r}; {nearest(name, known)}")
     return name
-
-
-def _held_back(train: Dataset, share: float | None, seed: int) -> tuple[Dataset, Dataset | None]:
-    return (train, None) if share is None else train.split(share, seed)
 
 
 def _free_folder(name: str) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from plaingrad.cli.commands import chosen_optimiser, output_names, told_of
+from plaingrad.cli.data_read import reading_of
 from plaingrad.cli.explain_network import RANDOM, own_network
 from plaingrad.cli.explained import Explained, class_named
 from plaingrad.compiler.loops import Array
-from plaingrad.data import load, read_image
+from plaingrad.data import load, prepared_image
 from plaingrad.data.pixels import look
 from plaingrad.errors import CheckpointError, DataError, PlaingradError, SettingError, visible
 from plaingrad.explaining.examples import STEP, example_named
@@ -150,7 +151,8 @@ def _image(
         if len(net.input) != 3:
             raise SettingError(f"{net.name} takes {net.input[0]} features, not an image file")
         channels, rows, columns = net.input
-        return read_image(image, (channels, rows, columns))[None], None, pathlib.Path(image).name
+        pixels, changes = prepared_image(image, (channels, rows, columns), net.seen)
+        return pixels[None], None, ", ".join((pathlib.Path(image).name, *changes))
     number, folder = int(image), pathlib.Path(run)
     kept = kept_images(folder) if folder.is_dir() else None
     data = about.get("data")
@@ -163,7 +165,7 @@ def _image(
         more = "" if kept else " and does not say where its data are"
         raise CheckpointError(f"{run} {held}{more}; explain it on an image file with --image FILE")
     try:
-        test = load(data, data_dir or about.get("data_dir")).test
+        test = load(data, data_dir or about.get("data_dir"), **reading_of(about)).test
     except PlaingradError as error:
         raise CheckpointError(f"{run} {held}, and its data cannot be read for others: {error}") from None
     if number >= len(test):

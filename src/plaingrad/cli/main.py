@@ -21,7 +21,9 @@ from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.record import json_text
 
-DATA_DIR = click.option("--data-dir", metavar="DIR", help="Folder with the IDX files of mnist or fashion-mnist.")
+DATA_DIR = click.option("--data-dir", metavar="DIR", help="Folder with the files of mnist, fashion-mnist or cifar10.")
+LABEL = click.option("--label", metavar="COLUMN", help="Labels of a CSV file: first, last, none, or a heading; of CIFAR-100: fine or coarse.  [found out]")  # fmt: skip  # noqa: E501
+SHAPE = click.option("--shape", metavar="SIZES", help="Shape of an image, where a file does not tell: 28x28, 3x32x32, or 32x32x3 for channels last. Images in folders are resized to it.")  # fmt: skip  # noqa: E501
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -47,8 +49,10 @@ def cli() -> None:
 @click.option(
     "--model", "model_name", metavar="NAME|FILE", help="A built-in network (see `plaingrad models`) or a JSON file."
 )
-@click.option("--data", "data_name", metavar="NAME|FOLDER", help="digits, mnist, fashion-mnist, or a folder of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
+@click.option("--data", "data_name", metavar="NAME|PATH", help="digits, mnist, fashion-mnist, cifar10; a CSV, NPZ, MAT or CIFAR file; or a folder of such, or of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
 @DATA_DIR
+@LABEL
+@SHAPE
 @click.option("--epochs", type=int, metavar="N", help="Number of passes through the training images.  [the model's]")
 @click.option("--batch", type=int, metavar="N", help="Images per step of the optimiser.  [the model's]")
 @click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's]")
@@ -108,18 +112,22 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
 
 @cli.command()
 @click.argument("run")
-@click.option("--data", "data_name", metavar="NAME|FOLDER", help="Data to test on.  [the data of the run]")
+@click.option("--data", "data_name", metavar="NAME|PATH", help="Data to test on.  [the data of the run]")
 @DATA_DIR
+@LABEL
+@SHAPE
 @click.option("--threads", type=int, metavar="T", help="Number of threads.  [one per processor]")
 @JSON
-def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int | None, as_json: bool) -> None:
+def evaluate(
+    run: str, data_name: str | None, data_dir: str | None, threads: int | None, as_json: bool, **reading: str | None
+) -> None:
     """Test a trained network: accuracy, loss, confused classes.
 
     RUN is a run folder, or a checkpoint file.
     """
-    from plaingrad.cli.commands import judge
+    from plaingrad.cli.asked import judge
 
-    result = judge(run, data_name, data_dir, threads)
+    result = judge(run, data_name, data_dir, threads, **reading)
     if as_json:
         say(json_text(result))
         return
@@ -142,12 +150,13 @@ def evaluate(run: str, data_name: str | None, data_dir: str | None, threads: int
 def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
     """Classify image files with a trained network.
 
-    The images are PNG or JPEG files of the size that the network was trained on. They should look like the training
-    images: MNIST and the bundled digits are white on black.
+    The images are PNG, JPEG, GIF, BMP, TIFF or WebP files, or files of several images: CSV, NPY, NPZ, IDX. An image
+    file is resized, and made grey, where the network needs that; and inverted where it is plainly black on white and
+    the training images were white on black, as those of MNIST and the bundled digits. What was done is said on stderr.
 
     RUN is a run folder, or a checkpoint file.
     """
-    from plaingrad.cli.commands import name_images
+    from plaingrad.cli.asked import name_images
 
     results = name_images(run, images)
     if as_json:
@@ -261,7 +270,7 @@ def questions(words: tuple[str, ...], as_json: bool) -> None:
 
 @cli.group()
 def data() -> None:
-    """Download data sets."""
+    """Download data sets; say what is in files of data."""
 
 
 @data.command()
@@ -269,7 +278,7 @@ def data() -> None:
 @click.option("--to", "folder", metavar="DIR", help="Folder to put the files in.  [the user's cache]")
 @JSON
 def get(name: str, folder: str | None, as_json: bool) -> None:
-    """Download mnist or fashion-mnist.
+    """Download mnist, fashion-mnist or cifar10.
 
     It tries several mirrors, checks SHA-256, and resumes an interrupted download.
     """
@@ -285,6 +294,28 @@ def get(name: str, folder: str | None, as_json: bool) -> None:
 
     place = download(name, folder, progress=shown)
     say(json_text({"data": name, "folder": str(place)}) if as_json else f"{name} is in {visible(place)}")
+
+
+@data.command()
+@click.argument("place", metavar="NAME|PATH")
+@DATA_DIR
+@LABEL
+@SHAPE
+@click.option("--picture", metavar="FILE", help="Write a PNG file with a few images of each class.")
+@FORCE
+@JSON
+def describe(place: str, picture: str | None, force: bool, as_json: bool, **options: str | None) -> None:
+    """Say what is in data: kind, sizes, classes, values, parts.
+
+    \b
+    Examples:
+      plaingrad data describe digits
+      plaingrad data describe train.csv --picture images.png
+    """
+    from plaingrad.cli.data_read import described
+
+    told = described(place, picture, force, **options)
+    say(json_text(told.to_json()) if as_json else str(told))
 
 
 cli.add_command(case)

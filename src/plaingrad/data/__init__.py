@@ -1,13 +1,16 @@
-"""Images and labels: the bundled digits, MNIST and Fashion-MNIST, folders of images, and your own arrays."""
+"""Images and labels: the bundled digits, known sets, files as people have them, folders of images, and arrays."""
 
 from plaingrad.data.bundled import digits
 from plaingrad.data.dataset import Dataset, Split, from_arrays
-from plaingrad.data.folder import image_folder, read_image
+from plaingrad.data.description import Description
+from plaingrad.data.folder import image_folder
 from plaingrad.data.idx import read_idx
+from plaingrad.data.images import prepared_image, read_image
 from plaingrad.data.sources import download, fashion_mnist, load, mnist
 
 __all__ = [
     "Dataset",
+    "Description",
     "Split",
     "digits",
     "download",
@@ -16,6 +19,7 @@ __all__ = [
     "image_folder",
     "load",
     "mnist",
+    "prepared_image",
     "read_idx",
     "read_image",
 ]

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plaingrad.data.pixels import as_array, require_numbers, taken
+from plaingrad.data.description import Description
+from plaingrad.data.numpy_files import is_mapped, mapped
+from plaingrad.data.pixels import LOOKED_AT_ONCE, as_array, require_numbers, taken
 from plaingrad.errors import DataError, SettingError, is_number
 
 Array = NDArray[Any]
 
+MOST_GATHERED = 1 << 28  # bytes of images from a file that are copied into memory
 MOST_CLASSES = 10_000  # beyond this, labels without class names are taken for something else than labels
 
 
@@ -83,13 +87,21 @@ class Dataset:
         digest.update(self.labels.data)
         return digest.hexdigest()
 
-    def take(self, indices: slice | Sequence[int] | Array) -> "Dataset":
-        """The images at these places (a slice, positions, or a mask), in that order; DataError if one is not there."""
+    def take(self, indices: slice | Sequence[int] | Array, name: str | None = None) -> "Dataset":
+        """The images at these places (a slice, positions, or a mask), in that order; DataError if one is not there.
+
+        They are copied, but for those of a slice: into memory, or where they come from a file and are many, into a
+        file without a name in the system's folder for such.
+        """
         chosen = indices if isinstance(indices, slice) else _places(indices)
         try:
-            return Dataset(self.images[chosen], self.labels[chosen], self.classes, self.name)
+            return Dataset(gathered(self.images, chosen), self.labels[chosen], self.classes, name or self.name)
         except IndexError as error:
             raise DataError(f"{self.name}: its {len(self)} images have no such places: {error}") from None
+
+    def describe(self) -> Description:
+        """What is in it: how many images of each class, the values of pixels; and a picture of some."""
+        return Description(self.name, "arrays", {self.name: self}, ())
 
     def split(self, share: float, seed: int = 0) -> tuple["Dataset", "Dataset"]:
         """Shuffle with `seed` and cut in two: the rest, and `share` (between 0 and 1) of the images."""
@@ -110,14 +122,26 @@ class Split:
     train: Dataset
     test: Dataset
     name: str
+    validation: Dataset | None = None  # where the files tell such a part; `Trainer(validation=…)` takes it
+    kind: str = "arrays"  # of what files, in words
+    notes: tuple[str, ...] = ()  # what was decided when they were read, and what was passed over
+    is_held_back: bool = False  # the test images are a share of images that nobody called test
 
     def __post_init__(self) -> None:
-        for what, train, test in (
-            ("images of shape", self.train.shape, self.test.shape),
-            ("classes", self.train.classes, self.test.classes),
-        ):
-            if train != test:
-                raise DataError(f"{self.name}: train has {what} {train} and test {test}; both need the same")
+        for part, other in (("test", self.test), ("validation", self.validation)):
+            if other is None:
+                continue
+            for what, mine, its in (
+                ("images of shape", self.train.shape, other.shape),
+                ("classes", self.train.classes, other.classes),
+            ):
+                if mine != its:
+                    raise DataError(f"{self.name}: train has {what} {mine} and {part} {its}; both need the same")
+
+    def describe(self) -> Description:
+        """What is in it: of what kind, how many images of each class, the values of pixels; and a picture of some."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return Description(self.name, self.kind, {name: each for name, each in parts.items() if each}, self.notes)
 
     def __iter__(self) -> Iterator[Dataset]:
         """`train, test = split`."""
@@ -187,13 +211,42 @@ def _checked_images(values: ArrayLike, name: str) -> Array:
 
 
 def _refuse_not_finite(images: Array, name: str) -> None:
-    bad = ~np.isfinite(images)
-    if bad.any():
-        image, channel, row, column = np.unravel_index(bad.argmax(), bad.shape)
+    few, count = max(1, LOOKED_AT_ONCE // images[:1].nbytes), 0
+    first: tuple[int, ...] = ()
+    for start in range(0, len(images), few):  # of images that may be more than there is memory
+        bad = ~np.isfinite(images[start : start + few])
+        if bad.any():
+            image, *place = map(int, np.unravel_index(bad.argmax(), bad.shape))
+            first = first or (start + image, *place)
+            count += int(np.count_nonzero(bad))
+    if first:
+        image, channel, row, column = first
         raise DataError(
-            f"{name}: {np.count_nonzero(bad)} pixels are NaN or infinite, the first in image {image}, channel "
+            f"{name}: {count} pixels are NaN or infinite, the first in image {image}, channel "
             f"{channel}, row {row}, column {column}; every pixel needs to be finite: repair or drop those images"
         )
+
+
+def gathered(images: Array, places: slice | Array) -> Array:
+    """`images[places]`; of many images that lie in a file, in another one, which goes when nobody needs it."""
+    if isinstance(places, slice) or not is_mapped(images):
+        return images[places]
+    places = np.arange(len(images))[places]
+    needed = len(places) * images[:1].nbytes
+    if needed <= MOST_GATHERED:
+        return images[places]
+    few = max(1, LOOKED_AT_ONCE // images[:1].nbytes)
+    try:
+        with tempfile.TemporaryFile() as file:
+            for start in range(0, len(places), few):
+                file.write(images[places[start : start + few]].data)
+            file.flush()
+            return mapped("a copy", file, images.dtype, 0, needed).reshape(len(places), *images.shape[1:])
+    except OSError as error:
+        raise DataError(
+            f"{needed:,} bytes of images cannot be copied into {tempfile.gettempdir()}: {error.strerror or error}; "
+            "make room, or name another folder by TMPDIR"
+        ) from None
 
 
 def _checked_labels(values: ArrayLike, name: str) -> Array:

@@ -17,7 +17,7 @@ Progress = Callable[[str, int, int | None], None]
 
 TIMEOUT = 30.0  # seconds a mirror may be silent
 BLOCK = 1 << 16
-MOST_BYTES = 1 << 26  # no file of the table has half of it
+MOST_BYTES = 1 << 28  # no file of the table has more than two thirds of it
 
 
 class _MirrorError(Exception):
@@ -50,7 +50,7 @@ def fetch(target: Path, digest: str, mirrors: Sequence[str], progress: Progress 
         reasons.append(f"{mirror} wrong SHA-256")
     raise DataError(
         f"{target.name}: no mirror gave it ({'; '.join(reasons) or 'no mirror to ask'}); "
-        f"try again later, or fetch the four files by hand into {target.parent}"
+        f"try again later, or fetch it by hand into {target.parent}"
     )
 
 

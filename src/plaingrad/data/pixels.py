@@ -15,6 +15,7 @@ Array = np.ndarray[Any, Any]
 
 BYTE = 1 / 255  # what one step of a whole-number pixel counts
 LOOKED_AT = 256  # images, where it is asked what they are like
+LOOKED_AT_ONCE = 1 << 24  # bytes, of images that may be more than there is memory
 ASIDE = 0.05  # of the training's range: what lies so near counts as inside
 BEYOND = 0.25
 MOST_REPEATED = 1 << 27  # bytes of an array that repeats a smaller one, as `np.broadcast_to` makes it, when laid out
@@ -108,6 +109,21 @@ class Seen:
         reaches = {name: Reach(*map(float, text[name])) for name in ("least", "most", "mean", "border")}
         return cls(float(text["byte"]), **reaches)
 
+    def inverted(self, images: Array) -> list[str]:
+        """Of each image how it is drawn, in words, where that is plainly the reverse of the training images; else "".
+
+        Plainly: the borders of nearly all training images are on the dark side of the middle; this image's border is
+        on the light side, and lighter than the rest of it; or the reverse.
+        """
+        _, _, mean, border = _looks(images, self.byte)
+        middle, how = (self.least.low + self.most.high) / 2, [""] * len(images)
+        for is_reverse, reverse in (
+            ((self.border.high < middle) & (border > middle) & (border > mean), "dark on light"),
+            ((self.border.low > middle) & (border < middle) & (border < mean), "light on dark"),
+        ):
+            how = [reverse if each else known for each, known in zip(is_reverse, how, strict=True)]
+        return how
+
     def remarks(self, images: Array) -> Iterator[tuple[int, str, str]]:
         """Which image is the first that is unlike the training's, in what respect, and what to do."""
         least, most, mean, border = _looks(images, self.byte)
@@ -149,8 +165,14 @@ def unit_of(images: Array, seen: Seen | None = None) -> float:
     return 1.0 if images.dtype != np.uint8 else BYTE if seen is None else seen.byte
 
 
-def _looks(images: Array, byte: float) -> tuple[Array, Array, Array, Array]:
+def _looks(images: Array, byte: float) -> tuple[Array, ...]:
     """Of each image its least and its largest pixel, its mean, and the mean of its border."""
+    few = max(1, LOOKED_AT_ONCE // max(1, images[:1].nbytes))
+    blocks = [_looks_of(images[start : start + few], byte) for start in range(0, len(images), few)]
+    return tuple(map(np.concatenate, zip(*blocks, strict=True)))
+
+
+def _looks_of(images: Array, byte: float) -> tuple[Array, ...]:
     unit = byte if images.dtype == np.uint8 else 1.0
     number = np.float32 if images.dtype == np.uint8 else np.float64  # a mean of bytes needs no more
     rows = images.reshape(len(images), -1)

@@ -1,4 +1,4 @@
-"""Where MNIST and Fashion-MNIST come from, fetching them, and finding data by name."""
+"""Where MNIST, Fashion-MNIST and CIFAR-10 come from, fetching them, and finding data by name."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from plaingrad.compiler.store import user_cache
 from plaingrad.data.bundled import digits
+from plaingrad.data.cifar import CLASSES
 from plaingrad.data.dataset import Split
-from plaingrad.data.folder import image_folder
-from plaingrad.data.idx import idx_files, idx_split
+from plaingrad.data.formats import found_at
+from plaingrad.data.idx import idx_split
+from plaingrad.data.layout import shape_told
 from plaingrad.errors import DataError, SettingError, nearest
 
 if TYPE_CHECKING:  # imported where it is needed: see there
@@ -19,7 +21,10 @@ if TYPE_CHECKING:  # imported where it is needed: see there
 
 @dataclass(frozen=True)
 class Source:
-    """Files with the SHA-256 of each, the addresses that hold them, and the names of the classes."""
+    """Files with the SHA-256 of each, the addresses that hold them, and the names of the classes.
+
+    One file is an archive, which is read as it is; several are IDX files.
+    """
 
     files: Mapping[str, str]
     mirrors: tuple[str, ...]
@@ -69,28 +74,47 @@ SOURCES = {
             "Ankle boot",
         ),
     ),
+    "cifar10": Source(
+        files={"cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"},
+        mirrors=("https://www.cs.toronto.edu/~kriz/", "http://www.cs.toronto.edu/~kriz/"),
+        classes=CLASSES,
+    ),
 }
+ALIASES = {"cifar-10": "cifar10", "fashion_mnist": "fashion-mnist", "fmnist": "fashion-mnist"}
+NAMES = ("digits", *SOURCES)
 
 
-def load(name: str | Path, folder: str | Path | None = None) -> Split:
-    """Data by name ("digits", "mnist", "fashion-mnist"), or the path of a folder of IDX files or of images.
+def load(
+    name: str | Path,
+    folder: str | Path | None = None,
+    *,
+    label: str | None = None,
+    shape: str | tuple[int, ...] | None = None,
+) -> Split:
+    """Data by name ("digits", "mnist", "fashion-mnist", "cifar10"), or by the path of a file or a folder.
 
-    `folder` says where the IDX files of a name are. A name goes before a folder of that name: write ./mnist for it.
+    Files of CSV, NPY, NPZ, MAT, IDX and CIFAR's binary files are read, folders of them, and folders of images in class
+    folders. Where no part of them is called test, a fifth of each class is held back as such.
+
+    folder: where the files of a name are. A name goes before a folder of that name: write ./mnist for it.
+    label: where a table has its labels: "first", "last" or "none", or a heading; of CIFAR-100 "fine" or "coarse".
+    shape: that of an image, where a file does not tell: "28x28", "3x32x32", or "32x32x3" for channels last; images in
+    class folders are made so.
+    SettingError for a name that is none; DataError, in one line, for data that cannot be used.
     """
-    name = str(name)
-    if name in SOURCES:
-        return _read(name, folder)
+    name = ALIASES.get(str(name), str(name))
+    told = shape_told(shape)
+    if name in NAMES:
+        if label is not None or told is not None:
+            raise SettingError(f"{name}: its labels and the shape of its images are known; leave label and shape out")
+        return digits() if name == "digits" and folder is None else _read(name, folder)
     if folder is not None:
-        raise SettingError(f"{name}: a folder, {folder}, can be given with {' or '.join(SOURCES)} only; leave it out")
-    if name == "digits":
-        return digits()
+        raise _no_folder(name, folder)
     if name.endswith(".safetensors"):
         raise SettingError(f"{name} is a checkpoint, not data; write plaingrad.training.checkpoint.load({name!r})")
     if not os.path.exists(name):
-        raise SettingError(f"no data named {name!r}; {nearest(name, ('digits', *SOURCES))}, or the path of a folder")
-    if os.path.isdir(name) and any(idx_files(name)):
-        return idx_split(name, Path(name).resolve().name)
-    return image_folder(name)
+        raise SettingError(f"no data named {name!r}; {nearest(name, NAMES)}, or the path of a file or a folder")
+    return found_at(Path(name), label, told).split(Path(name).resolve().name)
 
 
 def mnist(folder: str | Path | None = None) -> Split:
@@ -103,8 +127,23 @@ def fashion_mnist(folder: str | Path | None = None) -> Split:
     return _read("fashion-mnist", folder)
 
 
+def _no_folder(name: str, folder: str | Path) -> SettingError:
+    return SettingError(f"{name}: a folder, {folder}, can be given with {' or '.join(SOURCES)} only; leave it out")
+
+
 def _read(name: str, folder: str | Path | None) -> Split:
-    return idx_split(default_folder(name) if folder is None else folder, name, SOURCES[name].classes)
+    if name not in SOURCES:
+        raise _no_folder(name, folder or "")
+    place, source = Path(default_folder(name) if folder is None else folder), SOURCES[name]
+    if len(source.files) > 1:
+        return idx_split(place, name, source.classes)
+    (file,) = source.files
+    if not place.is_dir() or not any(place.iterdir()):
+        raise DataError(
+            f"{name}: {place} lacks {file}; fetch it with `plaingrad data get {name}`, "
+            "or say where it is with --data-dir"
+        )
+    return found_at(place / file if (place / file).is_file() else place).split(name)
 
 
 def default_folder(name: str) -> Path:
@@ -123,12 +162,13 @@ def download(
     progress: "Progress | None" = None,
     mirrors: Sequence[str] | None = None,
 ) -> Path:
-    """Fetch the files of "mnist" or "fashion-mnist" into `folder` (its default: `default_folder`), which is returned.
+    """Fetch the files of a set with a name into `folder` (its default: `default_folder`), which is returned.
 
     A file already there with the right SHA-256 is left alone; one with another is replaced. A transfer that was cut
     off continues where it stopped. `progress` is told the file, its bytes so far, and all its bytes (None if the
     mirror does not say). DataError, with what each mirror answered, when no mirror gives a right file.
     """
+    name = ALIASES.get(name, name)
     if name not in SOURCES:
         raise SettingError(f"download: no data named {name!r}; {nearest(str(name), SOURCES)}")
     source = SOURCES[name]

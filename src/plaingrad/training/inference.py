@@ -10,8 +10,8 @@ import numpy as np
 from plaingrad.compiler.loops import Array
 from plaingrad.compiler.machine_code import processors
 from plaingrad.compiler.program import Program, Workers
-from plaingrad.data import Dataset, read_image
-from plaingrad.data.pixels import look, unit_of
+from plaingrad.data import Dataset, prepared_image
+from plaingrad.data.pixels import look, say, unit_of
 from plaingrad.errors import DataError, ShapeError
 from plaingrad.network.loading import numbers
 from plaingrad.network.network import Network
@@ -92,8 +92,9 @@ def predict(net: Network, images: Any, threads: int | None = None) -> Array:
     """The probability of each class for each image, (image, class); `.argmax(axis=1)` are the classes named.
 
     images: (image, channel, row, column), any number of them, as the network was trained on; a Dataset, or the path of
-    an image file. Where the network ends in scores, as with SoftmaxCrossEntropy, their softmax is taken; where it ends
-    in Softmax, its outputs as they are.
+    an image file, which is resized, made grey and inverted as the training images were, which a Notice tells. Where the
+    network ends in scores, as with SoftmaxCrossEntropy, their softmax is taken; where it ends in Softmax, its outputs
+    as they are.
     """
     if len(net.output) != 1:
         raise ShapeError(f"{net.name} gives {net.output} for an image; probabilities need one axis of scores")
@@ -108,7 +109,10 @@ def outputs(net: Network, images: Any, threads: int | None = None) -> Array:
     if isinstance(images, str | pathlib.Path):
         if len(net.input) != 3:
             raise DataError(f"{net.name} takes {net.input[0]} features, not the image file {images}")
-        images = read_image(images, net.input)[None]
+        path, (images, changes) = images, prepared_image(images, net.input, net.seen)
+        if changes:
+            say(net, str(path), f"{path}, given to {net.name}: {'; '.join(changes)}")
+        images = images[None]
     images = numbers(images.images if isinstance(images, Dataset) else images, net)
     look(net, images)
     return infer(images)

@@ -51,6 +51,8 @@ KNOWN: dict[str, dict[str, Fits]] = {
         "data": _is_text,
         "data_dir": _or_none(_is_text),
         "validation": _or_none(_is_number),
+        "label": _or_none(_is_text),
+        "shape": _or_none(_is_text),
     },
     "training": dict.fromkeys(("optimiser", "schedule", "loss", "data"), _is_object)
     | dict.fromkeys(("epochs", "batch", "seed"), _is_count)

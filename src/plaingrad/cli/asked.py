@@ -1,0 +1,134 @@
+"""What one asks of a finished run: how good it is on data, and what it says of images."""
+
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from plaingrad.cli.commands import opened, output_names
+from plaingrad.cli.data_read import kept_name, read, reading_of
+from plaingrad.cli.terminal import say
+from plaingrad.data import Dataset, prepared_image
+from plaingrad.data.folder import FOLDER
+from plaingrad.data.formats import unlabelled
+from plaingrad.data.pixels import look
+from plaingrad.errors import SettingError
+from plaingrad.network.network import Network
+from plaingrad.training.inference import Inference, probabilities
+from plaingrad.training.preparing import check_fit
+from plaingrad.training.report import wilson
+from plaingrad.training.shards import Shards
+from plaingrad.training.trainer import EVALUATED_AT_ONCE
+
+AT_ONCE = 256  # images
+
+
+def judge(
+    run: str, data_name: str | None, data_dir: str | None, threads: int | None, **reading: str | None
+) -> dict[str, Any]:
+    """Accuracy, its interval, loss, accuracy of each class, and the pairs confused most often."""
+    net, about, loss_record = opened(run)
+    if not data_name and "data" not in about:
+        raise SettingError(f"{run} does not say what data it was trained on; name some with --data")
+    told: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
+    name, is_own = data_name or about["data"], not data_name or kept_name(data_name) == about.get("data")
+    if is_own:
+        told = reading_of(about) | told
+    elif len(net.input) == 3 and os.path.exists(name) and "shape" not in told:
+        told["shape"] = net.input
+    split = read(name, data_dir or (None if data_name else about.get("data_dir")), told)
+    test = split.test
+    if not is_own and split.kind == FOLDER:
+        test = _upright(net, test)
+    check_fit(net, test)
+    look(net, test.images)
+    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, False, len(test)) as shards:
+        loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
+    seen = outputs.argmax(axis=1)
+    classes = {}
+    for number, name in enumerate(test.classes):
+        own = test.labels == number
+        classes[name] = float((seen[own] == number).mean()) if own.any() else None
+    pairs, times = np.unique(np.stack([test.labels, seen])[:, seen != test.labels], axis=1, return_counts=True)
+    worst = sorted(zip(times.tolist(), pairs.T.tolist(), strict=True), key=lambda each: (-each[0], each[1]))[:5]
+    names = output_names(test.classes, net)
+    return {
+        "run": run,
+        "model": net.name,
+        "data": split.name,
+        "images": len(test),
+        "accuracy": accuracy,
+        "interval": wilson(round(accuracy * len(test)), len(test)),
+        "loss": loss,
+        "classes": classes,
+        "confused": [{"true": names[true], "predicted": names[other], "times": n} for n, (true, other) in worst],
+    }
+
+
+def _upright(net: Network, test: Dataset) -> Dataset:
+    """Pictures as the training images were, light on dark or dark on light; how many were inverted is said."""
+    if net.seen is None or not any(how := net.seen.inverted(test.images)):
+        return test
+    turned = np.array([bool(each) for each in how])
+    images = np.where(turned[:, np.newaxis, np.newaxis, np.newaxis], 255 - test.images, test.images)
+    say(
+        f"{test.name}: {turned.sum():,} of {len(test):,} images inverted: {max(how)}, the training images not", err=True
+    )
+    return replace(test, images=images)
+
+
+def name_images(run: str, images: Sequence[str]) -> list[dict[str, Any]]:
+    """For each image the class the network names, its probability, and the next two; what was done to it, if anything.
+
+    The images are files of one each, made as the network takes them, or files of arrays.
+    """
+    net, about, loss = opened(run)
+    if len(net.input) != 3:
+        raise SettingError(f"{net.name} takes {net.input[0]} features, not images")
+    names, infer, results, changes = output_names(about.get("classes", ()), net), Inference(net), [], list[str]()
+    for some in _pictures(net, images, about.get("label")):
+        pixels = np.stack([each.pixels for each in some])
+        look(net, pixels, [each.name for each in some])
+        for each, row in zip(some, probabilities(infer(pixels), loss), strict=True):
+            ranked = [{"class": names[k], "probability": float(row[k])} for k in np.argsort(-row, kind="stable")[:3]]
+            changed = {"changed": list(each.changes)} if each.changes else {}
+            results.append({"image": each.name, **ranked[0], "next": ranked[1:], **changed})
+    for result in results:
+        changes += ["; ".join(result["changed"])] if "changed" in result else []
+    for change, count in Counter(changes).items():
+        first = next(each["image"] for each in results if "; ".join(each.get("changed", ())) == change)
+        say(f"{first}{f' and {count - 1} more' if count > 1 else ''}: {change}", err=True)
+    return results
+
+
+class Picture(NamedTuple):
+    """An image (channel, row, column), what it is called, and what was done to it."""
+
+    name: str
+    pixels: np.ndarray[Any, Any]
+    changes: tuple[str, ...] = ()
+
+
+def _pictures(net: Network, paths: Sequence[str], label: str | None) -> Iterator[list[Picture]]:
+    """Images of files in their order, some at a time; those of one list are of one type."""
+    channels, rows, columns = net.input
+    batch: list[Picture] = []
+    for path in paths:
+        found = unlabelled(pathlib.Path(path), (channels, rows, columns), label)
+        if found is None:
+            batch.append(Picture(path, *prepared_image(path, (channels, rows, columns), net.seen)))
+        if batch and (found is not None or len(batch) == AT_ONCE):
+            yield batch
+            batch = []
+        images, notes = found or ((), ())
+        for note in notes:
+            say(note, err=True)
+        for start in range(0, len(images), AT_ONCE):
+            some = enumerate(images[start : start + AT_ONCE], start)
+            yield [Picture(f"{path}, image {place}", pixels) for place, pixels in some]
+    if batch:
+        yield batch
