@@ -43,7 +43,7 @@ def judge(
     split = read(name, data_dir or (None if data_name else about.get("data_dir")), told)
     test = split.test
     if not is_own and split.kind == FOLDER:
-        test = _upright(net, test)
+        test = _adapted(net, test)
     check_fit(net, test)
     look(net, test.images)
     with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, False, len(test)) as shards:
@@ -69,15 +69,13 @@ def judge(
     }
 
 
-def _upright(net: Network, test: Dataset) -> Dataset:
-    """Pictures as the training images were, light on dark or dark on light; how many were inverted is said."""
-    if net.seen is None or not any(how := net.seen.inverted(test.images)):
+def _adapted(net: Network, test: Dataset) -> Dataset:
+    """Pictures drawn as the training images were; what was done to how many is said."""
+    if net.seen is None:
         return test
-    turned = np.array([bool(each) for each in how])
-    images = np.where(turned[:, np.newaxis, np.newaxis, np.newaxis], 255 - test.images, test.images)
-    say(
-        f"{test.name}: {turned.sum():,} of {len(test):,} images inverted: {max(how)}, the training images not", err=True
-    )
+    images, changes = net.seen.adapted(test.images)
+    for change, count in Counter(each for own in changes for each in own).items():
+        say(f"{test.name}: {count:,} of {len(test):,} images {change}", err=True)
     return replace(test, images=images)
 
 

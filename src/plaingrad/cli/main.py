@@ -151,8 +151,9 @@ def predict(run: str, images: tuple[str, ...], as_json: bool) -> None:
     """Classify image files with a trained network.
 
     The images are PNG, JPEG, GIF, BMP, TIFF or WebP files, or files of several images: CSV, NPY, NPZ, IDX. An image
-    file is resized, and made grey, where the network needs that; and inverted where it is plainly black on white and
-    the training images were white on black, as those of MNIST and the bundled digits. What was done is said on stderr.
+    file is resized, and made grey, where the network needs that; inverted where it is plainly black on white and
+    the training images were white on black, as those of MNIST and the bundled digits; and stretched where it is pale.
+    What was done is said on stderr.
 
     RUN is a run folder, or a checkpoint file.
     """

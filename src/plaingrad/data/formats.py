@@ -77,7 +77,9 @@ def _way_out(path: Path) -> str:
         return "is one image; `plaingrad predict` classifies it, and to train a folder of class folders is needed"
     if ending == ".safetensors":
         return "is a checkpoint, not data"
-    return f"is a file of a kind that is not read; {WAYS_OUT.get(ending, READ)}"
+    return (
+        f"is a file of a kind that is not read; {WAYS_OUT.get('.pkl' if ending.startswith('.pick') else ending, READ)}"
+    )
 
 
 def _members(path: Path, ending: str) -> Iterator[tuple[str, Array]]:

@@ -19,6 +19,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 KINDS = "PNG, JPEG, BMP, GIF, TIFF or WebP"
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # 16-bit grey, by what each version of Pillow calls it
 GREY_MODES = ("1", "L", "LA", *DEEP_MODES)
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # the tag that says how a picture is turned; these say by a quarter
 
 MOST_PIXELS = 1 << 24  # of one image: decoding takes up to twelve bytes for each
 MOST_BYTES = 1 << 28  # of one file
@@ -50,19 +51,20 @@ def prepared_image(
     """One image file made (channel, row, column) uint8 of `shape`, and what was done to it, in words.
 
     It is made grey or RGB; resized, as a whole, with its border's colour where its sides are in another proportion; and
-    inverted where `seen` tells that the training images were light on dark and it is dark on light, or the reverse.
+    drawn as the training images were, where `seen` tells of them: see `Seen.adapted`.
     """
     _require_channels(path, shape[0])
-    pixels, done = pixels_of(Path(path), at_least=shape[1:]), []
+    pixels, size = _read(Path(path), at_least=shape[1:])
+    done = list[str]()
     if len(pixels) > shape[0]:
         done.append("made grey")
     pixels = in_channels(pixels, shape[0])
-    if pixels.shape[1:] != shape[1:]:
-        done.append(f"resized from {_sides(pixels.shape[1:])} to {_sides(shape[1:])}")
+    if size != shape[1:]:
+        done.append(f"resized from {_sides(size)} to {_sides(shape[1:])}")
         pixels = _resized(pixels, shape[1:])
-    if seen is not None and (how := seen.inverted(pixels[np.newaxis])[0]):
-        done.append(f"inverted: it is {how}, and the training images are not")
-        pixels = 255 - pixels
+    if seen is not None:
+        (pixels,), (more,) = seen.adapted(pixels[np.newaxis])
+        done += more
     return pixels, tuple(done)
 
 
@@ -107,13 +109,20 @@ def _resized(pixels: Pixels, shape: tuple[int, ...]) -> Pixels:
     return made
 
 
-def pixels_of(
-    path: Path, shape: tuple[int, ...] | None = None, needed: str = "", at_least: tuple[int, ...] | None = None
-) -> Pixels:
+def pixels_of(path: Path, shape: tuple[int, ...] | None = None, needed: str = "") -> Pixels:
     """One image file as (channel, row, column), with 1 channel if its mode is a grey one and 3 otherwise.
 
-    It is decoded only if the size it tells of is within bounds, and `shape` (upright or turned) where there is one;
-    where `at_least` so many rows and columns are needed, a large JPEG is decoded to fewer than it has.
+    It is decoded only if the size it tells of is within bounds, and `shape` (upright or turned) where there is one.
+    """
+    return _read(path, shape, needed)[0]
+
+
+def _read(
+    path: Path, shape: tuple[int, ...] | None = None, needed: str = "", at_least: tuple[int, ...] | None = None
+) -> tuple[Pixels, tuple[int, ...]]:
+    """Pixels, and how many rows and columns the file has.
+
+    Where `at_least` so many rows and columns are needed, a large JPEG is decoded to fewer than it has.
     """
     try:
         from PIL import Image, ImageOps
@@ -124,6 +133,7 @@ def pixels_of(
             warnings.simplefilter("ignore")  # what decoders remark on damaged files
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(_content(path), formats=FORMATS) as image:
+                size = image.size[::-1]
                 if at_least is not None and image.format == "JPEG":
                     image.draft(None, (4 * max(at_least), 4 * max(at_least)))
                 told = image.size[::-1]
@@ -135,6 +145,7 @@ def pixels_of(
                     raise DataError(f"{path}: its pixels are floating-point numbers; save it with 8 bits a channel")
                 grey = image.mode in GREY_MODES
                 upright = ImageOps.exif_transpose(image)
+                is_turned = image.getexif().get(ORIENTATION) in TURNED
                 values = _values(upright, grey)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{path}: far too many pixels: {error}") from None
@@ -145,7 +156,8 @@ def pixels_of(
     except Exception as error:  # a damaged file can raise nearly anything in the decoders
         reason = " ".join(str(error).split()).partition(" <")[0] or type(error).__name__
         raise DataError(f"{path}: not a whole {KINDS} image: {reason}") from None
-    return np.ascontiguousarray(values[np.newaxis] if grey else values.transpose(2, 0, 1))
+    pixels = np.ascontiguousarray(values[np.newaxis] if grey else values.transpose(2, 0, 1))
+    return pixels, size[::-1] if is_turned else size
 
 
 def _content(path: Path) -> io.BytesIO:

@@ -109,20 +109,34 @@ class Seen:
         reaches = {name: Reach(*map(float, text[name])) for name in ("least", "most", "mean", "border")}
         return cls(float(text["byte"]), **reaches)
 
-    def inverted(self, images: Array) -> list[str]:
-        """Of each image how it is drawn, in words, where that is plainly the reverse of the training images; else "".
+    def adapted(self, images: Array) -> tuple[Array, list[tuple[str, ...]]]:
+        """Pictures of bytes drawn as the training images were, and what was done to each of them, in words.
 
-        Plainly: the borders of nearly all training images are on the dark side of the middle; this image's border is
-        on the light side, and lighter than the rest of it; or the reverse.
+        Inverted is what is plainly the reverse: the borders of nearly all training images are on the dark side of the
+        middle; this image's border is on the light side, and lighter than the rest of it; or the other way round. Its
+        contrast is stretched where nearly all training images reach from dark to light, and this one does not.
         """
+        low, high = self.least.low, self.most.high
+        done = [list[str]() for _ in images]
         _, _, mean, border = _looks(images, self.byte)
-        middle, how = (self.least.low + self.most.high) / 2, [""] * len(images)
-        for is_reverse, reverse in (
+        middle, turned = (low + high) / 2, np.zeros(len(images), bool)
+        for is_reverse, drawn in (
             ((self.border.high < middle) & (border > middle) & (border > mean), "dark on light"),
             ((self.border.low > middle) & (border < middle) & (border < mean), "light on dark"),
         ):
-            how = [reverse if each else known for each, known in zip(is_reverse, how, strict=True)]
-        return how
+            turned |= is_reverse
+            for place in np.flatnonzero(is_reverse):
+                done[place].append(f"inverted: it is {drawn}, and the training images are not")
+        images = np.where(turned[:, np.newaxis, np.newaxis, np.newaxis], 255 - images, images)
+        least, most, _, _ = _looks(images, self.byte)
+        room = BEYOND * (high - low)
+        if self.least.high <= low + room and self.most.low >= high - room:
+            is_pale = ((least > low + room) | (most < high - room)) & (most - least > ASIDE * (high - low))
+            for place in np.flatnonzero(is_pale):
+                share = (images[place] * self.byte - least[place]) / (most[place] - least[place])
+                images[place] = np.rint((low + share * (high - low)) / self.byte).clip(0, 255)
+                done[place].append("contrast stretched")
+        return images, [tuple(each) for each in done]
 
     def remarks(self, images: Array) -> Iterator[tuple[int, str, str]]:
         """Which image is the first that is unlike the training's, in what respect, and what to do."""

@@ -92,7 +92,7 @@ def predict(net: Network, images: Any, threads: int | None = None) -> Array:
     """The probability of each class for each image, (image, class); `.argmax(axis=1)` are the classes named.
 
     images: (image, channel, row, column), any number of them, as the network was trained on; a Dataset, or the path of
-    an image file, which is resized, made grey and inverted as the training images were, which a Notice tells. Where the
+    an image file, which is resized, made grey and drawn as the training images were, which a Notice tells. Where the
     network ends in scores, as with SoftmaxCrossEntropy, their softmax is taken; where it ends in Softmax, its outputs
     as they are.
     """
