@@ -16,7 +16,7 @@ from plaingrad.data.idx import write_idx
 from plaingrad.errors import PlaingradError
 
 ROOM = 64 << 20  # bytes: what is read in one go, a few times over
-FEW, MANY = 30, 3000  # damages of each kind and file
+FEW, MANY = 30, 2000  # damages of each kind and file
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 6, 6)).astype(np.uint8)
 IMAGES[:, :, 0, 0] = IMAGES[:, :, -1, -1] = 0
 COLOUR = np.random.default_rng(1).integers(0, 256, (12, 3072)).astype(np.uint8)

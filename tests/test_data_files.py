@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -13,7 +14,8 @@ import pytest
 
 import plaingrad as pg
 from plaingrad.data.layout import class_numbers, laid_out, shape_told
-from plaingrad.errors import DataError, MissingError, PlaingradError, SettingError
+from plaingrad.data.matlab import read_mat
+from plaingrad.errors import DataError, PlaingradError, SettingError
 
 ROOM = np.random.default_rng(0)
 GREY = ROOM.integers(0, 256, (40, 1, 5, 5)).astype(np.uint8)
@@ -292,14 +294,34 @@ def test_mat_as_svhn_has_it(tmp_path: Path) -> None:
     rows = {"train_x": GREY.reshape(40, -1), "train_y": np.eye(4)[LABELS]}
     io_of.savemat(tmp_path / "rows.mat", rows)
     same(pg.load(tmp_path / "rows.mat"))
-    (tmp_path / "new.mat").write_bytes(b"MATLAB 7.3".ljust(512) + b"\x89HDF\r\n\x1a\n")
+    (tmp_path / "new.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(512))
     refused(lambda: pg.load(tmp_path / "new.mat"), "7.3", "-v7")
 
 
-def test_without_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "scipy.io", None)
-    (tmp_path / "a.mat").write_bytes(b"")
-    refused(lambda: pg.load(tmp_path / "a.mat"), "SciPy", "[mat]", kind=MissingError)
+@pytest.mark.parametrize("kind", ["u1", "i2", "f4", "f8", "u4", "i8", ">i4"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_mat_files_are_those_that_scipy_writes(tmp_path: Path, kind: str, packed: bool) -> None:
+    arrays = {"x": GREY.astype(kind), "y": LABELS[:1].astype(kind), "longer_name": GREY[:3, 0, :, 0].T.astype(kind)}
+    others = {"text": "abc", "cell": np.array([{}], object), "z": np.array([1j]), "info": {"a": 1}}
+    pytest.importorskip("scipy.io").savemat(tmp_path / "a.mat", arrays | others, do_compression=packed)
+    read = dict(read_mat(tmp_path / "a.mat"))
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name].squeeze(), array.squeeze())
+
+
+def test_what_matlab_stores_in_few_bytes(tmp_path: Path) -> None:
+    """Whole floats are stored as bytes, and four bytes at most within the tag; numbers in either order of bytes."""
+    for order in "<>":
+        header = b"MATLAB 5.0".ljust(124) + struct.pack(f"{order}2H", 0x0100, 0x4D49)
+        name = struct.pack(f"{order}2H", 1, 1) + b"x\0\0\0"
+        for numbers, made in (((0, 1, 1), np.float32), ((0, 9, 200), np.uint8)):
+            parts = struct.pack(f"{order}4I", 6, 8, 6, 0) + struct.pack(f"{order}2I2i", 5, 8, 1, 3) + name
+            parts += struct.pack(f"{order}I", 3 << 16 | 2) + bytes((*numbers, 0))
+            content = header + struct.pack(f"{order}2I", 14, len(parts)) + parts
+            (tmp_path / "a.mat").write_bytes(content)
+            ((told, array),) = read_mat(tmp_path / "a.mat")
+            assert (told, array.tolist(), array.dtype) == ("x", [list(numbers)], made)
 
 
 # CIFAR

@@ -57,7 +57,7 @@ def _read(path: Path, file: Opened) -> Array:
     shape = struct.unpack(f">{axes}I", lengths)
     dtype = np.dtype(TYPES[magic[2]])
     needed = math.prod(shape) * dtype.itemsize
-    wanted = f"{' x '.join(map(str, shape))} {dtype.name}"
+    wanted = f"{' x '.join(map(str, shape[:8]))}{' x …' if axes > 8 else ''} {dtype.name}"
     if axes > 64:  # NumPy's limit
         raise DataError(f"{path}: its header asks for {axes} axes, at most 64 can be; the file is damaged")
     require_room(path, needed, wanted, file)
