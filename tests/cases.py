@@ -7,17 +7,25 @@ import numpy as np
 
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.layers import (
+    ELU,
+    GELU,
+    BatchNorm,
     Conv,
     Dense,
+    Dropout,
     Flatten,
+    GlobalMeanPool,
+    GroupNorm,
     L2Pool,
     LeakyReLU,
     MaxPool,
     MeanPool,
     ReLU,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
+    TanhGELU,
 )
 
 CASES: list[tuple[Layer, tuple[int, ...]]] = [
@@ -53,9 +61,23 @@ CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (Sigmoid(), (2, 3, 4)),
     (Tanh(), (2, 3, 4)),
     (Softmax(), (5,)),
+    (GlobalMeanPool(), (3, 2, 4)),
+    (ELU(), (2, 3, 4)),
+    (ELU(0.25), (7,)),
+    (SiLU(), (2, 3, 4)),
+    (GELU(), (2, 3, 4)),
+    (TanhGELU(), (2, 3, 4)),
+    (GroupNorm(2), (4, 3, 2)),
+    (GroupNorm(1, epsilon=0.125), (3, 2, 3)),  # layer normalisation
+    (GroupNorm(3), (3, 2, 4)),  # instance normalisation
+    (GroupNorm(2), (6,)),
+    (BatchNorm(), (3, 2, 4)),
+    (BatchNorm(epsilon=0.125), (5,)),
+    (Dropout(), (2, 3, 4)),
+    (Dropout(0.25), (7,)),
 ]
 
-SMOOTH = (L2Pool, Sigmoid, Softmax, Tanh)
+SMOOTH = (BatchNorm, ELU, GELU, GroupNorm, L2Pool, Sigmoid, SiLU, Softmax, Tanh, TanhGELU)
 """Layers with roots or exponentials: fractions do not stay fractions in them, so their laws run to 50 digits."""
 
 

@@ -8,9 +8,12 @@ from plaingrad.errors import ShapeError
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.textbook.layers import (
+    BatchNorm,
     Conv,
     Dense,
     Flatten,
+    GlobalMeanPool,
+    GroupNorm,
     L2Pool,
     LeakyReLU,
     MaxPool,
@@ -25,9 +28,16 @@ REGISTERS = ((32, 16), (16, 8), (32, 4), (16, 2))  # how many, and how many floa
 def on(registers, monkeypatch):
     """With the smaller registers sums are stored and taken up again after every two planes, as large ones are."""
     monkeypatch.setattr("plaingrad.schedule.tiles.registers", lambda: registers)
+    with_roots_left_out(monkeypatch)
     if registers == min(REGISTERS):
         monkeypatch.setattr("plaingrad.schedule.tiles.NEAREST_CACHE", 0)
         monkeypatch.setattr("plaingrad.schedule.tiles.CHUNK", 2)
+
+
+def with_roots_left_out(monkeypatch):
+    """Square roots are no fractions: both programs take the number itself in their place."""
+    for module in ("plaingrad.textbook.layers.normalisation", "plaingrad.schedule.written_normalisation"):
+        monkeypatch.setattr(f"{module}.sqrt", lambda number: number)
 
 
 def by_patches(monkeypatch):
@@ -57,7 +67,18 @@ def _layer(rng):
     def pair(least, most):
         return tuple(int(each) for each in rng.integers(least, most + 1, 2))
 
-    kind = rng.choice(["Conv"] * 6 + ["Dense"] * 3 + ["MaxPool", "MeanPool", "L2Pool", "Flatten", "ReLU", "LeakyReLU"])
+    others = [
+        "MaxPool",
+        "MeanPool",
+        "L2Pool",
+        "Flatten",
+        "ReLU",
+        "LeakyReLU",
+        "GlobalMeanPool",
+        "BatchNorm",
+        "GroupNorm",
+    ]
+    kind = rng.choice(["Conv"] * 6 + ["Dense"] * 3 + others)
     sides, channels = pair(1, 9), int(rng.integers(1, 5 if rng.integers(3) else 11))
     activation = rng.choice([None, None, ReLU(), LeakyReLU(0.5)])
     if kind == "Conv":
@@ -81,7 +102,14 @@ def _layer(rng):
         pool = {"MaxPool": MaxPool, "MeanPool": MeanPool, "L2Pool": L2Pool}[kind]
         padding = tuple(int(rng.integers(0, each)) for each in size)
         return pool(size, pair(1, 4), padding, **more), (channels, *sides)
-    return {"Flatten": Flatten(), "ReLU": ReLU(), "LeakyReLU": LeakyReLU(0.25)}[kind], (channels, *sides)
+    if kind == "GroupNorm":
+        size = int(rng.integers(1, 4))
+        return GroupNorm(channels, 0.5), (channels * size, *sides)
+    shape = (channels, *sides) if kind != "BatchNorm" or rng.integers(3) else (channels,)
+    return {
+        "Flatten": Flatten(), "ReLU": ReLU(), "LeakyReLU": LeakyReLU(0.25), "GlobalMeanPool": GlobalMeanPool(),
+        "BatchNorm": BatchNorm(0.5),
+    }[kind], shape  # fmt: skip
 
 
 def runs_of(layer, shape, lanes):
@@ -106,10 +134,12 @@ def differing(layer, shape, lanes, rng):
         mine[name][...] = its[name][...] = numbers(rng, mine[name].shape)
     fast.scratch[...] = Fraction(7)
     for name in its.keys() - {"x", "dy", "w", "b"}:
-        if name != "winner":
+        if name not in ("winner", "running_mean", "running_variance", "share"):
             its[name][...] = Fraction(7)
     for run in (slow, fast):
-        for call in (*run.forward_calls, *run.backward_calls):
+        run.forward()
+        for call in run.backward_calls:
             call()
-    made = [name for name in ("y", "winner", "dx", *("d" + each for each in step.weights)) if name in mine]
+    left = ("winner", "mean", "variance", "deviation", "normal", "mean_error", "mean_product")
+    made = [name for name in ("y", *left, "dx", *("d" + each for each in step.weights)) if name in mine]
     return [name for name in made if not (mine[name] == its[name]).all()]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -55,10 +56,11 @@ def test_every_layer_loss_and_setting_of_the_table() -> None:
         assert wrong(found, bounds[name]) == 0, name
         low, high = (each[: made.own] for each in bounds[name])
         assert wrong(made.cells[: made.own], (low, high)) == 0, f"Python's own numbers: {name}"
-        if np.array_equal(low, high):  # no exp, log or tanh: the same number everywhere
+        if not re.search(r"Math\.(exp|log|tanh)|normal[CP]df", made.source()):  # the same number everywhere
+            assert np.array_equal(low, high), name
             assert np.array_equal(found[: made.own], made.cells[: made.own]), name
             exact += 1
-    assert exact == len(programs) - 5, "sigmoid, tanh, softmax and two losses have such functions, and nobody else"
+    assert exact > len(programs) / 2
 
 
 @counts(5, 300)

@@ -37,7 +37,11 @@ def test_compiled_is_exact_up_to_rounding(layer, shape, dtype):
     check_compiled(layer, shape, dtype, np.random.default_rng(0))
 
 
-@rows
+def mixes_images(layer):
+    return "share" in layer.forward.arguments
+
+
+@pytest.mark.parametrize(("layer", "shape"), [row for row in CASES if not mixes_images(row[0])], ids=str)
 def test_an_image_is_treated_alike_in_any_lane(layer, shape, rng):
     """Among other images and in another place, an image has the same output and the same error, to the bit."""
     run, record = single_layer_run(layer, shape, "float32", lanes=32)
@@ -48,9 +52,36 @@ def test_an_image_is_treated_alike_in_any_lane(layer, shape, rng):
     def moved(array):
         return array.reshape(-1, 32)[:, order].reshape(array.shape)
 
+    run.index[:] = order  # a mask is that of the image, not of its lane
     second = run_through(run, record, given | {"x": moved(given["x"])}, moved(dy))
     for name in ("y", "dx"):
         np.testing.assert_array_equal(moved(first[name]), second[name])
+
+
+@rows
+def test_an_empty_lane_changes_nothing(layer, shape):
+    """Three images in eight lanes give what three images in three lanes give, to the bit, whatever is left there."""
+    rng = np.random.default_rng(0)
+    found = []
+    for lanes in (3, 8):
+        run, record = single_layer_run(layer, shape, "float32", lanes)
+        if not found:
+            drawn = {name: rng.normal(size=record[name].shape).astype("float32") for name in points(run)}
+            dy = rng.normal(size=record["y"].shape).astype("float32")
+        run.index[3:] = -1
+
+        def laid(name, array, lanes=lanes, run=run):
+            if name in run.net.arrays or name in ("w", "b"):
+                return array
+            wide = np.zeros((array.size // 3, lanes), "float32")  # as `load` and the loss leave an empty lane
+            wide[:, :3] = array.reshape(-1, 3)
+            return wide.reshape(*array.shape[:-1], -1)
+
+        made = run_through(run, record, {name: laid(name, each) for name, each in drawn.items()}, laid("dy", dy))
+        (name,) = run.net.steps
+        found.append({key: run.quantity(name, key).copy() for key in made})
+    for key in found[0]:
+        np.testing.assert_array_equal(*(each[key] for each in found), err_msg=key)
 
 
 @rows

@@ -529,7 +529,7 @@ def test_defaults_may_be_left_out_of_json(layer, shape):
         ({"kind": "Cnv", "filters": 2}, "no layer called 'Cnv'; did you mean 'Conv'"),
         ({"kind": "conv", "filters": 2}, "no layer called 'conv'; did you mean 'Conv'"),
         ({"kind": "SGD"}, "no layer called 'SGD'"),
-        ({"kind": "Pool"}, "no layer called 'Pool'; did you mean '(L2|Max|Mean)Pool'"),
+        ({"kind": "Pool"}, "no layer called 'Pool'; did you mean '(GlobalMean|L2|Max|Mean)Pool'"),
         ({"kind": "Conv", "filter": 2}, "Conv has no setting 'filter'; did you mean 'filters'"),
         ({"kind": "Conv"}, "Conv: .*filters"),
         ({"kind": "Conv", "filters": [2, 3]}, "filters"),

@@ -16,17 +16,25 @@ from plaingrad.network.exact import Sized
 from plaingrad.network.network import Network
 from plaingrad.schedule.calls import update_call
 from plaingrad.textbook.layers import (
+    ELU,
+    GELU,
+    BatchNorm,
     Conv,
     Dense,
+    Dropout,
     Flatten,
+    GlobalMeanPool,
+    GroupNorm,
     L2Pool,
     LeakyReLU,
     MaxPool,
     MeanPool,
     ReLU,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
+    TanhGELU,
 )
 from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD, Adam, AdamW
@@ -102,6 +110,20 @@ def in_torch(layer, x, w=None, b=None):
             return torch.tanh(x)
         case Softmax():
             return torch.softmax(x, 1)
+        case ELU():
+            return functional.elu(x, layer.slope)
+        case SiLU():
+            return functional.silu(x)
+        case GELU():
+            return functional.gelu(x)
+        case TanhGELU():
+            return functional.gelu(x, approximate="tanh")
+        case GlobalMeanPool():
+            return x.mean((2, 3))
+        case GroupNorm():
+            return functional.group_norm(x, layer.groups, w, b, layer.epsilon)
+        case BatchNorm():
+            return functional.batch_norm(x, None, None, w, b, training=True, eps=layer.epsilon)
     raise NotImplementedError(f"PyTorch's twin of {layer} is not written here")
 
 
@@ -127,7 +149,12 @@ def check_against_torch(layer, shape, draw):
             assert_both_within_the_bound(getattr(ours[name], each), found[each], getattr(exact[name], each), each)
 
 
-@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+def is_drawn(layer):
+    """Whether PyTorch draws other masks, so that only the texts' own law is left: `mask` times error."""
+    return isinstance(layer, Dropout)
+
+
+@pytest.mark.parametrize(("layer", "shape"), [row for row in CASES if not is_drawn(row[0])], ids=str)
 def test_layers(layer, shape):
     check_against_torch(layer, shape, normals)
 

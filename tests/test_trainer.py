@@ -29,7 +29,7 @@ from plaingrad.errors import (
     StoppedError,
 )
 from plaingrad.network.network import Network
-from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU, Softmax
+from plaingrad.textbook.layers import Add, BatchNorm, Conv, Dense, Dropout, Flatten, MaxPool, ReLU, Softmax
 from plaingrad.textbook.losses import CrossEntropy, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, Optimiser
 from plaingrad.training import checkpoint, run_folder, trainer
@@ -60,8 +60,16 @@ def noisy() -> Dataset:
 
 
 def network(data: Dataset, dtype: str = "float32", seed: int = 1) -> Network:
-    layers = [Conv(3, size=3, activation=ReLU()), MaxPool(2), Flatten(), Dense(len(data.classes))]
+    """With all that a training carries along besides weights: running values, masks, and errors that go two ways."""
+    first, block = [Conv(3, size=3), BatchNorm(), ReLU()], [Conv(3, padding=1), Add("relu1")]
+    layers = [*first, *block, MaxPool(2), Flatten(), Dropout(0.25), Dense(len(data.classes))]
     return Network(*layers, input=data.shape, seed=seed, dtype=dtype)
+
+
+def without_modes(data: Dataset) -> Network:
+    """One that does in training what it does once it is trained."""
+    layers = [Conv(3, size=3, activation=ReLU()), MaxPool(2), Flatten(), Dense(len(data.classes))]
+    return Network(*layers, input=data.shape, seed=1, dtype="float64")
 
 
 def plain(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -70,7 +78,13 @@ def plain(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def state(run: Trainer) -> dict[str, Any]:
     """Every bit that a run of one seed must end in."""
-    arrays = {"parameters": run.net.parameters, "offset": run.net.offset, "factor": run.net.factor, **run.slots}
+    arrays = {
+        "parameters": run.net.parameters,
+        "state": run.net.state,
+        "offset": run.net.offset,
+        "factor": run.net.factor,
+        **run.slots,
+    }
     position = {name: value for name, value in vars(run.position).items() if name not in ("seconds", "history")}
     return {name: array.tobytes() for name, array in arrays.items()} | position | {"h": plain(run.position.history)}
 
@@ -82,7 +96,9 @@ def kept(out: Path) -> dict[str, Any]:
     position["history"] = plain(position["history"])
     del position["seconds"]
     history = plain([json.loads(line) for line in (out / HISTORY).read_text().splitlines()])
-    arrays = {"parameters": net.parameters.tobytes()} | {name: array.tobytes() for name, array in slots.items()}
+    arrays = {"parameters": net.parameters.tobytes(), "state": net.state.tobytes()} | {
+        name: array.tobytes() for name, array in slots.items()
+    }
     return arrays | {"position": position, "history": history}
 
 
@@ -499,7 +515,7 @@ def test_events_come_in_order_with_the_right_numbers(tmp_path: Path) -> None:
 def test_the_loss_told_is_the_mean_over_the_images() -> None:
     """With a rate too small to move a parameter, an epoch's loss is that of the network on the whole set."""
     data = few()
-    run = Trainer(network(data, "float64"), data, SGD(rate=1e-300), epochs=2, schedule=Constant())
+    run = Trainer(without_modes(data), data, SGD(rate=1e-300), epochs=2, schedule=Constant())
     history = run.train()
     with Shards(run.net, run.loss, 64) as shards:
         loss, accuracy, _ = shards.evaluate(data.images, data.labels)
@@ -514,7 +530,7 @@ def test_the_best_checkpoint_is_the_best_epoch(tmp_path: Path, rate: float) -> N
     """The highest accuracy on the images held back, among equals the lowest loss, among equals the first."""
     data, held = noisy().split(0.25, 5)
     out, settings = tmp_path / "run", {"epochs": 6, "validation": held, "schedule": Constant()}
-    history = Trainer(network(data, "float64"), data, SGD(rate=rate), out=out, **settings).train()
+    history = Trainer(without_modes(data), data, SGD(rate=rate), out=out, **settings).train()
     if rate < 1e-3:
         assert len({entry["validation_accuracy"] for entry in history}) == 1
         assert len({entry["validation_loss"] for entry in history}) == len(history)

@@ -33,17 +33,26 @@ from plaingrad.network.run import Run
 from plaingrad.testing import check
 from plaingrad.textbook.layer import Glorot, He, Layer, Ones, Uniform, Zeros
 from plaingrad.textbook.layers import (
+    ELU,
+    GELU,
+    Add,
+    BatchNorm,
     Conv,
     Dense,
+    Dropout,
     Flatten,
+    GlobalMeanPool,
+    GroupNorm,
     L2Pool,
     LeakyReLU,
     MaxPool,
     MeanPool,
     ReLU,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
+    TanhGELU,
 )
 from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
@@ -52,10 +61,14 @@ from plaingrad.training.inference import Inference, predict
 from plaingrad.training.trainer import Event, Trainer, score, train
 
 __all__ = [
+    "ELU",
+    "GELU",
     "SGD",
     "Adam",
     "AdamW",
+    "Add",
     "AnswerError",
+    "BatchNorm",
     "CheckpointError",
     "Constant",
     "Conv",
@@ -65,9 +78,12 @@ __all__ = [
     "Dataset",
     "Dense",
     "DivergedError",
+    "Dropout",
     "Event",
     "Flatten",
+    "GlobalMeanPool",
     "Glorot",
+    "GroupNorm",
     "HalfSquaredError",
     "He",
     "Inference",
@@ -88,6 +104,7 @@ __all__ = [
     "Run",
     "SettingError",
     "ShapeError",
+    "SiLU",
     "Sigmoid",
     "Softmax",
     "SoftmaxCrossEntropy",
@@ -95,6 +112,7 @@ __all__ = [
     "StepDecay",
     "StoppedError",
     "Tanh",
+    "TanhGELU",
     "Trainer",
     "Uniform",
     "Zeros",

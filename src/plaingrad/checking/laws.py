@@ -112,9 +112,10 @@ def _check_adjoint(layer: Layer, input: Shape, rng: np.random.Generator, draw: D
                 raise _NotRational from None
             raise
         still: dict[str, Any] = given
-        if draw is decimals:
-            still = {name: dual(array, 0) for name, array in given.items()}
-        found = {name: value_of(array) for name, array in run_through(run, record, still, dy).items()}
+        upstream: Any = dy
+        if draw is decimals:  # they meet fractions, the settings, which a number with a slope takes and a Decimal not
+            still, upstream = {name: dual(array, 0) for name, array in given.items()}, dual(dy, 0)
+        found = {name: value_of(array) for name, array in run_through(run, record, still, upstream).items()}
         pulled = {name: (found["d" + name] * directions[name]).sum() for name in points(run)}
         # A few thousand operations on numbers near 1, each right to the last of the digits.
         allowed = 0 if draw is fractions else Decimal(10) ** (10 - DIGITS)

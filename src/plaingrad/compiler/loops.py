@@ -28,6 +28,8 @@ __all__ = [
     "has_numba",
     "log",
     "loops",
+    "normal_cdf",
+    "normal_pdf",
     "registers",
     "sqrt",
     "tanh",
@@ -105,7 +107,11 @@ def elementary(number: Callable[[float], float]) -> Callable[[Any], Any]:
 
     meant = getattr(math, number.__name__)
 
-    @compiled_as(lambda value: lambda value: meant(value))
+    return _answered(number, lambda value: lambda value: meant(value))
+
+
+def _answered(number: Callable[[float], float], meaning: Callable[..., Any]) -> Callable[[Any], Any]:
+    @compiled_as(meaning)
     @functools.wraps(number)
     def function(value: Any) -> Any:
         method = getattr(value, number.__name__, None)
@@ -129,6 +135,49 @@ def log_or_infinity(value: float) -> float:
 
 exp_or_infinity.__name__, log_or_infinity.__name__ = "exp", "log"
 exp, log, sqrt, tanh = (elementary(each) for each in (exp_or_infinity, log_or_infinity, math.sqrt, math.tanh))
+
+
+def _number_of(kind: Any) -> Any:
+    """The type of a compiled function's argument: a constant of another would make the result another's."""
+    return np.float32 if kind.bitwidth == 32 else np.float64
+
+
+def _cdf_in(number: Any) -> Callable[[Any], Any]:
+    root_two, two = number(2**0.5), number(2)
+    return lambda value: math.erfc(-value / root_two) / two
+
+
+def _pdf_in(number: Any) -> Callable[[Any], Any]:
+    root_two_pi, two = number((2 * math.pi) ** 0.5), number(2)
+    return lambda value: math.exp(-value * value / two) / root_two_pi
+
+
+def _normal_cdf(value: float) -> float:
+    """Φ(value): how much of the standard normal distribution lies below; by `erfc`, which is sharp on either side."""
+    return math.erfc(-value / 2**0.5) / 2
+
+
+def _normal_pdf(value: float) -> float:
+    """φ(value): the density of the standard normal distribution, which is the slope of Φ."""
+    return math.exp(-value * value / 2) / math.sqrt(2 * math.pi)
+
+
+_normal_cdf.__name__, _normal_pdf.__name__ = "normal_cdf", "normal_pdf"
+normal_cdf = _answered(_normal_cdf, lambda value: _cdf_in(_number_of(value)))
+normal_pdf = _answered(_normal_pdf, lambda value: _pdf_in(_number_of(value)))
+ELEMENTARY: dict[str, Callable[[Any], Any]] = {
+    "exp": exp,
+    "log": log,
+    "sqrt": sqrt,
+    "tanh": tanh,
+    "normal_cdf": normal_cdf,
+    "normal_pdf": normal_pdf,
+}
+"""The functions of one number that a text may call, by name."""
+ON_ARRAYS: dict[str, Callable[[Any], Any]] = {
+    name: getattr(np, name, None) or np.vectorize(function, otypes=[float]) for name, function in ELEMENTARY.items()
+}
+"""The same on whole arrays of float64."""
 
 
 @compiled_as(lambda index: lambda index: np.uintp(index))

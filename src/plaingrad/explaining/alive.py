@@ -19,7 +19,7 @@ from plaingrad.network.run import Run
 from plaingrad.schedule.calls import shares
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import fills
-from plaingrad.textbook.layer import passes, shares_of
+from plaingrad.textbook.layer import shares_of
 from plaingrad.textbook.layers import Softmax
 from plaingrad.textbook.losses import CrossEntropy, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD
@@ -105,7 +105,7 @@ class Lowering:
         self.size, self.more = twin.size, dict[int, Array]()  # what is laid behind the run's own cells, by its start
         net = Network(*twin.net.layers, input=twin.net.input, dtype="float64", name=twin.net.name)
         run = twin.twin
-        self.run = Run(net, twin.count, run.loss, True, run.has_gradients, as_written=lambda work: True)
+        self.run = Run(net, twin.count, run.loss, True, run.has_gradients, lambda work: True, training=run.training)
         self.probabilities: int | None = None
         self._number()
 
@@ -131,7 +131,7 @@ class Lowering:
     def program(self) -> Program:
         """The calls of every way; the cells last, since calls lay their constants."""
         run, names = self.run, list(self.run.net.steps)
-        calls = {"forward": [call for name in names for call in self._calls(name, "forward")]}
+        calls = {"forward": [call for name in names for call in self._calls(name, run.way)]}
         back = reversed(names)
         if self.twin.twin.has_gradients:
             if run.loss is not None:
@@ -147,8 +147,7 @@ class Lowering:
         return Program(cells, self.twin.size, list(self.scripts), calls, self.probabilities)
 
     def _calls(self, layer: str, way: str) -> Iterator[Call]:
-        owner: Any = self.run.loss if layer == "loss" else self.run.net.steps[layer].layer
-        for each, task in zip(passes(owner)[way], self.run.tasks(layer, way), strict=True):
+        for each, task in zip(self.run.passes(layer, way), self.run.tasks(layer, way), strict=True):
             held = self.run.records[layer]
             constants = {
                 argument: self._constant(value)
@@ -170,6 +169,7 @@ class Lowering:
             if kind != np.float64 and kind.kind != "i":
                 raise SettingError(f"{text.__name__} has {kind} numbers in {name}, and a page computes with float64")
         whole = frozenset(name for name, kind in kinds.items() if kind.kind == "i")
+        whole |= {name for name, value in seen.items() if type(value) is int and value >= 0}
         made = script(text, axes, whole)
         given = opened(text, axes).given(seen)
         number = self.scripts.setdefault(made, len(self.scripts))

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from plaingrad.compiler.loops import Array
+from plaingrad.compiler.loops import ON_ARRAYS, Array
 from plaingrad.explaining import notation
 from plaingrad.explaining.indices import Index
 from plaingrad.explaining.notation import SIGNS_SHOWN, Tree, bracketed
@@ -23,6 +23,7 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 SLOPES: dict[str, Callable[[Any, Any], Any]] = {  # of x and its function
     "exp": lambda x, y: y, "abs": lambda x, y: 0.5, "log": lambda x, y: 1 / x, "tanh": lambda x, y: 1 - y * y,
+    "normal_cdf": lambda x, y: ON_ARRAYS["normal_pdf"](x), "normal_pdf": lambda x, y: x * y,
     "sqrt": lambda x, y: np.where(y > 0, 0.5 / np.where(y > 0, y, 1), 0),
 }  # fmt: skip
 
@@ -190,8 +191,11 @@ def work(made: Expression, letters: dict[str, Any], arrays: Mapping[str, Array])
             return joint
         case ("neg", _):
             return -one
-    value = getattr(np, made.kind)(one.value)
-    return Sized(value, np.abs(value) + 2 * np.abs(SLOPES[made.kind](one.value, value)) * one.size, one.steps + 4)
+    value = np.abs(one.value) if made.kind == "abs" else ON_ARRAYS[made.kind](one.value)
+    roundings = 12 if made.kind == "normal_cdf" else 4  # as `Sized` has them
+    return Sized(
+        value, np.abs(value) + 2 * np.abs(SLOPES[made.kind](one.value, value)) * one.size, one.steps + roundings
+    )
 
 
 def lifted(value: Any) -> Any:

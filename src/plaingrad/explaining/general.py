@@ -41,9 +41,13 @@ def read(tracer: Tracer, making: Making) -> Formula:
     """The formula as the text says it, with the numbers of this layer."""
     task, sheets, wanted = making.task, tracer.twin.sheets, making.argument
     arrays = {name: each for name, each in task.seen.items() if isinstance(each, np.ndarray)}
+    pixels = set[str]()  # features that the text sees as channels of one pixel: two axes more than they are shown with
     for name, each in arrays.items():  # an optimiser walks the parameters as one row; they are shown in their shape
         if name in making.names and sheets[making.names[name]].array.size == each.size:
-            arrays[name] = each.reshape(sheets[making.names[name]].array.shape)
+            if each.ndim == sheets[making.names[name]].array.ndim + 2:
+                pixels.add(name)
+            else:
+                arrays[name] = each.reshape(sheets[making.names[name]].array.shape)
     axes = {name: int(name in task.images) for name in arrays}  # the axis that groups share out
     shapes = {
         name: tuple(size // making.groups if at == axes[name] else size for at, size in enumerate(each.shape))
@@ -70,6 +74,7 @@ def read(tracer: Tracer, making: Making) -> Formula:
             case Node("cell", (array, *index)) if array in shown:
                 if making.groups > 1:
                     index[axes[array]] = group * shapes[array][axes[array]] + index[axes[array]]
+                index = index[:-2] if array in pixels else index
                 return Node("cell", (array, *index[len(index) - len(shown[array]) :]))
             case Node("*", (left, Node("cell", (array,)))) if array in shown and arrays[array] == 1:
                 of: Expression = left  # as the share of the only image is
@@ -77,6 +82,8 @@ def read(tracer: Tracer, making: Making) -> Formula:
         return each
 
     arrays |= {name: arrays[name].reshape(shape) for name, shape in shown.items()}
+    if wanted in pixels:
+        place, letters = place[:-2], letters[:-2]
     first, made = len(place) - len(shown[wanted]), changed(reader.states[wanted], here, other)
     return Formula(tuple(place[first:]), letters[first:], made, reader.boxes, reader.settings, arrays)
 

@@ -35,7 +35,10 @@ class Script:
 
 
 def script(text: Text, axes: tuple[tuple[str, int], ...], whole: frozenset[str] = frozenset()) -> Script:
-    """A text for arrays of so many `axes`, some of which hold `whole` numbers; SettingError for what it cannot say."""
+    """A text for arrays of so many `axes`; SettingError for what it cannot say.
+
+    Those that are `whole` hold whole numbers, or are settings that are such and not negative.
+    """
     return _script(text, axes, whole, text.meaning)
 
 
@@ -50,8 +53,8 @@ class Writer(Values):
     """Writes a text that was laid open: loops over ranges, tests, and assignments to cells and names."""
 
     def __init__(self, laid: Opened, whole: Collection[str], tells: bool) -> None:
-        super().__init__(laid)
-        self.whole_arrays, self.tells = whole, tells
+        super().__init__(laid, whole)
+        self.tells = tells
         tree = ast.parse(laid.source).body[0]
         assert isinstance(tree, ast.FunctionDef)
         self.tree = tree
@@ -147,7 +150,7 @@ class Writer(Values):
     def _store(self, node: ast.stmt, target: ast.Subscript, sign: str, value: ast.expr, known: Known) -> Iterator[str]:
         cell, made = self.cell(target, known), self.value(value, known)
         array = ast.unparse(target.value)
-        if array in self.whole_arrays and not (sign == "=" and self._is_whole(value, known)):
+        if array in self.whole and not (sign == "=" and self._is_whole(value, known)):
             raise self.refusal(node, f"{array} holds whole numbers, and this may be none")
         if self.tells:  # before the change, for a line may read the cell that it fills
             yield f"if ($see.wants({cell})) {{"

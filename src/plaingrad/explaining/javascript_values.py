@@ -27,15 +27,16 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "===",
     ast.NotEq: "!==",
 }
+OWN = {"normal_cdf": "normalCdf", "normal_pdf": "normalPdf"}  # JavaScript has none of these: page_network.js does
 ELEMENTARY: list[tuple[Any, str]] = [
     (abs, "Math.abs"),
-    *((getattr(loops, name), f"Math.{name}") for name in ("exp", "log", "sqrt", "tanh")),
+    *((function, OWN.get(name, f"Math.{name}")) for name, function in loops.ELEMENTARY.items()),
 ]
 RESERVED = frozenset(
     """arguments await break case catch class const continue debugger default delete do else enum eval export extends
     false finally for function if implements import in instanceof interface let new null package private protected
     public return static super switch this throw true try typeof undefined var void while with yield
-    Math Infinity NaN""".split()  # noqa: SIM905
+    Math Infinity NaN normalCdf normalPdf""".split()  # noqa: SIM905
 )
 """What is no name in JavaScript, or means something to the written texts."""
 
@@ -62,7 +63,8 @@ class Known:
 class Values:
     """Writes the expressions of one text that was laid open; SettingError for what it cannot say exactly."""
 
-    def __init__(self, laid: Opened) -> None:
+    def __init__(self, laid: Opened, whole: Collection[str]) -> None:
+        self.whole = whole  # arrays of whole numbers, and settings that are such and not negative
         self.laid, self.names = laid, laid.text.names
         self.arguments, self.axes = tuple(laid.arguments), dict(laid.axes)
         self.locals, self.whole_locals = frozenset[str](), frozenset[str]()
@@ -87,6 +89,8 @@ class Values:
                 return f"(-{self.value(value, known)})"
             case ast.BinOp(one, sign, other) if type(sign) in OPERATORS:
                 return f"({self.value(one, known)} {OPERATORS[type(sign)]} {self.value(other, known)})"
+            case ast.BinOp(one, ast.FloorDiv(), other) if self.is_place(node, known):
+                return f"Math.floor({self.value(one, known)} / {self.value(other, known)})"
             case ast.IfExp(test, one, other):
                 either = self.value(one, known), self.value(other, known)
                 return f"({self.test(test, known)} ? {either[0]} : {either[1]})"
@@ -137,7 +141,7 @@ class Values:
     def place(self, node: ast.expr, known: Known) -> str:
         """An index or a size: Python counts a negative one from the end, so none may be negative."""
         if not self.is_place(node, known):
-            why = "an index or a size is never negative: it is made of loop letters, sizes and whole numbers by + and ×"
+            why = "an index or a size is never negative: it is made of loop letters, sizes and whole numbers by + × //"
             raise self.refusal(node, why)
         return self.value(node, known)
 
@@ -147,8 +151,9 @@ class Values:
             case ast.Constant(value):
                 return type(value) is int and 0 <= value <= LARGEST
             case ast.Name(name):
-                return name in known.letters | known.whole | self.whole_locals or self._is_setting(name)
-            case ast.BinOp(one, ast.Add() | ast.Mult(), other):
+                is_told = name in self.whole and name not in self.axes  # a whole number, and no array of them
+                return is_told or name in known.letters | known.whole | self.whole_locals or self._is_setting(name)
+            case ast.BinOp(one, ast.Add() | ast.Mult() | ast.FloorDiv(), other):
                 return self.is_place(one, known) and self.is_place(other, known)
             case ast.Subscript(ast.Attribute(ast.Name(array), "shape"), ast.Constant(axis)):
                 return type(axis) is int and 0 <= axis < self.axes.get(array, 0)
@@ -176,7 +181,9 @@ class Values:
         function = None if own else self.names.get(name, abs if name == "abs" else None)
         written = next((theirs for each, theirs in ELEMENTARY if each is function), None)
         if written is None and not isinstance(function, FunctionType):
-            raise self.refusal(node, f"it knows abs, exp, log, sqrt, tanh and functions of the module, and not {name}")
+            raise self.refusal(
+                node, f"it knows abs, {', '.join(loops.ELEMENTARY)} and functions of the module, and not {name}"
+            )
         values = ", ".join(self.value(each, known) for each in given)
         if written is not None:
             if is_test or len(given) != 1:

@@ -19,7 +19,7 @@ from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Traced
 Tree = Any  # a letter, or a list: it goes to the page as JSON
 LATEX_SIGNS = {"×": r"\times ", "·": r"\cdot ", "−": "-", "Σ": r"\sum ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "…": r"\dots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "√": r"\surd ", "β₁": r"\beta_1 ", "β₂": r"\beta_2 ", "ε": r"\varepsilon "}  # fmt: skip  # noqa: E501
 SPECIAL = {each: "\\" + each for each in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}  # fmt: skip  # noqa: E501
-FUNCTIONS = {"log": "ln", "tanh": "tanh"}
+FUNCTIONS = {"log": "ln", "normal_cdf": "Φ", "normal_pdf": "φ"}
 WEAK = {"+", "-", "neg"}
 SIGNS_SHOWN = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "=", "!=": "≠"}
 
@@ -167,7 +167,7 @@ def as_latex(tree: Tree) -> str:
 
 
 def latex_words(text: str) -> str:
-    known = {"max": r"\max ", "min": r"\min ", "ln": r"\ln ", "tanh": r"\tanh "}
+    known = {"max": r"\max ", "min": r"\min ", "ln": r"\ln ", "tanh": r"\tanh ", "Φ": r"\Phi ", "φ": r"\varphi "}
     return known.get(text) or (LATEX_SIGNS[text] if text in LATEX_SIGNS else rf"\mathrm{{{escaped(text)}}}")
 
 

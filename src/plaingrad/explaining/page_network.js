@@ -145,6 +145,24 @@ class Told {
   }
 }
 
+/** The standard normal density. */
+function normalPdf(x) {
+  return Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+}
+
+/** How much of the standard normal distribution lies below: a sum of terms of one sign, a continued fraction far out. */
+function normalCdf(x) {
+  if (x < -2) {
+    let below = -x;
+    for (let n = 100; n > 0; n--) below = -x + n / below;
+    return normalPdf(x) / below;
+  }
+  if (!(x < 9)) return x >= 9 ? 1 : NaN;
+  let [term, sum] = [x, x];
+  for (let odd = 3; Math.abs(term) > Math.abs(sum) * 1e-17; odd += 2) sum += term *= (x * x) / odd;
+  return 0.5 + normalPdf(x) * sum;
+}
+
 /** Whether a view may hold a cell of this span. */
 function meets({ start: first, shape, strides }, start, stop) {
   const last = first + shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis], 0);

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.compiler.loops import ELEMENTARY
 from plaingrad.explaining.expressions import ZERO, Expression, Node, UnreadError, changed, joined, simpler, work
 from plaingrad.explaining.indices import Index
 from plaingrad.explaining.solving import Solved
@@ -16,7 +17,7 @@ from plaingrad.schedule.tree import Named, copied, filled, function_of
 from plaingrad.textbook.text import Text
 from plaingrad.textbook.window import Window
 
-FUNCTIONS = ("exp", "log", "sqrt", "tanh", "abs")
+FUNCTIONS = (*ELEMENTARY, "abs")
 SIGNS: dict[type, str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.FloorDiv: "//", ast.Mod: "%",
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",

@@ -79,7 +79,7 @@ def symbols(tracer: Tracer, cell: int) -> Symbols:
 
 @dataclass(frozen=True)
 class Symbolic:
-    """An expression of SymPy as loops take numbers: it adds, multiplies, and answers `exp log sqrt tanh`."""
+    """An expression of SymPy as loops take numbers: it adds, multiplies, and answers every elementary function."""
 
     sympy: Any
     of: Any
@@ -110,6 +110,12 @@ class Symbolic:
 
     def tanh(self) -> "Symbolic":
         return Symbolic(self.sympy, self.sympy.tanh(self.of))
+
+    def normal_cdf(self) -> "Symbolic":
+        return Symbolic(self.sympy, (1 + self.sympy.erf(self.of / self.sympy.sqrt(2))) / 2)
+
+    def normal_pdf(self) -> "Symbolic":
+        return Symbolic(self.sympy, self.sympy.exp(-self.of * self.of / 2) / self.sympy.sqrt(2 * self.sympy.pi))
 
 
 class Expander:

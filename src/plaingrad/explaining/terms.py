@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from plaingrad.compiler.loops import exp, log, sqrt, tanh
+from plaingrad.compiler.loops import ELEMENTARY
 from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Traced
 
 OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -14,9 +14,6 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "**": lambda left, right: left**right,
     "neg": lambda left, _: -left,
 }
-
-
-FUNCTIONS: dict[str, Callable[[Any], Any]] = {"exp": exp, "log": log, "sqrt": sqrt, "tanh": tanh}
 
 
 def summands(node: Traced) -> list[tuple[Traced, bool]]:
@@ -75,5 +72,5 @@ def fold(node: Traced, leaf: Callable[[Traced], Any]) -> Any:
             right = done[id(each.right)] if each.right is not None else None
             done[id(each)] = OPERATIONS[each.op](done[id(each.left)], right)
         else:
-            done[id(each)] = FUNCTIONS[each.op](done[id(each.left)])
+            done[id(each)] = ELEMENTARY[each.op](done[id(each.left)])
     return done[id(node)]

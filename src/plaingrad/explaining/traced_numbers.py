@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.compiler.loops import Array, exp, log, sqrt, tanh
+from plaingrad.compiler.loops import Array, exp, log, normal_cdf, normal_pdf, sqrt, tanh
 from plaingrad.schedule.open import Only
 
 Place = tuple[int, ...]
@@ -107,6 +107,12 @@ class Traced:
 
     def tanh(self) -> "Traced":
         return Traced(tanh(self.value), "tanh", self)
+
+    def normal_cdf(self) -> "Traced":
+        return Traced(normal_cdf(self.value), "normal_cdf", self)
+
+    def normal_pdf(self) -> "Traced":
+        return Traced(normal_pdf(self.value), "normal_pdf", self)
 
     def because(self, reasons: "tuple[Comparison, ...]") -> "Traced":
         """The same number, chosen by these comparisons."""

@@ -14,7 +14,7 @@ from plaingrad.schedule.calls import share
 from plaingrad.schedule.narrow import leading_to
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import fills
-from plaingrad.textbook.layer import passes, shares_of
+from plaingrad.textbook.layer import shares_of
 
 MOST_READY = 200_000  # numbers
 
@@ -29,11 +29,10 @@ class Tracer:
         self.formulas: dict[str, tuple[Any, dict[str, str]]] = {}  # found once for each array
         self.makings: dict[str, Making] = {}
         run = twin.twin
-        ways = ("forward", "backward") if run.has_gradients else ("forward",)
+        ways = (run.way, "backward") if run.has_gradients else (run.way,)
         for layer in run.records:
-            owner: Any = run.loss if layer == "loss" else run.net.steps[layer].layer
             for way in ways:
-                for each, task in zip(passes(owner)[way], run.tasks(layer, way), strict=True):
+                for each, task in zip(run.passes(layer, way), run.tasks(layer, way), strict=True):
                     whole = {argument: f"{layer}.{each.quantity(argument)}" for argument in task.seen}
                     names = {argument: twin.names[name] for argument, name in whole.items() if name in twin.names}
                     for argument in fills(task.text) & names.keys():
@@ -81,6 +80,7 @@ class Tracer:
     def trace(self, sheet: Sheet, place: Place) -> Traced | None:
         """One number of an array, by its text with only the loops that lead to it; None where they do not."""
         making = self.makings[sheet.name]
+        place += (0,) * (making.task.seen[making.argument].ndim - len(place))  # features are channels of one pixel
         axis = int(making.argument in making.task.images)
         size = sheet.array.shape[axis] // making.groups if making.groups > 1 else 0
         number, own = (place[axis] // size, list(place)) if size else (0, list(place))
@@ -103,7 +103,8 @@ class Tracer:
             return made
         making = self.makings[sheet.name]
         parts = [self._run(making, number, None, {}) for number in range(making.groups)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, int(making.argument in making.task.images))
+        found = parts[0] if len(parts) == 1 else np.concatenate(parts, int(making.argument in making.task.images))
+        return found.reshape(sheet.array.shape)
 
     def _part(self, making: Making, number: int, arrays: Any) -> dict[str, Any]:
         """The share of a group."""
@@ -140,7 +141,7 @@ class Tracer:
             return None
         if name not in self._numbers:
             self._numbers[name] = self.twin.sheets[name].cells()
-        return self._numbers[name]
+        return self._numbers[name].reshape(making.task.seen[argument].shape)
 
     @cached_property
     def _numbers(self) -> dict[str, Array]:

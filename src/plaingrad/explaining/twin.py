@@ -85,7 +85,7 @@ class Twin:
             raise DataError("this run holds no images to explain; make one with net.run(images, labels)")
         self.run, self.count = run, count
         self.net = Network(*run.net.layers, input=run.net.input, dtype="float64", name=run.net.name)
-        self.net.parameters[:] = as_floats(run.net.parameters)
+        self.net.parameters[:], self.net.state[:] = as_floats(run.net.parameters), as_floats(run.net.state)
         with as_written():
             self.twin: Run = together(self._made)
         self._fill()
@@ -98,7 +98,7 @@ class Twin:
     def _made(self) -> Run:
         backward, few = self.run.has_gradients, FEW_PRODUCTS // self.count
         loss = self.run.loss if backward else None
-        return Run(self.net, self.count, loss, True, backward, as_written=lambda work: work <= few)
+        return Run(self.net, self.count, loss, True, backward, lambda work: work <= few, training=self.run.training)
 
     def _fill(self) -> None:
         """The same images and targets, then forward, and backward where the run went."""
@@ -108,7 +108,10 @@ class Twin:
             mine[...] = as_floats(its.reshape(-1, self.run.lanes)[:, own]).reshape(mine.shape)
 
         lay(self.twin.x, self.run.x)
-        self.twin.forward()
+        for layer, record in self.run.records.items():
+            if "mask" in record:  # as it was drawn
+                lay(self.twin.records[layer]["mask"], record["mask"])
+        self.twin.forward(draws=False)
         if self.run.has_gradients:
             if self.run.loss is None:
                 last = next(reversed(self.run.net.steps))
@@ -136,6 +139,9 @@ class Twin:
                 shape = seen.shape[1:] if self.count == 1 and self.twin.has_images(layer, quantity) else seen.shape
                 self.sheets[name] = sheet = Sheet(name, layer, quantity, shape, start, seen)
                 start = sheet.stop
+        for layer, record in self.twin.records.items():  # what is inner here may be shown as another layer's
+            for quantity in record.keys() & {"dnext", "dlater"}:
+                self.names[f"{layer}.{quantity}"] = by_array[id(record[quantity])]
         self.size = start
 
     def add(self, layer: str, quantity: str, array: Array, is_made: bool = True) -> Sheet:
@@ -255,12 +261,22 @@ def single(run: Run, image: int) -> Run:
     if len(places) == 1:
         return run
     assert isinstance(run.net, Network)
-    single = Run(run.net, run.lanes, run.loss, input_gradient=True, backward=run.has_gradients)
+    if run.is_mixed and run.training:
+        mixing = next(name for name, record in run.records.items() if "share" in record and name != "loss")
+        raise SettingError(
+            f"{mixing} mixes the images of a run, so one image of it cannot be explained alone; explain the whole run, "
+            "or a run as a trained network does it: net.run(images)"
+        )
+    single = Run(run.net, run.lanes, run.loss, input_gradient=True, backward=run.has_gradients, training=run.training)
     lane = int(places[image])
     single.index[:] = -1
     single.index[0] = 0
     single.x.reshape(-1, run.lanes)[:, 0] = run.x.reshape(-1, run.lanes)[:, lane]
-    single.forward()
+    for name, record in run.records.items():
+        if "mask" in record:
+            mask = record["mask"].reshape(-1, run.lanes)[:, lane]
+            single.records[name]["mask"].reshape(-1, run.lanes)[:, 0] = mask
+    single.forward(draws=False)
     if run.has_gradients:
         layer, name = ("loss", "target") if run.loss is not None else (next(reversed(run.net.steps)), "dy")
         given = run.records[layer][name].reshape(-1, run.lanes)[:, lane]

@@ -33,6 +33,19 @@ RECORDS = {
     "LeakyReLU": "Numbers above zero pass; the others are multiplied by a small slope. Errors are treated alike.",
     "Sigmoid": "Each number is squeezed between 0 and 1. Near either end its slope, and with it the error, is small.",
     "Tanh": "Each number is squeezed between −1 and 1. Near either end its slope, and with it the error, is small.",
+    "ELU": "Numbers above zero pass; the others bend down to a limit. An error is multiplied by the slope there.",
+    "SiLU": "Each number is multiplied by its own sigmoid: large ones pass, very negative ones become almost 0.",
+    "GELU": "Each number is multiplied by Φ, the share of a normal distribution that lies below it: large ones pass, "
+    "very negative ones become almost 0.",
+    "TanhGELU": "GELU, with Φ replaced by a formula with tanh that is near enough.",
+    "GlobalMeanPool": "Each map becomes one number, its mean. Its error is divided equally among all pixels.",
+    "BatchNorm": "Each channel is moved to mean 0 and variance 1 over all pixels of all images that run together, then "
+    "multiplied by a weight and moved by a bias that are trained.",
+    "GroupNorm": "In each image a group of channels is moved to mean 0 and variance 1, then each channel is "
+    "multiplied by a weight and moved by a bias that are trained.",
+    "Dropout": "In training some numbers, drawn at random, become 0, and the others are made larger by as much as that "
+    "takes away on average. A trained network passes all on.",
+    "Add": "The output of an earlier layer is added. An error goes back both ways, unchanged.",
     "Softmax": "The scores become probabilities: positive numbers whose sum is 1.",
     "SoftmaxCrossEntropy": "The scores become probabilities, and the loss is minus the logarithm of the probability of "
     "the true class. The gradient with respect to the scores is simple: probability minus target.",
@@ -69,6 +82,29 @@ RULES = {
     },
     "Sigmoid": {"dx": "The error is multiplied by the slope of the sigmoid, which is y × (1 − y)."},
     "Tanh": {"dx": "The error is multiplied by the slope of tanh, which is 1 − y²."},
+    "ELU": {"dx": "The error passes unchanged where the number was above zero, and is multiplied by e^x elsewhere."},
+    "SiLU": {"dx": "The error is multiplied by the slope: the sigmoid s, times 1 + x × (1 − s)."},
+    "GELU": {"dx": "The error is multiplied by the slope Φ(x) + x × φ(x), with φ the slope of Φ."},
+    "TanhGELU": {"dx": "The error is multiplied by the slope of the formula with tanh."},
+    "GlobalMeanPool": {"dx": "The error of a channel is divided equally among all its pixels."},
+    "BatchNorm": {
+        "dx": "Three ways lead from an output back to a number: straight through, times w divided by the deviation; "
+        "through the mean, which every number of the channel changed; and through the variance. The last two are "
+        "subtracted.",
+        "weight": "The weight was used at every pixel of its channel, in every image. Its gradient adds up the error "
+        "there times the normalised number.",
+        "bias": "The bias was added at every pixel of its channel. Its gradient adds up the errors.",
+    },
+    "GroupNorm": {
+        "dx": "Three ways lead from an output back to a number: straight through, times w divided by the deviation; "
+        "through the mean, which every number of the group changed; and through the deviation. The last two are "
+        "subtracted.",
+        "weight": "The weight was used at every pixel of its channel. Its gradient adds up the error there times the "
+        "normalised number.",
+        "bias": "The bias was added at every pixel of its channel. Its gradient adds up the errors.",
+    },
+    "Dropout": {"dx": "The error goes back as the number went: 0 where it was dropped, else divided by 1 − rate."},
+    "Add": {"dx": "A sum hands its error on to both of its parts, unchanged."},
     "Softmax": {
         "dx": "Every probability depends on every score: a score's error is y times the difference between its own "
         "output's error and the mean of all, weighted by their probabilities."
@@ -100,7 +136,20 @@ GLOSSARY = {
     "probability": "softmax of the scores: positive numbers that add up to 1",
     "target": "what the output should be: 1 for the true class, 0 for the others",
     "log_probability": "the natural logarithm of a probability, computed directly from the scores",
-    "share": "the weight of this image in the loss of the batch: 1 divided by the number of images",
+    "share": "the weight of this image in a mean over the images: 1 divided by their number",
+    "mask": "1 where a number stays, 0 where it is dropped; drawn anew in every step",
+    "mean": "the mean of a channel, or of a group of them",
+    "variance": "the mean of the squared distances from the mean",
+    "deviation": "the square root of the variance, to which a small number was added",
+    "normal": "a number minus the mean, divided by the deviation",
+    "mean_error": "the mean, over a group, of w times the error",
+    "mean_product": "the mean, over a group, of w times the error times the normalised number",
+    "running_mean": "the mean that a trained network takes: it follows the means met in training",
+    "running_variance": "the variance that a trained network takes: it follows the variances met in training",
+    "skip": "the output of an earlier layer, which is added here",
+    "dskip": "the error that is sent back to that earlier layer",
+    "Φ": "the share of a standard normal distribution that lies below a number",
+    "φ": "the density of the standard normal distribution, the slope of Φ",
     "hit": "1 where the largest output is the true class, else 0",
     "Σ": "the sum over all values of the index below it",
     "×": "times",
@@ -149,7 +198,7 @@ def about(twin: Twin, sheet: Sheet) -> str:
         "dz": f"the derivative of the loss with respect to the weighted sums of {layer}, before its activation",
         "winner": f"the position of the largest pixel of each window of {layer}, counted row by row",
     }
-    return known.get(name, f"{name}, which {layer} stores")
+    return known.get(name) or GLOSSARY.get(name, f"{name}, which {layer} stores")
 
 
 def rules(owner: Any, weights: Mapping[str, Weights]) -> dict[str, str]:

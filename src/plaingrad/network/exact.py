@@ -1,18 +1,36 @@
 """Exact arithmetic: numbers that carry their slope, or a bound on their rounding, through the unchanged loops."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, getcontext
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+
+PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
+
+
+def density(value: Any) -> Any:
+    """The standard normal density at a Decimal, to the digits of the context."""
+    return (-(value * value) / 2).exp() / (2 * PI).sqrt()
+
+
+def share_below(value: Any) -> Any:
+    """How much of the standard normal distribution lies below a Decimal: ½ + φ(x) · (x + x³/3 + x⁵/(3·5) + …)."""
+    factor = density(value)  # first: a fraction has no exponential
+    term, total, odd = value, value, 1
+    while term and abs(term) > abs(total) * Decimal(10) ** -getcontext().prec:
+        odd += 2
+        term = term * value * value / odd
+        total += term
+    return Decimal("0.5") + factor * total
 
 
 @dataclass(frozen=True, eq=False)
 class Dual:
     """A value and its slope along one chosen direction: a derivative found by running the loops themselves.
 
-    Over `Fraction` it is exact. Over `Decimal` it has the digits of the context, and exp, log, sqrt and tanh besides.
+    Over `Fraction` it is exact. Over `Decimal` it has the digits of the context, and the elementary functions besides.
     """
 
     value: Any
@@ -81,6 +99,13 @@ class Dual:
         grown = (2 * self.value).exp()
         value = (grown - 1) / (grown + 1)
         return Dual(value, (1 - value * value) * self.slope)
+
+    def normal_cdf(self) -> "Dual":
+        return Dual(share_below(self.value), density(self.value) * self.slope)
+
+    def normal_pdf(self) -> "Dual":
+        value = density(self.value)
+        return Dual(value, -self.value * value * self.slope)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -159,8 +184,8 @@ class Sized:
             whole = whole * self
         return whole
 
-    def _function(self, value: Decimal, slope: Decimal) -> "Sized":
-        return Sized(value, abs(value) + 2 * abs(slope) * self.size, self.steps + 4)
+    def _function(self, value: Decimal, slope: Decimal, roundings: int = 4) -> "Sized":
+        return Sized(value, abs(value) + 2 * abs(slope) * self.size, self.steps + roundings)
 
     def exp(self) -> "Sized":
         return self._function(self.value.exp(), self.value.exp())
@@ -174,6 +199,13 @@ class Sized:
     def tanh(self) -> "Sized":
         value = Dual(self.value).tanh().value
         return self._function(value, 1 - value * value)
+
+    def normal_cdf(self) -> "Sized":
+        return self._function(share_below(self.value), density(self.value), 12)  # erfc: five units in the last place
+
+    def normal_pdf(self) -> "Sized":
+        value = density(self.value)
+        return self._function(value, self.value * value)
 
     def contains(self, number: Any) -> bool:
         """Whether `number`, computed in its own precision, is within the bound."""

@@ -50,6 +50,37 @@ def load_targets(labels, index, batch_share, target, share):
             share[n] = batch_share[0]
 
 
+WORDS = 1 << 32  # how many numbers `scrambled` gives
+STEP_OF_PLACES = 0x9E3779B9  # the golden ratio's share of 2³²: places beside each other are far apart
+
+
+def scrambled(number):
+    """A number from 0 to 2³² - 1 from another, so that a change of any bit changes half of the bits (murmur hash)."""
+    number = ((number ^ (number >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF
+    number = ((number ^ (number >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
+    return number ^ (number >> 16)
+
+
+@loops
+def draw_mask(mask, index, seeds, *, layer, least):
+    """0 or 1 for each place of each image: from seed and step, the layer's and the image's number, the place."""
+    drawn = scrambled((scrambled((scrambled(seeds[0] & 0xFFFFFFFF) + seeds[1]) & 0xFFFFFFFF) + layer) & 0xFFFFFFFF)
+    for place in range(mask.shape[0]):
+        own = scrambled((drawn + place * STEP_OF_PLACES) & 0xFFFFFFFF)
+        for n in range(mask.shape[1]):
+            mask[place, n] = 1 if scrambled((own + index[n] + 1) & 0xFFFFFFFF) >= least else 0
+
+
+@loops
+def share_out(index, share, *, one):
+    """Each image's share of those that run together; 0 where there is none."""
+    count = 0
+    for n in range(share.size):
+        count += 1 if index[n] >= 0 else 0
+    for n in range(share.size):
+        share[n] = one / count if index[n] >= 0 else 0
+
+
 @loops
 def count_hits(x, target, hit):
     for n in range(x.shape[1]):

@@ -10,9 +10,22 @@ import numpy.typing as npt
 from plaingrad.errors import SettingError, nearest
 from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Layer, Shape
-from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU, Sigmoid
+from plaingrad.textbook.layers import (
+    Add,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalMeanPool,
+    MaxPool,
+    MeanPool,
+    ReLU,
+    Sigmoid,
+)
 from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
 
+COLOUR = (3, 32, 32)
 LEAST_STEPS, LEAST_BATCH = 16, 8  # steps in an epoch, images in a batch
 FEW_STEPS = 400  # in a whole training: enough for a small network to learn what few images hold
 
@@ -94,6 +107,25 @@ def _digits(classes: int) -> list[Layer]:
     ]
 
 
+def _cifar_cnn(classes: int) -> list[Layer]:
+    return [
+        *(Conv(32, size=3, padding=1, activation=ReLU()), Conv(32, size=3, padding=1, activation=ReLU()), MaxPool(2)),
+        *(Conv(64, size=3, padding=1, activation=ReLU()), Conv(64, size=3, padding=1, activation=ReLU()), MaxPool(2)),
+        *(Flatten(), Dropout(0.5), Dense(128, activation=ReLU()), Dropout(0.5), Dense(classes)),
+    ]
+
+
+def _resnet8(classes: int) -> list[Layer]:
+    def conv(filters: int, stride: int = 1) -> Conv:
+        return Conv(filters, size=3, stride=stride, padding=1, bias=False)
+
+    layers: list[Layer] = [conv(16), BatchNorm(), ReLU()]
+    for block, (filters, stride) in enumerate(((16, 1), (32, 2), (64, 2))):
+        skip = Add(f"relu{2 * block + 1}")  # the output of the block before
+        layers += [conv(filters, stride), BatchNorm(), ReLU(), conv(filters), BatchNorm(), skip, ReLU()]
+    return [*layers, GlobalMeanPool(), Dense(classes)]
+
+
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
@@ -105,6 +137,14 @@ MODELS: dict[str, Model] = {
             "as in 1998: convolution and subsampling in turn, sigmoid units",
             _lenet5_sigmoid,
             recipe=Recipe(optimiser=SGD(rate=0.5, momentum=0.9)),  # a sigmoid's slope is at most 1/4: longer steps
+        ),
+        Model("cifar-cnn", "four 3×3 convolutions with dropout, for colour images of 32×32", _cifar_cnn, COLOUR),
+        Model(
+            "resnet8",
+            "three residual blocks with batch normalisation and skips (He et al., 2016), for colour images of 32×32",
+            _resnet8,
+            COLOUR,
+            recipe=Recipe(epochs=15, batch=128, optimiser=SGD(rate=0.2, momentum=0.9, decay=0.0005)),
         ),
         Model("mnist-cnn", "two 3×3 convolutions, one max pooling layer, 1.2 million parameters", _mnist_cnn),
     )

@@ -18,11 +18,35 @@ from plaingrad.network.run import Run
 from plaingrad.network.step import Step
 from plaingrad.textbook.habits import METHODS, missing, refuse
 from plaingrad.textbook.layer import Glorot, He, Layer, Shape, Start, Zeros
-from plaingrad.textbook.layers import Flatten, L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU
+from plaingrad.textbook.layers import (
+    Add,
+    BatchNorm,
+    Dropout,
+    Flatten,
+    GlobalMeanPool,
+    GroupNorm,
+    L2Pool,
+    LeakyReLU,
+    MaxPool,
+    MeanPool,
+    ReLU,
+)
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 from plaingrad.textbook.phrases import shape_text
 
 LANES = 32
+KEPT = ("parameters", "state", "offset", "factor")  # the numbers that a network is
+SILENT = (
+    MaxPool,
+    MeanPool,
+    L2Pool,
+    GlobalMeanPool,
+    Flatten,
+    Dropout,
+    BatchNorm,
+    GroupNorm,
+    Add,
+)  # no say in the level of what follows
 NUMBERS_IN_LINE = 16  # float32 numbers in a cache line: each parameter array starts on one
 
 
@@ -68,15 +92,26 @@ class Network(Outline):
         sizes = [[math.prod(each.shape) for each in weights.values()] for _, _, weights in shapes.values()]
         places = [[-(-size // NUMBERS_IN_LINE) * NUMBERS_IN_LINE for size in each] for each in sizes]
         self.parameters = zeros((sum(map(sum, places)),), self.dtype)
+        self.state = zeros((sum(math.prod(each.shape) for each in self.states.values()),), self.dtype)
         self.steps: dict[str, Step] = {}
         for (name, (x, y, weights)), layer in zip(shapes.items(), layers, strict=True):
-            self.steps[name] = Step(name, layer, x, y, weights, {}, partial(made_singly, x, self.dtype))
-        for step, arrays in zip(self.steps.values(), self.views(self.parameters), strict=True):
-            step.arrays.update(arrays)
+            self.steps[name] = Step(name, layer, x, y, weights, {}, {}, partial(made_singly, x, self.dtype))
+        self._lay_out()
         self.offset, self.factor = zeros((self.input[0],), self.dtype), zeros((self.input[0],), self.dtype)
         self.factor[:] = 1
         self.cached: dict[Any, Any] = {}  # what others keep ready from call to call; a copy begins without
         self.reset(seed)
+
+    def _lay_out(self) -> None:
+        """Each layer's arrays as parts of `parameters` and of `state`."""
+        for step, arrays in zip(self.steps.values(), self.views(self.parameters), strict=True):
+            step.arrays.update(arrays)
+        start = 0
+        for name, state in self.states.items():
+            layer, _, own = name.partition(".")
+            size = math.prod(state.shape)
+            self.steps[layer].state[own] = self.state[start : start + size].reshape(state.shape)
+            start += size
 
     def views(self, flat: Array) -> Iterator[dict[str, Array]]:
         """Each layer's arrays inside one that is laid out as `parameters` is."""
@@ -93,10 +128,13 @@ class Network(Outline):
         """Starting weights from a seed: what a layer's `start` says, else He before a ReLU and Glorot elsewhere."""
         self.seed = require_whole("a network", "seed", seed, 0)
         rng = np.random.default_rng(self.seed)
+        for name, state in self.states.items():
+            layer, _, own = name.partition(".")
+            self.steps[layer].state[own][...] = state.begins
         for place, step in enumerate(self.steps.values()):
             start = getattr(step.layer, "start", None) or self._start(place)
             for name, weights in step.weights.items():
-                kind = start if weights.inputs else Zeros()
+                kind = weights.start or (start if weights.inputs else Zeros())
                 try:
                     values = kind(rng, weights.shape, weights.inputs, weights.outputs)
                 except MemoryError:  # they are drawn in float64
@@ -109,9 +147,7 @@ class Network(Outline):
         rectifier = (ReLU, LeakyReLU)
         if isinstance(getattr(self.layers[place], "activation", None), rectifier):
             return He()
-        after = (
-            each for each in self.layers[place + 1 :] if not isinstance(each, MaxPool | MeanPool | L2Pool | Flatten)
-        )
+        after = (each for each in self.layers[place + 1 :] if not isinstance(each, SILENT))
         return He() if isinstance(next(after, None), rectifier) else Glorot()
 
     if not TYPE_CHECKING:
@@ -146,6 +182,11 @@ class Network(Outline):
         """Every trained array by its whole name, such as `conv1.w`."""
         return {f"{step.name}.{name}": array for step in self.steps.values() for name, array in step.arrays.items()}
 
+    @property
+    def kept(self) -> dict[str, Array]:
+        """Every array that is kept from step to step and not trained, by its whole name: `batchnorm1.running_mean`."""
+        return {f"{step.name}.{name}": array for step in self.steps.values() for name, array in step.state.items()}
+
     @classmethod
     def from_json(cls, text: Any, seed: int = 0, dtype: npt.DTypeLike = np.float32) -> "Network":
         """The network that a JSON object describes: `{"input": [1, 28, 28], "layers": [{"kind": "Conv", …}, …]}`.
@@ -155,17 +196,24 @@ class Network(Outline):
         outline = Outline.from_json(text)
         return cls(*outline.layers, input=outline.input, seed=seed, dtype=dtype, name=outline.name)
 
-    def run(self, images: Any, targets: Any = None, loss: Loss | None = None) -> Run:
+    def run(
+        self, images: Any, targets: Any = None, loss: Loss | None = None, *, training: bool | None = None, step: int = 0
+    ) -> Run:
         """One shard through the network, everything kept: forward, and backward too where targets are given.
 
         Without them `run.backward(dy)` goes back from the error at the output, (image, class), of a loss of your own.
 
         images: (image, channel, row, column), as many as one shard holds (32; any number for exact networks).
         targets: class numbers (image,), or what the outputs should be (image, output).
+        training: whether layers do what they do in training, such as Dropout; where there are targets, unless told.
+        step: of the training, on which the masks of Dropout depend.
         """
         images = np.asarray(numbers(images, self))
         lanes = len(images) if self.dtype == object else lanes_taken(LANES, len(images))
-        run = Run(self, lanes, None if targets is None else loss or SoftmaxCrossEntropy(), input_gradient=True)
+        training = targets is not None if training is None else training
+        loss = None if targets is None else loss or SoftmaxCrossEntropy()
+        run = Run(self, lanes, loss, input_gradient=True, training=training)
+        run.seeds[:] = self.seed, require_whole("a run", "step", step, 0)
         run.load(images)
         look(self, images)
         run.forward()
@@ -177,8 +225,8 @@ class Network(Outline):
     def copy(self) -> "Network":
         """The same network with parameters of its own."""
         twin = Network(*self.layers, input=self.input, seed=self.seed, dtype=self.dtype, name=self.name)
-        for mine, its in ((self.parameters, twin.parameters), (self.offset, twin.offset), (self.factor, twin.factor)):
-            its[:] = mine
+        for name in KEPT:
+            getattr(twin, name)[:] = getattr(self, name)
         twin.seen = self.seen
         return twin
 
@@ -187,11 +235,10 @@ class Network(Outline):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        for name in ("parameters", "offset", "factor"):
+        for name in KEPT:
             setattr(self, name, zeros(state[name].shape, self.dtype))
             getattr(self, name)[:] = state[name]
-        for step, arrays in zip(self.steps.values(), self.views(self.parameters), strict=True):
-            step.arrays.update(arrays)  # each array is again a part of `parameters`
+        self._lay_out()  # each array is again a part of `parameters`
 
     def __deepcopy__(self, memo: Any) -> "Network":
         return self.copy()
@@ -210,6 +257,6 @@ def lanes_taken(lanes: int, images: int) -> int:
 
 def made_singly(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:
     """The texts of a layer and their calls, on a shard of images of this shape."""
-    run = Run(Network(layer, input=x, dtype=dtype), LANES, input_gradient=True)
+    run = Run(Network(layer, input=x, dtype=dtype), LANES, input_gradient=True, training=True)
     (name,) = run
     return run.tasks(name, way), run.calls(name, way)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.errors import SettingError, ShapeError
-from plaingrad.textbook.layer import Layer, Shape, Weights
+from plaingrad.errors import SettingError, ShapeError, nearest
+from plaingrad.textbook.layer import Layer, Shape, State, Weights
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.text import Text
 
@@ -31,7 +31,8 @@ class Outline:
 
     def _shapes(self) -> dict[str, tuple[Shape, Shape, dict[str, Weights]]]:
         """Each layer's name, input, output and weights, proved to fit."""
-        shape, path, seen, shapes = self.input, f"input {self.input}", Counter[str](), {}
+        shape, path, seen = self.input, f"input {self.input}", Counter[str]()
+        shapes: dict[str, tuple[Shape, Shape, dict[str, Weights]]] = {}
         for layer in self.layers:
             if not isinstance(layer, Layer):
                 raise SettingError(f"a network is made of layers, got {layer!r}; did you forget its ()?")
@@ -45,6 +46,8 @@ class Outline:
                 out = layer.output(shape)
                 if any(size < 1 for size in out):
                     raise ShapeError(f"its output() gives {out}; every axis needs at least 1")
+                if layer.skips() is not None:
+                    layer.joined(shape, self._skipped(layer, shapes)[1])
                 made = [shape, out, *(each.shape for each in layer.weights(shape).values())]
                 if max(map(math.prod, made)) > MOST_NUMBERS:
                     raise ShapeError("it makes an array of more numbers than any machine holds; make it smaller")
@@ -53,6 +56,27 @@ class Outline:
             shapes[name] = (shape, out, layer.weights(shape))
             path, shape = f"{path} → {name} {out}", out
         return shapes
+
+    def _skipped(self, layer: Layer, shapes: dict[str, Any]) -> Any:
+        """The shapes of the layer that a skip begins at; ShapeError where it can be none."""
+        name = layer.skips()
+        if name not in shapes:
+            raise ShapeError(f"it names no earlier layer: {nearest(str(name), shapes) if shapes else 'there is none'}")
+        if name == next(reversed(shapes)):
+            raise ShapeError(f"{name} is its own input; a skip begins at least one layer further back")
+        others = [each for each in self.layers[: len(shapes)] if each.skips() == name]
+        if others:
+            raise ShapeError(f"a skip begins at {name} already; let it begin one layer later, or earlier")
+        return shapes[name]
+
+    @property
+    def states(self) -> dict[str, State]:
+        """Every array that is kept from step to step and not trained, by its whole name, `batchnorm1.running_mean`."""
+        return {
+            f"{name}.{own}": state
+            for layer, (name, (x, _, _)) in zip(self.layers, self.shapes.items(), strict=True)
+            for own, state in layer.state(x).items()
+        }
 
     @property
     def output(self) -> Shape:

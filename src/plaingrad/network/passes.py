@@ -64,9 +64,14 @@ def _lines(call: Call, tasks: list[Task], claimed: set[tuple[int, str]]) -> Iter
     for number, task in enumerate(tasks):
         for name in sorted(fills(task.text)):
             array = task.laid.get(name, tasks[-1].laid.get(name))  # a sum whose activation is laid in stores its y
-            if (number, name) not in claimed and any(each is array for each in arrays):
+            if (number, name) not in claimed and any(is_same(each, array) for each in arrays):
                 claimed.add((number, name))
                 yield from _stores(task.text, name)
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two arrays are the same numbers in memory, in whatever shape."""
+    return other is not None and one.size == other.size and bool(one.ctypes.data == other.ctypes.data)
 
 
 def _stores(text: Text, array: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 Over 300 lines, since who reads and who fills an array is decided where the arrays are made.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
@@ -15,12 +15,22 @@ from plaingrad.compiler.loops import Array, has_numba, zeros
 from plaingrad.compiler.program import Call, Program
 from plaingrad.data.pixels import as_array, unit_of
 from plaingrad.errors import DataError, SettingError
-from plaingrad.network.loading import count_hits, in_own_numbers, load_images, load_targets, numbers
+from plaingrad.network.loading import (
+    WORDS,
+    count_hits,
+    draw_mask,
+    in_own_numbers,
+    load_images,
+    load_targets,
+    numbers,
+    share_out,
+)
 from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered, until_weights
 from plaingrad.schedule.calls import fast_calls, fuses, text_calls
 from plaingrad.schedule.fast import Task, check
-from plaingrad.textbook.layer import Layer, Shape, bind, not_provided, passes, shares_of
+from plaingrad.textbook.layer import Layer, Pass, Shape, bind, not_provided, passes, shares_of
+from plaingrad.textbook.layers.skip import BOTH_ERRORS
 from plaingrad.textbook.losses import Loss
 
 
@@ -30,6 +40,7 @@ class Run(Readable):
     `run["conv1"].dw` or `run["conv1.dw"]` reads one. Activations are shown as (image, channel, row, column), the lanes
     without an image left out; inside they are (channel, row, column × lane). The last entry is `run["loss"]`.
     float32 and float64 go through fast nests, other numbers through the texts, which see (image, channel, row, column).
+    In `training` layers do what they do there; else what they do once they are trained.
     `as_written`, asked with how many products or numbers a text makes of one image, has the texts run instead: as
     Python where it says so, else compiled as they stand. `by_patches` convolutions may add up other terms than their
     texts, fewer ones (`schedule/winograd.py`): for training and predictions, of which no single number is explained.
@@ -46,8 +57,10 @@ class Run(Readable):
         backward: bool = True,
         as_written: Callable[[int], bool] | None = None,
         by_patches: bool = False,
+        training: bool | None = None,
     ) -> None:
         self.net, self.lanes, self.loss, self.as_written, self.by_patches = net, lanes, loss, as_written, by_patches
+        self.training = backward if training is None else training
         self.explained: Any = None  # kept by whoever explains it
         self.records: dict[str, dict[str, Array]] = {}
         self.kinds: dict[str, dict[str, Laid]] = {}
@@ -56,21 +69,30 @@ class Run(Readable):
         self.is_fast = as_written is None and not net.dtype.hasobject and has_numba()
         self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
         self.index, self.batch_share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
+        self.share, self.seeds = zeros((lanes,), net.dtype), np.zeros(2, np.int64)
+        self.starts = {step.layer.skips(): step.name for step in net.steps.values() if step.layer.skips()}
         y = self._array(Laid(net.input))
         left_out = self._left_out(net) if backward and not input_gradient else ()
         dy = self._array(Laid(net.input)) if backward and not left_out else None
         gradients_of = net.views(self.gradient) if backward else iter(lambda: dict[str, Array](), None)
         for step, gradients in zip(net.steps.values(), gradients_of, strict=backward):
             kinds = {name: Laid(step.x) for name in ("x", "dx")} | {name: Laid(step.y) for name in ("y", "dy")}
-            record = {"x": y, "y": self._array(kinds["y"]), **step.arrays}
+            record = {"x": y, "y": self._array(kinds["y"]), **step.arrays, **step.state}
             if backward:
                 record |= {"dx": dy} if dy is not None else {}
                 record |= {} if step.name in left_out[:-1] else {"dy": self._array(kinds["dy"])}
                 record |= {"d" + name: each for name, each in gradients.items()}
             y, dy = record["y"], record.get("dy")
             self._add(step.name, step.layer, step.x, record, kinds)
+            if step.name in self.starts and dy is not None:  # its output goes two ways, and an error comes back by each
+                dy = self._array(kinds["dy"])
+                record["dnext"], kinds["dnext"] = dy, replace(kinds["dy"], is_inner=True)
         self.y, self.x = y, next(iter(self.records.values()))["x"]
-        self.forward_calls = [call for step in net.steps for call in self.calls(step, "forward")]
+        self.is_mixed = any("share" in record for record in self.records.values())
+        self.draw_calls = list(self._draws(net))
+        self.forward_calls = [call for step in net.steps for call in self.calls(step, "forward")] if backward else []
+        self.infer_calls = [call for step in net.steps for call in self.calls(step, "infer")]
+        self.settle_calls = [call for step in net.steps for call in self.calls(step, "settle")] if backward else []
         self.loss_calls: list[Call] = []
         if loss is not None:
             self._add_loss(loss, net.output, y, dy)
@@ -86,15 +108,21 @@ class Run(Readable):
         Those before it need no error at all.
         """
         names = until_weights(net)
+        if any(name in self.starts for name in names[:-1]):  # a skip brings an error there
+            return ()
         can = self.is_fast and names and fuses(net.steps[names[-1]].layer.backward)
         return names if can else ()
 
     def _add(self, name: str, owner: Any, x: Shape, record: dict[str, Array], kinds: dict[str, Laid]) -> None:
         """A layer's arrays by name, and what else its texts can ask for."""
         for each, saved in owner.saved(x).items():
-            kinds[each] = Laid(saved.shape, saved.dtype)
+            kinds[each] = Laid(saved.shape, saved.dtype, saved.has_images)
             record[each] = self._array(kinds[each])
         more: dict[str, Laid] = {}
+        known: dict[str, Any] = {}
+        if isinstance(owner, Layer):
+            more |= self._drawn_or_shared(owner, x, record, kinds)
+            known = self._skip(name, owner, x, record, kinds)
         if getattr(owner, "bias", True) is False:  # the text adds zeros that nothing trains
             zeros_of_bias = Laid(record["w"].shape[:1], has_images=False, is_inner=True)
             more |= dict.fromkeys(("b", "db"), zeros_of_bias)
@@ -105,7 +133,42 @@ class Run(Readable):
         for each, kind in more.items():
             kinds[each], record[each] = kind, self._array(kind)
         self.records[name], self.kinds[name] = record, kinds
-        self.known[name] = self._settings(owner.settings() | owner.constants(x))
+        self.known[name] = self._settings(owner.settings() | owner.constants(x) | known)
+
+    def _drawn_or_shared(
+        self, layer: Layer, x: Shape, record: dict[str, Array], kinds: dict[str, Laid]
+    ) -> dict[str, Laid]:
+        """The mask that is drawn for a layer; and each image's share, where a text asks for it."""
+        asked = {name for text in (layer.forward, layer.backward) for name in text.arguments}
+        if "share" in asked:
+            record["share"], kinds["share"] = self.share, Laid(())
+        return {} if layer.dropped() is None else {"mask": Laid(x)}
+
+    def _skip(
+        self, name: str, layer: Layer, x: Shape, record: dict[str, Array], kinds: dict[str, Laid]
+    ) -> dict[str, Any]:
+        """The output of an earlier layer that a layer reads too, and the error that it sends back there."""
+        start = layer.skips()
+        if start is None:
+            return {}
+        its, its_kinds = self.records[start], self.kinds[start]
+        record["skip"], kinds["skip"] = its["y"], its_kinds["y"]
+        if "dnext" in its:
+            kinds["dskip"] = its_kinds["dy"]
+            record["dskip"] = its["dlater"] = self._array(kinds["dskip"])
+            its_kinds["dlater"] = its_kinds["dnext"]
+        return layer.joined(x, its_kinds["y"].shape)
+
+    def _draws(self, net: Layered) -> Iterator[Call]:
+        """What is drawn before forward in training: masks, each layer's its own."""
+        for place, step in enumerate(net.steps.values()):
+            rate = step.layer.dropped()
+            if rate is not None:
+                mask: Any = self.records[step.name]["mask"].reshape(-1, self.lanes)
+                known = {"mask": mask, "index": self.index}
+                # Of 2³² equally probable numbers so many are dropped.
+                known |= {"seeds": self.seeds, "layer": place, "least": int(rate * WORDS)}
+                yield bind(draw_mask, step.layer, known, not self.is_fast)
 
     def _add_loss(self, loss: Loss, x: Shape, y: Array, dy: Array | None) -> None:
         """The last entry: the loss reads the output as its `x` and leaves the output's gradient in its `dx`."""
@@ -119,6 +182,12 @@ class Run(Readable):
         """What a layer does on its way forward or back."""
         owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
         tasks, groups = self.tasks(name, way), shares_of(owner)
+        if way == "backward" and "dlater" in self.records[name]:
+            return [*self._called(name, tasks[:1], 1, way), *self._called(name, tasks[1:], groups, way)]
+        return self._called(name, tasks, groups, way)
+
+    def _called(self, name: str, tasks: list[Task], groups: int, way: str) -> list[Call]:
+        owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
         for task in tasks:
             check(task, groups)
         if not self.is_fast:
@@ -128,7 +197,7 @@ class Run(Readable):
             )
             python = self.as_written is None or self.as_written(work)
             return [call for task in tasks for call in text_calls(task, groups, python)]
-        if way == "forward" and len(tasks) == 2 and "z" not in self.records[name]:
+        if way in ("forward", "infer") and len(tasks) == 2 and "z" not in self.records[name]:
             own, then = tasks
             laid, seen = ({**mine, "y": its["y"]} for mine, its in ((own.laid, then.laid), (own.seen, then.seen)))
             own = replace(own, laid=laid, seen=seen, images=own.images | {"y"})
@@ -137,9 +206,8 @@ class Run(Readable):
 
     def tasks(self, name: str, way: str) -> list[Task]:
         """The texts of a layer on its way forward or back, with all they take."""
-        owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
         record, found = self.records[name], list[Task]()
-        for each in passes(owner)[way]:
+        for each in self.passes(name, way):
             own = {argument: each.quantity(argument) for argument in each.text.arguments}
             arrays = {argument: quantity for argument, quantity in own.items() if quantity in record}
             images = frozenset(argument for argument, quantity in arrays.items() if self.has_images(name, quantity))
@@ -149,11 +217,19 @@ class Run(Readable):
             if isinstance(each.owner, Layer):
                 seen = {argument: each.owner.seen(argument, array) for argument, array in seen.items()}
             rest = {argument: known[argument] for argument in own if argument not in arrays and argument in known}
-            always = {argument for argument, quantity in own.items() if quantity not in ("dx", "z")}
+            always = {argument for argument, quantity in own.items() if quantity not in ("dx", "dskip", "z")}
             if missing := sorted(always - laid.keys() - rest.keys()):
                 raise not_provided(each.owner, each.text.__name__, missing[0], record | known)
             found.append(Task(each.text, each.owner, laid | rest, seen | rest, images))
         return found
+
+    def passes(self, name: str, way: str) -> list[Pass]:
+        """The texts of a layer, or the loss, on its way forward or back, in order: of `tasks` the same number."""
+        owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
+        texts = passes(owner)[way]
+        if way == "backward" and "dlater" in self.records[name]:
+            return [Pass(BOTH_ERRORS, owner, (("dx", "dnext"), ("dskip", "dlater"))), *texts]
+        return texts
 
     def _scratch(self, size: int) -> Array:
         """Room for the sums of a nest: it means nothing once the nest is done, and every layer takes the same."""
@@ -204,6 +280,12 @@ class Run(Readable):
         known |= {"offset": self.net.offset, "factor": self.net.factor}
         return bind(load_images, self.net, known, not self.is_fast)
 
+    def _shares(self) -> list[Call]:
+        """Each image's share of those that run together, where a layer mixes them."""
+        number: Any = Fraction if self.net.dtype == object else self.net.dtype.type
+        known = {"index": self.index, "share": self.share, "one": number(1)}
+        return [bind(share_out, self.net, known, not self.is_fast)] if self.is_mixed else []
+
     def _targets(self, labels: Array) -> Call:
         known = {"labels": labels, "index": self.index, "batch_share": self.batch_share}
         return bind(load_targets, self.net, known | self.records["loss"], not self.is_fast)
@@ -213,7 +295,11 @@ class Run(Readable):
 
         (class numbers; each image has `share` of the batch); every gradient where told. The images are not copied.
         """
-        calls = [self._load_call(images), *self.forward_calls]
+        calls = [self._load_call(images)]
+        if backward:
+            calls += [*self._shares(), *self.draw_calls, *self.forward_calls]
+        else:
+            calls += self.infer_calls
         if labels is not None:
             calls += [self._targets(labels), *self.loss_calls]
         return Program(calls + self.backward_calls if backward else calls)
@@ -260,10 +346,16 @@ class Run(Readable):
         shape = self.net.output
         return np.moveaxis(self.y.reshape(*shape, self.lanes), -1, 0)
 
-    def forward(self) -> None:
-        """Every layer's `y`."""
+    @property
+    def way(self) -> str:
+        """What this run does on its way forward: "forward" as in training, or "infer"."""
+        return "forward" if self.training else "infer"
+
+    def forward(self, draws: bool = True) -> None:
+        """Every layer's `y`. Unless it `draws`, masks stay as they are."""
         self.has_gradients = False
-        for call in self.forward_calls:
+        calls = [*self._shares(), *(self.draw_calls if draws else ()), *self.forward_calls]
+        for call in calls if self.training else self.infer_calls:
             call()
 
     def backward(self, dy: Any = None) -> None:
@@ -271,6 +363,11 @@ class Run(Readable):
 
         A run without targets takes the error at its output instead: `dy`, of the shape of `output`, (image, class).
         """
+        if not self.training and any(step.layer.infer is not None for step in self.net.steps.values()):
+            raise SettingError(
+                f"backward of a run of {self.net.name} that went forward as a trained network does, without what its "
+                "layers leave for backward; go forward as in training: net.run(images, training=True)"
+            )
         if dy is not None:
             self._lay_error(dy)
         elif not self._has_error():

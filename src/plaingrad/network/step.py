@@ -15,7 +15,7 @@ from plaingrad.textbook.phrases import shape_text
 
 @dataclass(frozen=True, repr=False)
 class Step:
-    """One layer at its place: its name, the shapes of its input and output, and its trained arrays."""
+    """One layer at its place: its name, the shapes of its input and output, its trained arrays, and its state."""
 
     name: str
     layer: Layer
@@ -23,6 +23,7 @@ class Step:
     y: Shape
     weights: dict[str, Weights]
     arrays: dict[str, Array]
+    state: dict[str, Array]
     make: Callable[[Layer, str], Made]  # the calls of a layer alone, to be shown
 
     @property
@@ -40,6 +41,8 @@ class Step:
         return f"<{self.name}: {self.layer}, {' → '.join(shapes)}>"
 
     def __getattr__(self, name: str) -> Array:
+        if name in self.__dict__.get("state", {}):
+            return self.state[name]
         if name not in self.__dict__.get("arrays", {}):
             theirs = {"weight": "w", "weights": "w", "kernel": "w", "bias": "b", "biases": "b"}
             hint = f"; here it is called {theirs[name]}" if name in theirs else ""
@@ -56,7 +59,9 @@ class Layered(Protocol):
     input: Shape
     dtype: np.dtype[Any]
     steps: dict[str, Step]
+    seed: int
     parameters: Array
+    state: Array
     offset: Array
     factor: Array
     seen: Seen | None

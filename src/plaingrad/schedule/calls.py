@@ -59,12 +59,20 @@ def fast_calls(
             for nest, known in sum_nests(task, lanes, groups, scratch, by_patches, then, before):
                 yield bind(nest, task.owner, known)
         elif task.text in WRITTEN:
-            yield bind(WRITTEN[task.text], task.owner, {**task.laid, **settings(task.laid), "lanes": lanes})
+            yield bind(WRITTEN[task.text], task.owner, {**as_maps(task), **settings(task.laid), "lanes": lanes})
         elif is_elementwise(task.text):
             yield bind(elementwise(task.text), task.owner, dict(task.laid))
         else:
             tell_slow(task.text)
             yield from map(compiled, shares(task, groups))
+
+
+def as_maps(task: Task) -> dict[str, Any]:
+    """The arrays of a task; features that its text sees as channels of one pixel are laid out so."""
+    return {
+        name: each.reshape(each.shape[0], 1, -1) if np.ndim(each) == 2 and np.ndim(task.seen[name]) == 4 else each
+        for name, each in task.laid.items()
+    }
 
 
 def settings(known: Mapping[str, Any]) -> dict[str, int]:

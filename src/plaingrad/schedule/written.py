@@ -6,6 +6,7 @@ either way at random costs ten times as much.
 """
 
 from plaingrad.compiler.loops import Loops, at, flat, loops, sqrt
+from plaingrad.schedule import written_normalisation
 from plaingrad.textbook.layers import dense, pool
 from plaingrad.textbook.text import Text
 
@@ -147,7 +148,7 @@ def fast_flatten_backward(dy, dx):
         dx[m] = dy[m]
 
 
-WRITTEN: dict[Text, Loops] = {
+WRITTEN: dict[Text, Loops] = written_normalisation.WRITTEN | {
     Text(pool.maxpool_forward): fast_maxpool_forward,
     Text(pool.maxpool_backward): fast_maxpool_backward,
     Text(pool.meanpool_forward): fast_meanpool_forward,

@@ -61,7 +61,14 @@ NAMES: dict[str, str] = {
     **dict.fromkeys(("save", "save_model"), "plaingrad.checkpoint.save(path, net)"),
     **dict.fromkeys(("load_model", "restore"), "checkpoint.load(path)"),
     **dict.fromkeys(("Tensor", "tensor", "array", "Variable"), "an array of NumPy"),
-    **dict.fromkeys(("Dropout", "BatchNorm", "BatchNorm2d"), "Layer, for a layer of your own: this one is not here"),
+    **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization"), "BatchNorm()"),
+    **dict.fromkeys(("Dropout1d", "Dropout2d"), "Dropout(0.5), which drops each number by itself"),
+    **dict.fromkeys(("LayerNorm", "InstanceNorm2d"), "GroupNorm(1); with a group for each channel it is instance norm"),
+    **dict.fromkeys(
+        ("GlobalAveragePooling2D", "AdaptiveAvgPool2d"), "GlobalMeanPool(), the mean of each whole channel"
+    ),
+    **dict.fromkeys(("Swish", "swish"), "SiLU()"),
+    **dict.fromkeys(("LSTM", "Embedding"), "Layer, for a layer of your own: this one is not here"),
     "seed": "Network(…, seed=0) and train(…, seed=0)",
     "no_grad": "predict(net, images) or Inference(net), which make no gradients",
 }

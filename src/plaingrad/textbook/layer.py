@@ -70,19 +70,32 @@ class Ones(Start):
 
 @dataclass(frozen=True)
 class Weights:
-    """The shape of one trained array, and how many inputs and outputs each entry joins; a bias joins none."""
+    """The shape of one trained array, and how many inputs and outputs each entry joins; a bias joins none.
+
+    Where it begins: as `start` says, else as the layer or the network does; a bias at zero.
+    """
 
     shape: Shape
     inputs: int = 0
     outputs: int = 0
+    start: Start | None = None
 
 
 @dataclass(frozen=True)
 class Saved:
-    """An array for each image that forward leaves for backward: its shape for one image."""
+    """An array that forward leaves for backward: its shape for one image, or whole where it `has_images` not."""
 
     shape: Shape
     dtype: Any = None
+    has_images: bool = True
+
+
+@dataclass(frozen=True)
+class State:
+    """An array that is kept from step to step: its shape, and the number that it begins with."""
+
+    shape: Shape
+    begins: int = 0
 
 
 class Layer(Record, abstract=True):
@@ -91,18 +104,42 @@ class Layer(Record, abstract=True):
     A text is one plain function on arrays (image, channel, row, column), wired by name: `x`, `y`, `dx` and `dy` are the
     activations and their gradients; a name from `weights` or `saved` is that array, and `d` + name its gradient; any
     other name is a field or comes from `constants`. A text fills all it writes: nothing of a former pass remains.
+
+    `share` is each image's share of those that run together: 1/N, and 0 where there is no image. `mask` is drawn for
+    each image and step before forward where `dropped` says how often it is 0. `skip` is the output of the layer that
+    `skips` names.
+    A layer that does something else once it is trained says so in a third text, `infer`; a fourth, `settle`, changes
+    what is kept from step to step, its `state`, by what forward left.
     """
 
     forward: ClassVar[Any]  # a function in the class, which becomes a Text
     backward: ClassVar[Any]
+    infer: ClassVar[Any] = None
+    settle: ClassVar[Any] = None
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__(abstract)
-        as_text(cls)
+        as_text(cls, "forward", "backward", "infer", "settle")
 
     def output(self, x: Shape) -> Shape:
         """The shape of one output, given the shape of one input; ShapeError says why it cannot be."""
         return x
+
+    def skips(self) -> str | None:
+        """The name of the earlier layer whose output it reads as `skip`."""
+        return None
+
+    def joined(self, x: Shape, skip: Shape) -> dict[str, Any]:
+        """More that its texts ask for, given the shape of its `skip` too; ShapeError where the two do not fit."""
+        return {}
+
+    def state(self, x: Shape) -> dict[str, "State"]:
+        """Each array by name that is kept from step to step and is not trained by gradients."""
+        return {}
+
+    def dropped(self) -> float | None:
+        """How probable it is that a number's `mask` is 0; None where no mask is drawn."""
+        return None
 
     def weights(self, x: Shape) -> dict[str, Weights]:
         """Each trained array by name."""
@@ -148,13 +185,22 @@ class Pass:
 
 
 def passes(owner: Any) -> dict[str, list[Pass]]:
-    """What a layer or a loss does on the way forward and back. An activation of its own makes y of its sums z."""
+    """What a layer or a loss does on the way forward and back, and forward once it is trained.
+
+    An activation of its own makes y of its sums z.
+    """
     own = {way: Pass(getattr(owner, way), owner) for way in ("forward", "backward")}
     activation = getattr(owner, "activation", None)
     if activation is None:
-        return {way: [each] for way, each in own.items()}
+        infer = getattr(owner, "infer", None)
+        own["infer"] = own["forward"] if infer is None else Pass(infer, owner)
+        settle = getattr(owner, "settle", None)
+        return {way: [each] for way, each in own.items()} | {"settle": [Pass(settle, owner)] if settle else []}
+    forward = [replace(own["forward"], names=(("y", "z"),)), Pass(activation.forward, activation, (("x", "z"),))]
     return {
-        "forward": [replace(own["forward"], names=(("y", "z"),)), Pass(activation.forward, activation, (("x", "z"),))],
+        "forward": forward,
+        "infer": forward,
+        "settle": [],
         "backward": [
             Pass(activation.backward, activation, (("dx", "dz"),)),
             replace(own["backward"], names=(("dy", "dz"),)),

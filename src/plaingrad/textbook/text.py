@@ -1,7 +1,8 @@
 """A text: a textbook function that defines a layer, a loss or an optimiser on arrays (image, channel, row, column).
 
 Two words beside Python's own: `places(y)` is every place of an array, and `window(i, j)` every weight of a window with
-the pixel it lies on (`plaingrad.textbook.window`). `exp log sqrt tanh` are those of `plaingrad.compiler.loops`.
+the pixel it lies on (`plaingrad.textbook.window`). `exp log sqrt tanh normal_cdf normal_pdf` are those of
+`plaingrad.compiler.loops`.
 """
 
 import functools

@@ -106,7 +106,7 @@ def _plain(array: Array) -> Array:
 
 
 def _of(net: Network) -> dict[str, Array]:
-    return {**net.arrays, "input.offset": net.offset, "input.factor": net.factor}
+    return {**net.arrays, **net.kept, "input.offset": net.offset, "input.factor": net.factor}
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[str, Any]]:
@@ -202,7 +202,8 @@ def restore(net: Network, arrays: dict[str, Array], path: Any) -> None:
 def require_arrays(net: Outline, arrays: dict[str, Array], path: Any) -> None:
     """CheckpointError where arrays are not those of a network of these layers."""
     channels = (net.input[0],)
-    for name, shape in (net.trained | {"input.offset": channels, "input.factor": channels}).items():
+    needs = net.trained | {name: state.shape for name, state in net.states.items()}
+    for name, shape in (needs | {"input.offset": channels, "input.factor": channels}).items():
         if name not in arrays or arrays[name].shape != shape:
             got = f"the shape {arrays[name].shape}" if name in arrays else "no such array"
             raise CheckpointError(f"{path} is of another network: for {name} it has {got}, {net.name} needs {shape}")

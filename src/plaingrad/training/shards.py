@@ -76,10 +76,11 @@ class Shards:
         threads: int | None = None,
         backward: bool = True,
         images: int | None = None,
+        seed: int = 0,
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
-        self.net, self.loss, self.batch, self.lanes = net, loss, batch, lanes_for(net, batch)
+        self.net, self.loss, self.batch, self.lanes, self.seed = net, loss, batch, lanes_for(net, batch), seed
         if images is not None:  # there are never more than so many
             self.lanes = lanes_taken(self.lanes, images)
         size = count_of_workers(threads, -(-batch // self.lanes))
@@ -119,15 +120,21 @@ class Shards:
                     self._adders(len(self.runs), first)
         return key
 
-    def step(self, images: Array, labels: Array, index: Array) -> tuple[float, int]:
-        """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right."""
+    def step(self, images: Array, labels: Array, index: Array, step: int = 0) -> tuple[float, int]:
+        """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right.
+
+        `step` is the number of the step, on which masks depend.
+        """
         for run in self.runs:
             run.batch_share[0] = 1 / len(index)
+            run.seeds[:] = self.seed, step
         loss, hits, first = 0.0, 0, True
         for runs in self._rounds(images, labels, index, backward=True):
             self._add(len(runs), first)
             first = False
             for run in runs:
+                for call in run.settle_calls:  # in shard order, as gradients are added
+                    call()
                 shard_loss, shard_hits = run.score()
                 loss, hits = loss + shard_loss, hits + shard_hits
         return loss, hits

@@ -123,7 +123,7 @@ class Trainer:
         self.position = Position()
         self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
         self.compile_seconds, self.stop, self.stopped_by = 0.0, False, int(signal.SIGINT)
-        self.best: Array | None = None  # the parameters of the best epoch on the validation images
+        self.best: tuple[Array, Array] | None = None  # parameters and state at the best epoch on the validation images
         self.has_folder = False
 
     def _check(self) -> None:
@@ -173,7 +173,8 @@ class Trainer:
             trainer._require_place()
             sweep(out)
             if (out / BEST).exists():
-                trainer.best = checkpoint.load(out / BEST)[0].parameters.reshape(net.parameters.shape)
+                best = checkpoint.load(out / BEST)[0]
+                trainer.best = best.parameters.reshape(net.parameters.shape), best.state.reshape(net.state.shape)
             for name, slot in trainer.slots.items():
                 for step, views in zip(net.steps.values(), net.views(slot), strict=True):
                     for own, view in views.items():
@@ -241,13 +242,13 @@ class Trainer:
     def _finished(self) -> list[dict[str, Any]]:
         """The history; the network is left as it was at its best epoch, where validation images say which."""
         if self.best is not None:
-            self.net.parameters[:] = self.best
+            self.net.parameters[:], self.net.state[:] = self.best
         return self.position.history
 
     def _shards(self) -> Shards:
         """What trains, with every nest that it will call bound."""
         most = max(len(self.data), len(self.validation or ()))
-        shards = Shards(self.net, self.loss, self.batch, self.threads, images=most)
+        shards = Shards(self.net, self.loss, self.batch, self.threads, images=most, seed=self.seed)
         shards.prepare(self.data.images, self.data.labels, backward=True)
         if self.validation is not None:
             shards.prepare(self.validation.images, self.validation.labels, backward=False)
@@ -281,7 +282,7 @@ class Trainer:
         for number in range(at.step - epoch * self.per_epoch, self.per_epoch):
             began = time.perf_counter()
             index = order[number * self.batch : (number + 1) * self.batch]
-            loss, hits = shards.step(self.data.images, self.data.labels, index)
+            loss, hits = shards.step(self.data.images, self.data.labels, index, at.step)
             if not math.isfinite(loss):
                 raise DivergedError(self._diverged(shards.culprit(), at.step))
             update(at.step)
@@ -317,7 +318,7 @@ class Trainer:
             entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
             better = merit(entry) > max(map(merit, at.history), default=WORST)
             if better:
-                at.best_epoch, self.best = epoch, self.net.parameters.copy()
+                at.best_epoch, self.best = epoch, (self.net.parameters.copy(), self.net.state.copy())
         if lines := self._standing_still(shards, entry):
             entry["findings"] = lines
         at.history.append(entry)
@@ -404,8 +405,9 @@ class Trainer:
 
     def _require_finite(self) -> None:
         """DivergedError where the last step left a parameter that is not finite: such a network is never saved."""
-        if not np.isfinite(self.net.parameters).all():
-            broken = (name for name, array in self.net.arrays.items() if not np.isfinite(array).all())
+        if not (np.isfinite(self.net.parameters).all() and np.isfinite(self.net.state).all()):
+            arrays = self.net.arrays | self.net.kept
+            broken = (name for name, array in arrays.items() if not np.isfinite(array).all())
             raise DivergedError(self._diverged(next(broken, "a parameter"), self.position.step - 1))
 
     def _diverged(self, culprit: str, step: int) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 
 from plaingrad.checking.edits.stores import Sequential
 from plaingrad.checking.edits.uses import Kept, helper_of
-from plaingrad.compiler.loops import Array
+from plaingrad.compiler.loops import ON_ARRAYS, Array
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "exp": np.exp, "log": np.log, "sqrt": lambda x: np.sqrt(np.maximum(x, 0)), "tanh": np.tanh, "abs": np.abs
+    **ON_ARRAYS, "sqrt": lambda x: np.sqrt(np.maximum(x, 0)), "abs": np.abs
 }  # fmt: skip
 
 

@@ -81,6 +81,7 @@ class SingleLayer:
         self.run = Run(net, count, loss, input_gradient=True, as_written=lambda work: True)
         self.name = next(iter(net.steps)) if loss is None else "loss"
         self.arrays = {name: self.run.seen(self.name, name) for name in self.run.records[self.name]}
+        self.run.share[:] = 1 / count
         self.ran_on: tuple[bytes, ...] = ()  # the input and the weights of which y is there
         self.one_by_one: set[Text] = set()  # texts that cannot be run on whole axes
         self.known_slopes: dict[tuple[bytes, ...], Slopes] = {}

@@ -3,11 +3,12 @@
 A comparison with a NaN is false, and each is written so that a NaN passes: a diverged run is seen.
 """
 
+from math import pi
 from typing import Any
 
-from plaingrad.compiler.loops import exp, tanh
+from plaingrad.compiler.loops import exp, normal_cdf, normal_pdf, tanh
 from plaingrad.errors import ShapeError
-from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.layer import LARGEST_LIMIT, Layer, Shape
 from plaingrad.textbook.text import places
 
 
@@ -49,6 +50,49 @@ def tanh_forward(x, y):
 def tanh_backward(dy, y, dx):
     for place in places(dx):
         dx[place] = dy[place] * (1 - y[place] * y[place])
+
+
+def elu_forward(x, y, slope):
+    for place in places(y):
+        y[place] = slope * (exp(x[place]) - 1) if x[place] <= 0 else x[place]
+
+
+def elu_backward(dy, x, dx, slope):
+    for place in places(dx):
+        dx[place] = dy[place] * slope * exp(x[place]) if x[place] <= 0 else dy[place]
+
+
+def silu_forward(x, y):
+    for place in places(y):
+        y[place] = x[place] / (1 + exp(-x[place]))
+
+
+def silu_backward(dy, x, dx):
+    for place in places(dx):
+        sigmoid = 1 / (1 + exp(-x[place]))
+        dx[place] = dy[place] * sigmoid * (1 + x[place] * (1 - sigmoid))
+
+
+def gelu_forward(x, y):
+    for place in places(y):
+        y[place] = x[place] * normal_cdf(x[place])
+
+
+def gelu_backward(dy, x, dx):
+    for place in places(dx):
+        dx[place] = dy[place] * (normal_cdf(x[place]) + x[place] * normal_pdf(x[place]))
+
+
+def tanh_gelu_forward(x, y, scale, cubic):
+    for place in places(y):
+        y[place] = x[place] * (1 + tanh(scale * (x[place] + cubic * x[place] * x[place] * x[place]))) / 2
+
+
+def tanh_gelu_backward(dy, x, dx, scale, cubic):
+    for place in places(dx):
+        curve = tanh(scale * (x[place] + cubic * x[place] * x[place] * x[place]))
+        slope = scale * (1 + 3 * cubic * x[place] * x[place])
+        dx[place] = dy[place] * (1 + curve + x[place] * (1 - curve * curve) * slope) / 2
 
 
 def softmax_forward(x, y):
@@ -106,6 +150,43 @@ class Tanh(Layer):
     """The hyperbolic tangent: between -1 and 1."""
 
     forward, backward = tanh_forward, tanh_backward
+
+
+class ELU(Layer):
+    """Keep what is above zero, and make `slope` · (e^x - 1) of what is not, never below -slope (Clevert et al., 2016).
+
+    The slope just below zero is what PyTorch calls alpha.
+    """
+
+    slope: float = 1.0
+    forward, backward = elu_forward, elu_backward
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(
+            0 < self.slope <= LARGEST_LIMIT, f"slope={self.slope!r}", "slope is above 0; PyTorch calls it alpha"
+        )
+
+
+class SiLU(Layer):
+    """x · sigmoid(x), also called swish (Elfwing et al., 2018)."""
+
+    forward, backward = silu_forward, silu_backward
+
+
+class GELU(Layer):
+    """x · Φ(x), with Φ the share of a standard normal distribution below x (Hendrycks and Gimpel, 2016)."""
+
+    forward, backward = gelu_forward, gelu_backward
+
+
+class TanhGELU(Layer):
+    """GELU with Φ(x) near enough as ½ (1 + tanh(√(2/π) (x + 0.044715 x³))): PyTorch's approximate="tanh"."""
+
+    forward, backward = tanh_gelu_forward, tanh_gelu_backward
+
+    def constants(self, x: Shape) -> dict[str, Any]:
+        return {"scale": (2 / pi) ** 0.5, "cubic": 0.044715}
 
 
 class Softmax(Layer):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from plaingrad.compiler.loops import sqrt
+from plaingrad.errors import ShapeError
 from plaingrad.textbook.layer import Layer, Saved, Shape, pair
 from plaingrad.textbook.text import places
 from plaingrad.textbook.window import Window
@@ -65,6 +66,18 @@ def l2pool_backward(dy, x, y, dx, window):
         for u, v, row, column in window(i, j):
             if y[n, c, i, j] > 0:
                 dx[n, c, row, column] += dy[n, c, i, j] * x[n, c, row, column] / y[n, c, i, j]
+
+
+def global_meanpool_forward(x, y):
+    for n, c in places(y):
+        y[n, c] = 0
+        for i, j in places(x[n, c]):
+            y[n, c] += x[n, c, i, j] / (x.shape[2] * x.shape[3])
+
+
+def global_meanpool_backward(dy, dx):
+    for n, c, i, j in places(dx):
+        dx[n, c, i, j] = dy[n, c] / (dx.shape[2] * dx.shape[3])
 
 
 class Pool(Layer, abstract=True):
@@ -134,3 +147,14 @@ class L2Pool(Pool):
     """The square root of each window's sum of squares; where that is 0, so is the gradient."""
 
     forward, backward = l2pool_forward, l2pool_backward
+
+
+class GlobalMeanPool(Layer):
+    """The mean of each whole channel: one number for each, so that Dense may follow at once (Lin et al., 2014)."""
+
+    forward, backward = global_meanpool_forward, global_meanpool_backward
+
+    def output(self, x: Shape) -> Shape:
+        if len(x) != 3:
+            raise ShapeError("it takes images of three axes (channel, row, column)")
+        return x[:1]
