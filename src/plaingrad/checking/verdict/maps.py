@@ -209,3 +209,17 @@ def in_words(given: float, expected: float) -> tuple[str, str]:
         if told[0] != told[1] or given == expected:
             break
     return told
+
+
+def shades() -> list[dict[str, Any]]:
+    """For each shade of a colour: how much of which two colours it is mixed of."""
+    half = LEVELS // 2
+    return [
+        {
+            "level": level,
+            "share": 100 * (level if level <= half else level - half) // half,
+            "colour": "half" if level <= half else "full",
+            "ground": "zero" if level <= half else "half",
+        }
+        for level in range(1, LEVELS + 1)
+    ]

@@ -15,7 +15,7 @@ from plaingrad.checking.search.patterns import likenesses, share_added
 from plaingrad.checking.search.uncompared import Uncompared
 from plaingrad.checking.verdict.as_json import line_json
 from plaingrad.checking.verdict.hint import ALL, hint_json, sequel, tells_all
-from plaingrad.checking.verdict.maps import LEVELS, in_words, pictures
+from plaingrad.checking.verdict.maps import in_words, pictures, shades
 from plaingrad.checking.verdict.question import question_of
 from plaingrad.checking.verdict.text import (
     FEW_ROWS,
@@ -64,20 +64,6 @@ def page_html(verdict: Verdict, hint: str = ALL, beside: Iterable[str] = ()) -> 
         script=script,
         allowed=allowed,
     )
-
-
-def shades() -> list[dict[str, Any]]:
-    """For each shade of a colour: how much of which two colours it is mixed of."""
-    half = LEVELS // 2
-    return [
-        {
-            "level": level,
-            "share": 100 * (level if level <= half else level - half) // half,
-            "colour": "half" if level <= half else "full",
-            "ground": "zero" if level <= half else "half",
-        }
-        for level in range(1, LEVELS + 1)
-    ]
 
 
 # What the page says
