@@ -56,6 +56,13 @@ CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (MeanPool(size=3, stride=2, padding=2, count_padding=True), (2, 5, 4)),
     (L2Pool(), (2, 4, 5)),
     (L2Pool(size=(3, 2), stride=1, padding=(2, 0)), (2, 4, 5)),
+    (MaxPool(size=2, stride=(1, 2), dilation=(2, 3)), (2, 4, 6)),
+    (MaxPool(size=(2, 3), stride=2, ceil_mode=True), (2, 5, 4)),
+    (MaxPool(size=3, stride=2, padding=(1, 2), dilation=2, ceil_mode=True), (2, 4, 6)),
+    (MeanPool(size=(3, 2), stride=(3, 2), padding=1, count_padding=True, ceil_mode=True), (2, 5, 4)),
+    (MeanPool(size=2, dilation=2, padding=1, ceil_mode=True), (2, 4, 5)),
+    (MeanPool(size=2, stride=1, divisor=3), (2, 3, 4)),
+    (L2Pool(size=2, stride=3, dilation=(1, 2), padding=(0, 1), ceil_mode=True), (2, 3, 5)),
     (ReLU(), (2, 3, 4)),
     (LeakyReLU(0.125), (2, 3, 4)),
     (Sigmoid(), (2, 3, 4)),
@@ -87,6 +94,11 @@ def axis_settings(dilations: range) -> list[tuple[int, ...]]:
     return [(n, k, s, p, d) for n, k, s, p, d in every if p < k and (k - 1) * d + 1 <= n + 2 * p]
 
 
+def is_pooled(side: int, size: int, stride: int, padding: int, dilation: int) -> bool:
+    """Whether no window steps over the image, as one may that begins in the padding."""
+    return padding == 0 or dilation <= side
+
+
 def paired(axis: list[tuple[int, ...]], pairings: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Each setting of an axis once on the rows and once on the columns per pairing, rows ≠ columns."""
     for seed in range(pairings):
@@ -109,7 +121,10 @@ def exhaustive(pairings: int) -> Iterator[tuple[Layer, tuple[int, ...]]]:
         size, stride, padding, dilation = zip(rows[1:], columns[1:], strict=True)
         settings = {"size": size, "stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         yield Conv(filters, **settings, bias=number % 5 > 0), (inputs, height, width)
-    pools = itertools.cycle([MaxPool, MeanPool, L2Pool, MaxPool, lambda *each: MeanPool(*each, count_padding=True)])
-    for rows, columns in paired(axis_settings(range(1, 2)), 5 * pairings):
+    pools = itertools.cycle([MaxPool, MeanPool, L2Pool, MaxPool, lambda *each, **more: MeanPool(*each, **more, count_padding=True)])
+    for number, (rows, columns) in enumerate(paired(axis_settings(range(1, 2)), 5 * pairings)):
         size, stride, padding, _ = zip(rows[1:], columns[1:], strict=True)
-        yield next(pools)(size, stride, padding), (2, rows[0], columns[0])
+        yield next(pools)(size, stride, padding, ceil_mode=number % 2 > 0), (2, rows[0], columns[0])
+    for rows, columns in paired([each for each in axis_settings(range(2, 4)) if is_pooled(*each)], pairings):
+        size, stride, padding, dilation = zip(rows[1:], columns[1:], strict=True)
+        yield next(pools)(size, stride, padding, dilation), (2, rows[0], columns[0])

@@ -98,7 +98,9 @@ def _layer(rng):
         return Dense(int(rng.integers(1, 40)), bool(rng.integers(4)), activation), (int(rng.integers(1, 70)),)
     if kind in ("MaxPool", "MeanPool", "L2Pool"):
         size = pair(1, 4)
-        more = {"count_padding": bool(rng.integers(2))} if kind == "MeanPool" else {}
+        more = {"dilation": pair(1, 3) if rng.integers(2) else 1, "ceil_mode": bool(rng.integers(2))}
+        if kind == "MeanPool":
+            more |= {"count_padding": bool(rng.integers(2)), "divisor": rng.choice([None, None, 3])}
         pool = {"MaxPool": MaxPool, "MeanPool": MeanPool, "L2Pool": L2Pool}[kind]
         padding = tuple(int(rng.integers(0, each)) for each in size)
         return pool(size, pair(1, 4), padding, **more), (channels, *sides)

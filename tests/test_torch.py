@@ -63,22 +63,35 @@ def assert_both_within_the_bound(ours, theirs, exact, name):
         assert bound.contains(other), f"{name}: PyTorch's {other} is not {bound.value}"
 
 
-def window_sums(x, layer, outside):
-    """The sum of each window, and how many places it counts, where PyTorch has no padding this wide."""
-    down, across = layer.padding
-    margins = (across, across, down, down)
-    counted = functional.pad(torch.ones_like(x), margins, value=outside)
-    return (
-        functional.avg_pool2d(each, layer.size, layer.stride, divisor_override=1)
-        for each in (functional.pad(x, margins), counted)
-    )
+def whole(layer, x, outside):
+    """The image with the layer's padding, and with what a last window hangs over, so that all windows fit."""
+    (down, across), height, width = layer.padding, *x.shape[2:]
+    _, *counts = layer.output(x.shape[1:])
+    ends = [(count - 1) * stride + reach for count, stride, reach in zip(counts, layer.stride, layer.window.reach, strict=True)]
+    x = functional.pad(x, (across, across, down, down), value=outside)
+    over = [max(0, end - side - 2 * margin) for end, side, margin in zip(ends, (height, width), (down, across), strict=True)]
+    return functional.pad(x, (0, over[1], 0, over[0]), value=-torch.inf if outside == -torch.inf else 0.0)
+
+
+def window_sums(x, layer, outside=0.0):
+    """The sum of each window: a convolution with ones, of each channel by itself, which takes any dilation."""
+    ones = torch.ones(x.shape[1], 1, *layer.size, dtype=x.dtype)
+    x = whole(layer, x, outside)
+    return functional.conv2d(x, ones, None, layer.stride, 0, layer.dilation, x.shape[1])
+
+
+def is_torch_s(layer):
+    """Whether PyTorch's own pools take such padding and dilation."""
+    pairs = zip(layer.padding, layer.size, layer.dilation, strict=True)
+    return all(2 * padding <= size and dilation == 1 for padding, size, dilation in pairs)
 
 
 def mean_pool(layer, x):
-    if all(2 * padding <= size for padding, size in zip(layer.padding, layer.size, strict=True)):
-        return functional.avg_pool2d(x, layer.size, layer.stride, layer.padding, count_include_pad=layer.count_padding)
-    total, count = window_sums(x, layer, outside=1.0 if layer.count_padding else 0.0)
-    return total / count
+    if is_torch_s(layer):
+        settings = (layer.padding, layer.ceil_mode, layer.count_padding, layer.divisor)
+        return functional.avg_pool2d(x, layer.size, layer.stride, *settings)
+    count = layer.divisor or window_sums(torch.ones_like(x), layer, outside=1.0 if layer.count_padding else 0.0)
+    return window_sums(x, layer) / count
 
 
 def in_torch(layer, x, w=None, b=None):
@@ -93,11 +106,14 @@ def in_torch(layer, x, w=None, b=None):
         case Flatten():
             return x.flatten(1)
         case MaxPool() | L2Pool():
-            (down, across), is_largest = layer.padding, isinstance(layer, MaxPool)
-            x = functional.pad(x, (across, across, down, down), value=-torch.inf if is_largest else 0.0)
-            if is_largest:
-                return functional.max_pool2d(x, layer.size, layer.stride)
-            return functional.lp_pool2d(x, 2, layer.size, layer.stride)
+            if isinstance(layer, MaxPool) and all(2 * p <= size for p, size in zip(layer.padding, layer.size, strict=True)):
+                settings = (layer.padding, layer.dilation, layer.ceil_mode)
+                return functional.max_pool2d(x, layer.size, layer.stride, *settings)
+            if isinstance(layer, MaxPool):
+                return functional.max_pool2d(whole(layer, x, -torch.inf), layer.size, layer.stride, 0, layer.dilation)
+            if layer.dilation == (1, 1):
+                return functional.lp_pool2d(whole(layer, x, 0.0), 2, layer.size, layer.stride)
+            return window_sums(x * x, layer).sqrt()
         case MeanPool():
             return mean_pool(layer, x)
         case ReLU():

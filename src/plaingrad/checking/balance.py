@@ -53,7 +53,7 @@ def _source(program: Program, name: str) -> str | None:
         if "b" in step.arrays:
             return each
         if not isinstance(step.layer, MaxPool | MeanPool) or (
-            isinstance(step.layer, MeanPool) and any(map(max, step.layer.window.margins))
+            isinstance(step.layer, MeanPool) and (step.layer.divisor is not None or step.layer.window.may_overhang)
         ):
             return None
     return None

@@ -69,7 +69,7 @@ def points_at(tracer: Tracer, sheet: Sheet) -> dict[str, Any] | None:
         return None
     before = [first for first, _ in window.margins]
     name = tracer.twin.names[f"{sheet.layer}.x"]
-    return {"array": name, "stride": list(window.stride), "size": list(window.size), "before": before}
+    return {"array": name, "stride": list(window.stride), "size": list(window.reach), "before": before}
 
 
 def layers_told(tracer: Tracer) -> list[dict[str, Any]]:

@@ -160,7 +160,7 @@ def of_the_edge(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
             told = f"no window of {step.name} contains this number, so it does not affect the loss: its error is 0"
             yield reason(tracer, "note", told)
         return
-    if sheet.quantity not in ("y", "z") or not any(map(any, window.margins)):
+    if sheet.quantity not in ("y", "z") or not window.may_overhang:
         return
     x = tracer.twin.names[f"{step.name}.x"]
     asked = [node, *(each for one in node.why for each in (one.left, one.right))]

@@ -32,7 +32,7 @@ def is_told(tracer: Tracer, sheet: Sheet) -> bool:
         return True
     x = tracer.twin.sheets[tracer.twin.names[f"{making.layer}.x"]]
     is_drawn = sheet.name == sums_of(tracer, making.layer) and x.size * sheet.size <= MOST_ENTRIES
-    return not is_drawn and not any(map(any, window.margins)) and bool(counts(tracer, making).all())
+    return not is_drawn and not window.may_overhang and bool(counts(tracer, making).all())
 
 
 def counts(tracer: Tracer, making: Making) -> Array:

@@ -80,7 +80,8 @@ def settings(known: Mapping[str, Any]) -> dict[str, int]:
     if (window := known.get("window")) is None:
         return {}
     names = ("size", "stride", "dilation", "padding", "image")
-    return {f"{name}_{axis}": getattr(window, name)[axis] for name in names for axis in range(2)}
+    found = {f"{name}_{axis}": getattr(window, name)[axis] for name in names for axis in range(2)}
+    return found | {"may_overhang": window.may_overhang}
 
 
 def compiled(task: Task) -> Call:

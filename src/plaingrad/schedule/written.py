@@ -11,26 +11,34 @@ from plaingrad.textbook.layers import dense, pool
 from plaingrad.textbook.text import Text
 
 
-def reach(index, stride, margin, size, count):
-    """Where a window begins and ends among `count` real rows or columns. Without a margin all of it lies within."""
+def reach(index, stride, margin, size, dilation, count, overhangs):
+    """Its first real row or column among `count`, and one after its last. If it never overhangs, all lie within."""
     first = index * stride - margin
-    return (max(first, 0), min(first + size, count)) if margin else (first, first + size)
+    last = first + (size - 1) * dilation
+    if overhangs:  # 0 and the end, rounded towards the window's own places
+        first += max(0, -(first // dilation)) * dilation
+        last -= max(0, -((count - 1 - last) // dilation)) * dilation
+    return first, last + 1
 
 
 @loops
-def fast_maxpool_forward(x, y, winner, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+def fast_maxpool_forward(
+    x, y, winner, lanes,
+    *,
+    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+):  # fmt: skip
     columns = x.shape[2] // lanes
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
-            first, last = reach(i, stride_0, padding_0, size_0, x.shape[1])
+            first, last = reach(i, stride_0, padding_0, size_0, dilation_0, x.shape[1], may_overhang)
             for j in range(y.shape[2] // lanes):
-                start, end = reach(j, stride_1, padding_1, size_1, columns)
+                start, end = reach(j, stride_1, padding_1, size_1, dilation_1, columns, may_overhang)
                 for n in range(lanes):
                     best, place = x[c, first, at(start * lanes + n)], first * columns + start
                     for u in range(size_0):
                         for v in range(size_1):
                             # Beyond the edge a window meets its last pixels again, which do not win against themselves.
-                            row, column = min(first + u, last - 1), min(start + v, end - 1)
+                            row, column = min(first + u * dilation_0, last - 1), min(start + v * dilation_1, end - 1)
                             value = x[c, row, at(column * lanes + n)]
                             wins = (value > best) | (value != value)  # a NaN wins, and nothing beats it
                             best = value if wins else best
@@ -40,7 +48,11 @@ def fast_maxpool_forward(x, y, winner, lanes, *, size_0, size_1, stride_0, strid
 
 
 @loops
-def fast_maxpool_backward(dy, winner, dx, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+def fast_maxpool_backward(
+    dy, winner, dx, lanes,
+    *,
+    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+):  # fmt: skip
     columns = dx.shape[2] // lanes
     dx[0, 0, 0] = 0
     nothing = dx[0, 0, 0]  # a number of the array's own type
@@ -49,11 +61,11 @@ def fast_maxpool_backward(dy, winner, dx, lanes, *, size_0, size_1, stride_0, st
             for n in range(dx.shape[2]):
                 dx[c, i, n] = 0
         for i in range(dy.shape[1]):
-            first, last = reach(i, stride_0, padding_0, size_0, dx.shape[1])
+            first, last = reach(i, stride_0, padding_0, size_0, dilation_0, dx.shape[1], may_overhang)
             for j in range(dy.shape[2] // lanes):
-                start, end = reach(j, stride_1, padding_1, size_1, columns)
-                for u in range(first, last):
-                    for v in range(start, end):
+                start, end = reach(j, stride_1, padding_1, size_1, dilation_1, columns, may_overhang)
+                for u in range(first, last, dilation_0):
+                    for v in range(start, end, dilation_1):
                         for n in range(lanes):
                             won = winner[c, i, at(j * lanes + n)] == u * columns + v
                             # Chosen is what is added: vectors of eight then have no branch.
@@ -61,49 +73,61 @@ def fast_maxpool_backward(dy, winner, dx, lanes, *, size_0, size_1, stride_0, st
 
 
 @loops
-def fast_meanpool_forward(x, y, pixels, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+def fast_meanpool_forward(
+    x, y, pixels, lanes,
+    *,
+    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+):  # fmt: skip
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
-            first, last = reach(i, stride_0, padding_0, size_0, x.shape[1])
+            first, last = reach(i, stride_0, padding_0, size_0, dilation_0, x.shape[1], may_overhang)
             for j in range(y.shape[2] // lanes):
-                start, end = reach(j, stride_1, padding_1, size_1, x.shape[2] // lanes)
+                start, end = reach(j, stride_1, padding_1, size_1, dilation_1, x.shape[2] // lanes, may_overhang)
                 count = pixels[i, j]
                 for n in range(lanes):
                     y[c, i, at(j * lanes + n)] = 0
-                for u in range(first, last):
-                    for v in range(start, end):
+                for u in range(first, last, dilation_0):
+                    for v in range(start, end, dilation_1):
                         for n in range(lanes):
                             y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] / count
 
 
 @loops
-def fast_meanpool_backward(dy, dx, pixels, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+def fast_meanpool_backward(
+    dy, dx, pixels, lanes,
+    *,
+    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+):  # fmt: skip
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
             for n in range(dx.shape[2]):
                 dx[c, i, n] = 0
         for i in range(dy.shape[1]):
-            first, last = reach(i, stride_0, padding_0, size_0, dx.shape[1])
+            first, last = reach(i, stride_0, padding_0, size_0, dilation_0, dx.shape[1], may_overhang)
             for j in range(dy.shape[2] // lanes):
-                start, end = reach(j, stride_1, padding_1, size_1, dx.shape[2] // lanes)
+                start, end = reach(j, stride_1, padding_1, size_1, dilation_1, dx.shape[2] // lanes, may_overhang)
                 count = pixels[i, j]
-                for u in range(first, last):
-                    for v in range(start, end):
+                for u in range(first, last, dilation_0):
+                    for v in range(start, end, dilation_1):
                         for n in range(lanes):
                             dx[c, u, at(v * lanes + n)] += dy[c, i, at(j * lanes + n)] / count
 
 
 @loops
-def fast_l2pool_forward(x, y, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+def fast_l2pool_forward(
+    x, y, lanes,
+    *,
+    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+):  # fmt: skip
     for c in range(y.shape[0]):
         for i in range(y.shape[1]):
-            first, last = reach(i, stride_0, padding_0, size_0, x.shape[1])
+            first, last = reach(i, stride_0, padding_0, size_0, dilation_0, x.shape[1], may_overhang)
             for j in range(y.shape[2] // lanes):
-                start, end = reach(j, stride_1, padding_1, size_1, x.shape[2] // lanes)
+                start, end = reach(j, stride_1, padding_1, size_1, dilation_1, x.shape[2] // lanes, may_overhang)
                 for n in range(lanes):
                     y[c, i, at(j * lanes + n)] = 0
-                for u in range(first, last):
-                    for v in range(start, end):
+                for u in range(first, last, dilation_0):
+                    for v in range(start, end, dilation_1):
                         for n in range(lanes):
                             y[c, i, at(j * lanes + n)] += x[c, u, at(v * lanes + n)] * x[c, u, at(v * lanes + n)]
                 for n in range(lanes):
@@ -112,17 +136,21 @@ def fast_l2pool_forward(x, y, lanes, *, size_0, size_1, stride_0, stride_1, padd
 
 
 @loops
-def fast_l2pool_backward(dy, x, y, dx, lanes, *, size_0, size_1, stride_0, stride_1, padding_0, padding_1):
+def fast_l2pool_backward(
+    dy, x, y, dx, lanes,
+    *,
+    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+):  # fmt: skip
     for c in range(dx.shape[0]):
         for i in range(dx.shape[1]):
             for n in range(dx.shape[2]):
                 dx[c, i, n] = 0
         for i in range(dy.shape[1]):
-            first, last = reach(i, stride_0, padding_0, size_0, dx.shape[1])
+            first, last = reach(i, stride_0, padding_0, size_0, dilation_0, dx.shape[1], may_overhang)
             for j in range(dy.shape[2] // lanes):
-                start, end = reach(j, stride_1, padding_1, size_1, dx.shape[2] // lanes)
-                for u in range(first, last):
-                    for v in range(start, end):
+                start, end = reach(j, stride_1, padding_1, size_1, dilation_1, dx.shape[2] // lanes, may_overhang)
+                for u in range(first, last, dilation_0):
+                    for v in range(start, end, dilation_1):
                         for n in range(lanes):
                             total = dx[c, u, at(v * lanes + n)]
                             if y[c, i, at(j * lanes + n)] > 0:

@@ -150,8 +150,9 @@ enter(
 def fixed_pixel(context: Context) -> Iterator[Array]:
     i, j = np.indices(context.dy.shape[2:])
     (row_stride, column_stride), (top, left) = context.window.stride, context.begin
+    down, across = context.window.dilation
     for u, v in np.ndindex(*context.window.size):
-        yield given_error(context, i * row_stride + u - top, j * column_stride + v - left)
+        yield given_error(context, i * row_stride + u * down - top, j * column_stride + v * across - left)
 
 
 def given_error(context: Context, row: Array, column: Array) -> Array:
@@ -228,6 +229,6 @@ enter(
 )
 def begins_at_zero(context: Context) -> Iterator[Array]:
     yield np.maximum(context.expected, 0)
-    if any(context.owner.padding):
+    if context.window.may_overhang:
         pixels = np.array(context.window.over(context.x.shape[1:]).pixels(False, *context.expected.shape[2:]))
         yield np.where(pixels < prod(context.window.size), np.maximum(context.expected, 0), context.expected)

@@ -145,7 +145,7 @@ enter(
     "the zeros of the padding are counted although the case does not count them, or the reverse",
     "Both are in use; the setting count_padding of the layer says which one the case means, in both passes.",
     counted_otherwise,
-    when=lambda context: any(context.owner.padding),
+    when=lambda context: any(context.owner.padding) and context.owner.divisor is None,
     convention=True,
     kind=Kind.WINDOW,
 )
@@ -156,7 +156,7 @@ enter(
     "the backward pass counts the zeros of the padding although the forward pass does not, or the reverse",
     "Each pixel's share is 1 / (the number by which the forward pass divided the sum of the window).",
     lambda context: context.sum(counted_otherwise(context)),
-    when=lambda context: any(context.owner.padding),
+    when=lambda context: any(context.owner.padding) and context.owner.divisor is None,
     kind=Kind.WINDOW,
 )
 

@@ -45,7 +45,7 @@ def candidates(context: Context) -> Iterator[Whole]:
     elif isinstance(owner, MaxPool | MeanPool | L2Pool):
         for kind in (MaxPool, MeanPool, L2Pool):
             if not isinstance(owner, kind):
-                pool = kind(owner.size, stride=owner.stride, padding=owner.padding)
+                pool = kind(owner.size, owner.stride, owner.padding, owner.dilation, owner.ceil_mode)
                 yield Whole(_line_of(pool, context.quantity), _by(pool))
     elif context.name == "loss":
         for loss in LOSSES:

@@ -21,10 +21,6 @@ def unlike(owner: Any) -> Any:
     """The same kind of layer with settings that are all different."""
     if isinstance(owner, Conv):
         return Conv(FILTERS, size=(4, 2), stride=(2, 3), padding=(1, 0), dilation=(3, 4), bias=owner.bias)
-    if isinstance(owner, MeanPool):
-        return MeanPool((4, 3), stride=(3, 2), padding=(1, 2), count_padding=owner.count_padding)
-    if isinstance(owner, MaxPool):
-        return MaxPool((4, 3), stride=(3, 2), padding=(1, 2))
     if isinstance(owner, Pool):
         return owner.replace(size=(4, 3), stride=(3, 2), padding=(1, 2))
     return LeakyReLU(0.3) if isinstance(owner, LeakyReLU) else owner

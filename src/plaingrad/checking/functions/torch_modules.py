@@ -135,7 +135,7 @@ def _layer(name: str, module: Any) -> Layer:
 
 
 UNUSUAL: dict[str, Any] = {
-    "padding_mode": "zeros", "ceil_mode": False, "return_indices": False, "divisor_override": None, "start_dim": 1,
+    "padding_mode": "zeros", "return_indices": False, "start_dim": 1,
     "end_dim": -1,
 }  # fmt: skip
 
@@ -150,12 +150,13 @@ def _conv(module: Any) -> Layer:
 
 def _pool(kind: type[MaxPool] | type[MeanPool]) -> Callable[[Any], Layer]:
     def made(module: Any) -> Layer:
-        if getattr(module, "dilation", 1) not in (1, (1, 1)):
-            raise SettingError(
-                f"{type(module).__name__} with dilation={module.dilation} has no counterpart in plaingrad"
-            )
-        pool = kind(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding))
-        return pool.replace(count_padding=module.count_include_pad) if kind is MeanPool else pool
+        dilation = _pair(getattr(module, "dilation", 1))
+        pool = kind(
+            _pair(module.kernel_size), _pair(module.stride), _pair(module.padding), dilation, module.ceil_mode
+        )
+        if kind is not MeanPool:
+            return pool
+        return pool.replace(count_padding=module.count_include_pad, divisor=module.divisor_override)
 
     return made
 
@@ -168,6 +169,11 @@ def _l2(module: Any) -> Layer:
     if module.norm_type != 2:
         raise SettingError(
             f"LPPool2d with norm_type={module.norm_type} has no counterpart in plaingrad; L2Pool has norm_type=2"
+        )
+    if module.ceil_mode:
+        raise SettingError(
+            "LPPool2d with ceil_mode=True has no counterpart in plaingrad: where a window overhangs PyTorch scales its "
+            "sum up, as if the window were whole, and L2Pool does not"
         )
     return L2Pool(_pair(module.kernel_size), _pair(module.stride or module.kernel_size))
 

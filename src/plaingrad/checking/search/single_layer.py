@@ -68,7 +68,7 @@ class Remembered(Window):
 @functools.lru_cache(maxsize=64)
 def remembered(window: Window) -> Remembered:
     """The same window, with a memory."""
-    return Remembered(window.size, window.stride, window.margins, window.dilation, window.image)
+    return Remembered(**vars(window))
 
 
 class SingleLayer:

@@ -161,7 +161,7 @@ def moves(layer: Any, x: Estimate) -> Iterator[Array]:
     yield x.value - x.uncertainty
     if isinstance(layer, Pool):
         rows, columns = np.indices(x.value.shape[-2:])
-        height, width = layer.window.size
+        height, width = layer.window.reach
         for u in range(height):
             for v in range(width):
                 up = (rows % height == u) & (columns % width == v)
@@ -200,7 +200,7 @@ def settled(layer: Any, x: Estimate) -> bool:
         if not met.any():
             return True
         high, wide = (np.abs(each[:, distance:] - each[:, :-distance]) for each in (rows, columns))
-        if (met & (high < layer.window.size[0]) & (wide < layer.window.size[1])).any():
+        if (met & (high < layer.window.reach[0]) & (wide < layer.window.reach[1])).any():
             return False
         met = met[:, :-1] & near[:, distance:]
     return not met.any()

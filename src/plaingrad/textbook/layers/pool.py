@@ -84,21 +84,24 @@ class Pool(Layer, abstract=True):
     """What the pools share: windows of `size` that move by `stride` (by their own size unless told) over the image.
 
     Each setting is one number or a pair (rows, columns). Padding lets windows begin beyond the edge; it is less than
-    the window, so that each holds at least one real pixel.
+    the window, so that each holds at least one real pixel. With `dilation` the pixels of a window lie so far apart. In
+    `ceil_mode` the number of windows is rounded up: a last one that begins before the end may hang over it.
     """
 
     size: int | tuple[int, int] = 2
     stride: int | tuple[int, int] | None = None
     padding: int | tuple[int, int] = 0
+    dilation: int | tuple[int, int] = 1
+    ceil_mode: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.put(size=pair(self, "size", self.size, 1))
+        self.put(**{name: pair(self, name, getattr(self, name), 1) for name in ("size", "dilation")})
         self.put(stride=self.size if self.stride is None else pair(self, "stride", self.stride, 1))
         self.put(padding=pair(self, "padding", self.padding, 0))
-        size, margins = self.window.size, self.window.margins
+        reach, margins = self.window.reach, self.window.margins
         self.require(
-            all(margin[0] < each for margin, each in zip(margins, size, strict=True)),
+            all(margin[0] < each for margin, each in zip(margins, reach, strict=True)),
             f"padding={self.padding} with size={self.size}",
             "padding is less than the window, or a window would lie wholly outside the image",
         )
@@ -114,10 +117,19 @@ class Pool(Layer, abstract=True):
         """The window and its moves."""
         size, (rows, columns) = pair(self, "size", self.size, 1), pair(self, "padding", self.padding, 0)
         stride = size if self.stride is None else pair(self, "stride", self.stride, 1)
-        return Window(size, stride, ((rows, rows), (columns, columns)))
+        margins, dilation = ((rows, rows), (columns, columns)), pair(self, "dilation", self.dilation, 1)
+        return Window(size, stride, margins, dilation, ceil_mode=self.ceil_mode)
 
     def output(self, x: Shape) -> Shape:
-        return x[0], *self.window.output(x)
+        rows, columns = self.window.output(x)
+        # A window that begins in the padding steps over an image that is narrower than its steps.
+        for size, spacing, (before, _) in zip(x[1:], self.window.dilation, self.window.margins, strict=True):
+            if before and spacing > size:
+                raise ShapeError(
+                    f"a dilation of {spacing} steps from the padding over all {size} rows or columns of the image; "
+                    "take a smaller dilation, or no padding"
+                )
+        return x[0], rows, columns
 
     def constants(self, x: Shape) -> dict[str, Any]:
         return {"window": self.window.over(x)}
@@ -133,14 +145,24 @@ class MaxPool(Pool):
 
 
 class MeanPool(Pool):
-    """The mean of each window: over its real pixels, or over the whole window where `count_padding` is set."""
+    """The mean of each window: over its real pixels, or over those of the padding too where `count_padding` is set.
+
+    With a `divisor` the sum of the window's real pixels is divided by that number instead, whatever it holds.
+    """
 
     count_padding: bool = False
+    divisor: int | None = None
     forward, backward = meanpool_forward, meanpool_backward
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.divisor != 0, f"divisor={self.divisor}", "divisor is a whole number other than 0")
+
     def constants(self, x: Shape) -> dict[str, Any]:
-        window = self.window.over(x)
-        return {"window": window, "pixels": window.pixels(self.count_padding, *self.output(x)[1:])}
+        window, (_, rows, columns) = self.window.over(x), self.output(x)
+        if self.divisor is not None:
+            return {"window": window, "pixels": [[self.divisor] * columns for _ in range(rows)]}
+        return {"window": window, "pixels": window.pixels(self.count_padding, rows, columns)}
 
 
 class L2Pool(Pool):
