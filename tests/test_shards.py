@@ -10,6 +10,7 @@ from plaingrad.network.run import Run
 from plaingrad.textbook.layer import Weights, bind
 from plaingrad.textbook.text import places
 from plaingrad.training.shards import CACHED, SHARED_FROM, Shards, count_of_workers, lanes_for
+from plaingrad.training.updates import Updates
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.normal(size=(150, 1, 6, 5)), RNG.integers(0, 3, 150)
@@ -121,14 +122,12 @@ def test_threads_that_share_out_the_parameters_change_no_bit_of_them(optimiser, 
         net = pg.Network(pg.Flatten(), pg.Dense(2229), pg.Dense(3), input=(1, 6, 5), dtype=dtype)
         assert net.parameters.size > SHARED_FROM
         slots = {name: np.zeros_like(net.parameters) for name in optimiser.slots}
-        numbers = np.zeros(len(optimiser.numbers(0, 1.0)), dtype)
         with Shards(net, pg.SoftmaxCrossEntropy(), 150, threads) as shards:
-            programs = shards.updates(optimiser, slots, numbers)
-            assert len(programs) == threads
+            updates = Updates(shards, optimiser, slots)
+            assert len(updates.programs) == threads
             for step in range(3):
                 shards.step(IMAGES, LABELS, np.random.default_rng(step).permutation(150))
-                numbers[:] = list(optimiser.numbers(step, 0.7).values())
-                shards.workers.run(programs)
+                updates(step, 0.7)
             found.append([shards.gradient, net.parameters, *slots.values()])
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
@@ -156,7 +155,7 @@ def test_images_and_labels_may_be_views(threads):
 def test_each_epoch_has_its_own_order(monkeypatch):
     seen, step = [], Shards.step
     monkeypatch.setattr(
-        Shards, "step", lambda self, x, t, index: (seen.append(index.tolist()), step(self, x, t, index))[1]
+        Shards, "step", lambda self, x, t, index, *at: (seen.append(index.tolist()), step(self, x, t, index, *at))[1]
     )
     pg.train(network(), pg.from_arrays(IMAGES, LABELS), epochs=3, batch=150)
     assert len({tuple(order) for order in seen}) == 3
@@ -164,19 +163,14 @@ def test_each_epoch_has_its_own_order(monkeypatch):
 
 
 def test_a_parameter_that_breaks_on_the_last_step_is_never_saved(tmp_path, monkeypatch):
-    data, update = pg.from_arrays(IMAGES, LABELS), pg.Trainer._update
+    data, update = pg.from_arrays(IMAGES, LABELS), Updates.__call__
 
-    def broken(self, shards):
-        call = update(self, shards)
+    def broken(self, step, factor):
+        update(self, step, factor)
+        if step == 2:
+            self.shards.net["conv1"].w[0, 0, 0, 0] = np.nan
 
-        def last(step):
-            call(step)
-            if step == 2:
-                self.net["conv1"].w[0, 0, 0, 0] = np.nan
-
-        return last
-
-    monkeypatch.setattr(pg.Trainer, "_update", broken)
+    monkeypatch.setattr(Updates, "__call__", broken)
     with pytest.raises(pg.DivergedError, match=r"step 3 \(epoch 1\): conv1.w is no longer finite"):
         pg.train(network(), data, epochs=2, batch=64, out=tmp_path / "run")
     kept, _, facts = pg.checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")

@@ -102,6 +102,13 @@ def test_the_plateau_before_a_deep_network_learns_is_no_disease(name: str, epoch
     assert history(pg.model(name).network(seed=3), large, **recipe) == ([], [])
 
 
+def test_what_begins_equal_and_may_is_no_disease() -> None:
+    """The scale of a normalisation is 1 in every channel; a short training with masks and noise learns little."""
+    layers = [pg.Conv(4), pg.BatchNorm(), pg.ReLU(), pg.GroupNorm(2), pg.Flatten(), pg.Dropout(0.5), pg.Dense(10)]
+    net = pg.Network(*layers, input=(1, 8, 8))
+    assert history(net, epochs=1, augment="shift=2,cutout=4")[1] == []
+
+
 SOFTMAX = (pg.Flatten(), pg.Dense(10), pg.Softmax())
 
 

@@ -39,6 +39,7 @@ from plaingrad.training.trainer import Event, Trainer
 
 TESTS = Path(__file__).resolve().parent
 TIMES = {"seconds", "images_per_second"}  # what may differ between two runs of the same seed
+EVERYTHING: dict[str, Any] = {"augment": "shift=1,flip,cutout=2", "clip": 1.0, "average": 0.9}
 OPTIMISERS = [SGD(rate=0.05, decay=0.001), SGD(rate=0.05, nesterov=True), Adam(rate=0.01), AdamW(rate=0.01)]
 
 
@@ -59,9 +60,9 @@ def noisy() -> Dataset:
     return Dataset(data.images, np.random.default_rng(4).permutation(data.labels), data.classes, "noisy")
 
 
-def network(data: Dataset, dtype: str = "float32", seed: int = 1) -> Network:
+def network(data: Dataset, dtype: str = "float32", seed: int = 1, momentum: float = 0.1) -> Network:
     """With all that a training carries along besides weights: running values, masks, and errors that go two ways."""
-    first, block = [Conv(3, size=3), BatchNorm(), ReLU()], [Conv(3, padding=1), Add("relu1")]
+    first, block = [Conv(3, size=3), BatchNorm(momentum=momentum), ReLU()], [Conv(3, padding=1), Add("relu1")]
     layers = [*first, *block, MaxPool(2), Flatten(), Dropout(0.25), Dense(len(data.classes))]
     return Network(*layers, input=data.shape, seed=seed, dtype=dtype)
 
@@ -84,6 +85,7 @@ def state(run: Trainer) -> dict[str, Any]:
         "offset": run.net.offset,
         "factor": run.net.factor,
         **run.slots,
+        **{f"averaged {number}": array for number, array in enumerate(run.averaged or ())},
     }
     position = {name: value for name, value in vars(run.position).items() if name not in ("seconds", "history")}
     return {name: array.tobytes() for name, array in arrays.items()} | position | {"h": plain(run.position.history)}
@@ -164,6 +166,8 @@ def test_judging_leaves_no_trace_in_the_next_step(dtype: str) -> None:
 def told(optimiser: Optimiser, held_back: bool, patience: int | None) -> tuple[Dataset, dict[str, Any]]:
     data, held = noisy().split(0.25, 5)
     more = {"schedule": Cosine(), "epochs": 3, "batch": 64, "seed": 7, "patience": patience}
+    if isinstance(optimiser, SGD):
+        more |= EVERYTHING
     return data, {"optimiser": optimiser, **more, "validation": held if held_back else None}
 
 
@@ -373,7 +377,7 @@ def child(out: str) -> None:
         run = Trainer.resume(out, data, validation=held, watch=watch)
     else:
         settings: dict[str, Any] = {"epochs": 5, "batch": 32, "patience": 4, "validation": held, "watch": watch}
-        run = Trainer(network(data), data, Adam(), **settings, out=out)
+        run = Trainer(network(data), data, Adam(), **settings, **EVERYTHING, out=out)
     run.train()
 
 

@@ -27,6 +27,7 @@ from plaingrad.errors import (
 )
 from plaingrad.explaining import explain
 from plaingrad.explaining.examples import example
+from plaingrad.network.augment import Augment
 from plaingrad.network.models import model
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
@@ -68,6 +69,7 @@ __all__ = [
     "AdamW",
     "Add",
     "AnswerError",
+    "Augment",
     "BatchNorm",
     "CheckpointError",
     "Constant",

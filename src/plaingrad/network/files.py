@@ -23,7 +23,7 @@ def build(name: str | None, shape: Shape, classes: int, seed: int, dtype: str) -
     if name is not None and is_file(name):
         return network_from_file(name, seed, dtype), Recipe()
     chosen: Model = model(name or ("digits" if min(shape[1:]) < 16 else "lenet5"))
-    return chosen.network(shape, classes, seed, dtype), chosen.recipe
+    return chosen.network(shape, classes, seed, dtype), chosen.recipe_for(shape)
 
 
 def described(name: str) -> tuple[Outline, Recipe]:

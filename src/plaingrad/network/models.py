@@ -1,13 +1,14 @@
 """The built-in networks, each with the recipe it trains well with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from plaingrad.errors import SettingError, nearest
+from plaingrad.network.augment import Augment
 from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Layer, Shape
 from plaingrad.textbook.layers import (
@@ -26,6 +27,7 @@ from plaingrad.textbook.layers import (
 from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
 
 COLOUR = (3, 32, 32)
+PHOTOGRAPHS = Augment(shift=4, flip=True)  # of things that are the same a little aside, and in a mirror
 LEAST_STEPS, LEAST_BATCH = 16, 8  # steps in an epoch, images in a batch
 FEW_STEPS = 400  # in a whole training: enough for a small network to learn what few images hold
 
@@ -38,6 +40,7 @@ class Recipe:
     batch: int = 64
     optimiser: Optimiser = SGD(rate=0.05, momentum=0.9, decay=0.001)  # noqa: RUF009 (frozen)
     schedule: Schedule = OneCycle()  # noqa: RUF009 (frozen)
+    augment: Augment | None = None
 
     def fitted(self, images: int) -> "Recipe":
         """The recipe for this many training images: fewer than it was made for ask for smaller batches, more epochs.
@@ -49,7 +52,7 @@ class Recipe:
         batch = max(images // LEAST_STEPS, LEAST_BATCH)
         epochs = max(self.epochs, -(-FEW_STEPS * batch // images))
         optimiser = self.optimiser.replace(rate=self.optimiser.rate * batch / self.batch)
-        return Recipe(epochs, batch, optimiser, self.schedule)
+        return replace(self, epochs=epochs, batch=batch, optimiser=optimiser)
 
     def settings(self) -> dict[str, Any]:
         """The recipe as `train` takes it: `train(net, images, **recipe.settings())`."""
@@ -65,6 +68,13 @@ class Model:
     layers: Callable[[int], list[Layer]]
     input: Shape = (1, 28, 28)
     recipe: Recipe = Recipe()
+
+    def recipe_for(self, input: Shape) -> Recipe:
+        """The recipe for images of this shape: those of another than it was made for are not changed at random.
+
+        They may be anything, such as digits, which mean something else or nothing in a mirror.
+        """
+        return self.recipe if input == self.input else replace(self.recipe, augment=None)
 
     def network(
         self, input: Shape | None = None, classes: int = 10, seed: int = 0, dtype: npt.DTypeLike = np.float32
@@ -138,13 +148,19 @@ MODELS: dict[str, Model] = {
             _lenet5_sigmoid,
             recipe=Recipe(optimiser=SGD(rate=0.5, momentum=0.9)),  # a sigmoid's slope is at most 1/4: longer steps
         ),
-        Model("cifar-cnn", "four 3×3 convolutions with dropout, for colour images of 32×32", _cifar_cnn, COLOUR),
+        Model(
+            "cifar-cnn",
+            "four 3×3 convolutions with dropout, for colour images of 32×32",
+            _cifar_cnn,
+            COLOUR,
+            recipe=Recipe(augment=PHOTOGRAPHS),
+        ),
         Model(
             "resnet8",
             "three residual blocks with batch normalisation and skips (He et al., 2016), for colour images of 32×32",
             _resnet8,
             COLOUR,
-            recipe=Recipe(epochs=15, batch=128, optimiser=SGD(rate=0.2, momentum=0.9, decay=0.0005)),
+            recipe=Recipe(15, 128, SGD(rate=0.2, momentum=0.9, decay=0.0005), augment=PHOTOGRAPHS),
         ),
         Model("mnist-cnn", "two 3×3 convolutions, one max pooling layer, 1.2 million parameters", _mnist_cnn),
     )

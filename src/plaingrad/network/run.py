@@ -15,6 +15,7 @@ from plaingrad.compiler.loops import Array, has_numba, zeros
 from plaingrad.compiler.program import Call, Program
 from plaingrad.data.pixels import as_array, unit_of
 from plaingrad.errors import DataError, SettingError
+from plaingrad.network.augment import DRAWN, Augment, draw_augmentation, load_augmented
 from plaingrad.network.loading import (
     WORDS,
     count_hits,
@@ -44,6 +45,7 @@ class Run(Readable):
     `as_written`, asked with how many products or numbers a text makes of one image, has the texts run instead: as
     Python where it says so, else compiled as they stand. `by_patches` convolutions may add up other terms than their
     texts, fewer ones (`schedule/winograd.py`): for training and predictions, of which no single number is explained.
+    `augment` is how a program that goes back too changes its images as it loads them, in the epoch that `epoch` says.
     """
 
     explain: ClassVar[Callable[..., Any]]  # `plaingrad.explain`, which knows runs, adds itself
@@ -58,9 +60,10 @@ class Run(Readable):
         as_written: Callable[[int], bool] | None = None,
         by_patches: bool = False,
         training: bool | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self.net, self.lanes, self.loss, self.as_written, self.by_patches = net, lanes, loss, as_written, by_patches
-        self.training = backward if training is None else training
+        self.training, self.augment = backward if training is None else training, augment
         self.explained: Any = None  # kept by whoever explains it
         self.records: dict[str, dict[str, Array]] = {}
         self.kinds: dict[str, dict[str, Laid]] = {}
@@ -69,7 +72,7 @@ class Run(Readable):
         self.is_fast = as_written is None and not net.dtype.hasobject and has_numba()
         self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
         self.index, self.batch_share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
-        self.share, self.seeds = zeros((lanes,), net.dtype), np.zeros(2, np.int64)
+        self.share, self.seeds, self.epoch = zeros((lanes,), net.dtype), np.zeros(2, np.int64), np.zeros(1, np.int64)
         self.starts = {step.layer.skips(): step.name for step in net.steps.values() if step.layer.skips()}
         y = self._array(Laid(net.input))
         left_out = self._left_out(net) if backward and not input_gradient else ()
@@ -272,13 +275,24 @@ class Run(Readable):
         self.index[:] = index
         self._load_call(images)()
 
+    def _load_augmented(self, images: Array) -> Iterator[Call]:
+        """Load images as they are changed in this epoch."""
+        assert self.augment is not None
+        known = {"index": self.index, "drawn": np.zeros((DRAWN, self.lanes), np.int64), "seeds": self.seeds}
+        known |= {"epoch": self.epoch, "rows": images.shape[2], "columns": images.shape[3], **self.augment.settings()}
+        yield bind(draw_augmentation, self.net, known, not self.is_fast)
+        yield bind(load_augmented, self.net, self._laying(images) | known, not self.is_fast)
+
     def _load_call(self, images: Array) -> Call:
+        return bind(load_images, self.net, self._laying(images), not self.is_fast)
+
+    def _laying(self, images: Array) -> dict[str, Any]:
+        """What a nest is given that lays images into the lanes."""
         number: Any = int if self.net.dtype == object else self.net.dtype.type
         unit = number(unit_of(images, self.net.seen))
         x = self.x if self.x.ndim == 3 else self.x.reshape(*self.net.input, 1, self.lanes)
         known = {"images": images, "index": self.index, "unit": unit, "lanes": self.lanes, "x": x}
-        known |= {"offset": self.net.offset, "factor": self.net.factor}
-        return bind(load_images, self.net, known, not self.is_fast)
+        return known | {"offset": self.net.offset, "factor": self.net.factor}
 
     def _shares(self) -> list[Call]:
         """Each image's share of those that run together, where a layer mixes them."""
@@ -295,7 +309,8 @@ class Run(Readable):
 
         (class numbers; each image has `share` of the batch); every gradient where told. The images are not copied.
         """
-        calls = [self._load_call(images)]
+        is_plain = self.augment is None or not backward
+        calls = [self._load_call(images)] if is_plain else list(self._load_augmented(images))
         if backward:
             calls += [*self._shares(), *self.draw_calls, *self.forward_calls]
         else:

@@ -29,6 +29,11 @@ def _or_none(fits: Fits) -> Fits:
     return lambda value: value is None or fits(value)
 
 
+def _if_told(fits: Fits) -> Fits:
+    """What files of before do not say."""
+    return lambda value: value is ... or fits(value)
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -56,9 +61,10 @@ KNOWN: dict[str, dict[str, Fits]] = {
     },
     "training": dict.fromkeys(("optimiser", "schedule", "loss", "data"), _is_object)
     | dict.fromkeys(("epochs", "batch", "seed"), _is_count)
-    | {"patience": _or_none(_is_count)},
+    | {"patience": _or_none(_is_count), "augment": _if_told(_or_none(_is_object))}
+    | dict.fromkeys(("clip", "average"), _if_told(_or_none(_is_number))),
     "position": dict.fromkeys(("step", "hits", "images", "best_epoch"), _is_count)
-    | {"loss": _is_number, "seconds": lambda value: _is_number(value) and value >= 0}
+    | {"clipped": _if_told(_is_count), "loss": _is_number, "seconds": lambda value: _is_number(value) and value >= 0}
     | {"done": lambda value: isinstance(value, bool)}
     | {"history": _is_list_of(lambda entry: _is_object(entry) and not wrong(entry, ENTRY, whole=True))},
 }

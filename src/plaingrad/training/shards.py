@@ -16,14 +16,13 @@ from plaingrad.compiler.machine_code import has_numba, processors
 from plaingrad.compiler.native_call import compile_callers
 from plaingrad.compiler.program import Program, Workers
 from plaingrad.errors import SettingError
+from plaingrad.network.augment import Augment
 from plaingrad.network.network import LANES, NUMBERS_IN_LINE, Network, lanes_taken
 from plaingrad.network.run import Run
-from plaingrad.schedule.calls import update_call
 from plaingrad.schedule.fast import suits_patches
 from plaingrad.schedule.winograd import FEWEST_LANES as FEWEST_LANES_OF_PATCHES
 from plaingrad.textbook.layer import bind
 from plaingrad.textbook.losses import Loss
-from plaingrad.textbook.optimisers import Optimiser
 
 FEWEST_LANES = 4  # with fewer, dense layers and pools fill no register
 CACHED = 5 << 17  # numbers: 2.5 MiB of float32
@@ -77,6 +76,7 @@ class Shards:
         backward: bool = True,
         images: int | None = None,
         seed: int = 0,
+        augment: Augment | None = None,
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
@@ -84,7 +84,9 @@ class Shards:
         if images is not None:  # there are never more than so many
             self.lanes = lanes_taken(self.lanes, images)
         size = count_of_workers(threads, -(-batch // self.lanes))
-        self.runs = [Run(net, self.lanes, loss, backward=backward, by_patches=True) for _ in range(size)]
+        self.runs = [
+            Run(net, self.lanes, loss, backward=backward, by_patches=True, augment=augment) for _ in range(size)
+        ]
         self.workers = Workers(size)
         self.gradient = zeros(net.parameters.shape, net.dtype)
         self._programs: dict[Any, list[Program]] = {}
@@ -120,14 +122,14 @@ class Shards:
                     self._adders(len(self.runs), first)
         return key
 
-    def step(self, images: Array, labels: Array, index: Array, step: int = 0) -> tuple[float, int]:
+    def step(self, images: Array, labels: Array, index: Array, step: int = 0, epoch: int = 0) -> tuple[float, int]:
         """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right.
 
-        `step` is the number of the step, on which masks depend.
+        `step` is the number of the step, on which masks depend; `epoch` that of the epoch, on which augmentation does.
         """
         for run in self.runs:
             run.batch_share[0] = 1 / len(index)
-            run.seeds[:] = self.seed, step
+            run.seeds[:], run.epoch[:] = (self.seed, step), epoch
         loss, hits, first = 0.0, 0, True
         for runs in self._rounds(images, labels, index, backward=True):
             self._add(len(runs), first)
@@ -139,7 +141,7 @@ class Shards:
                 loss, hits = loss + shard_loss, hits + shard_hits
         return loss, hits
 
-    def _parts(self) -> list[slice]:
+    def parts(self) -> list[slice]:
         """The parameters cut into a part for each thread."""
         size = self.gradient.size
         count = len(self.runs) if size >= SHARED_FROM else 1
@@ -152,7 +154,7 @@ class Shards:
 
     def _adders(self, count: int, first: bool) -> list[Program]:
         if (key := (count, first)) not in self._programs:
-            self._programs[key] = [self._adding(count, first, part) for part in self._parts()]
+            self._programs[key] = [self._adding(count, first, part) for part in self.parts()]
         return self._programs[key]
 
     def _adding(self, count: int, first: bool, part: slice) -> Program:
@@ -161,12 +163,6 @@ class Shards:
             known = {"part": run.gradient[part], "total": self.gradient[part], "first": first and number == 0}
             calls.append(bind(add_gradients, self.net, known))
         return Program(calls)
-
-    def updates(self, optimiser: Optimiser, slots: dict[str, Array], numbers: Array) -> list[Program]:
-        """Programs for the workers that change the parameters by the gradient, as the optimiser says."""
-        arrays = {"w": self.net.parameters, "dw": self.gradient, **slots}
-        parts = [{name: array[part] for name, array in arrays.items()} for part in self._parts()]
-        return [Program([update_call(optimiser, part, numbers)]) for part in parts]
 
     def evaluate(self, images: Array, labels: Array) -> tuple[float, float, Array]:
         """Mean loss, share of images named right, and the outputs (image, class) in the network's own numbers."""

@@ -79,7 +79,8 @@ def sampled(parameters: Array) -> list[float]:
 
 
 def _layers_with_weights(net: Network) -> list[str]:
-    return [name for name, step in net.steps.items() if "w" in step.arrays]
+    """Those whose weights lead from inputs to units; one number a channel, as of BatchNorm, begins equal and may."""
+    return [name for name, step in net.steps.items() if "w" in step.arrays and step.arrays["w"].ndim > 1]
 
 
 def _equal_weights(epoch: Epoch) -> Iterator[str]:

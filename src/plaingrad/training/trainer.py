@@ -32,6 +32,7 @@ from plaingrad.errors import (
     StoppedError,
     require_whole,
 )
+from plaingrad.network.augment import Augment
 from plaingrad.network.network import Network
 from plaingrad.textbook.habits import refuse
 from plaingrad.textbook.losses import Loss
@@ -42,9 +43,11 @@ from plaingrad.training.run_folder import BEST, CHECKPOINT, find, locked, make, 
 from plaingrad.training.saved_facts import checked
 from plaingrad.training.shards import Shards
 from plaingrad.training.standstill import WELL, Epoch, findings, sampled
+from plaingrad.training.updates import Updates, check_share
 
 SECONDS_BETWEEN_SAVES = 30.0
 LOOKED_AT = 64  # images, where a training stands still
+TRAINED = "trained."  # before the names of what is trained, beside a network whose weights are averaged
 EVALUATED_AT_ONCE = 256  # images: enough shards to keep any number of threads busy
 
 
@@ -71,6 +74,7 @@ class Position:
     loss: float = 0.0  # Σ over the images of this epoch so far
     hits: int = 0
     images: int = 0
+    clipped: int = 0  # steps of this epoch whose gradient was too long
     seconds: float = 0.0
     best_epoch: int = 0
     done: bool = False
@@ -84,6 +88,10 @@ class Trainer:
     net: changed in place. data, validation: images and labels; or validation is a share of the data to hold back.
     out: the run folder, made when training starts.
     patience: stop after so many epochs without a better validation accuracy (loss on a tie).
+    augment: how training images are changed at random as they are loaded, an `Augment` or its text `shift=4,flip`.
+    clip: the norm of a gradient that is never exceeded: a longer one is scaled down to it.
+    average: the share, such as 0.999, of averaged weights that stays at each step; they are validated, kept as best,
+    and what the network ends with.
     watch: called with each Event; what it raises stops the run.
     """
 
@@ -99,6 +107,9 @@ class Trainer:
         loss: Loss | str | None = None,
         validation: Dataset | tuple[Any, Any] | float | None = None,
         patience: int | None = None,
+        augment: Augment | str | None = None,
+        clip: float | None = None,
+        average: float | None = None,
         seed: int = 0,
         threads: int | None = None,
         out: str | pathlib.Path | None = None,
@@ -115,6 +126,9 @@ class Trainer:
         self.optimiser = named("optimiser", optimiser, net) or SGD()
         self.schedule = named("schedule", schedule, net) or OneCycle()
         self.loss: Loss = named("loss", loss, net) or loss_for(net)
+        self.augment = Augment.from_text(augment) if isinstance(augment, str) else augment
+        self.clip = check_share("training", "clip", clip, 0, math.inf, "a number above 0")
+        self.average = check_share("training", "average", average, 0, 1, "a number between 0 and 1, such as 0.999")
         self.seed, self.batch, self.epochs = seed, batch, epochs
         self.out = None if out is None else pathlib.Path(out)
         self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
@@ -122,6 +136,8 @@ class Trainer:
         self.per_epoch = -(-len(data) // self.batch)
         self.position = Position()
         self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
+        # Parameters and state, averaged.
+        self.averaged = None if self.average is None else (net.parameters.copy(), net.state.copy())
         self.compile_seconds, self.stop, self.stopped_by = 0.0, False, int(signal.SIGINT)
         self.best: tuple[Array, Array] | None = None  # parameters and state at the best epoch on the validation images
         self.has_folder = False
@@ -144,6 +160,10 @@ class Trainer:
             value, known = getattr(self, name), ", ".join(f"{each}()" for each in kind.kinds())
             if not isinstance(value, kind):
                 raise SettingError(f"training got {name}={value!r}; it needs one of {known}")
+        if self.augment is not None:
+            if not isinstance(self.augment, Augment):
+                raise SettingError(f"training got augment={self.augment!r}; it needs one such as Augment(shift=2)")
+            self.augment.check(self.net.input)
         for images in (self.data, *([] if self.validation is None else [self.validation])):
             check_fit(self.net, images)
 
@@ -166,8 +186,10 @@ class Trainer:
                 "optimiser": Optimiser.from_json(settings["optimiser"]),
                 "schedule": Schedule.from_json(settings["schedule"]),
                 "loss": Loss.from_json(settings["loss"]),
+                "augment": Augment.from_json(settings["augment"]) if settings.get("augment") else None,
             }
             plain = {name: settings[name] for name in ("epochs", "batch", "seed", "patience")}
+            plain |= {name: settings.get(name) for name in ("clip", "average")}
             trainer = cls(net, data, **records, **plain, out=out, about=facts["about"], **more)
             trainer.position, trainer.has_folder = Position(**position), True
             trainer._require_place()
@@ -179,8 +201,9 @@ class Trainer:
                 for step, views in zip(net.steps.values(), net.views(slot), strict=True):
                     for own, view in views.items():
                         view[...] = arrays[f"optimiser.{name}.{step.name}.{own}"]
+            trainer._take_trained(arrays)
             known = {name: settings["data"][name] for name in ("train", "validation")}
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             if isinstance(error, PlaingradError) and not isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"{out / CHECKPOINT} does not say how to go on ({error}); train again") from None
@@ -192,6 +215,15 @@ class Trainer:
         if trainer.position.done:
             trainer._finished()
         return trainer
+
+    def _take_trained(self, arrays: dict[str, Array]) -> None:
+        """From a checkpoint, whose network is the averaged one, the weights and the state that are trained."""
+        if self.averaged is None:
+            return
+        for own, other in zip(self._values(), self.averaged, strict=True):
+            other[:] = own
+        for name, array in {**self.net.arrays, **self.net.kept}.items():
+            array[...] = arrays[TRAINED + name]
 
     def _require_place(self) -> None:
         """ValueError where a position is none that these settings come by."""
@@ -223,9 +255,11 @@ class Trainer:
         self.compile_seconds = time.perf_counter() - began
         if at.step == 0:
             begin(self.net, self.data, self.validation, self.loss)
+            for average, own in zip(self.averaged or (), self._values(), strict=False):
+                average[:] = own  # as they are now, which need not be as they were when this trainer was made
         at.begun = at.begun or sampled(self.net.parameters)
         with shards, self._signals():
-            update = self._update(shards)
+            updates = self._updates(shards)
             if self.out is not None and not self.has_folder:  # only now: settings that cannot be leave nothing behind
                 make(self.out, self._save_in)
                 self.has_folder = True
@@ -233,26 +267,32 @@ class Trainer:
             self._tell("started")
             try:
                 while not at.done:
-                    self._epoch(shards, update)
+                    self._epoch(shards, updates)
             finally:
                 self.stop = False
         self._tell("ended")
         return self._finished()
 
     def _finished(self) -> list[dict[str, Any]]:
-        """The history; the network is left as it was at its best epoch, where validation images say which."""
-        if self.best is not None:
-            self.net.parameters[:], self.net.state[:] = self.best
+        """The history; the network is left as it was at its best epoch, where validation images say which.
+
+        Where weights are averaged, the averaged ones are meant.
+        """
+        last = self.best or self.averaged
+        if last is not None:
+            self.net.parameters[:], self.net.state[:] = last
         return self.position.history
 
     def _shards(self) -> Shards:
         """What trains, with every nest that it will call bound."""
         most = max(len(self.data), len(self.validation or ()))
-        shards = Shards(self.net, self.loss, self.batch, self.threads, images=most, seed=self.seed)
+        shards = Shards(
+            self.net, self.loss, self.batch, self.threads, images=most, seed=self.seed, augment=self.augment
+        )
         shards.prepare(self.data.images, self.data.labels, backward=True)
         if self.validation is not None:
             shards.prepare(self.validation.images, self.validation.labels, backward=False)
-        self._update(shards)
+        self._updates(shards)
         summing(self.data.images)
         return shards
 
@@ -261,20 +301,10 @@ class Trainer:
         """Steps of the whole run."""
         return self.epochs * self.per_epoch
 
-    def _update(self, shards: Shards) -> Callable[[int], None]:
-        """One step of the optimiser on all parameters, given the number of the step."""
-        numbers = zeros((len(self.optimiser.numbers(0, 1.0)),), self.net.dtype)
-        programs = shards.updates(self.optimiser, self.slots, numbers)
+    def _updates(self, shards: Shards) -> Updates:
+        return Updates(shards, self.optimiser, self.slots, self.clip, self.average, self.averaged)
 
-        def update(step: int) -> None:
-            with np.errstate(over="ignore"):  # a rate beyond the number type is infinite, and the run diverges
-                factor = self.schedule(step, self.steps, self.per_epoch)
-                numbers[:] = list(self.optimiser.numbers(step, factor).values())
-            shards.workers.run(programs)
-
-        return update
-
-    def _epoch(self, shards: Shards, update: Callable[[int], None]) -> None:
+    def _epoch(self, shards: Shards, updates: Updates) -> None:
         """From where the run stands to the end of its epoch."""
         at, epoch = self.position, len(self.position.history)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.data))
@@ -282,10 +312,11 @@ class Trainer:
         for number in range(at.step - epoch * self.per_epoch, self.per_epoch):
             began = time.perf_counter()
             index = order[number * self.batch : (number + 1) * self.batch]
-            loss, hits = shards.step(self.data.images, self.data.labels, index, at.step)
+            loss, hits = shards.step(self.data.images, self.data.labels, index, at.step, epoch)
             if not math.isfinite(loss):
                 raise DivergedError(self._diverged(shards.culprit(), at.step))
-            update(at.step)
+            updates(at.step, self.schedule(at.step, self.steps, self.per_epoch))
+            at.clipped += updates.has_clipped
             at.step += 1
             at.loss, at.hits, at.images = at.loss + loss, at.hits + hits, at.images + len(index)
             at.seconds += time.perf_counter() - began
@@ -312,21 +343,26 @@ class Trainer:
             "seconds": at.seconds,
             "images_per_second": at.images / max(at.seconds, 1e-9),
         }
+        if self.clip is not None:
+            entry["clipped"] = at.clipped / self.per_epoch
         better = False
         if self.validation is not None:
-            loss, accuracy, _ = shards.evaluate(self.validation.images, self.validation.labels)
+            with self._averaging():
+                loss, accuracy, _ = shards.evaluate(self.validation.images, self.validation.labels)
             entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
             better = merit(entry) > max(map(merit, at.history), default=WORST)
             if better:
-                at.best_epoch, self.best = epoch, (self.net.parameters.copy(), self.net.state.copy())
+                parameters, state = self.averaged or self._values()
+                at.best_epoch, self.best = epoch, (parameters.copy(), state.copy())
         if lines := self._standing_still(shards, entry):
             entry["findings"] = lines
         at.history.append(entry)
-        at.loss, at.hits, at.images, at.seconds = 0.0, 0, 0, 0.0
+        at.loss, at.hits, at.images, at.clipped, at.seconds = 0.0, 0, 0, 0, 0.0
         early = self.patience is not None and epoch - at.best_epoch >= self.patience
         at.done = early or epoch == self.epochs
         if better and self.out is not None:
-            checkpoint.save(self.out / BEST, self.net, **self._facts())
+            with self._averaging():
+                checkpoint.save(self.out / BEST, self.net, **self._facts())
         self.save()
         self._tell("epoch", entry)
         if early and epoch < self.epochs:
@@ -354,8 +390,29 @@ class Trainer:
             self._tell("saved")
 
     def _save_in(self, folder: pathlib.Path) -> None:
-        checkpoint.save(folder / CHECKPOINT, self.net, self._slots(), **self._facts())
+        slots = self._slots()
+        if self.averaged is not None:  # who loads the file is given the averaged network
+            slots |= {TRAINED + name: array.copy() for name, array in {**self.net.arrays, **self.net.kept}.items()}
+        with self._averaging():
+            checkpoint.save(folder / CHECKPOINT, self.net, slots, **self._facts())
         write_history(folder, self.position.history)
+
+    def _values(self) -> tuple[Array, Array]:
+        """What is trained, and what is kept from step to step."""
+        return self.net.parameters, self.net.state
+
+    @contextlib.contextmanager
+    def _averaging(self) -> Iterator[None]:
+        """Within it the network is the averaged one, where there is one."""
+        if self.averaged is None:
+            yield
+            return
+        trained = [array.copy() for array in self._values()]
+        self.net.parameters[:], self.net.state[:] = self.averaged
+        try:
+            yield
+        finally:
+            self.net.parameters[:], self.net.state[:] = trained
 
     def _slots(self) -> dict[str, Array]:
         names = list(self.net.arrays)
@@ -367,7 +424,8 @@ class Trainer:
 
     def _facts(self) -> dict[str, Any]:
         records = {name: getattr(self, name).to_json() for name in ("optimiser", "schedule", "loss")}
-        plain = {name: getattr(self, name) for name in ("epochs", "batch", "seed", "patience")}
+        plain = {name: getattr(self, name) for name in ("epochs", "batch", "seed", "patience", "clip", "average")}
+        plain["augment"] = self.augment.to_json() if self.augment else None
         data = {
             "train": self.data.fingerprint,
             "validation": self.validation.fingerprint if self.validation else None,
