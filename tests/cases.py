@@ -121,7 +121,9 @@ def exhaustive(pairings: int) -> Iterator[tuple[Layer, tuple[int, ...]]]:
         size, stride, padding, dilation = zip(rows[1:], columns[1:], strict=True)
         settings = {"size": size, "stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         yield Conv(filters, **settings, bias=number % 5 > 0), (inputs, height, width)
-    pools = itertools.cycle([MaxPool, MeanPool, L2Pool, MaxPool, lambda *each, **more: MeanPool(*each, **more, count_padding=True)])
+    pools = itertools.cycle(
+        [MaxPool, MeanPool, L2Pool, MaxPool, lambda *each, **more: MeanPool(*each, **more, count_padding=True)]
+    )
     for number, (rows, columns) in enumerate(paired(axis_settings(range(1, 2)), 5 * pairings)):
         size, stride, padding, _ = zip(rows[1:], columns[1:], strict=True)
         yield next(pools)(size, stride, padding, ceil_mode=number % 2 > 0), (2, rows[0], columns[0])

@@ -24,8 +24,8 @@ from plaingrad.checking import Case, check_answer, make_case, read_case
 from plaingrad.checking.answers.answer import answer_of, read_answer
 from plaingrad.checking.claims import claim
 from plaingrad.cli.main import main
-from plaingrad.data.folder import read_image
 from plaingrad.data.idx import STEMS, idx_split, read_idx, write_idx
+from plaingrad.data.images import read_image
 from plaingrad.explaining.examples import EXAMPLES
 from plaingrad.network.files import network_from_file
 from plaingrad.network.outline import Outline

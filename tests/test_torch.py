@@ -67,9 +67,14 @@ def whole(layer, x, outside):
     """The image with the layer's padding, and with what a last window hangs over, so that all windows fit."""
     (down, across), height, width = layer.padding, *x.shape[2:]
     _, *counts = layer.output(x.shape[1:])
-    ends = [(count - 1) * stride + reach for count, stride, reach in zip(counts, layer.stride, layer.window.reach, strict=True)]
+    ends = [
+        (count - 1) * stride + reach
+        for count, stride, reach in zip(counts, layer.stride, layer.window.reach, strict=True)
+    ]
     x = functional.pad(x, (across, across, down, down), value=outside)
-    over = [max(0, end - side - 2 * margin) for end, side, margin in zip(ends, (height, width), (down, across), strict=True)]
+    over = [
+        max(0, end - side - 2 * margin) for end, side, margin in zip(ends, (height, width), (down, across), strict=True)
+    ]
     return functional.pad(x, (0, over[1], 0, over[0]), value=-torch.inf if outside == -torch.inf else 0.0)
 
 
@@ -106,7 +111,9 @@ def in_torch(layer, x, w=None, b=None):
         case Flatten():
             return x.flatten(1)
         case MaxPool() | L2Pool():
-            if isinstance(layer, MaxPool) and all(2 * p <= size for p, size in zip(layer.padding, layer.size, strict=True)):
+            if isinstance(layer, MaxPool) and all(
+                2 * p <= size for p, size in zip(layer.padding, layer.size, strict=True)
+            ):
                 settings = (layer.padding, layer.dilation, layer.ceil_mode)
                 return functional.max_pool2d(x, layer.size, layer.stride, *settings)
             if isinstance(layer, MaxPool):

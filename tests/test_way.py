@@ -173,7 +173,7 @@ def test_each_layer_and_loss_has_a_rule(pages: Pages) -> None:
             handed = {each for each in own_arrays if each in ("dx", "dz") or each[1:] in weights} | {"dx"}
             assert handed <= set(found), f"{step} has no rule for {handed - set(found)}"
             assert all(text.endswith(".") and text[0].isupper() for text in found.values())
-    assert told == set(RULES)
+    assert told == set(RULES) - {"BatchNorm"}  # a page shows one image, and it mixes them
 
 
 def test_a_layer_of_one_s_own_has_no_rule() -> None:

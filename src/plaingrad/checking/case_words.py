@@ -17,7 +17,7 @@ FIELDS = {
         "enough to keep the size where the stride is 1; an odd row or column is added at the bottom or on the right). "
         "A convolution does not rotate its kernel: "
         "y[k,i,j] = b[k] + sum of w[k,c,u,v] * x[c,i*stride+u-padding,j*stride+v-padding]. A window that does not fit "
-        "completely is left out, but in ceil_mode a last one that begins in the image or in the padding before it stays. "
+        "completely is left out, but in ceil_mode a last one that begins in the image or the padding before it stays. "
         "Pooling ignores the padding, unless mean pooling has count_padding, and what hangs over it; a divisor is what "
         "mean pooling divides the sum by instead of the number of pixels; of equal maxima "
         "the first in reading order gets the error. The derivative of ReLU at 0 is 0. Flatten orders the numbers by "

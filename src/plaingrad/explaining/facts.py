@@ -115,7 +115,7 @@ def _loss_layer(tracer: Tracer) -> dict[str, Any]:
 
 def sources(owner: Any) -> list[dict[str, str]]:
     """The texts of a layer or a loss, its activation's too."""
-    every = ((way, each.text) for way, made in passes(owner).items() for each in made)
+    every = ((way, each.text) for way in ("forward", "backward") for each in passes(owner)[way])
     return [{"name": text.__name__, "way": way, "source": text.source} for way, text in every]
 
 

@@ -143,7 +143,7 @@ class Run(Readable):
     ) -> dict[str, Laid]:
         """The mask that is drawn for a layer; and each image's share, where a text asks for it."""
         asked = {name for text in (layer.forward, layer.backward) for name in text.arguments}
-        if "share" in asked:
+        if "share" in asked - layer.settings().keys() - layer.constants(x).keys():  # unless it has one of its own
             record["share"], kinds["share"] = self.share, Laid(())
         return {} if layer.dropped() is None else {"mask": Laid(x)}
 

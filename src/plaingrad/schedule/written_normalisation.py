@@ -78,19 +78,19 @@ def fast_batchnorm_infer(x, w, b, running_mean, running_variance, y, *, epsilon)
 
 
 @loops
-def fast_groupnorm_forward(x, w, b, y, mean, deviation, normal, lanes, *, size, epsilon):
-    count = size * x.shape[1] * (x.shape[2] // lanes)
+def fast_groupnorm_forward(x, w, b, y, mean, deviation, normal, lanes, *, group_size, epsilon):
+    count = group_size * x.shape[1] * (x.shape[2] // lanes)
     for g in range(mean.shape[0]):
         for n in range(lanes):
             mean[g, n], deviation[g, n] = 0, 0
-        for c in range(g * size, g * size + size):
+        for c in range(g * group_size, g * group_size + group_size):
             for i in range(x.shape[1]):
                 for j in range(x.shape[2] // lanes):
                     for n in range(lanes):
                         mean[g, n] += x[c, i, at(j * lanes + n)]
         for n in range(lanes):
             mean[g, n] = mean[g, n] / count
-        for c in range(g * size, g * size + size):
+        for c in range(g * group_size, g * group_size + group_size):
             for i in range(x.shape[1]):
                 for j in range(x.shape[2] // lanes):
                     for n in range(lanes):
@@ -98,7 +98,7 @@ def fast_groupnorm_forward(x, w, b, y, mean, deviation, normal, lanes, *, size, 
                         deviation[g, n] += away * away
         for n in range(lanes):
             deviation[g, n] = sqrt(deviation[g, n] / count + epsilon)
-        for c in range(g * size, g * size + size):
+        for c in range(g * group_size, g * group_size + group_size):
             for i in range(x.shape[1]):
                 for j in range(x.shape[2] // lanes):
                     for n in range(lanes):
@@ -108,12 +108,12 @@ def fast_groupnorm_forward(x, w, b, y, mean, deviation, normal, lanes, *, size, 
 
 
 @loops
-def fast_groupnorm_backward(dy, w, deviation, normal, dx, dw, db, mean_error, mean_product, lanes, *, size):
-    count = size * dx.shape[1] * (dx.shape[2] // lanes)
+def fast_groupnorm_backward(dy, w, deviation, normal, dx, dw, db, mean_error, mean_product, lanes, *, group_size):
+    count = group_size * dx.shape[1] * (dx.shape[2] // lanes)
     for g in range(deviation.shape[0]):
         for n in range(lanes):
             mean_error[g, n], mean_product[g, n] = 0, 0
-        for c in range(g * size, g * size + size):
+        for c in range(g * group_size, g * group_size + group_size):
             for n in range(lanes):
                 dx[c, 0, at(n)] = 0
             for i in range(dx.shape[1]):
@@ -133,7 +133,7 @@ def fast_groupnorm_backward(dy, w, deviation, normal, dx, dw, db, mean_error, me
             for n in range(lanes):
                 dw[c] += dx[c, 0, at(n)]
                 mean_product[g, n] += w[c] * dx[c, 0, at(n)] / count
-        for c in range(g * size, g * size + size):
+        for c in range(g * group_size, g * group_size + group_size):
             for i in range(dx.shape[1]):
                 for j in range(dx.shape[2] // lanes):
                     for n in range(lanes):

@@ -80,7 +80,8 @@ class Window:
     def pixels(self, count_padding: bool, rows: int, columns: int) -> list[list[int]]:
         """For each of rows × columns windows how many pixels it holds: real ones, or padding too where told."""
         if count_padding:  # then padding is as good as the image; what hangs over it still does not count
-            padded = tuple(size + sum(margin) for size, margin in zip(self.image, self.margins, strict=True))
+            (down, across), image = self.margins, self.image
+            padded = image[0] + sum(down), image[1] + sum(across)
             return replace(self, margins=((0, 0), (0, 0)), image=padded).pixels(False, rows, columns)
         # Which rows a window holds does not depend on its column: a thin window each way counts them.
         above = replace(self, size=(self.size[0], 1), margins=(self.margins[0], (0, 0)), image=(self.image[0], 1))

@@ -10,7 +10,7 @@ from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layer import Layer
-from plaingrad.textbook.layers import Conv, LeakyReLU, MaxPool, MeanPool
+from plaingrad.textbook.layers import Conv, LeakyReLU
 from plaingrad.textbook.layers.pool import Pool
 
 IMAGES, CHANNELS, FILTERS, ROWS, COLUMNS, INPUTS, UNITS = 3, 2, 5, 17, 13, 7, 4

@@ -44,7 +44,7 @@ class Kept:
     @property
     def notes(self) -> list[str]:
         """What is no breach: its texts that are compiled as they stand."""
-        texts = [each.text for way in passes(self.layer).values() for each in way]
+        texts = dict.fromkeys(each.text for way in passes(self.layer).values() for each in way)
         return [f"compiled as it stands, which is slow: {why}" for text in texts if (why := slow_because(text))]
 
 

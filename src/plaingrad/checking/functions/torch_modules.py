@@ -151,9 +151,7 @@ def _conv(module: Any) -> Layer:
 def _pool(kind: type[MaxPool] | type[MeanPool]) -> Callable[[Any], Layer]:
     def made(module: Any) -> Layer:
         dilation = _pair(getattr(module, "dilation", 1))
-        pool = kind(
-            _pair(module.kernel_size), _pair(module.stride), _pair(module.padding), dilation, module.ceil_mode
-        )
+        pool = kind(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding), dilation, module.ceil_mode)
         if kind is not MeanPool:
             return pool
         return pool.replace(count_padding=module.count_include_pad, divisor=module.divisor_override)

@@ -144,6 +144,9 @@ class SingleLayer:
         for task in self.run.tasks(self.name, way):
             text, more = (task.text.edited(*changes), self.arrays) if changes else (task.text, {})
             seen = {**task.seen, **more, **others}
+            for name, each in task.seen.items():  # as the text sees it: features as channels of one pixel
+                if isinstance(each, np.ndarray) and isinstance(seen[name], np.ndarray) and seen[name].ndim < each.ndim:
+                    seen[name] = seen[name].reshape(each.shape)
             if "window" in seen:
                 seen["window"] = remembered(seen["window"])
             yield replace(task, text=text, seen=seen)

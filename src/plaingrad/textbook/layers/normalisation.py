@@ -13,31 +13,33 @@ from plaingrad.textbook.layer import LARGEST_LIMIT, Layer, Ones, Saved, Shape, S
 from plaingrad.textbook.text import places
 
 
-def groupnorm_forward(x, w, b, y, mean, deviation, normal, size, epsilon):
+def groupnorm_forward(x, w, b, y, mean, deviation, normal, group_size, epsilon):
     mean[:], deviation[:] = 0, 0
     for n, c, i, j in places(x):
-        mean[n, c // size] += x[n, c, i, j] / (size * x.shape[2] * x.shape[3])
+        mean[n, c // group_size] += x[n, c, i, j] / (group_size * x.shape[2] * x.shape[3])
     for n, c, i, j in places(x):
-        away = x[n, c, i, j] - mean[n, c // size]
-        deviation[n, c // size] += away * away / (size * x.shape[2] * x.shape[3])
+        away = x[n, c, i, j] - mean[n, c // group_size]
+        deviation[n, c // group_size] += away * away / (group_size * x.shape[2] * x.shape[3])
     for n, g in places(deviation):
         deviation[n, g] = sqrt(deviation[n, g] + epsilon)
     for n, c, i, j in places(y):
-        normal[n, c, i, j] = (x[n, c, i, j] - mean[n, c // size]) / deviation[n, c // size]
+        normal[n, c, i, j] = (x[n, c, i, j] - mean[n, c // group_size]) / deviation[n, c // group_size]
         y[n, c, i, j] = w[c] * normal[n, c, i, j] + b[c]
 
 
-def groupnorm_backward(dy, w, deviation, normal, dx, dw, db, mean_error, mean_product, size):
+def groupnorm_backward(dy, w, deviation, normal, dx, dw, db, mean_error, mean_product, group_size):
     dw[:], db[:], mean_error[:], mean_product[:] = 0, 0, 0, 0
     for n, c, i, j in places(dy):
         db[c] += dy[n, c, i, j]
         dw[c] += dy[n, c, i, j] * normal[n, c, i, j]
-        mean_error[n, c // size] += w[c] * dy[n, c, i, j] / (size * dy.shape[2] * dy.shape[3])
-        mean_product[n, c // size] += w[c] * dy[n, c, i, j] * normal[n, c, i, j] / (size * dy.shape[2] * dy.shape[3])
+        mean_error[n, c // group_size] += w[c] * dy[n, c, i, j] / (group_size * dy.shape[2] * dy.shape[3])
+        mean_product[n, c // group_size] += (
+            w[c] * dy[n, c, i, j] * normal[n, c, i, j] / (group_size * dy.shape[2] * dy.shape[3])
+        )
     for n, c, i, j in places(dx):
-        dx[n, c, i, j] = w[c] * dy[n, c, i, j] / deviation[n, c // size]
-        dx[n, c, i, j] -= mean_error[n, c // size] / deviation[n, c // size]
-        dx[n, c, i, j] -= mean_product[n, c // size] * normal[n, c, i, j] / deviation[n, c // size]
+        dx[n, c, i, j] = w[c] * dy[n, c, i, j] / deviation[n, c // group_size]
+        dx[n, c, i, j] -= mean_error[n, c // group_size] / deviation[n, c // group_size]
+        dx[n, c, i, j] -= mean_product[n, c // group_size] * normal[n, c, i, j] / deviation[n, c // group_size]
 
 
 def batchnorm_forward(x, w, b, share, y, mean, variance, normal, epsilon):
@@ -154,7 +156,7 @@ class GroupNorm(Layer):
         return {"mean": each, "deviation": each, "normal": Saved(x), "mean_error": each, "mean_product": each}
 
     def constants(self, x: Shape) -> dict[str, Any]:
-        return {"size": x[0] // self.groups}
+        return {"group_size": x[0] // self.groups}
 
     def seen(self, name: str, array: Array) -> Array:
         return as_pixels(name, array)
