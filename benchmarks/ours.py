@@ -5,13 +5,14 @@ from itertools import count
 
 import numpy as np
 
-from plaingrad.compiler.loops import Array
+from plaingrad.compiler.loops import Array, zeros
 from plaingrad.data import from_arrays
 from plaingrad.network.network import Network
+from plaingrad.textbook.losses import SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD
 from plaingrad.training.inference import Inference
 from plaingrad.training.shards import Shards
-from plaingrad.training.trainer import Trainer
+from plaingrad.training.updates import Updates
 from timing import Call
 from works import BATCHES, CLASSES
 
@@ -23,14 +24,15 @@ def step(net: Network, images: Array, labels: Array, threads: int, until: ExitSt
     net, batch = net.copy(), images.shape[1]
     flat, names = images.reshape(-1, *net.input), [str(number) for number in range(CLASSES)]
     data = from_arrays(flat, labels.reshape(-1), names)
-    trainer = Trainer(net, data, SGD(rate=RATE, momentum=MOMENTUM), batch=batch, threads=threads)
-    shards = until.enter_context(Shards(net, trainer.loss, batch, threads))
-    update, numbers = trainer._update(shards), count()
+    optimiser = SGD(rate=RATE, momentum=MOMENTUM)
+    shards = until.enter_context(Shards(net, SoftmaxCrossEntropy(), batch, threads))
+    slots = {name: zeros(net.parameters.shape, net.dtype) for name in optimiser.slots}
+    update, numbers = Updates(shards, optimiser, slots), count()
     indices = np.arange(len(flat)).reshape(BATCHES, batch)
 
     def once() -> float:
         loss, _ = shards.step(data.images, data.labels, indices[next(numbers) % BATCHES])
-        update(0)
+        update(0, 1.0)
         return loss / batch
 
     return once

@@ -21,7 +21,7 @@ from plaingrad.network.exact import Sized
 
 SIGNS = {"=": operator.eq, "≠": operator.ne, "<": operator.lt, "≤": operator.le, ">": operator.gt, "≥": operator.ge}
 CLOSED = {"(": ")", "⌊": "⌋", "⌈": "⌉"}
-FUNCTIONS = ("ln", "tanh", "abs", "max", "min")
+FUNCTIONS = ("ln", "tanh", "abs", "max", "min", "Φ", "φ")
 RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
@@ -207,7 +207,7 @@ class Reader:
         if name in ("max", "min"):
             best = max if name == "max" else min
             return lambda known: best((each(known) for each in given), key=plain)
-        method = {"ln": "log", "tanh": "tanh", "abs": "__abs__"}[name]
+        method = {"ln": "log", "tanh": "tanh", "abs": "__abs__", "Φ": "normal_cdf", "φ": "normal_pdf"}[name]
         return lambda known: getattr(lifted(given[0](known)), method)()
 
     def power(self, base, exponent):

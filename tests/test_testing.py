@@ -839,7 +839,7 @@ def test_modules_that_cannot_be_compared(torch, words):
 
 @pytest.mark.torch
 @pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel")
-@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+@pytest.mark.parametrize(("layer", "shape"), [row for row in CASES if row[0].dropped() is None], ids=str)
 def test_every_layer_passes_with_the_gradients_of_pytorch(torch, layer, shape):
     in_torch = importlib.import_module("test_torch").in_torch
 

@@ -46,9 +46,11 @@ def shown(making: Making, sheet: Sheet, formula: Formula) -> tuple[Tree, dict[st
     for name, of in kept.items():
         ends += [["mtext", "; " if ends else "; with "], named[name], ["mo", "="], tree(of, named)]
     letters = {}
+    cells = [each.parts[1:] for each in every(made) if is_kind(each, "cell")]
     for letter in running:
         low, high = formula.boxes[letter]
-        letters[own[letter]] = f"{word(letter, len(formula.place))} of {sheet.name}, {low} to {high}"
+        axes = max([len(formula.place), *(len(index) for index in cells if Index.of(letter) in index)])
+        letters[own[letter]] = f"{word(letter, axes)} of {sheet.name}, {low} to {high}"
     for each in sums:
         letters.setdefault(own[each.parts[1]], meaning(each, made, named))
     letters |= {named[name]: told(name, of, named) for name, of in kept.items()}

@@ -34,9 +34,11 @@ class Solved:
     def equal(self, rest: Index, body: Expression) -> None:
         """One letter follows from what is 0: one without a factor, and of several that which leaves the body short."""
         inside = [letter for letter in self.letters if rest.share(letter)]
-        if len(inside) < sum(letter in self.letters for letter in rest.letters()):
+        quotients = [atom for atom, _ in rest.shares if not isinstance(atom, str)]
+        running = [letter for atom in quotients for letter in atom[0].letters() if letter in self.letters]
+        if running and (inside or len(running) > 1):
             raise UnreadError("a place is a rounded quotient of letters that run")
-        if not inside:
+        if not inside:  # a letter in a quotient runs as far as this leaves it room: ⌊c/2⌋ is g for 2g ≤ c ≤ 2g + 1
             self.least += [rest, -rest]
             return
 
