@@ -9,7 +9,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PARALLEL := -n $(or $(WORKERS),auto) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 
-.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist bench accuracy mistakes confusion docs format pictures size clean
+.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist bench accuracy cifar mistakes confusion docs format pictures size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -45,6 +45,9 @@ bench: .venv/bench  ## side by side with PyTorch and JAX; writes docs/benchmarks
 
 accuracy: .venv/demo  ## train every built-in model, three seeds each; writes docs/accuracy.md (MNIST=DIR for MNIST's files)
 	$(BIN)/python benchmarks/accuracy.py $(if $(MNIST),--mnist $(MNIST))
+
+cifar: .venv/torch  ## `resnet8` on CIFAR-10 beside an equal PyTorch network; writes docs/cifar.md: an hour (CIFAR=DIR)
+	$(BIN)/python benchmarks/cifar.py $(CIFAR)
 
 mistakes: .venv/demo  ## train small networks with each known mistake; writes what `plaingrad check` tells of it (ONLY=id,id)
 	$(BIN)/python benchmarks/mistakes.py $(if $(ONLY),--only $(ONLY))

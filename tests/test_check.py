@@ -154,6 +154,7 @@ def seconds_of(case: Case, arrays: dict[Key, Array]) -> float:
     return min(found)
 
 
+@pytest.mark.long  # it takes times, which a busy machine disturbs
 def test_a_mistake_without_a_name_is_looked_for_in_a_few_times_what_a_right_answer_takes():
     """In a pool, whose texts have the most edits: about 7 times as long on any machine, with room for half as much."""
     case = make_case(pg.model("lenet5").network().layers, (1, 28, 28), images=2)

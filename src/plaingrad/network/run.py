@@ -93,8 +93,12 @@ class Run(Readable):
         self.y, self.x = y, next(iter(self.records.values()))["x"]
         self.is_mixed = any("share" in record for record in self.records.values())
         self.draw_calls = list(self._draws(net))
-        self.forward_calls = [call for step in net.steps for call in self.calls(step, "forward")] if backward else []
-        self.infer_calls = [call for step in net.steps for call in self.calls(step, "infer")]
+        self.has_modes = any(step.layer.infer is not None for step in net.steps.values())
+        trains = backward or not self.has_modes  # a network without modes has one way forward
+        self.forward_calls = [call for step in net.steps for call in self.calls(step, "forward")] if trains else []
+        self.infer_calls = self.forward_calls
+        if self.has_modes:
+            self.infer_calls = [call for step in net.steps for call in self.calls(step, "infer")]
         self.settle_calls = [call for step in net.steps for call in self.calls(step, "settle")] if backward else []
         self.loss_calls: list[Call] = []
         if loss is not None:
@@ -378,7 +382,7 @@ class Run(Readable):
 
         A run without targets takes the error at its output instead: `dy`, of the shape of `output`, (image, class).
         """
-        if not self.training and any(step.layer.infer is not None for step in self.net.steps.values()):
+        if self.has_modes and not self.training:
             raise SettingError(
                 f"backward of a run of {self.net.name} that went forward as a trained network does, without what its "
                 "layers leave for backward; go forward as in training: net.run(images, training=True)"

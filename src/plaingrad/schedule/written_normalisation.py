@@ -8,16 +8,31 @@ from plaingrad.textbook.layers import normalisation, pool, skip
 from plaingrad.textbook.text import Text
 
 
+def add_lanes(array, total, c, lanes):
+    """The sum of a channel's pixels for each lane, into the first row of another array."""
+    for n in range(lanes):
+        total[c, 0, at(n)] = 0
+    for i in range(array.shape[1]):
+        for j in range(array.shape[2] // lanes):
+            for n in range(lanes):
+                total[c, 0, at(n)] += array[c, i, at(j * lanes + n)]
+
+
+def add_products(one, two, total, c, lanes):
+    """The sum of the products of two channels' pixels for each lane."""
+    for n in range(lanes):
+        total[c, 0, at(n)] = 0
+    for i in range(one.shape[1]):
+        for j in range(one.shape[2] // lanes):
+            for n in range(lanes):
+                total[c, 0, at(n)] += one[c, i, at(j * lanes + n)] * two[c, i, at(j * lanes + n)]
+
+
 @loops
 def fast_batchnorm_forward(x, w, b, share, y, mean, variance, normal, lanes, *, epsilon):
     pixels = x.shape[1] * (x.shape[2] // lanes)
     for c in range(x.shape[0]):
-        for n in range(lanes):
-            y[c, 0, at(n)] = 0
-        for i in range(x.shape[1]):
-            for j in range(x.shape[2] // lanes):
-                for n in range(lanes):
-                    y[c, 0, at(n)] += x[c, i, at(j * lanes + n)]
+        add_lanes(x, y, c, lanes)
         mean[c] = 0
         for n in range(lanes):
             mean[c] += share[n] * y[c, 0, at(n)] / pixels
@@ -43,20 +58,11 @@ def fast_batchnorm_forward(x, w, b, share, y, mean, variance, normal, lanes, *, 
 def fast_batchnorm_backward(dy, w, share, variance, normal, dx, dw, db, lanes, *, epsilon):
     pixels = dx.shape[1] * (dx.shape[2] // lanes)
     for c in range(dx.shape[0]):
-        for n in range(lanes):
-            dx[c, 0, at(n)] = 0
-        for i in range(dx.shape[1]):
-            for j in range(dx.shape[2] // lanes):
-                for n in range(lanes):
-                    dx[c, 0, at(n)] += dy[c, i, at(j * lanes + n)]
+        add_lanes(dy, dx, c, lanes)
         db[c] = 0
         for n in range(lanes):
             db[c] += dx[c, 0, at(n)]
-            dx[c, 0, at(n)] = 0
-        for i in range(dx.shape[1]):
-            for j in range(dx.shape[2] // lanes):
-                for n in range(lanes):
-                    dx[c, 0, at(n)] += dy[c, i, at(j * lanes + n)] * normal[c, i, at(j * lanes + n)]
+        add_products(dy, normal, dx, c, lanes)
         dw[c] = 0
         for n in range(lanes):
             dw[c] += dx[c, 0, at(n)]
@@ -114,21 +120,12 @@ def fast_groupnorm_backward(dy, w, deviation, normal, dx, dw, db, mean_error, me
         for n in range(lanes):
             mean_error[g, n], mean_product[g, n] = 0, 0
         for c in range(g * group_size, g * group_size + group_size):
-            for n in range(lanes):
-                dx[c, 0, at(n)] = 0
-            for i in range(dx.shape[1]):
-                for j in range(dx.shape[2] // lanes):
-                    for n in range(lanes):
-                        dx[c, 0, at(n)] += dy[c, i, at(j * lanes + n)]
+            add_lanes(dy, dx, c, lanes)
             db[c] = 0
             for n in range(lanes):
                 db[c] += dx[c, 0, at(n)]
                 mean_error[g, n] += w[c] * dx[c, 0, at(n)] / count
-                dx[c, 0, at(n)] = 0
-            for i in range(dx.shape[1]):
-                for j in range(dx.shape[2] // lanes):
-                    for n in range(lanes):
-                        dx[c, 0, at(n)] += dy[c, i, at(j * lanes + n)] * normal[c, i, at(j * lanes + n)]
+            add_products(dy, normal, dx, c, lanes)
             dw[c] = 0
             for n in range(lanes):
                 dw[c] += dx[c, 0, at(n)]

@@ -81,8 +81,9 @@ class Stores:
 
     def _times(self, path: tuple[int, ...], extents: list[tuple[str, int]]) -> Array:
         """When each place of a statement is reached, as a number that grows."""
-        radix = [max((len(path) > d and path[d]) or 0 for *_, path, _, _ in self.events) + 2 for d in range(self.depths + 1)]  # fmt: skip  # noqa: E501
-        wide = [max([extents[d][1] for *_, extents, _ in self.events if len(extents) > d] or [1]) + 1 for d in range(self.depths)]  # fmt: skip  # noqa: E501
+        paths, sizes = [path for *_, path, _, _ in self.events], [reach for *_, reach, _ in self.events]
+        radix = [max((each[d] for each in paths if len(each) > d), default=0) + 2 for d in range(self.depths + 1)]
+        wide = [max((each[d][1] for each in sizes if len(each) > d), default=1) + 1 for d in range(self.depths)]
         time: Any = np.zeros([1] * self.depths)
         for depth in range(self.depths + 1):
             time = time * radix[depth] + (1 + path[depth] if depth < len(path) else 0)
