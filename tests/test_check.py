@@ -23,6 +23,7 @@ from bars import (
     tried,
     without,
 )
+from cases import CASES
 from diseased import Place, contexts, differs, networks, played
 from often import counts, some
 from plaingrad.checking.case import Case
@@ -131,6 +132,27 @@ def test_the_programs_that_mistakes_are_made_in_are_right():
         for key, array in arrays.items():
             # Sums of n products, one after another: n·u of the sizes, and what cancels makes it more.
             assert np.allclose(array, other[key], rtol=1e-6, atol=1e-9 * max(np.abs(array).max(), 1e-3)), key
+
+
+KINDS = {type(layer): (layer, shape) for layer, shape in reversed(CASES) if layer.dropped() is None}
+
+
+@pytest.mark.parametrize(("layer", "shape"), KINDS.values(), ids=str)
+@pytest.mark.often(3)
+def test_a_wrong_array_of_any_layer_has_a_verdict(layer, shape):
+    """Whatever the layer, and whether or not its sums are of products: no known mistake ends the check."""
+    around = (pg.Conv(shape[0], size=1), layer) if len(shape) == 3 else (pg.Dense(shape[0]), layer)
+    case = make_case(around, shape)
+    name, step = list(case.net.steps.items())[1]
+    ran = case.net.run(case.batches[0].x, case.batches[0].target, case.loss)
+    right = {
+        f"{each}.{quantity}": np.array(ran[f"{each}.{quantity}"])
+        for each, own in case.net.steps.items()
+        for quantity in ("y", "dx", *("d" + weights for weights in own.weights))
+    }
+    for quantity in ("y", "dx", *("d" + weights for weights in step.weights)):
+        wrong = right[f"{name}.{quantity}"] * 1.7 + 0.1
+        assert not check_answer(case, {**right, f"{name}.{quantity}": wrong}).is_right
 
 
 def checked_in_seconds(place: Place | None, part: str) -> None:

@@ -19,7 +19,7 @@ NAMED_ELSEWHERE = ("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")
 def of_image(context: Context, image: int) -> Array:
     """What the pass makes where the errors of one image alone count."""
     if context.quantity != "dx":
-        return context.sum(context.terms, dy=context.only_images(image))
+        return context.of_error(context.only_images(image))
     kept = np.zeros_like(context.expected)
     kept[image] = context.expected[image]
     return kept

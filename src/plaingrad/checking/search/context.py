@@ -148,6 +148,12 @@ class Context:
             return terms.error(dy, w or self.weights)
         return terms.slope(self.weight, dy, self.x if x is None else x)
 
+    def of_error(self, dy: Array) -> Array:
+        """What this pass makes of other errors: of its products, or by its text where it adds up more than products."""
+        if self.program.terms(self.name) is not None:
+            return self.sum(self.terms, dy)
+        return self.program.loop(self.name, self.quantity, self.x, self.weights, dy)
+
     def edited(self, *changes: tuple[str, str]) -> Array:
         """dx with pieces of the layer's backward text replaced."""
         single = self.program.single_layer(self.name)
