@@ -44,6 +44,7 @@ COMMANDS = [
     ["explain"],
     ["models"],
     ["questions"],
+    ["doctor"],
     ["data"],
     ["data", "describe"],
     ["data", "get"],

@@ -42,6 +42,7 @@ def cli() -> None:
       plaingrad check case.json answer.json  check its numbers, and name the mistake in wrong ones
       plaingrad models                       list the built-in networks
       plaingrad questions                    list what people ask, and show the answers
+      plaingrad doctor                       show what this machine has, and whether all works on it
     """
 
 
@@ -216,6 +217,22 @@ def explain(
     with patience("working: code for a network is compiled the first time, then kept"):
         told = answer(words, example_name, network, as_json=as_json, **options)
     say(json_text(told) if as_json else told)
+
+
+@cli.command()
+@JSON
+def doctor(as_json: bool) -> None:
+    """Show what this machine has, and whether plaingrad works on it.
+
+    Versions, processor and vector instructions, the folder of compiled code, extras that are installed, and a layer
+    tried. Ends with what could be better, and how. Exit code 0 where a layer's laws hold here, 1 where they do not.
+    """
+    from plaingrad.cli import doctor_run
+
+    with patience("working: a convolution is compiled and its laws are tried"):
+        found = doctor_run.examined()
+    say(json_text(found) if as_json else doctor_run.text(found))
+    sys.exit(0 if found["is_right"] else 1)
 
 
 @cli.command()
