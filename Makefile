@@ -9,7 +9,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PARALLEL := -n $(or $(WORKERS),auto) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 
-.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist bench accuracy cifar mistakes confusion docs format pictures size clean
+.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist test-site site bench accuracy cifar mistakes confusion docs format pictures size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -60,6 +60,12 @@ docs: .venv/test  ## run every block of the docs and write down what it prints
 	$(BIN)/python scripts/make_questions.py
 	$(BIN)/python scripts/run_docs.py --write
 
+site: .venv/site  ## the documentation as a site, in build/site: pages, questions, reference, search; it asks nothing of outside
+	$(BIN)/python scripts/make_site.py
+
+test-site: .venv/site  ## the site built, every link followed, no request that leaves it
+	$(PYTEST) -m site
+
 pictures: .venv/test  ## take the README's pictures and its animation from a real page, in Chromium
 	$(BIN)/python scripts/make_pictures.py
 
@@ -93,6 +99,10 @@ python:
 
 .venv/torch: .venv/test
 	$(BIN)/python -m pip install --quiet --group torch
+	@touch $@
+
+.venv/site: .venv/test
+	$(BIN)/python -m pip install --quiet --group site
 	@touch $@
 
 .venv/bench: .venv/torch
