@@ -56,6 +56,9 @@ show_root_heading = false
 show_root_toc_entry = false
 heading_level = 3
 show_bases = false
+show_labels = false
+show_if_no_docstring = false
+filters = ["!^_"]
 merge_init_into_class = true
 inherited_members = false
 """
