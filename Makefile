@@ -9,7 +9,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PARALLEL := -n $(or $(WORKERS),auto) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 
-.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist test-site site bench accuracy cifar mistakes confusion docs format pictures size clean
+.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist test-site test-package site bench accuracy cifar mistakes confusion docs format pictures size clean
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -66,6 +66,9 @@ site: .venv/site  ## the documentation as a site, in build/site: pages, question
 test-site: .venv/site  ## the site built, every link followed, no request that leaves it
 	$(PYTEST) -m site
 
+test-package: .venv/package  ## build the package, install it in a clean environment of each Python found, and use it
+	$(PYTEST) -m package
+
 pictures: .venv/test  ## take the README's pictures and its animation from a real page, in Chromium
 	$(BIN)/python scripts/make_pictures.py
 
@@ -99,6 +102,10 @@ python:
 
 .venv/torch: .venv/test
 	$(BIN)/python -m pip install --quiet --group torch
+	@touch $@
+
+.venv/package: .venv/test
+	$(BIN)/python -m pip install --quiet --group package
 	@touch $@
 
 .venv/site: .venv/test
