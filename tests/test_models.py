@@ -57,3 +57,25 @@ def test_mnist_with_default_settings(mnist, name, least, seed):
     epochs, accuracy = trained(name, mnist, seed)
     assert epochs <= 5
     assert accuracy >= least
+
+
+@pytest.mark.mnist
+def test_mnist_with_the_best_recipe(mnist):
+    chosen = model("lenet5")
+    assert chosen.best.epochs <= 20
+    found = []
+    for seed in SEEDS:
+        net = chosen.network(seed=seed)
+        train(net, mnist.train, **chosen.recipe_for(chosen.input, best=True).settings(), seed=seed)
+        found.append(score(net, mnist.test))
+    assert np.mean(found) >= 0.994
+
+
+def test_a_model_without_a_best_recipe_says_which_have_one():
+    for chosen in MODELS.values():
+        if chosen.best is None:
+            with pytest.raises(SettingError, match=f"{chosen.name} has one recipe only; .* take lenet5"):
+                chosen.recipe_for(chosen.input, best=True)
+        else:
+            assert chosen.recipe_for(chosen.input, best=True) == chosen.best
+            assert chosen.recipe_for((1, 3, 3), best=True).augment is None

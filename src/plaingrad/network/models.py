@@ -61,20 +61,29 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Model:
-    """A network by name: its layers for so many classes, the input it was made for, and its recipe."""
+    """A network by name: its layers for so many classes, the input it was made for, and its recipe.
+
+    `best` is a recipe that takes longer and gets further, where there is one.
+    """
 
     name: str
     about: str
     layers: Callable[[int], list[Layer]]
     input: Shape = (1, 28, 28)
     recipe: Recipe = Recipe()
+    best: Recipe | None = None
 
-    def recipe_for(self, input: Shape) -> Recipe:
+    def recipe_for(self, input: Shape, best: bool = False) -> Recipe:
         """The recipe for images of this shape: those of another than it was made for are not changed at random.
 
-        They may be anything, such as digits, which mean something else or nothing in a mirror.
+        They may be anything, such as digits, which mean something else or nothing in a mirror. SettingError where the
+        `best` one is asked for and there is none.
         """
-        return self.recipe if input == self.input else replace(self.recipe, augment=None)
+        recipe = self.best if best else self.recipe
+        if recipe is None:
+            having = ", ".join(each.name for each in MODELS.values() if each.best)
+            raise SettingError(f"{self.name} has one recipe only; leave out `best`, or take {having}")
+        return recipe if input == self.input else replace(recipe, augment=None)
 
     def network(
         self, input: Shape | None = None, classes: int = 10, seed: int = 0, dtype: npt.DTypeLike = np.float32
@@ -141,7 +150,12 @@ MODELS: dict[str, Model] = {
     for model in (
         Model("digits", "two small convolutions for images of about 8×8", _digits, (1, 8, 8), Recipe(epochs=30)),
         Model("mlp", "a fully connected network with one hidden layer", _mlp),
-        Model("lenet5", "two convolutions, two max pooling layers, three dense layers; no padding", _lenet5),
+        Model(
+            "lenet5",
+            "two convolutions, two max pooling layers, three dense layers; no padding",
+            _lenet5,
+            best=Recipe(20, optimiser=SGD(rate=0.05, momentum=0.9, decay=0.0005), augment=Augment(shift=1)),
+        ),
         Model(
             "lenet5-sigmoid",
             "as in 1998: convolution and subsampling in turn, sigmoid units",
