@@ -1,17 +1,18 @@
 """A case: a small network with all its numbers, for a program in any language to compute."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.case_words import FIELDS, asked
+from plaingrad.checking.case_words import FIELDS, asked, fields_of
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import CaseError, PlaingradError
 from plaingrad.network.network import Network
-from plaingrad.network.outline import Outline
+from plaingrad.network.outline import Outline, names_of
 from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.layers import Add
 from plaingrad.textbook.losses import Loss
 
 FORMAT = "plaingrad case 1"
@@ -22,10 +23,16 @@ BYTES_OF_A_NUMBER = 12
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step is given: x (image, channel, row, column) and target (image, output)."""
+    """What one step is given: x (image, channel, row, column), target (image, output), and the mask of each Dropout."""
 
     x: Array
     target: Array
+    masks: dict[str, Array] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its arrays by name."""
+        masks = {"masks": {name: mask.astype(int).tolist() for name, mask in self.masks.items()}} if self.masks else {}
+        return {"x": self.x.tolist(), "target": self.target.tolist(), **masks}
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,11 @@ class Case:
         """How many images each batch has."""
         return len(self.batches[0].x)
 
+    @property
+    def has_modes(self) -> bool:
+        """Whether a layer does something else once it is trained."""
+        return any(step.layer.infer is not None for step in self.net.steps.values())
+
     def to_json(self) -> dict[str, Any]:
         """The case as any language reads it."""
         from plaingrad.explaining.facts import told_of
@@ -51,23 +63,25 @@ class Case:
             | {"about": told_of(step.layer)}
             for step in self.net.steps.values()
         ]
-        return {
+        told = {
             "format": FORMAT,
             "about": FIELDS["about"],
-            "fields": {name: text for name, text in FIELDS.items() if name != "about"},
+            "fields": fields_of(self.net),
             "network": {"name": self.net.name, "input": list(self.net.input), "layers": layers},
             "loss": {**self.loss.to_json(), "about": told_of(self.loss)},
             "rate": self.rate,
             "weights": {name: array.tolist() for name, array in self.net.arrays.items()},
-            "steps": [{"x": batch.x.tolist(), "target": batch.target.tolist()} for batch in self.batches],
+            "state": {name: array.tolist() for name, array in state_of(self.net).items()},
+            "steps": [batch.to_json() for batch in self.batches],
             "answer": {"about": FIELDS["answer"], "quantities": asked(self.net, self.images, len(self.batches))},
         }
+        return {name: each for name, each in told.items() if each or name != "state"}
 
     def text(self) -> str:
         """The case as JSON, a line for each field and each layer."""
         lines = []
         for key, value in self.to_json().items():
-            if key in ("network", "answer", "weights", "fields"):
+            if key in ("network", "answer", "weights", "state", "fields"):
                 inner = ",\n  ".join(f"{json.dumps(k)}: {_spread(v)}" for k, v in value.items())
                 lines.append(f"{json.dumps(key)}: {{\n  {inner}\n }}")
             else:
@@ -108,6 +122,10 @@ class Case:
         net = Network(*layers, input=outline.input, dtype="float64", name=outline.name)
         for name, array in net.arrays.items():
             array[...] = weights[name]
+        for name, array in state_of(net).items():
+            array[...] = _numbers(text["state"][name], array.shape, name)
+            if name.endswith("variance") and not (array >= 0).all():
+                raise CaseError(f"{name} is a variance: it needs numbers of at least 0")
         loss = Loss.from_json({key: value for key, value in text["loss"].items() if key != "about"})
         loss.check(net.output)
         if not text["steps"]:
@@ -117,6 +135,7 @@ class Case:
             Batch(
                 _numbers(step["x"], (count, *net.input), f"x of step {number}"),
                 _numbers(step["target"], (count, *net.output), f"target of step {number}"),
+                _masks(net, step, count, number),
             )
             for number, step in enumerate(text["steps"], 1)
         )
@@ -127,6 +146,23 @@ class Case:
 
 
 NOT_SETTINGS = ("name", "input", "output", "about")
+
+
+def state_of(net: Network) -> dict[str, Array]:
+    """Each array by name that is kept from step to step and is not trained by gradients."""
+    return {f"{step.name}.{own}": array for step in net.steps.values() for own, array in step.state.items()}
+
+
+def _masks(net: Network, step: dict[str, Any], count: int, number: int) -> dict[str, Array]:
+    """The masks of a step: of each Dropout one, of zeros and ones."""
+    found = {}
+    for each in net.steps.values():
+        if each.layer.dropped() is not None:
+            name = f"the mask of {each.name} in step {number}"
+            found[each.name] = _numbers(step["masks"][each.name], (count, *each.x), name)
+            if not np.isin(found[each.name], (0, 1)).all():
+                raise CaseError(f"{name} has other numbers than 0 and 1; it needs 1 for each number that stays")
+    return found
 
 
 def _plain(layer: Layer) -> dict[str, Any]:
@@ -155,7 +191,13 @@ def _numbers(values: Any, shape: Shape, name: str) -> Array:
 def unfused(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     """The same network with each fused activation as a layer of its own, after the one that did it."""
     separate: list[Layer] = []
+    last: list[int] = []  # of each layer the place of what makes its output
     for layer in layers:
         activation = getattr(layer, "activation", None)
         separate += [layer.replace(activation=None), activation] if activation else [layer]
+        last.append(len(separate) - 1)
+    if len(separate) > len(layers):
+        names = names_of(tuple(separate))
+        now = {name: names[place] for name, place in zip(names_of(layers), last, strict=True)}
+        separate = [each.replace(layer=now.get(each.layer, each.layer)) if isinstance(each, Add) else each for each in separate]
     return tuple(separate)

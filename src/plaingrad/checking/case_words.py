@@ -36,12 +36,53 @@ FIELDS = {
         "arrays with their axes in another order, write them so: the check recognises it"
     ),
 }
+MODES = {  # of networks with such layers
+    "BatchNorm": (
+        "mean and variance are those of a channel over all images and places of the batch, the variance divided by "
+        "their number; y = w * (x - mean) / sqrt(variance + epsilon) + b. After each step, of a mean and a variance "
+        "that is divided by one less than their number: "
+        "running_mean += momentum * (mean - running_mean), and running_variance likewise"
+    ),
+    "GroupNorm": (
+        "mean and variance are those of one image's group of channels over all places, the variance divided by their "
+        "number; y = w * (x - mean) / sqrt(variance + epsilon) + b, with a w and a b for each channel. The channels "
+        "of a group follow one another"
+    ),
+    "Dropout": (
+        "y = x * mask / (1 - rate), with the mask that the step tells under masks: 1 for what stays, 0 for what is "
+        "left out"
+    ),
+    "Add": (
+        "y = x + the output of the layer that it names; where that has more rows and columns every second one is "
+        "taken, or every third, and channels that it lacks count as 0. LAYER.dskip is the gradient that goes back to "
+        "that layer from here; LAYER.dy of that one is the sum of both gradients that reach it"
+    ),
+}
+TRAINED = (
+    "the step after the last is the network as it is then, trained: the batch of the last step goes forward once more; "
+    "Dropout leaves all numbers as they are, BatchNorm takes its running values in place of the batch's"
+)
+STATE = "kept from step to step, and not trained by gradients: before the first step"
 QUANTITIES = {
     "y": "the output of {}",
     "dx": "the gradient of the loss with respect to the input of {}",
     "dw": "the gradient with respect to the weights of {}",
     "db": "the gradient with respect to the biases of {}",
+    "dy": "the gradient of the loss with respect to the output of {}: the sum of those of its two ways on",
+    "dskip": "the gradient of the loss with respect to the output that {} adds",
+    "running_mean": "the running mean of each channel of {}",
+    "running_variance": "the running variance of each channel of {}",
 }
+
+
+def fields_of(net: Network) -> dict[str, str]:
+    """What each field of a case means, and what is to be known of its layers."""
+    layers = [step.layer for step in net.steps.values()]
+    kinds = list(dict.fromkeys(type(layer).__name__ for layer in layers))
+    told = {name: text for name, text in FIELDS.items() if name != "about"}
+    told |= {kind: MODES[kind] for kind in kinds if kind in MODES}
+    told |= {"state": STATE} if any(step.state for step in net.steps.values()) else {}
+    return told | ({"trained": TRAINED} if any(layer.infer is not None for layer in layers) else {})
 
 
 def about(layer: str, quantity: str) -> str:
@@ -60,13 +101,25 @@ def asked(net: Network, count: int, batches: int) -> dict[str, Any]:
             ("loss", (), "the mean over the images of the loss"),
             ("loss.dx", (count, *net.output), "the gradient of the loss with respect to the network's output"),
         ]
+        starts = {step.layer.skips() for step in steps.values()}
         for step in reversed(steps.values()):
-            weights = step.weights.items()
+            weights, skip = step.weights.items(), step.layer.skips()
+            if step.name in starts:
+                rows.append((f"{step.name}.dy", (count, *step.y), about(step.name, "dy")))
             rows += [(f"{step.name}.d{name}", each.shape, about(step.name, "d" + name)) for name, each in weights]
             rows.append((f"{step.name}.dx", (count, *step.x), about(step.name, "dx")))
+            if skip:
+                rows.append((f"{step.name}.dskip", (count, *steps[skip].y), about(step.name, "dskip")))
         told |= {prefix + name: {"shape": list(shape), "about": text + of_step} for name, shape, text in rows}
         for step in steps.values():
             for name, each in step.weights.items():
                 whole = f"step{number}.{step.name}.{name}"
                 told[whole] = {"shape": list(each.shape), "about": f"{step.name}.{name} after step {number}"}
+            for name, kept in step.state.items():
+                text = f"{about(step.name, name)} after step {number}"
+                told[f"step{number}.{step.name}.{name}"] = {"shape": list(kept.shape), "about": text}
+    if any(step.layer.infer is not None for step in steps.values()):
+        for step in steps.values():
+            text = f"{about(step.name, 'y')} once the network is trained"
+            told[f"step{batches + 1}.{step.name}.y"] = {"shape": [count, *step.y], "about": text}
     return told

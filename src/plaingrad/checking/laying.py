@@ -75,6 +75,10 @@ def shape_of(case: Case, key: Key) -> tuple[tuple[int, ...], bool]:
     if name == "loss":
         return (() if quantity == "y" else (case.images, *case.net.output)), False
     step = case.net.steps[name]
-    if quantity in ("y", "dx"):
-        return (case.images, *(step.y if quantity == "y" else step.x)), False
+    if quantity in ("y", "dx", "dy"):
+        return (case.images, *(step.x if quantity == "dx" else step.y)), False
+    if quantity == "dskip":
+        return (case.images, *case.net.steps[str(step.layer.skips())].y), False
+    if quantity in step.state:
+        return step.state[quantity].shape, False
     return step.weights[quantity if quantity in step.weights else quantity[1:]].shape, True

@@ -87,6 +87,8 @@ def make_case(
         for key, weights in step.weights.items():
             reach = math.sqrt(2 / weights.inputs) if weights.inputs else 0.25
             step.arrays[key][...] = _drawn(rng, weights.shape, reach)
+        for own, array in step.state.items():
+            array[...] = 1 + _above(rng, array.shape) if "variance" in own else _drawn(rng, array.shape, 0.25)
     batches = tuple(_batch(rng, net, loss, images) for _ in range(steps))
     made = Case(net, loss, batches, rate)
     if images * sum(math.prod(step.y) for step in net.steps.values()) <= MOST_BALANCED:
@@ -112,11 +114,34 @@ def _drawn(rng: np.random.Generator, shape: Shape, reach: float) -> Array:
     return np.asarray(rng.choice([-1, 1], shape) * rng.integers(1, most + 1, shape) / grain)
 
 
+def _above(rng: np.random.Generator, shape: Shape) -> Array:
+    """Multiples of 1 / GRAIN between 0 and 1."""
+    return np.asarray(rng.integers(1, GRAIN, shape) / GRAIN)
+
+
+def _masks(rng: np.random.Generator, net: Network, images: int) -> dict[str, Array]:
+    """For each Dropout zeros and ones: in each map of an image, or among its features, some of either."""
+    found = {}
+    for step in net.steps.values():
+        rate = step.layer.dropped()
+        if rate is None:
+            continue
+        rows = np.empty((images * (step.x[0] if len(step.x) == 3 else 1), math.prod(step.x[1:] or step.x)))
+        for row in rows:
+            most = max(row.size - 1, 1)
+            row[...] = 1
+            row[rng.permutation(row.size)[: min(max(round(rate * row.size), 1), most)]] = 0
+        found[step.name] = rows.reshape(images, *step.x)
+    return found
+
+
 def _batch(rng: np.random.Generator, net: Network, loss: Loss, images: int) -> Batch:
     x, classes = rng.integers(-GRAIN, 2 * GRAIN, (images, *net.input)) / GRAIN, net.output[0]
     if isinstance(loss, SoftmaxCrossEntropy | CrossEntropy):
-        return Batch(x, np.eye(classes)[rng.permutation(np.arange(images) % classes)])
-    return Batch(x, rng.integers(-GRAIN, GRAIN, (images, classes)) / GRAIN)
+        target = np.eye(classes)[rng.permutation(np.arange(images) % classes)]
+    else:
+        target = rng.integers(-GRAIN, GRAIN, (images, classes)) / GRAIN
+    return Batch(x, target, _masks(rng, net, images))
 
 
 def _unlike(net: Outline) -> int:

@@ -4,7 +4,6 @@ What a file tells of a network is held against its outline, so that no file make
 """
 
 import math
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,12 @@ MOST_BYTES = 1 << 31  # that a network from a file may take: its parameters, and
 AT_ONCE = 8  # numbers for each number of an image: a shard of four images, each with its error
 
 
+def names_of(layers: tuple[Any, ...]) -> list[str]:
+    """What the layers of a network are called: each by its kind, and which of them it is, counted from 1."""
+    kinds = [type(layer).__name__.lower() for layer in layers]
+    return [f"{kind}{kinds[: place + 1].count(kind)}" for place, kind in enumerate(kinds)]
+
+
 class Outline:
     """Layers in order, each with its shapes. `input` is (channel, row, column), or one axis of features."""
 
@@ -31,14 +36,11 @@ class Outline:
 
     def _shapes(self) -> dict[str, tuple[Shape, Shape, dict[str, Weights]]]:
         """Each layer's name, input, output and weights, proved to fit."""
-        shape, path, seen = self.input, f"input {self.input}", Counter[str]()
+        shape, path = self.input, f"input {self.input}"
         shapes: dict[str, tuple[Shape, Shape, dict[str, Weights]]] = {}
-        for layer in self.layers:
+        for layer, name in zip(self.layers, names_of(self.layers), strict=True):
             if not isinstance(layer, Layer):
                 raise SettingError(f"a network is made of layers, got {layer!r}; did you forget its ()?")
-            kind = type(layer).__name__.lower()
-            seen[kind] += 1
-            name = f"{kind}{seen[kind]}"
             for way in ("forward", "backward"):
                 if not isinstance(getattr(layer, way, None), Text):
                     raise SettingError(f"{name} = {layer} has no {way}: state it as a text, see docs/layers.md")

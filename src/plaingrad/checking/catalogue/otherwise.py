@@ -24,7 +24,7 @@ def of_outputs(kept: Callable[[Array, Array, Array], Array], image: int | None =
         dy = np.where(kept(*np.indices(dy.shape[1:])), dy, 0)
         if context.program.terms(context.name):
             return context.sum(context.terms, dy)
-        return context.program.loop(context.name, context.quantity, context.x, context.weights, dy)
+        return context.program.loop(context.name, context.quantity, context.x, context.read, dy)
 
     return made
 

@@ -117,8 +117,8 @@ def _edits_of(
 
 
 def making(context: Context) -> Making | None:
-    """How a pass makes its array; None for an update, and for what is no pass of a text."""
-    if context.way == "update":
+    """How a pass makes its array; None for an update, and for what is no pass of a text that goes forward or back."""
+    if context.way == "update" or context.quantity in ("dy", *context.kept) or context.step > context.program.last:
         return None
     single = context.program.single_layer(context.name)
     way = "forward" if context.quantity == "y" else "backward"
@@ -130,7 +130,7 @@ def making(context: Context) -> Making | None:
     elif context.program.terms(context.name) is not None:  # what its sums read is no output
         single.put(x=context.x, **context.weights)
     else:
-        single.run_on(context.x, context.weights)
+        single.run_on(context.x, context.read)
     if way == "backward" and context.name != "loss":
         single.put(dy=context.dy)
     others = dict(_others(context))

@@ -171,7 +171,8 @@ def case_of(net: Network, batches: Batches, loss: Loss, rate: float) -> Case:
     loss.check(separate.output)
     for mine, its in zip(separate.arrays.values(), net.arrays.values(), strict=True):  # activations have none
         mine[...] = its.astype(float)
-    made = tuple(batch_of(net, loss, x, target) for x, target in batches)
+    separate.state[...] = net.state.astype(float)  # activations have none
+    made = tuple(batch_of(net, loss, x, target, number) for number, (x, target) in enumerate(batches))
     if len({len(batch.x) for batch in made}) > 1:
         raise DataError(f"every step takes as many images, got {', '.join(str(len(batch.x)) for batch in made)}")
     for name, array in [*separate.arrays.items(), *((f"batch {n}", each.x) for n, each in enumerate(made, 1))]:
@@ -180,12 +181,20 @@ def case_of(net: Network, batches: Batches, loss: Loss, rate: float) -> Case:
     return Case(separate, loss, made, rate)
 
 
-def batch_of(net: Network, loss: Loss, images: Any, target: Any) -> Batch:
-    """A batch as a run in float64 takes it in: pixels normalised, class numbers (image,) as rows of 0 and 1."""
+def batch_of(net: Network, loss: Loss, images: Any, target: Any, number: int = 0) -> Batch:
+    """A batch as a run in float64 takes it in: pixels normalised, class numbers (image,) as rows of 0 and 1.
+
+    Masks are those that `net.run` draws in the training step of this `number`.
+    """
     images = numbers(images, net)
     wide = Network(*net.layers, input=net.input, dtype="float64", name=net.name)
     wide.offset[...], wide.factor[...], wide.seen = net.offset, net.factor, net.seen
     run = Run(wide, max(len(images), 1), loss, backward=False, as_written=lambda work: True)
     run.load(images)
     run.aim(target)
-    return Batch(run.quantity(next(iter(net.steps)), "x"), run.quantity("loss", "target"))
+    run.seeds[:] = net.seed, number
+    for draw in run.draw_calls:
+        draw()
+    dropped = [step.name for step in net.steps.values() if step.layer.dropped() is not None]
+    masks = {name: np.array(run.quantity(name, "mask")) for name in dropped}
+    return Batch(run.quantity(next(iter(net.steps)), "x"), run.quantity("loss", "target"), masks)

@@ -83,6 +83,8 @@ def names_of(net: Network, separate: Network) -> Names:
         pairs |= {f"{name}.y": f"{last}.y", f"{name}.dx": f"{first}.dx", f"{name}.dy": f"{last}.dy"}
         for weight in step.weights:
             pairs |= {f"{name}.{each}": f"{first}.{each}" for each in (weight, "d" + weight)}
+        own = [*step.state, *(["dskip"] if step.layer.skips() else [])]
+        pairs |= {f"{name}.{each}": f"{first}.{each}" for each in own}
     return Names(pairs | {name: name for name in ("loss", "loss.y", "loss.dx")})
 
 

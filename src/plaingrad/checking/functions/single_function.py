@@ -113,7 +113,7 @@ def aimed_at(case: Case, y: Array | None, shape: Shape, rng: np.random.Generator
     count = len(y)
     flat = y.reshape(count, -1)
     dy = rng.choice([-1, 1], flat.shape) * rng.integers(GRAIN // 4, 2 * GRAIN, flat.shape) / GRAIN
-    case = replace(case, batches=(Batch(case.batches[0].x, flat - count * dy),))
+    case = replace(case, batches=(replace(case.batches[0], target=flat - count * dy),))
     made = Program(case, DOUBLE).loss_of(1, flat)["dx"]  # dy to the last bit or two
     return case, made.reshape(count, *shape)
 

@@ -34,6 +34,7 @@ class Context:
         self.step, self.name, self.quantity = self.key
         self.owner: Any = self.program.case.loss if self.name == "loss" else self.program.steps[self.name].layer
         self.kind = type(self.owner).__name__
+        self.kept = () if self.name == "loss" else tuple(self.program.steps[self.name].state)
         is_update = self.program.is_update(self.key)
         self.way, self.weight = ("update", self.quantity) if is_update else (self.quantity, self.quantity[1:])
         self.images, self.rate = self.program.case.images, self.program.rate(self.key)
@@ -66,6 +67,11 @@ class Context:
     def weights(self) -> dict[str, Array]:
         """The layer's weights before the step."""
         return {name: self.env[key].value for name, key in self.program.weight_keys(self.key).items()}
+
+    @property
+    def read(self) -> dict[str, Array]:
+        """What the layer reads besides its input, by name: its weights, a mask, another layer's output."""
+        return self.program.read(self.key, self.env)
 
     @property
     def slope(self) -> Array:
@@ -152,12 +158,12 @@ class Context:
         """What this pass makes of other errors: of its products, or by its text where it adds up more than products."""
         if self.program.terms(self.name) is not None:
             return self.sum(self.terms, dy)
-        return self.program.loop(self.name, self.quantity, self.x, self.weights, dy)
+        return self.program.loop(self.name, self.quantity, self.x, self.read, dy)
 
     def edited(self, *changes: tuple[str, str]) -> Array:
         """dx with pieces of the layer's backward text replaced."""
         single = self.program.single_layer(self.name)
-        single.run_on(self.x, self.weights)
+        single.run_on(self.x, self.read)
         single.put(dy=self.dy)
         single.backward(*changes)
         return single.get("dx")

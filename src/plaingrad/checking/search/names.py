@@ -5,25 +5,36 @@ from difflib import get_close_matches
 
 from plaingrad.checking.case import Case
 from plaingrad.checking.search.passes import Key
+from plaingrad.network.step import Step
 
 
 def known_names(case: Case) -> dict[str, Key]:
     """Every name an answer may use."""
     names: dict[str, Key] = {}
     steps = list(case.net.steps.values())
+    starts = {step.layer.skips() for step in steps}
     for t in range(1, len(case.batches) + 1):
         plain: dict[str, Key] = {"loss": (t, "loss", "y"), "loss.y": (t, "loss", "y"), "loss.dx": (t, "loss", "dx")}
         for place, step in enumerate(steps):
             after = steps[place + 1].name if place + 1 < len(steps) else "loss"
             plain |= {f"{step.name}.y": (t, step.name, "y"), f"{step.name}.dx": (t, step.name, "dx")}
-            plain[f"{step.name}.dy"] = (t, after, "dx")
+            plain[f"{step.name}.dy"] = (t, step.name, "dy") if step.name in starts else (t, after, "dx")
+            plain |= {f"{step.name}.dskip": (t, step.name, "dskip")} if step.layer.skips() else {}
             plain |= {f"{step.name}.d{weight}": (t, step.name, "d" + weight) for weight in step.weights}
         if t == 1:
             names |= plain
-            names |= {f"{step.name}.{weight}": (0, step.name, weight) for step in steps for weight in step.weights}
+            names |= {f"{step.name}.{own}": (0, step.name, own) for step in steps for own in kept(step)}
         names |= {f"step{t}.{name}": key for name, key in plain.items()}
-        names |= {f"step{t}.{step.name}.{weight}": (t, step.name, weight) for step in steps for weight in step.weights}
+        names |= {f"step{t}.{step.name}.{own}": (t, step.name, own) for step in steps for own in kept(step)}
+    if case.has_modes:
+        trained = len(case.batches) + 1
+        names |= {f"step{trained}.{step.name}.y": (trained, step.name, "y") for step in steps}
     return names
+
+
+def kept(step: Step) -> list[str]:
+    """The arrays that a layer keeps from step to step: its weights, and its state."""
+    return [*step.weights, *step.state]
 
 
 def name_of(key: Key) -> str:

@@ -50,23 +50,39 @@ class Passes:
         self.given = {
             (0, name, weight): exact(w) for name, each in self.steps.items() for weight, w in each.arrays.items()
         }
+        self.given |= {(0, name, own): exact(array) for name, each in self.steps.items() for own, array in each.state.items()}
         self.given |= {(t, "input", "y"): exact(batch.x) for t, batch in enumerate(case.batches, 1)}
+        self.given |= {
+            (t, name, "mask"): exact(mask) for t, batch in enumerate(case.batches, 1) for name, mask in batch.masks.items()
+        }
+        self.starts = {each.layer.skips(): name for name, each in self.steps.items() if each.layer.skips()}
+        self.last = len(case.batches)
+        if case.has_modes:
+            self.given[self.last + 1, "input", "y"] = self.given[self.last, "input", "y"]
         self.keys = list(self._keys())
         self.place = {key: number for number, key in enumerate(self.keys)}
 
     def _keys(self) -> Iterator[Key]:
-        for t in range(1, len(self.case.batches) + 1):
+        for t in range(1, self.last + 1):
             for name in self.names:
                 yield t, name, "y"
+                for own in self.steps[name].state:
+                    yield t, name, own
             yield t, "loss", "y"
             yield t, "loss", "dx"
             for name in reversed(self.names):
+                if name in self.starts:
+                    yield t, name, "dy"
                 for weight in reversed(self.steps[name].weights):
                     yield t, name, "d" + weight
                 yield t, name, "dx"
+                if self.steps[name].layer.skips():
+                    yield t, name, "dskip"
             for name in reversed(self.names):  # as their gradients come
                 for weight in reversed(self.steps[name].weights):
                     yield t, name, weight
+        for name in self.names if self.case.has_modes else ():  # as the network is then, trained
+            yield self.last + 1, name, "y"
 
     def start(self) -> Env:
         """What is given: the batches and the first weights, which are exact."""
@@ -81,7 +97,12 @@ class Passes:
         return t, self.names[place - 1] if place else "input", "y"
 
     def dy_key(self, key: Key) -> Key:
-        """Where the error of a layer's output comes from."""
+        """Where the error of a layer's output comes from: of one that went two ways, it is a sum and a pass of its own."""
+        t, name, _ = key
+        return (t, name, "dy") if name in self.starts else self.next_key(key)
+
+    def next_key(self, key: Key) -> Key:
+        """Where the error comes from that the next layer sends back."""
         t, name, _ = key
         place = self.names.index(name)
         return t, self.names[place + 1] if place + 1 < len(self.names) else "loss", "dx"
@@ -91,21 +112,46 @@ class Passes:
         t, name, _ = key
         return {} if name == "loss" else {weight: (t - 1, name, weight) for weight in self.steps[name].weights}
 
+    def more_keys(self, key: Key) -> dict[str, Key]:
+        """What else a layer reads: a mask, another layer's output, what is kept from the step before."""
+        t, name, quantity = key
+        if name == "loss":
+            return {}
+        layer, found = self.steps[name].layer, dict[str, Key]()
+        if layer.dropped() is not None and t <= self.last:
+            found["mask"] = t, name, "mask"
+        if layer.skips() and quantity == "y":
+            found["skip"] = t, str(layer.skips()), "y"
+        if quantity in self.steps[name].state:
+            found[quantity] = t - 1, name, quantity
+        elif t > self.last:
+            found |= {own: (t - 1, name, own) for own in self.steps[name].state}
+        return found
+
+    def read(self, key: Key, env: Mapping[Key, Estimate]) -> dict[str, Array]:
+        """What a layer reads besides its input, by name: its weights, as far as they are known, and more."""
+        keys = {name: each for name, each in self.weight_keys(key).items() if each in env} | self.more_keys(key)
+        return {name: env[each].value for name, each in keys.items()}
+
     def needs(self, key: Key) -> tuple[Key, ...]:
         """The arrays a pass reads."""
         t, name, quantity = key
         if name == "loss":
             return (self.x_key(key),)
-        weights = self.weight_keys(key)
+        if quantity == "dy":
+            return self.next_key(key), (t, self.starts[name], "dskip")
+        weights, more = self.weight_keys(key), self.more_keys(key).values()
         if quantity in weights:
             return weights[quantity], (t, name, "d" + quantity)
         if quantity == "y":
-            return self.x_key(key), *weights.values()
+            return self.x_key(key), *weights.values(), *more
+        if quantity in self.steps[name].state:
+            return self.x_key(key), *more
         if self.terms(name):
             if quantity == "dx":
                 return self.dy_key(key), *weights.values()
             return self.dy_key(key), self.x_key(key)
-        return self.dy_key(key), self.x_key(key), *weights.values()
+        return self.dy_key(key), self.x_key(key), *weights.values(), *more
 
     def terms(self, name: str) -> Terms | None:
         """The terms of a layer, where its outputs are sums of products."""
@@ -114,14 +160,17 @@ class Passes:
         if name in self.other:
             return self.other[name]
         step = self.steps[name]
-        return terms_of(step.layer, step.x)
+        is_alone = step.layer.skips() is None and step.layer.dropped() is None and not step.state
+        return terms_of(step.layer, step.x) if is_alone else None
 
     def single_layer(self, name: str) -> SingleLayer:
         """A layer, or the loss, by itself."""
         if name not in self.single_layers:
             owner = self.case.loss if name == "loss" else self.steps[name].layer
             input = self.case.net.output if name == "loss" else self.steps[name].x
-            self.single_layers[name] = SingleLayer(owner, input, self.case.images)
+            start = None if name == "loss" else self.steps[name].layer.skips()
+            skip = self.steps[start].y if start else None
+            self.single_layers[name] = SingleLayer(owner, input, self.case.images, skip)
         return self.single_layers[name]
 
     def value(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
@@ -151,26 +200,30 @@ class Passes:
         t, name, quantity = key
         if name == "loss":
             return self.loss_of(t, env[self.x_key(key)].value)[quantity]
-        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
-        if quantity in w:
+        if quantity == "dy":
+            one, other = (env[need].value for need in self.needs(key))
+            return np.asarray(one + other)
+        w = self.read(key, env)
+        if self.is_update(key):
             return stepped(w[quantity], env[t, name, "d" + quantity].value, self.rate(key))
         terms = self.terms(name)
         if quantity == "dx" and terms:
             return terms.error(env[self.dy_key(key)].value, w)
         x = env[self.x_key(key)].value
         if quantity == "y":
-            return terms.forward(x, w) if terms else self.loop(name, "y", x, w, None)
+            return terms.forward(x, w) if terms else self.loop(name, "y", x, w, None, t > self.last)
+        if quantity in self.steps[name].state:
+            return self.single_layer(name).settled(quantity, x, w)
         dy = env[self.dy_key(key)].value
-        if quantity == "dx":
-            return self.single_layer(name).slopes(x, w).of(dy)
+        if quantity in ("dx", "dskip"):
+            return self.single_layer(name).slopes(x, w, quantity).of(dy)
         return terms.slope(quantity[1:], dy, x) if terms else self.loop(name, quantity, x, w, dy)
 
     def dx_of_output(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
         """dx of a layer by its own text, where its output is the one in `env` and not what its input makes."""
         t, name, _ = key
-        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
         single = self.single_layer(name)
-        single.run_on(env[self.x_key(key)].value, w)
+        single.run_on(env[self.x_key(key)].value, self.read(key, env))
         single.put(y=env[t, name, "y"].value, dy=env[self.dy_key(key)].value)
         single.backward()
         return single.get("dx")
@@ -181,17 +234,19 @@ class Passes:
         None where it does not follow in proportion, as from the way forward.
         """
         t, name, quantity = key
-        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
-        if need == (t, name, "d" + quantity) and quantity in w:
+        if need == (t, name, "d" + quantity) and self.is_update(key):
             return np.asarray(-self.rate(key) * weighing)
-        if name == "loss" or quantity == "y" or need != self.dy_key(key) or key[1:] in self.ways:
+        if quantity == "dy":
+            return weighing
+        w = self.read(key, env)
+        if name == "loss" or quantity[0] != "d" or need != self.dy_key(key) or key[1:] in self.ways:
             return None
         weighing = weighing * self.factors.get(key[1:], 1.0)
         terms, x = self.terms(name), env[self.x_key(key)].value
+        if not terms:
+            return self.single_layer(name).slopes(x, w, quantity).turned(weighing)
         if quantity == "dx":
-            if terms:
-                return terms.only(terms.inner >= 0).forward(weighing, w)
-            return self.single_layer(name).slopes(x, w).turned(weighing)
+            return terms.only(terms.inner >= 0).forward(weighing, w)
         if terms:
             own = terms.of(quantity[1:])
             others = {each: np.zeros_like(array) for each, array in w.items()}
@@ -206,9 +261,13 @@ class Passes:
         terms, numbers = self.terms(name), int(np.prod(self.steps[name].x))
         return self.case.images * (len(terms.out) if terms else 4 * numbers)
 
-    def loop(self, name: str, quantity: str, x: Array, w: dict[str, Array], dy: Array | None) -> Array:
-        """An array of a layer by its own texts."""
+    def loop(
+        self, name: str, quantity: str, x: Array, w: dict[str, Array], dy: Array | None, is_trained: bool = False
+    ) -> Array:
+        """An array of a layer by its own texts; y as it is once the layer `is_trained`."""
         single = self.single_layer(name)
+        if is_trained:
+            return single.inferred(x, w)
         single.run_on(x, w)
         if dy is not None:
             single.put(dy=dy)

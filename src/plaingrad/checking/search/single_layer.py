@@ -10,6 +10,7 @@ import numpy as np
 from plaingrad.checking.edits.lines import lines_of, settings_of
 from plaingrad.checking.edits.stepped import every_at_once
 from plaingrad.checking.edits.uses import Kept
+from plaingrad.checking.search.normalised import Normalised, NormalisedSlopes, groups_of
 from plaingrad.checking.search.products import NONE, Sum, Terms, laid, products
 from plaingrad.compiler.loops import Array
 from plaingrad.network.network import Network
@@ -19,36 +20,56 @@ from plaingrad.schedule.fast import Task
 from plaingrad.schedule.open import axes_of
 from plaingrad.schedule.tree import fills
 from plaingrad.textbook.layer import Layer, Shape, shares_of
-from plaingrad.textbook.layers import Flatten, LeakyReLU, MaxPool, ReLU, Sigmoid, Tanh
+from plaingrad.textbook.layers import (
+    ELU,
+    GELU,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    MaxPool,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Tanh,
+    TanhGELU,
+)
 from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.text import Text
 from plaingrad.textbook.window import Window
 
 Changes = tuple[tuple[str, str], ...]
+SMOOTH = (ELU, SiLU, GELU, TanhGELU)
+NUMBER_BY_NUMBER = (ReLU, LeakyReLU, Sigmoid, Tanh, Dropout, *SMOOTH)
+"""Layers that make each number of one number."""
 MOST_SLOPES = 16
 MANY = 2000  # numbers in an array: with fewer, one after the other is as quick
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """What a layer's dx is made of for one input: terms of dy that have no weight, all images laid end to end."""
+    """What a layer's dx, or another array it sends back, is made of for one input.
+
+    Terms of dy that have no weight, all images laid end to end.
+    """
 
     terms: Terms
 
     def of(self, dy: Array) -> Array:
-        """dx of an error."""
+        """What it makes of an error."""
         return np.asarray(self.terms.forward(dy[None], {})[0])
 
     def spread(self, uncertainty: Array) -> Array:
-        """How far dx is off where dy is off by so much."""
+        """How far it is off where dy is off by so much."""
         return np.asarray(np.sqrt(self.terms.squared.forward(uncertainty[None] ** 2, {})[0]))
 
     def size(self, dy: Array) -> Array:
-        """The sum of sizes of what dx adds up."""
+        """The sum of sizes of what it adds up."""
         return np.asarray(self.terms.sized.forward(np.abs(dy)[None], {})[0])
 
     def turned(self, weighing: Array) -> Array:
-        """How much `weighing` · dx changes with each number of dy."""
+        """How much `weighing` · what it makes changes with each number of dy."""
         return np.asarray(self.terms.error(weighing[None], {})[0])
 
 
@@ -71,20 +92,32 @@ def remembered(window: Window) -> Remembered:
     return Remembered(**vars(window))
 
 
-class SingleLayer:
-    """A layer, or a loss, for `count` images: its arrays (image, …) by name, and its texts run on them as Python."""
+def around(layer: Layer, input: Shape, skip: Shape | None) -> Network:
+    """A network in which a layer gets such an input, and such an output of an earlier layer where it reads one."""
+    if skip is None:
+        return Network(layer, input=input, dtype="float64")
+    strides = [-(-larger // smaller) for larger, smaller in zip(skip[1:], input[1:], strict=True)]
+    between = Conv(input[0], size=1, stride=tuple(strides)) if strides else Dense(input[0])
+    return Network(ReLU(), between, layer.replace(layer="relu1"), input=skip, dtype="float64")
 
-    def __init__(self, owner: Layer | Loss, input: Shape, count: int) -> None:
+
+class SingleLayer:
+    """A layer, or a loss, for `count` images: its arrays (image, …) by name, and its texts run on them as Python.
+
+    `skip` is the shape of the output of an earlier layer, where it reads one.
+    """
+
+    def __init__(self, owner: Layer | Loss, input: Shape, count: int, skip: Shape | None = None) -> None:
         self.owner, self.groups = owner, shares_of(owner)
         layer, loss = (owner, None) if isinstance(owner, Layer) else (Flatten(), owner)
-        net = Network(layer, input=input, dtype="float64")
+        net = around(layer, input, skip)
         self.run = Run(net, count, loss, input_gradient=True, as_written=lambda work: True)
-        self.name = next(iter(net.steps)) if loss is None else "loss"
+        self.name = list(net.steps)[-1] if loss is None else "loss"
         self.arrays = {name: self.run.seen(self.name, name) for name in self.run.records[self.name]}
         self.run.share[:] = 1 / count
         self.ran_on: tuple[bytes, ...] = ()  # the input and the weights of which y is there
         self.one_by_one: set[Text] = set()  # texts that cannot be run on whole axes
-        self.known_slopes: dict[tuple[bytes, ...], Slopes] = {}
+        self.known_slopes: dict[tuple[bytes | str, ...], Slopes | NormalisedSlopes] = {}
 
     def run_on(self, x: Array, w: dict[str, Array]) -> None:
         """From this input and these weights to y; nothing is done where that was the last thing done."""
@@ -93,6 +126,19 @@ class SingleLayer:
             self.put(x=x, **w)
             self.forward()
             self.ran_on = key
+
+    def inferred(self, x: Array, w: dict[str, Array]) -> Array:
+        """y as it is once the layer is trained."""
+        self.put(x=x, **w)
+        self.call("infer", {})
+        return self.get("y")
+
+    def settled(self, kept: str, x: Array, w: dict[str, Array]) -> Array:
+        """What is kept from this step to the next, of an input and what was kept before."""
+        self.put(x=x, **w)
+        self.forward()
+        self.call("settle", {})
+        return self.get(kept)
 
     def put(self, **arrays: Array) -> None:
         """Lay numbers into the arrays of these names."""
@@ -151,18 +197,21 @@ class SingleLayer:
                 seen["window"] = remembered(seen["window"])
             yield replace(task, text=text, seen=seen)
 
-    def slopes(self, x: Array, w: dict[str, Array]) -> Slopes:
-        """The backward text run on errors that remember their place: what each number of dx is made of."""
-        key = (x.tobytes(), *(array.tobytes() for array in w.values()))
+    def slopes(self, x: Array, w: dict[str, Array], wanted: str = "dx") -> Slopes | NormalisedSlopes:
+        """The backward text run on errors that remember their place: what each number of an array is made of."""
+        key = (wanted, x.tobytes(), *(array.tobytes() for array in w.values()))
         if key not in self.known_slopes:
             if len(self.known_slopes) >= MOST_SLOPES:
                 self.known_slopes.pop(next(iter(self.known_slopes)))
-            self.known_slopes[key] = self._slopes(x, w)
+            self.known_slopes[key] = self._slopes(x, w, wanted)
         return self.known_slopes[key]
 
-    def _slopes(self, x: Array, w: dict[str, Array]) -> Slopes:
+    def _slopes(self, x: Array, w: dict[str, Array], wanted: str) -> Slopes | NormalisedSlopes:
+        groups = groups_of(self.owner, x.shape[1])
+        if groups is not None:
+            return NormalisedSlopes(Normalised(groups, x, w, self.owner.epsilon), wanted)  # type: ignore[union-attr]
         self.run_on(x, w)
-        if isinstance(self.owner, ReLU | LeakyReLU | Sigmoid | Tanh):  # number by number: one error for each will do
+        if isinstance(self.owner, NUMBER_BY_NUMBER):  # one error for each will do
             own = np.arange(x.size)
             self.put(dy=np.ones(x.shape))
             self.backward()
@@ -174,7 +223,7 @@ class SingleLayer:
         twin = {name: array.astype(object) if array.dtype == float else array for name, array in self.arrays.items()}
         laid(twin["dy"], lambda place: Sum(NONE, place))
         self.call("backward", twin)
-        return Slopes(Terms(*products(twin["dx"]), self.arrays["dx"].shape, self.arrays["dy"].shape, {}))
+        return Slopes(Terms(*products(twin[wanted]), self.arrays[wanted].shape, self.arrays["dy"].shape, {}))
 
     def _handed_on(self) -> Slopes | None:
         """The slopes of a pool that hands errors on as they are: each number of dx tells whose it is by its value.

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.case import Case
+from plaingrad.checking.search.normalised import Normalised, NormalisedSlopes, groups_of
 from plaingrad.checking.search.passes import Estimate, Key, Passes
+from plaingrad.checking.search.single_layer import NUMBER_BY_NUMBER, SMOOTH
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layer import Layer
-from plaingrad.textbook.layers import LeakyReLU, MaxPool, ReLU, Sigmoid, Softmax, Tanh
+from plaingrad.textbook.layers import ELU, LeakyReLU, MaxPool, ReLU, Sigmoid, Softmax, Tanh
 from plaingrad.textbook.layers.pool import Pool
 
 CHOICE = 4  # uncertainties by which an input may be off where a layer chooses
@@ -71,11 +73,12 @@ class Program(Passes):
         _, name, quantity = key
         if name == "loss":
             return self._loss_uncertainty(key, env, made)
-        if quantity in self.steps[name].weights:
+        if self.is_update(key):
             w, dw = (env[each] for each in self.needs(key))
             own = self.unit * (np.abs(w.value) + np.abs(self.rate(key) * dw.value))
             return np.asarray(w.uncertainty + abs(self.rate(key)) * dw.uncertainty + own)
-        return self._summed(key, env) if self.terms(name) else self._other(key, env, made)
+        is_sum = quantity != "dy" and self.terms(name) is not None
+        return self._summed(key, env) if is_sum else self._other(key, env, made)
 
     def _summed(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
         """The uncertainty of a pass of a layer whose outputs are sums of products."""
@@ -122,9 +125,11 @@ class Program(Passes):
     def _other(self, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:
         """The uncertainty of a pass of any other layer: by its texts on inputs that are a little off."""
         _, name, quantity = key
+        if quantity == "dy":
+            one, other = (env[need] for need in self.needs(key))
+            return np.asarray(one.uncertainty + other.uncertainty + self.unit * (np.abs(one.value) + np.abs(made)))
         layer, x = self.steps[name].layer, env[self.x_key(key)]
-        w = {weight: env[each].value for weight, each in self.weight_keys(key).items() if each in env}
-        back = quantity != "y"
+        back = quantity[0] == "d"
         dy = env[self.dy_key(key)] if back else None
         uncertainty = np.zeros_like(made)
         wide = Estimate(x.value, CHOICE * x.uncertainty) if back else x
@@ -132,11 +137,36 @@ class Program(Passes):
             for moved in moves(layer, wide):
                 other = self._value(key, {**env, self.x_key(key): Estimate(moved, x.uncertainty)})
                 uncertainty = np.maximum(uncertainty, np.abs(other - made))
-        own = self.unit * self.roundings(layer)
-        if dy is None or quantity != "dx":
-            return uncertainty + own * np.abs(made)
-        slopes = self.single_layer(name).slopes(x.value, w)
-        return uncertainty + slopes.spread(dy.uncertainty) + own * (slopes.size(dy.value) + cancelled(layer, dy.value))
+        others = [*self.weight_keys(key).values(), *self.more_keys(key).values()]
+        for each in others if quantity not in self.steps[name].state else self.more_keys(key).values():
+            if each in env and env[each].uncertainty.any():
+                moved_on = Estimate(env[each].value + env[each].uncertainty, env[each].uncertainty)
+                uncertainty = uncertainty + np.abs(self._value(key, {**env, each: moved_on}) - made)
+        return np.asarray(uncertainty + self._rounded(key, env, made, dy))
+
+    def _rounded(self, key: Key, env: Mapping[Key, Estimate], made: Array, dy: Estimate | None) -> Array:
+        """How far its own roundings take what such a layer makes, and what its error is off."""
+        _, name, quantity = key
+        layer, x = self.steps[name].layer, env[self.x_key(key)].value
+        own, w = self.unit * self.roundings(layer), self.read(key, env)
+        if dy is not None:
+            slopes = self.single_layer(name).slopes(x, w, quantity)
+            if isinstance(slopes, NormalisedSlopes):
+                return slopes.spread(dy.uncertainty) + slopes.rounded(dy.value, self.unit)
+            return slopes.spread(dy.uncertainty) + own * (slopes.size(dy.value) + cancelled(layer, dy.value, x))
+        groups = groups_of(layer, x.shape[1])
+        if groups is None:
+            return np.asarray(own * (np.abs(made) + differing(layer, x)))
+        if quantity in self.steps[name].state:  # means of numbers, or of squares, at most so large
+            count = np.prod(x.shape) / x.shape[1]
+            return np.asarray(self.unit * (count + 8) ** 0.5 * (np.abs(made) + 1) * (1 + np.square(x).max()))
+        normalised = Normalised(groups, x, {"b": w["b"], "w": w["w"]}, layer.epsilon)  # type: ignore[attr-defined]
+        if key[0] > self.last:  # by what was kept, which may be farther off its mean
+            size = np.abs(x).max() + np.abs(w["running_mean"]).max()
+            size = size / np.sqrt(w["running_variance"].min() + layer.epsilon)  # type: ignore[attr-defined]
+            return np.asarray(own * (np.abs(made) + np.abs(w["w"]).max() * size + np.abs(w["b"]).max()))
+        off = np.abs(normalised.w) * normalised.off(self.unit) + own * np.abs(normalised.b)
+        return normalised.back(off) + own * np.abs(made)
 
     def roundings(self, layer: Layer) -> float:
         """How many roundings a number of such a layer sees."""
@@ -169,16 +199,25 @@ def moves(layer: Any, x: Estimate) -> Iterator[Array]:
     elif isinstance(layer, Softmax) and x.value.shape[1] <= MOST_SINGLE:
         for k in range(x.value.shape[1]):
             yield x.value + np.where(np.arange(x.value.shape[1]) == k, x.uncertainty, -x.uncertainty)
-    elif not isinstance(layer, ReLU | LeakyReLU | Sigmoid | Tanh):
+    elif not isinstance(layer, NUMBER_BY_NUMBER):
         for sign in signs(x.value.shape):
             yield x.value + sign * x.uncertainty
 
 
-def cancelled(layer: Layer, dy: Array) -> Array:
+def cancelled(layer: Layer, dy: Array, x: Array) -> Array:
     """What a layer's slopes may lose where they are differences: 1 - y·y, y(1 - y) and dy - Σ y·dy, each of size 1."""
+    if isinstance(layer, SMOOTH):  # sums of numbers of size 1 and x
+        return np.abs(dy) * (1 + np.abs(x))
     if isinstance(layer, Softmax):
         return np.broadcast_to(np.abs(dy).max(axis=1, keepdims=True), dy.shape)
     return np.abs(dy) if isinstance(layer, Sigmoid | Tanh) else np.zeros(())
+
+
+def differing(layer: Layer, x: Array) -> Array:
+    """What a layer's output may lose where it is made of differences: e^x - 1, and x times half of 1 + erf or 1 + tanh."""
+    if isinstance(layer, ELU):
+        return np.full_like(x, layer.slope)
+    return np.abs(x) if isinstance(layer, SMOOTH) else np.zeros(())
 
 
 def settled(layer: Any, x: Estimate) -> bool:
