@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import plaingrad as pg
-from plaingrad.checking.case import Batch, Case
+from plaingrad.checking.case import Case
 from plaingrad.checking.catalogue import CATALOGUE, applicable
 from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.context import Context
@@ -52,6 +52,15 @@ def networks() -> dict[str, Case]:
         *(pg.Conv(3, size=3, padding=1), pg.MaxPool(2), pg.ReLU()),
         *(pg.Conv(3, size=3), pg.ReLU(), pg.Flatten(), pg.Dense(3)),
     )
+    normalised = (
+        *(pg.Conv(4, size=3, padding=1), pg.BatchNorm(epsilon=0.125, momentum=0.375), pg.ELU(0.75)),
+        *(pg.Conv(6, size=(3, 2), padding="same"), pg.GroupNorm(2, epsilon=0.125), pg.Add("elu1"), pg.SiLU()),
+        *(pg.Dropout(0.375), pg.GlobalMeanPool(), pg.Dense(3)),
+    )
+    features = (
+        *(pg.Flatten(), pg.Dense(6), pg.GELU(), pg.Dense(6), pg.BatchNorm(epsilon=0.125), pg.Add("gelu1")),
+        *(pg.TanhGELU(), pg.Dropout(0.25), pg.Dense(4)),
+    )
     return {
         "thorough": make_case(),
         "smooth": make_case(smooth, seed=1),
@@ -61,6 +70,8 @@ def networks() -> dict[str, Case]:
         "single": make_case(single, (2, 9, 7), images=1, seed=5),
         "square": make_case(square, (3, 8, 8), images=3, seed=6),
         "simple": make_case(simple=True),
+        "normalised": make_case(normalised, (2, 5, 4), images=3, seed=8),
+        "features": make_case(features, (1, 2, 4), images=5, loss=pg.HalfSquaredError(), seed=7),
     }
 
 
@@ -83,8 +94,8 @@ def tied(case: Case, seed: int) -> Case:
                 image[...] = np.round(image)
             elif kind == 3:
                 image[..., : max(image.shape[-2] // 2, 1), :] = 0
-        batches.append(Batch(x, batch.target))
-    net = pg.Network(*case.net.layers, input=case.net.input, dtype="float64", name=case.net.name)
+        batches.append(replace(batch, x=x))
+    net = case.net.copy()
     for name, array in case.net.arrays.items():
         kept = rng.random(array.shape) > 0.3
         net.arrays[name][...] = np.where(kept, np.round(array * 4) / 4, 0)
@@ -119,8 +130,15 @@ def momentum(context: Context) -> "Array | None":
     return -0.9 * context.rate * context.env[before].value if before in context.env else None
 
 
+def redrawn(context: Context) -> Array:
+    """The error with a mask of its own."""
+    stays = np.random.default_rng(context.step).random(context.dy.shape) > context.owner.rate
+    return context.dy * stays / (1 - context.owner.rate)
+
+
 HOW_MUCH: dict[str, Wrong] = {
     "momentum-added": momentum,
+    "mask-drawn-anew": lambda context: redrawn(context) - context.expected if context.quantity == "dx" else None,
     "weights-shrunk": lambda context: -0.01 * context.weights[context.weight],
     "weight-decay-added": lambda context: 0.01 * context.weights[context.weight],
 }

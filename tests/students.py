@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import modern
 from plaingrad.checking.case import Case
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Key
@@ -129,16 +130,47 @@ class Student:
                 w[name, weight] = np.broadcast_to(w[name, weight][:, None, None], self.case.net.steps[name].y)
             if weight == "w" and self._is(self.ways.stored_turned, name):
                 w[name, weight] = w[name, weight][:, :, ::-1, ::-1]
+        kept = {name: {own: array.astype(self.dtype) for own, array in step.state.items()} for name, step in self._steps}
         for t in range(1, len(self.case.batches) + 1):
-            self._step(t, w, found)
+            self._step(t, w, kept, found)
+        if self.case.has_modes:  # as the network is now, trained
+            self._went_forward(len(self.case.batches) + 1, w, kept, found)
         return found
 
-    def _step(self, t: int, w: dict[tuple[str, str], Array], found: Arrays) -> None:
+    @property
+    def _steps(self) -> list[tuple[str, Step]]:
+        return list(self.case.net.steps.items())
+
+    def _went_forward(
+        self, t: int, w: dict[tuple[str, str], Array], kept: dict[str, dict[str, Array]], found: Arrays
+    ) -> list[Array]:
+        """The inputs of all layers, and the last output."""
+        batch, is_trained = self.case.batches[min(t, len(self.case.batches)) - 1], t > len(self.case.batches)
+        inputs = [batch.x.astype(self.dtype)]
+        for name, step in self._steps:
+            x, own = inputs[-1], {k: w[name, k] for k in step.weights}
+            if step.layer.skips():
+                y = modern.added(x, found[t, str(step.layer.skips()), "y"])
+            else:
+                made = modern.forward(step.layer, x, own, kept[name] if is_trained else self._masks(t, name))
+                y = self._forward(step, x, own) if made is None else made
+            found[t, name, "y"] = y
+            inputs.append(y)
+            if kept[name] and not is_trained:
+                kept[name] = modern.settled(step.layer, x, kept[name])
+                found |= {(t, name, own): array for own, array in kept[name].items()}
+        return inputs
+
+    def _masks(self, t: int, name: str) -> dict[str, Array]:
+        masks = self.case.batches[t - 1].masks
+        return {"mask": masks[name]} if name in masks else {}
+
+    def _step(
+        self, t: int, w: dict[tuple[str, str], Array], kept: dict[str, dict[str, Array]], found: Arrays
+    ) -> None:
         steps, batch, images = list(self.case.net.steps.values()), self.case.batches[t - 1], self.case.images
-        inputs, x = [], batch.x.astype(self.dtype)
-        for step in steps:
-            inputs.append(x)
-            x = found[t, step.name, "y"] = self._forward(step, x, {k: w[step.name, k] for k in step.weights})
+        *inputs, x = self._went_forward(t, w, kept, found)
+        later: dict[str, Array] = {}  # errors that came along a skip
         loss, dy = self._loss(x, batch.target.astype(self.dtype))
         ways = self.ways
         scale = self._scale()
@@ -147,7 +179,16 @@ class Student:
         dy = found[t, "loss", "dx"] = dy * self.dtype(factor)
         for step, x in zip(reversed(steps), reversed(inputs), strict=True):
             own = {k: w[step.name, k] for k in step.weights}
-            dx, slopes = self._backward(step, x, found[t, step.name, "y"], dy, own)
+            if step.name in later:
+                dy = found[t, step.name, "dy"] = dy + later[step.name]
+            start = step.layer.skips()
+            if start:
+                dx, slopes = dy, dict[str, Array]()
+                later[start] = found[t, step.name, "dskip"] = np.zeros_like(found[t, start, "y"])
+                modern.taken(later[start], dy)[...] = dy[:, : later[start].shape[1]]
+            else:
+                made = modern.backward(step.layer, x, dy, own, self._masks(t, step.name))
+                dx, slopes = made or self._backward(step, x, found[t, step.name, "y"], dy, own)
             if ways.each:
                 slopes = {k: slope / self.dtype(images) for k, slope in slopes.items()}
             found[t, step.name, "dx"] = dx
@@ -355,7 +396,7 @@ def told(arrays: Arrays, orders: str = "usual", printed: Any = None) -> dict[str
     layout = ORDERS[orders]
     answer = {}
     for key, array in arrays.items():
-        is_weight = key[2] not in ("y", "dx")
+        is_weight = key[2] not in ("y", "dx", "dy", "dskip")
         if np.ndim(array) == 3 and layout.get("maps") == (0, 2, 3, 1):  # a bias for each position
             array = array.transpose(1, 2, 0)
         group = {4: "kernels" if is_weight else "maps", 2: "dense" if is_weight else "rows"}.get(np.ndim(array), "")

@@ -1,6 +1,20 @@
 """The mistakes that people make, each as a small wrong variation of a pass, with its words. Adding one is one entry."""
 
-from plaingrad.checking.catalogue import activation, convolution, dense, factor, kernel, loss, maxpool, pool, update
+from plaingrad.checking.catalogue import (
+    activation,
+    convolution,
+    dense,
+    factor,
+    kernel,
+    loss,
+    maxpool,
+    normalised,
+    normalised_back,
+    pool,
+    smooth,
+    update,
+    wiring,
+)
 from plaingrad.checking.catalogue.entry import CATALOGUE, Kind, Mistake, applicable
 
 __all__ = [
@@ -15,6 +29,10 @@ __all__ = [
     "kernel",
     "loss",
     "maxpool",
+    "normalised",
+    "normalised_back",
     "pool",
+    "smooth",
     "update",
+    "wiring",
 ]

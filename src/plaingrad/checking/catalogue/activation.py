@@ -49,7 +49,7 @@ def summed(numbers: Array) -> Array:
 
 enter(
     "slope-left-out",
-    "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
+    "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx ELU.dx SiLU.dx GELU.dx TanhGELU.dx",
     "the activation's derivative is left out: the error passes as if there were no activation",
     "Multiply the error by the derivative: for ReLU, 1 where the output is above zero and 0 elsewhere. The test y >= "
     "0 is true everywhere, for the output y of a ReLU is never negative.",
@@ -59,7 +59,7 @@ enter(
 
 enter(
     "error-left-out",
-    "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
+    "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx ELU.dx SiLU.dx GELU.dx TanhGELU.dx",
     "the result is the derivative alone: it is not multiplied by dy",
     "dx = dy · f': multiply, do not assign.",
     lambda context: context.program.loop(context.name, "dx", context.x, {}, np.ones_like(context.dy)),
@@ -68,7 +68,7 @@ enter(
 
 enter(
     "error-times-the-value",
-    "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
+    "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx ELU.dx SiLU.dx GELU.dx TanhGELU.dx",
     "the error is multiplied by the activation's output or input, not by its derivative",
     "dx = dy · f': for ReLU f' is 1 where the output is above zero, else 0; it is not the output itself.",
     lambda context: context.dy * context.y,
@@ -211,7 +211,7 @@ enter(
 
 enter(
     "slope-squared",
-    "Sigmoid.dx Tanh.dx",
+    "Sigmoid.dx Tanh.dx ELU.dx SiLU.dx GELU.dx TanhGELU.dx",
     "the derivative is applied twice",
     "Multiply by the derivative of an activation once. Where the gradient of the loss already contains it, do not "
     "multiply by it again.",

@@ -80,8 +80,8 @@ enter(
 
 enter(
     "divided-by-positions",
-    "Conv.dw Conv.db Conv.dx",
-    "divided by the number of window positions",
+    "Conv.dw Conv.db Conv.dx BatchNorm.dw BatchNorm.db GroupNorm.dw GroupNorm.db",
+    "divided by the number of positions in the map",
     "The gradient of a shared weight is the sum over all its uses, not the mean.",
     times(lambda context: 1 / positions(context)),
     times(lambda context: 1 / (positions(context) * context.images)),

@@ -110,7 +110,7 @@ def counted_otherwise(context: Context) -> Terms:
 
 enter(
     "not-divided",
-    "MeanPool.dx",
+    "MeanPool.dx GlobalMeanPool.dx",
     "the error is not divided by the number of pixels in the window",
     "y is the mean, Σ x / k²: its derivative with respect to each pixel is 1/k², so each pixel gets 1/k² of the error.",
     lambda context: context.sum(context.terms.times(1 / context.terms.factor)),
@@ -119,7 +119,7 @@ enter(
 
 enter(
     "sum-not-mean",
-    "MeanPool.y",
+    "MeanPool.y GlobalMeanPool.y",
     "the sum of the window instead of its mean",
     "Divide by the number of pixels under the window.",
     lambda context: context.sum(context.terms.times(1 / context.terms.factor)),

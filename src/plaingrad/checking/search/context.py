@@ -160,6 +160,12 @@ class Context:
             return self.sum(self.terms, dy)
         return self.program.loop(self.name, self.quantity, self.x, self.read, dy)
 
+    def with_weights(self, w: dict[str, Array]) -> Array:
+        """dx of other weights."""
+        if self.program.terms(self.name) is not None:
+            return self.sum(self.terms, w=w)
+        return self.program.loop(self.name, "dx", self.x, self.read | w, self.dy)
+
     def edited(self, *changes: tuple[str, str]) -> Array:
         """dx with pieces of the layer's backward text replaced."""
         single = self.program.single_layer(self.name)

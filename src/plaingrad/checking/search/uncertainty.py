@@ -19,7 +19,7 @@ from plaingrad.checking.search.passes import Estimate, Key, Passes
 from plaingrad.checking.search.single_layer import NUMBER_BY_NUMBER, SMOOTH
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layer import Layer
-from plaingrad.textbook.layers import ELU, LeakyReLU, MaxPool, ReLU, Sigmoid, Softmax, Tanh
+from plaingrad.textbook.layers import ELU, GELU, Add, LeakyReLU, MaxPool, ReLU, Sigmoid, SiLU, Softmax, Tanh, TanhGELU
 from plaingrad.textbook.layers.pool import Pool
 
 CHOICE = 4  # uncertainties by which an input may be off where a layer chooses
@@ -161,7 +161,7 @@ class Program(Passes):
             count = np.prod(x.shape) / x.shape[1]
             return np.asarray(self.unit * (count + 8) ** 0.5 * (np.abs(made) + 1) * (1 + np.square(x).max()))
         normalised = Normalised(groups, x, {"b": w["b"], "w": w["w"]}, layer.epsilon)  # type: ignore[attr-defined]
-        if key[0] > self.last:  # by what was kept, which may be farther off its mean
+        if "running_mean" in w:  # by what was kept, which may be farther off its mean
             size = np.abs(x).max() + np.abs(w["running_mean"]).max()
             size = size / np.sqrt(w["running_variance"].min() + layer.epsilon)  # type: ignore[attr-defined]
             return np.asarray(own * (np.abs(made) + np.abs(w["w"]).max() * size + np.abs(w["b"]).max()))
@@ -214,10 +214,10 @@ def cancelled(layer: Layer, dy: Array, x: Array) -> Array:
 
 
 def differing(layer: Layer, x: Array) -> Array:
-    """What a layer's output may lose where it is made of differences: e^x - 1, and x times half of 1 + erf or 1 + tanh."""
+    """What a layer's output may lose where it is made of differences: e^x - 1, half of 1 + erf or 1 + tanh, x + skip."""
     if isinstance(layer, ELU):
         return np.full_like(x, layer.slope)
-    return np.abs(x) if isinstance(layer, SMOOTH) else np.zeros(())
+    return np.abs(x) if isinstance(layer, Add | SiLU | GELU | TanhGELU) else np.zeros(())
 
 
 def settled(layer: Any, x: Estimate) -> bool:
