@@ -55,9 +55,14 @@ class Precision:
 
         Each number is off by no more than its grain, so a sum by no more than the sum of the grains, and a mean by no
         more than their mean. With errors of either sign it would be about √m of m grains; numbers that are cut off are
-        all off towards 0, and come to the whole.
+        all off towards 0, and come to the whole. The program's own sum of m numbers is off by about unit·√m of their
+        sizes, which counts where they cancel.
         """
-        return replace(self, grains={id(array): made_by(self.grain(printed)) for array, printed, made_by in summaries})
+        grains = {
+            id(array): made_by(self.grain(printed)) + self.unit * printed.size**0.5 * made_by(np.abs(printed))
+            for array, printed, made_by in summaries
+        }
+        return replace(self, grains=grains)
 
     def with_relaid(self, relaid: Iterable[tuple[Array, Array]]) -> "Precision":
         """The same, also for arrays that are others (old, new) with their numbers in other places."""
