@@ -130,7 +130,9 @@ class Student:
                 w[name, weight] = np.broadcast_to(w[name, weight][:, None, None], self.case.net.steps[name].y)
             if weight == "w" and self._is(self.ways.stored_turned, name):
                 w[name, weight] = w[name, weight][:, :, ::-1, ::-1]
-        kept = {name: {own: array.astype(self.dtype) for own, array in step.state.items()} for name, step in self._steps}
+        kept = {
+            name: {own: array.astype(self.dtype) for own, array in step.state.items()} for name, step in self._steps
+        }
         for t in range(1, len(self.case.batches) + 1):
             self._step(t, w, kept, found)
         if self.case.has_modes:  # as the network is now, trained
@@ -165,9 +167,7 @@ class Student:
         masks = self.case.batches[t - 1].masks
         return {"mask": masks[name]} if name in masks else {}
 
-    def _step(
-        self, t: int, w: dict[tuple[str, str], Array], kept: dict[str, dict[str, Array]], found: Arrays
-    ) -> None:
+    def _step(self, t: int, w: dict[tuple[str, str], Array], kept: dict[str, dict[str, Array]], found: Arrays) -> None:
         steps, batch, images = list(self.case.net.steps.values()), self.case.batches[t - 1], self.case.images
         *inputs, x = self._went_forward(t, w, kept, found)
         later: dict[str, Array] = {}  # errors that came along a skip

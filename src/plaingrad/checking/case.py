@@ -199,5 +199,7 @@ def unfused(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     if len(separate) > len(layers):
         names = names_of(tuple(separate))
         now = {name: names[place] for name, place in zip(names_of(layers), last, strict=True)}
-        separate = [each.replace(layer=now.get(each.layer, each.layer)) if isinstance(each, Add) else each for each in separate]
+        separate = [
+            each.replace(layer=now.get(each.layer, each.layer)) if isinstance(each, Add) else each for each in separate
+        ]
     return tuple(separate)

@@ -14,7 +14,20 @@ from plaingrad.compiler.loops import Array
 from plaingrad.textbook.losses import SoftmaxCrossEntropy
 
 NAMED_ELSEWHERE = (  # an entry of theirs says more
-    *("Flatten", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax", "ELU", "SiLU", "GELU", "TanhGELU", "Dropout", "Add"),
+    *(
+        "Flatten",
+        "ReLU",
+        "LeakyReLU",
+        "Sigmoid",
+        "Tanh",
+        "Softmax",
+        "ELU",
+        "SiLU",
+        "GELU",
+        "TanhGELU",
+        "Dropout",
+        "Add",
+    ),
 )
 
 

@@ -16,7 +16,9 @@ from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.normalised import Groups
 from plaingrad.compiler.loops import Array
 
-FORMULA = "dx = (w·dy - mean(w·dy) - x̂ · mean(w·dy·x̂)) / √(variance + ε), each mean over the numbers normalised together."
+FORMULA = (
+    "dx = (w·dy - mean(w·dy) - x̂ · mean(w·dy·x̂)) / √(variance + ε), each mean over the numbers normalised together."
+)
 
 
 def ways(by_mean: Part, by_variance: Part) -> Form:
@@ -74,7 +76,9 @@ enter(
 def divided_otherwise(context: Context) -> Iterator[Array]:
     own, (images, channels, *maps) = Own(context), context.x.shape
     sizes = images, channels, channels // own.groups.count, prod(maps)
-    counts = {float(prod(chosen)) for taken in product((0, 1), repeat=4) if (chosen := _those(sizes, taken)) is not None}
+    counts = {
+        float(prod(chosen)) for taken in product((0, 1), repeat=4) if (chosen := _those(sizes, taken)) is not None
+    }
     for count in sorted((counts | {own.count - 1.0, 2.0 * own.count, own.count / 2}) - {own.count, 0.0}):
         factor = own.count / count
         yield own.result(factor, factor)
@@ -370,6 +374,3 @@ def _towards(context: Context, made: Made) -> Array:
     """The running variance as it moves towards something else."""
     before, momentum = context.read[context.quantity], context.owner.momentum
     return np.asarray(before + momentum * (np.reshape(made(Own(context)), -1) - before))
-
-
-

@@ -56,7 +56,7 @@ RIGHT: dict[str, Slope] = {"SiLU": swish, "GELU": exact, "TanhGELU": approximate
 
 def times(kind: str, slope: Slope) -> Form:
     """The error times another derivative, in activations of this kind."""
-    return lambda context: context.dy * slope(context.x) if context.kind == kind else None
+    return lambda context: context.dy * slope(context.x) if (context.kind, context.quantity) == (kind, "dx") else None
 
 
 def below(slope: Callable[[Context], Array | float]) -> Form:
@@ -68,7 +68,7 @@ def below(slope: Callable[[Context], Array | float]) -> Form:
 
 def output(kind: str, made: Slope) -> Form:
     """Another output, of activations of this kind."""
-    return lambda context: made(context.x) if context.kind == kind else None
+    return lambda context: made(context.x) if (context.kind, context.quantity) == (kind, "y") else None
 
 
 enter(

@@ -50,10 +50,14 @@ class Passes:
         self.given = {
             (0, name, weight): exact(w) for name, each in self.steps.items() for weight, w in each.arrays.items()
         }
-        self.given |= {(0, name, own): exact(array) for name, each in self.steps.items() for own, array in each.state.items()}
+        self.given |= {
+            (0, name, own): exact(array) for name, each in self.steps.items() for own, array in each.state.items()
+        }
         self.given |= {(t, "input", "y"): exact(batch.x) for t, batch in enumerate(case.batches, 1)}
         self.given |= {
-            (t, name, "mask"): exact(mask) for t, batch in enumerate(case.batches, 1) for name, mask in batch.masks.items()
+            (t, name, "mask"): exact(mask)
+            for t, batch in enumerate(case.batches, 1)
+            for name, mask in batch.masks.items()
         }
         self.starts = {each.layer.skips(): name for name, each in self.steps.items() if each.layer.skips()}
         self.last = len(case.batches)
