@@ -2,6 +2,8 @@
 
 A slip replaces passes of one layer in every step; what follows is right by the wrong numbers. Nothing of the catalogue
 is used: names are found for these numbers, not for an entry's own.
+
+Over 300 lines, since all slips stand in one table.
 """
 
 from collections.abc import Callable

@@ -88,7 +88,7 @@ def test_two_mistakes_at_once_are_both_named(count):
     both_named(outcomes(list(pairs(count))))
 
 
-@counts(3, 12)
+@counts(5, 12)
 def test_a_mistake_that_is_in_no_catalogue_is_found_in_its_pass(count):
     placed(outcomes(sampled(oddities(), count)))
 

@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
 import plaingrad as pg
 from bars import PRINTS
@@ -19,9 +18,7 @@ from plaingrad.checking.check import check_answer
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.context import Context
-from plaingrad.checking.search.normalised import Normalised, NormalisedSlopes, groups_of
 from plaingrad.checking.search.passes import Passes
-from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.compiler.loops import Array
 from slips import SLIPS, Slip
 from students import in_print, told

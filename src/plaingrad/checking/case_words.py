@@ -120,6 +120,6 @@ def asked(net: Network, count: int, batches: int) -> dict[str, Any]:
                 told[f"step{number}.{step.name}.{name}"] = {"shape": list(kept.shape), "about": text}
     if any(step.layer.infer is not None for step in steps.values()):
         for step in steps.values():
-            text = f"{about(step.name, 'y')} once the network is trained"
+            text = f"{about(step.name, 'y')} in step {batches + 1}, of the network as it is then, trained"
             told[f"step{batches + 1}.{step.name}.y"] = {"shape": [count, *step.y], "about": text}
     return told

@@ -7,8 +7,7 @@ import numpy as np
 from plaingrad.checking.catalogue.activation import sigmoid
 from plaingrad.checking.catalogue.entry import Form, Kind, enter
 from plaingrad.checking.search.context import Context
-from plaingrad.compiler.loops import Array
-from plaingrad.compiler.loops import normal_cdf
+from plaingrad.compiler.loops import Array, normal_cdf
 from plaingrad.textbook.layers import TanhGELU
 
 Slope = Callable[[Array], Array]
@@ -75,8 +74,8 @@ enter(
     "gelu-of-the-other-kind",
     "GELU.y GELU.dx TanhGELU.y TanhGELU.dx",
     "it is the other GELU: the approximation by tanh in place of x · Φ(x), or the reverse; or that by a sigmoid",
-    "Both are in use, and their numbers differ from the fourth digit on. GELU is x · Φ(x), with erf, PyTorch's default; "
-    "TanhGELU is PyTorch's approximate='tanh'. Take the same one forward and back.",
+    "Both are in use, and their numbers differ from the fourth digit on. GELU is x · Φ(x), with erf, as PyTorch has it "
+    "unless told; TanhGELU is PyTorch's approximate='tanh'. Take the same one forward and back.",
     times("GELU", approximate),
     times("TanhGELU", exact),
     times("GELU", lambda x: sigmoid(QUICK * x) * (1 + QUICK * x * sigmoid(-QUICK * x))),
@@ -143,8 +142,8 @@ enter(
     "derivative-of-a-factor-incomplete",
     "SiLU.dx GELU.dx TanhGELU.dx",
     "the derivative is a sum of products of which a factor or a sign is another one",
-    "SiLU: σ · (1 + x · (1 - σ)). GELU: Φ(x) + x · φ(x), with φ the density. TanhGELU: (1 + t + x · (1 - t²) · s · (1 + 3 · "
-    "0.044715 · x²)) / 2, with t the tanh and s = √(2/π).",
+    "SiLU: σ · (1 + x · (1 - σ)). GELU: Φ(x) + x · φ(x), with φ the density. TanhGELU: "
+    "(1 + t + x · (1 - t²) · s · (1 + 3 · 0.044715 · x²)) / 2, with t the tanh and s = √(2/π).",
     times("SiLU", lambda x: sigmoid(x) * (1 + x)),
     times("SiLU", lambda x: sigmoid(x) * (1 + sigmoid(-x))),
     times("SiLU", lambda x: sigmoid(x) * (1 - x * sigmoid(-x))),

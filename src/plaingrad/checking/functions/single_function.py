@@ -12,7 +12,7 @@ import numpy as np
 
 from plaingrad.checking.answers.answer import Answer, answer_of
 from plaingrad.checking.answers.layout import refuse
-from plaingrad.checking.case import GRAIN, Batch, Case, unfused
+from plaingrad.checking.case import GRAIN, Case, unfused
 from plaingrad.checking.catalogue.entry import CATALOGUE
 from plaingrad.checking.functions.in_python import require_small
 from plaingrad.checking.functions.own_names import Names, OwnVerdict, check_own

@@ -156,10 +156,10 @@ class NormalisedSlopes:
     def rounded(self, dy: Array, unit: float) -> Array:
         """How far rounding takes it: that of its sums, and of the numbers they are made of."""
         made, size = self.made, self.made.groups.laid(np.abs(dy))
-        own, off = unit * (made.count + 6) ** 0.5 * self.size(dy), made.off(unit)
+        own, off = np.asarray(unit * (made.count + 6) ** 0.5 * self.size(dy)), made.off(unit)
         if self.wanted != "dx":
-            return own + (made.of_channels(size * off) if self.wanted == "dw" else 0)
+            return np.asarray(own + made.of_channels(size * off) if self.wanted == "dw" else own)
         size, mean, normal = np.abs(made.w) * size, made.groups.mean, np.abs(made.normal)
         share = unit * (made.count + 2) ** 0.5 * mean(made.x**2) / made.deviation**2  # of the deviation
         more = (off * mean(size * normal) + normal * mean(size * off)) / made.deviation
-        return own + made.back(more) + made.back(share) * self.size(dy)
+        return np.asarray(own + made.back(more) + made.back(share) * self.size(dy))

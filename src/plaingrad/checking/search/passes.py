@@ -101,7 +101,7 @@ class Passes:
         return t, self.names[place - 1] if place else "input", "y"
 
     def dy_key(self, key: Key) -> Key:
-        """Where the error of a layer's output comes from: of one that went two ways, it is a sum and a pass of its own."""
+        """Where the error of a layer's output comes from; of one that went two ways it is a pass of its own."""
         t, name, _ = key
         return (t, name, "dy") if name in self.starts else self.next_key(key)
 
@@ -251,11 +251,8 @@ class Passes:
             return self.single_layer(name).slopes(x, w, quantity).turned(weighing)
         if quantity == "dx":
             return terms.only(terms.inner >= 0).forward(weighing, w)
-        if terms:
-            own = terms.of(quantity[1:])
-            others = {each: np.zeros_like(array) for each, array in w.items()}
-            return own.forward(x, others | {quantity[1:]: weighing})
-        return None
+        others = {each: np.zeros_like(array) for each, array in w.items()}
+        return terms.of(quantity[1:]).forward(x, others | {quantity[1:]: weighing})
 
     def work(self, key: Key) -> int:
         """About how many numbers a pass handles."""

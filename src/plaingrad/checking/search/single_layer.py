@@ -96,8 +96,8 @@ def around(layer: Layer, input: Shape, skip: Shape | None) -> Network:
     """A network in which a layer gets such an input, and such an output of an earlier layer where it reads one."""
     if skip is None:
         return Network(layer, input=input, dtype="float64")
-    strides = [-(-larger // smaller) for larger, smaller in zip(skip[1:], input[1:], strict=True)]
-    between = Conv(input[0], size=1, stride=tuple(strides)) if strides else Dense(input[0])
+    down, across = ([-(-larger // smaller) for larger, smaller in zip(skip, input, strict=True)] + [1, 1])[1:3]
+    between = Conv(input[0], size=1, stride=(down, across)) if len(input) == 3 else Dense(input[0])
     return Network(ReLU(), between, layer.replace(layer="relu1"), input=skip, dtype="float64")
 
 
@@ -199,7 +199,7 @@ class SingleLayer:
 
     def slopes(self, x: Array, w: dict[str, Array], wanted: str = "dx") -> Slopes | NormalisedSlopes:
         """The backward text run on errors that remember their place: what each number of an array is made of."""
-        key = (wanted, x.tobytes(), *(array.tobytes() for array in w.values()))
+        key: tuple[bytes | str, ...] = (wanted, x.tobytes(), *(array.tobytes() for array in w.values()))
         if key not in self.known_slopes:
             if len(self.known_slopes) >= MOST_SLOPES:
                 self.known_slopes.pop(next(iter(self.known_slopes)))

@@ -135,8 +135,8 @@ class Program(Passes):
         wide = Estimate(x.value, CHOICE * x.uncertainty) if back else x
         if x.uncertainty.any() and not (back and settled(layer, wide)):
             for moved in moves(layer, wide):
-                other = self._value(key, {**env, self.x_key(key): Estimate(moved, x.uncertainty)})
-                uncertainty = np.maximum(uncertainty, np.abs(other - made))
+                apart = self._value(key, {**env, self.x_key(key): Estimate(moved, x.uncertainty)})
+                uncertainty = np.maximum(uncertainty, np.abs(apart - made))
         others = [*self.weight_keys(key).values(), *self.more_keys(key).values()]
         for each in others if quantity not in self.steps[name].state else self.more_keys(key).values():
             if each in env and env[each].uncertainty.any():
@@ -207,14 +207,14 @@ def moves(layer: Any, x: Estimate) -> Iterator[Array]:
 def cancelled(layer: Layer, dy: Array, x: Array) -> Array:
     """What a layer's slopes may lose where they are differences: 1 - y·y, y(1 - y) and dy - Σ y·dy, each of size 1."""
     if isinstance(layer, SMOOTH):  # sums of numbers of size 1 and x
-        return np.abs(dy) * (1 + np.abs(x))
+        return np.asarray(np.abs(dy) * (1 + np.abs(x)))
     if isinstance(layer, Softmax):
         return np.broadcast_to(np.abs(dy).max(axis=1, keepdims=True), dy.shape)
     return np.abs(dy) if isinstance(layer, Sigmoid | Tanh) else np.zeros(())
 
 
 def differing(layer: Layer, x: Array) -> Array:
-    """What a layer's output may lose where it is made of differences: e^x - 1, half of 1 + erf or 1 + tanh, x + skip."""
+    """What an output may lose where it is made of differences: e^x - 1, half of 1 + erf or 1 + tanh, x + skip."""
     if isinstance(layer, ELU):
         return np.full_like(x, layer.slope)
     return np.abs(x) if isinstance(layer, Add | SiLU | GELU | TanhGELU) else np.zeros(())
