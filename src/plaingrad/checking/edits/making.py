@@ -75,7 +75,8 @@ class Making:
             found = run(part.lines.text, tree, part.lines.wanted, known, only, wraps, part.lines.fills, part.kept)
             if found is None:
                 return None
-            whole[part.place] = found
+            room = whole[part.place]
+            room[...] = found.reshape(room.shape)  # features are channels of one pixel to some texts
         return np.array(whole.mean()) if self.mean else whole
 
     def _made_on(self, edit: Edit | None, only: Only | None) -> Array | None:

@@ -4,7 +4,7 @@ import ast
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,12 @@ def matched(
     how: Making, factor: float, expected: Estimate, given: Array, precision: Precision
 ) -> tuple[list[Match], int]:
     """The edits that make the numbers, and how many were tried."""
+    shape = how.parts[0].known[how.lines.wanted].shape
+    if len(how.parts) == 1 and not how.mean and how.then is None and len(shape) > given.ndim:
+        # features are channels of one pixel to this text
+        wide = Estimate(expected.value.reshape(shape), expected.uncertainty.reshape(shape))
+        found, tried = matched(replace(how, shape=shape), factor, wide, given.reshape(shape), precision)
+        return [Match(each.edit, each.made.reshape(given.shape)) for each in found], tried
     every = how.edits()
     room = room_of(expected, given, precision)
     place = np.unravel_index(int(np.abs(given - expected.value).argmax()), given.shape) if given.ndim else ()
@@ -170,7 +176,7 @@ def _plain_axes(lines: Lines) -> dict[int, str]:
 def _plain_of(tree: ast.FunctionDef, wanted: str) -> dict[int, str]:
     """The axes of the array that one letter runs along wherever it is filled."""
     found: dict[int, str] | None = None
-    letters, targets = set(), []
+    letters, targets = set[str](), []
     for node in _statements(tree.body):
         if isinstance(node, ast.For):
             letters.add(node.target.id)  # type: ignore[attr-defined]
@@ -179,13 +185,16 @@ def _plain_of(tree: ast.FunctionDef, wanted: str) -> dict[int, str]:
     for target in targets:
         if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
             continue
-        if target.value.id != wanted or isinstance(target.slice, ast.Slice):
+        if isinstance(target.slice, ast.Slice):
+            continue
+        if target.value.id != wanted:  # what it reads has to be there whole, or along the same letters
+            letters &= {each.id for each in ast.walk(target.slice) if isinstance(each, ast.Name)}
             continue
         parts = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
         own = {axis: each.id for axis, each in enumerate(parts) if isinstance(each, ast.Name) and each.id in letters}
         own = {axis: each for axis, each in own.items() if list(own.values()).count(each) == 1}
         found = own if found is None else {axis: each for axis, each in found.items() if own.get(axis) == each}
-    return found or {}
+    return {axis: each for axis, each in (found or {}).items() if each in letters}
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

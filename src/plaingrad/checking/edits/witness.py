@@ -9,11 +9,13 @@ from plaingrad.checking.edits.making import Making, Part, parts_of
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.compiler.loops import Array
-from plaingrad.textbook.layer import Layer
-from plaingrad.textbook.layers import Conv, LeakyReLU
+from plaingrad.textbook.layer import Layer, Shape
+from plaingrad.textbook.layers import Conv, GroupNorm, LeakyReLU
 from plaingrad.textbook.layers.pool import Pool
 
 IMAGES, CHANNELS, FILTERS, ROWS, COLUMNS, INPUTS, UNITS = 3, 2, 5, 17, 13, 7, 4
+GROUPS = 2
+READ = ("w", "b", "skip", "mask")  # what a layer reads beside its input
 SAME = 1e-9  # of the largest number: far more than float64 rounds such sums by
 
 
@@ -23,7 +25,21 @@ def unlike(owner: Any) -> Any:
         return Conv(FILTERS, size=(4, 2), stride=(2, 3), padding=(1, 0), dilation=(3, 4), bias=owner.bias)
     if isinstance(owner, Pool):
         return owner.replace(size=(4, 3), stride=(3, 2), padding=(1, 2))
+    if isinstance(owner, GroupNorm):
+        return owner.replace(groups=GROUPS)
     return LeakyReLU(0.3) if isinstance(owner, LeakyReLU) else owner
+
+
+def shapes_for(owner: Any, axes: int) -> tuple[Shape, Shape | None]:
+    """The shape of an input, and that of an earlier layer's output where a layer reads one: larger, of fewer channels."""
+    is_loss, is_grouped = not isinstance(owner, Layer), isinstance(owner, GroupNorm)
+    if is_loss or axes == 2:
+        shape: Shape = (2 * GROUPS,) if is_grouped else (INPUTS,)
+    else:
+        shape = (2 * GROUPS if is_grouped else CHANNELS, ROWS, COLUMNS)
+    if is_loss or not owner.skips():
+        return shape, None
+    return shape, tuple(size * times for size, times in zip((shape[0] - 1, *shape[1:]), (1, 2, 3), strict=False))
 
 
 def random(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -38,10 +54,10 @@ def witness(
     """A pass of the same kind on random numbers; `others` are further arrays, each of the shape of one of its own."""
     rng = np.random.default_rng(1)
     is_loss = not isinstance(owner, Layer)
-    shape = (INPUTS,) if is_loss or axes == 2 else (CHANNELS, ROWS, COLUMNS)
-    single = SingleLayer(unlike(owner), shape, IMAGES)
+    shape, skip = shapes_for(owner, axes)
+    single = SingleLayer(unlike(owner), shape, IMAGES, skip)
     numbers = {name: random(rng, each.shape) for name, each in single.arrays.items()}
-    single.put(x=numbers["x"], **{name: numbers[name] for name in ("w", "b") if name in numbers})
+    single.put(x=numbers["x"], **{name: numbers[name] for name in READ if name in numbers})
     if is_loss:
         target = np.abs(numbers["target"])
         single.put(target=target / target.sum(axis=1, keepdims=True), share=rng.uniform(0.5, 1, IMAGES))
