@@ -22,6 +22,11 @@ HEADINGS = {
     "maxpool": "In max pooling",
     "pool": "In the windows of pooling layers, and in mean and L2 pooling",
     "activation": "In activations",
+    "smooth": "In ELU, SiLU and GELU",
+    "normalised": "In normalisations: the mean and the variance, moving and scaling",
+    "normalised_back": "On the way back through a normalisation",
+    "running": "In the running values of batch normalisation",
+    "wiring": "In skips and in Dropout",
     "update": "In the update of the weights",
 }
 HEAD = """\

@@ -293,7 +293,7 @@ slip(
     "one-place-alone",
     db=lambda context: context.dy[:, :, 0, 0].sum(0) if context.dy.ndim == 4 else None,
 )
-slip("gradient of the shift with x̂", NORMS, "shift-takes-the-scale's-gradient", db=lambda context: Norm(context).dw)
+slip("gradient of the shift with x̂", NORMS, "normalised-in-the-shift-gradient", db=lambda context: Norm(context).dw)
 
 
 def kept(made: Callable[[float, Array, Array], Array], ddof: int = 1) -> dict[str, Wrong]:

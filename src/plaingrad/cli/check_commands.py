@@ -49,6 +49,7 @@ def case(out: str | None, force: bool, as_json: bool, **told: Any) -> None:
       plaingrad case -o case.json
       plaingrad case --simple -o first.json
       plaingrad case --layers conv,tanh,meanpool,flatten,dense -o mine.json
+      plaingrad case --layers conv,batchnorm,relu,conv,add:relu1,globalmeanpool,dense -o skip.json
       plaingrad case --no-dilation --seed 1 -o undilated.json
     """
     from plaingrad.checking.case_words import asked

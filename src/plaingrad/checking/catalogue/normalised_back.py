@@ -220,7 +220,7 @@ enter(
 )
 
 enter(
-    "shift-takes-the-scale's-gradient",
+    "normalised-in-the-shift-gradient",
     passes("db"),
     "the gradient of the shift is that of the scale: it is multiplied by the normalised x̂",
     "y = w · x̂ + b: dw = Σ dy · x̂, and db = Σ dy.",
