@@ -29,6 +29,9 @@ PLAIN = (  # square windows, and one row and column of padding on each side
 )
 
 
+MODERN = ("normalised", "features")  # networks of normalisations, skips, Dropout and smooth activations
+
+
 @functools.cache
 def networks() -> dict[str, Case]:
     """Networks unlike each other; between them every kind of layer, of loss, and every setting of a window."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diseased import finite, networks, places, played
+from diseased import MODERN, finite, networks, places, played
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.making import making
@@ -48,12 +48,12 @@ def context_of(network: str, place: tuple[str, str]) -> Context:
     raise AssertionError(place)
 
 
-def slips(count: int, seed: int) -> Iterator[Slip]:
-    """Random edits at random places of random networks."""
+def slips(count: int, seed: int, among: tuple[str, ...] = ()) -> Iterator[Slip]:
+    """Random edits at random places of random networks: those told, or all but the modern ones."""
     rng = random.Random(seed)
     left = count
     while left:
-        network = rng.choice(list(networks()))
+        network = rng.choice(among or [each for each in networks() if each not in MODERN])
         place = rng.choice([each for each in places(network) if each[1] in ("y", "dx", "dw", "db")])
         how = making(context_of(network, place))
         if how is None:

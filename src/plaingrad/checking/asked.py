@@ -101,7 +101,7 @@ class Asked:
         """Whether the outputs were answered behind the softmax that is in the loss."""
         if not isinstance(self.program.case.loss, SoftmaxCrossEntropy):
             return False
-        self.program.loss_of(finding.key[0], finding.expected)
+        self.program.loss_of(min(finding.key[0], self.program.last), finding.expected)
         p = self.program.single_layer("loss").get("probability").reshape(finding.expected.shape)
         # A probability is off by no more than the scores are, each way.
         uncertainty = 2 * finding.uncertainty.max() + 4 * self.program.unit

@@ -28,7 +28,10 @@ class Own(Normalised):
     def __init__(self, context: Context, groups: Groups | None = None, /, **parts: Part) -> None:
         own = groups or groups_of(context.owner, context.x.shape[1])
         assert own is not None
-        super().__init__(own, context.x, context.weights, context.owner.epsilon)
+        channels = context.x.shape[1]
+        unscaled = {"w": np.ones(channels), "b": np.zeros(channels)}  # what is kept rests on no weight
+        weights = unscaled if context.quantity in context.kept else context.weights
+        super().__init__(own, context.x, weights, context.owner.epsilon)
         self.context = context
         if is_trained(context):
             self.__dict__ |= running(context)

@@ -3,6 +3,8 @@
 A *pass* makes one array: an output, the loss, an error, the gradient of one weight, or a weight after an update. Its
 key is (step, layer, quantity). Each is computed from whatever arrays it is given, so that a program can be judged by
 its own numbers.
+
+Over 300 lines, since what a pass reads and what it makes of that stand together.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -191,6 +193,11 @@ class Passes:
         made_of = [*(env[need].value for need in self.needs(key)), self.other.get(key[1])]
         made: Array = self.memo.of((key, self.rate(key)), made_of, lambda: self._value(key, env))
         return made
+
+    def is_same_code(self, key: Key, other: Key) -> bool:
+        """Whether two passes are one pass in two steps: a layer that does something else once trained has two."""
+        has_two = key[1] != "loss" and self.steps[key[1]].layer.infer is not None
+        return key[1:] == other[1:] and (not has_two or (key[0] > self.last) == (other[0] > self.last))
 
     def is_update(self, key: Key) -> bool:
         """Whether a pass makes a weight after a step."""

@@ -157,7 +157,9 @@ class Search(State):
         if self._has_rule(key):
             return self.rules[0].estimate(self.program, key, self.env)
         fit = self.slips.get(key[1:])
-        if fit is None or fit.terms is not None:  # with terms the program is made of them already
+        if (
+            fit is None or fit.terms is not None or not self.program.is_same_code(key, fit.key)
+        ):  # with terms the program is made of them already
             return expected
         made = form_of(fit, self.program, key, self.env, expected.value)
         return expected if made is expected.value else alike(expected, made, self.program.unit)

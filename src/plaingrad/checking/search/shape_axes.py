@@ -132,9 +132,10 @@ def axis_missing(it: Misshapen) -> Iterator[Likeness]:
 
 def classes(it: Misshapen) -> Iterator[Likeness]:
     """One number for each image where there is one for each class: that of the true one, or the class's number."""
-    if it.needed != (it.images, *it.state.program.case.net.output) or it.given.reshape(-1).shape != (it.images,):
+    program = it.state.program
+    if it.needed != (it.images, *program.case.net.output) or it.given.reshape(-1).shape != (it.images,):
         return
-    given, target = it.given.reshape(-1), it.state.program.case.batches[it.key[0] - 1].target
+    given, target = it.given.reshape(-1), program.case.batches[min(it.key[0], program.last) - 1].target
     rows, label = np.arange(it.images), target.argmax(axis=1)
     one = replace(
         it.expected, value=it.expected.value[rows, label], uncertainty=it.expected.uncertainty[rows, label]

@@ -150,7 +150,9 @@ class Unanswered:
         env = ChainMap(overlay, self.env)
         with self._made_of(fit.key[1], fit.terms):
             for each in self._between(fit.key):
-                touched = any(need in overlay for need in self.program.needs(each)) or each[1:] == fit.key[1:]
+                touched = any(need in overlay for need in self.program.needs(each)) or self.program.is_same_code(
+                    each, fit.key
+                )
                 if touched and (each in self.suspects or each == self.key):  # nothing else leads to it
                     overlay[each] = self._quick(each, env, fit)
                 elif touched and each in self.judged and self._is_broken(each, self._quick(each, env, fit)):
@@ -161,7 +163,11 @@ class Unanswered:
         """What a pass makes, known about as well as what it should make; with the slip of `fit` in its other steps."""
         value = self.program.value(key, env)
         # With terms, the layer is made of them for as long as this is asked.
-        if fit.terms is None and key[1:] == fit.key[1:] and (key in self.state.unanswered or key in self.base):
+        if (
+            fit.terms is None
+            and self.program.is_same_code(key, fit.key)
+            and (key in self.state.unanswered or key in self.base)
+        ):
             value = form_of(fit, self.program, key, env, value)
         return alike(self.state.expected[key], value, self.program.unit)
 
