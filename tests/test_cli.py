@@ -21,12 +21,15 @@ import pytest
 
 from often import some
 from plaingrad import __version__, checkpoint, digits
+from plaingrad.cli.commands import prepare
 from plaingrad.cli.main import cli, main
 from plaingrad.cli.progress import Lines, Live
 from plaingrad.data.idx import STEMS, write_idx
 from plaingrad.errors import StoppedError
-from plaingrad.network.models import MODELS
+from plaingrad.network.augment import Augment
+from plaingrad.network.models import MODELS, PHOTOGRAPHS
 from plaingrad.network.network import Network
+from plaingrad.textbook.optimisers import Cosine, Schedule, Warmup
 from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES
 from plaingrad.training.trainer import Event, Trainer
 
@@ -209,6 +212,35 @@ def test_train_leaves_a_run_folder_and_says_what_came_of_it(command: Command, tm
     again = command("train", "--epochs", 1, "--model", "mlp")
     assert (again.code, len(again.out.splitlines())) == (0, 3)
     assert "written to runs/mlp-digits-2: " in again.out
+
+
+def test_what_is_told_is_what_is_trained_with(command: Command) -> None:
+    """Each option is in the checkpoint as `Trainer` takes it; what is not told is the model's recipe."""
+    options = ["--schedule", "warmup,share=0.2+cosine", *EVERYTHING, "--out", "run", "--epochs", 1]
+    assert command("train", *options).code == 0
+    _, _, facts = checkpoint.load(f"run/{CHECKPOINT}")
+    kept = facts["training"]
+    assert Schedule.from_json(kept["schedule"]) == Warmup(Cosine(), share=0.2)
+    assert Augment.from_json(kept["augment"]) == Augment(shift=1, cutout=2)
+    assert (kept["clip"], kept["average"], facts["about"]["validation"]) == (1, 0.9, 0.2)
+    page = Path("run/report.html").read_text("utf-8")
+    assert "Augment(shift=1, cutout=2)" in page
+    assert "Warmup(then=Cosine(), share=0.2, first=0.01)" in page
+    assert command("train", "--epochs", 1, "--no-report", "--out", "bare").code == 0
+    kept = checkpoint.load(f"bare/{CHECKPOINT}")[2]["training"]
+    assert (kept["augment"], kept["clip"], kept["average"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(("told", "used"), [({}, PHOTOGRAPHS), ({"augment": "none"}, None)])
+def test_a_recipe_s_augmentation_is_used_unless_another_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], used: Augment | None
+) -> None:
+    """Nothing is trained: what is made of the options is looked at."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("data.npz", images=rng.integers(0, 256, (40, 32, 32, 3), np.uint8), labels=np.arange(40) % 10)
+    training = prepare({"model_name": "cifar-cnn", "data_name": "data.npz", "out": "run", **told})
+    assert training.trainer.augment == used
 
 
 @pytest.mark.long
@@ -543,6 +575,16 @@ def test_networks_that_cannot_be(command: Command, tmp_path: Path, text: str | b
         (("--data-dir", "x"), "leave it out"),
         (("--optimiser", "agam"), "did you mean 'adam'?"),
         (("--schedule", "cosin"), "did you mean 'cosine'?"),
+        (("--schedule", "cosine+warmup"), "before a + stands one of warmup, hold"),
+        (("--schedule", "warmup,share=2+cosine"), "Warmup got share=2"),
+        (("--augment", "shfit=2"), "did you mean 'shift'?"),
+        (("--augment", "crop=2"), "here it is called shift"),
+        (("--augment", "shift=8"), "images of 8×8 take at most 7"),
+        (("--augment", ""), "augmentation got ''"),
+        (("--clip", 0), "clip=0"),
+        (("--clip", "inf"), "clip=inf"),
+        (("--average", 1), "average=1"),
+        (("--average", "nan"), "average=nan"),
         (("--dtype", "float23"), "did you mean 'float32'?"),
         (("--dtype", "object"), "'object'"),
         (("--epoch", 3), "--epochs"),
@@ -692,7 +734,8 @@ def test_resume_with_other_data_is_refused(command: Command, tmp_path: Path) -> 
 # Ctrl-C, full disks, closed pipes
 
 
-LONG = ["--model", "mlp", "--epochs", "80", "--seed", "3"]
+EVERYTHING = ["--augment", "shift=1,cutout=2", "--clip", "1", "--average", "0.9", "--validation", "0.2"]
+LONG = ["--model", "mlp", "--epochs", "80", "--seed", "3", "--schedule", "warmup+hold+cosine,floor=0", *EVERYTHING]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Optimisers against the textbook's recurrences, and schedules by their laws."""
 
 import decimal
+import itertools
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -11,7 +13,22 @@ import plaingrad as pg
 from plaingrad.errors import SettingError
 from plaingrad.network.exact import decimals, fractions
 from plaingrad.schedule.calls import update_call
-from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+from plaingrad.textbook.optimisers import (
+    SGD,
+    Adam,
+    AdamW,
+    Beginning,
+    Constant,
+    Cosine,
+    Hold,
+    LinearDecay,
+    OneCycle,
+    Optimiser,
+    Schedule,
+    StepDecay,
+    Warmup,
+)
+from plaingrad.training.preparing import MOST_PARTS, SCHEDULES, schedule_from_text
 
 SIZE, STEPS, DIGITS = 6, 5, 50
 
@@ -131,9 +148,11 @@ def test_decay_pulls_to_zero(optimiser):
 
 
 LENGTHS = (1, 2, 3, 7, 10, 100, 1001)
-SCHEDULES = (
+EVERY = (
     *(Constant(), StepDecay(), StepDecay(every=2, factor=0.3), Cosine(), Cosine(floor=0.1)),
     *(OneCycle(), OneCycle(warmup=0.5, first=0.2, last=0.1), OneCycle(warmup=0), OneCycle(warmup=1)),
+    *(LinearDecay(), LinearDecay(floor=0.1), Warmup(), Warmup(Cosine(), share=0.3, first=0.1), Hold(), Hold(Cosine())),
+    *(Warmup(StepDecay()), Warmup(Hold(LinearDecay(), share=0.7)), Warmup(OneCycle(warmup=0), share=0.99, first=0)),
 )
 
 
@@ -142,12 +161,12 @@ def factors(schedule, steps, per_epoch=3):
 
 
 def test_every_kind_is_tested():
-    assert set(Schedule.kinds()) == {type(each).__name__ for each in SCHEDULES}
+    assert set(Schedule.kinds()) == {type(each).__name__ for each in EVERY}
     assert set(Optimiser.kinds()) == {"SGD", "Adam", "AdamW"}
 
 
 @pytest.mark.parametrize("steps", LENGTHS)
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("schedule", EVERY, ids=str)
 def test_a_factor_is_a_share_of_the_rate(schedule, steps):
     """Also past the end, where a resumed run may come. Never above 1."""
     for step in range(steps + 5):
@@ -190,7 +209,108 @@ def test_cosine_falls_from_the_full_rate_to_its_floor(floor, steps):
 
 
 @pytest.mark.parametrize("steps", LENGTHS)
-@pytest.mark.parametrize("cycle", [each for each in SCHEDULES if isinstance(each, OneCycle)], ids=str)
+@pytest.mark.parametrize("floor", [0.0, 0.125, 1.0])
+def test_linear_decay_falls_by_the_same_at_each_step(floor, steps):
+    """From the full rate to the floor, which it reaches one step after the last, and where it stays."""
+    found = [*factors(LinearDecay(floor), steps), floor]
+    fall = [before - after for before, after in itertools.pairwise(found)]
+    # A factor is below 1 and off by four roundings at most, of 2⁻⁵³ each: quotient, difference, product, difference.
+    assert found[0] == 1
+    assert max(fall) - min(fall) <= 4 * 4 * 2**-53
+    assert LinearDecay(floor)(steps, steps, 3) == pytest.approx(floor, rel=0, abs=2**-53)
+    assert LinearDecay(floor)(steps + 3, steps, 3) == pytest.approx(floor, rel=0, abs=2**-53)
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999, 1 - 2**-53])
+@pytest.mark.parametrize("then", [each for each in EVERY if each(0, 1000, 1000) == 1], ids=str)
+def test_what_begins_leaves_the_rest_as_if_it_were_all(then, share, steps):
+    """A warm-up rises to the full rate by equal steps, hold stays there; then comes `then` of the steps that are left.
+
+    One step is always left.
+    """
+    length = min(int(share * steps), steps - 1)
+    for schedule, first in ((Warmup(then, share, 0.25), 0.25), (Hold(then, share), 1)):
+        found = factors(schedule, steps)
+        assert found[length:] == factors(then, steps - length)
+        assert found[:length] == [first + (1 - first) * (step / length) for step in range(length)]
+        assert schedule(steps + 2, steps, 3) == then(steps - length + 2, steps - length, 3)
+
+
+def test_every_kind_has_a_name_and_each_joins_where_it_can():
+    assert {type(each) for each in SCHEDULES.values()} == set(Schedule.kinds().values())
+    for name, schedule in SCHEDULES.items():
+        assert schedule_from_text(name) == schedule == type(schedule)()
+        if schedule(0, 1000, 1000) == 1:
+            assert schedule_from_text(f"warmup+{name}") == Warmup(schedule)
+            assert schedule_from_text(f" hold , share=0.25 + {name}") == Hold(schedule, 0.25)
+        else:
+            with pytest.raises(SettingError, match="then begins at the full rate"):
+                Warmup(schedule)
+        if not isinstance(schedule, Beginning):
+            with pytest.raises(SettingError, match=r"before a \+ stands one of warmup, hold$"):
+                schedule_from_text(f"{name}+constant")
+    assert schedule_from_text("One-Cycle,warmup=.5,last=1e-3") == OneCycle(warmup=0.5, last=0.001)
+    assert schedule_from_text("warmup,first=0+hold+step,every=2") == Warmup(Hold(StepDecay(2)), first=0)
+    assert pg.Trainer(pg.model("digits").network(), pg.digits().train, schedule="warmup+cosine").schedule == Warmup(
+        Cosine()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        *(("cosin", "did you mean 'cosine'"), ("", "choose from"), ("+", "choose from"), ("warmup+", "choose from")),
+        *(("cosine,floor", "a name and its settings"), ("cosine,floor=", "a name and its settings")),
+        *(("cosine,floor=1,floor=1", "at most once"), ("cosine,floor=x", "with a number")),
+        *(("cosine,floor=nan", "with a number"), ("step,every=" + "9" * 5000, "with a number")),
+        *(("cosine,floor=1e999", "floor is a finite number"), ("step,every=1.5", "every is a whole number")),
+        *(("cosine,lr=3", "choose from floor"), ("warmup,then=3", "then is a Schedule"), ("hold,share=1", "below 1")),
+        *(("hold+" * 5000 + "cosine", f"at most {MOST_PARTS} parts"), ("warmup+onecycle", "begins at the full rate")),
+    ],
+)
+def test_a_text_that_is_no_schedule_is_one_line(text, word):
+    with pytest.raises(SettingError, match=word) as caught:
+        schedule_from_text(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("steps", [7, 100])
+def test_schedules_are_those_of_pytorch(steps):
+    """LinearLR, and SequentialLR of LinearLR and CosineAnnealingLR; PyTorch multiplies from step to step."""
+    torch = pytest.importorskip("torch")
+    rates = torch.optim.lr_scheduler
+
+    def theirs(make):
+        optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule, found = make(optimiser), []
+        for _ in range(steps):
+            found.append(optimiser.param_groups[0]["lr"])
+            optimiser.step()
+            schedule.step()
+        return found
+
+    length = int(0.3 * steps)
+    linear = theirs(lambda optimiser: rates.LinearLR(optimiser, 1.0, 0.125, steps))
+    joined = theirs(
+        lambda optimiser: rates.SequentialLR(
+            optimiser,
+            [
+                rates.LinearLR(optimiser, 0.25, 1.0, length),
+                rates.CosineAnnealingLR(optimiser, steps - length),
+            ],
+            [length],
+        )
+    )
+    # Each step of theirs multiplies once more, with a few roundings; the factors are at most 1.
+    near = {"rtol": 0, "atol": 10 * steps * 2**-53}
+    np.testing.assert_allclose(factors(LinearDecay(0.125), steps), linear, **near)
+    np.testing.assert_allclose(factors(Warmup(Cosine(0), 0.3, 0.25), steps), joined, **near)
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+@pytest.mark.parametrize("cycle", [each for each in EVERY if isinstance(each, OneCycle)], ids=str)
 def test_one_cycle_rises_and_falls(cycle, steps):
     """Up while below `warmup` of the way, then down, to `last` one step after the last, however few steps there are."""
     found = factors(cycle, steps)
@@ -209,13 +329,13 @@ def test_one_cycle_rises_and_falls(cycle, steps):
         assert cycle(steps + 3, steps, 3) == cycle.last
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("schedule", EVERY, ids=str)
 @pytest.mark.parametrize("epochs", [1, 2, 30])
 def test_the_last_step_of_every_training_counts(schedule, epochs):
     """A step of a thousandth of the rate still changes float32 weights."""
     steps = 23 * epochs
     assert schedule(steps - 1, steps, 23) > 0
-    if schedule in (Cosine(), OneCycle()):
+    if schedule in SCHEDULES.values() and not isinstance(schedule, StepDecay):
         assert schedule(steps - 1, steps, 23) >= 0.001
     data = pg.digits().train.take(slice(0, 64))
     if epochs == 2:
@@ -244,6 +364,10 @@ WRONG = [
     *((StepDecay, "every", value) for value in (0, -1, 1.5, None)),
     *((StepDecay, "factor", value) for value in (0, -0.5, 1.5, NAN, "0.5")),
     *((Cosine, "floor", value) for value in (-0.1, 1.1, NAN, "0")),
+    *((LinearDecay, "floor", value) for value in (-0.1, 1.1, NAN, "0")),
+    *((kind, "share", value) for kind in (Warmup, Hold) for value in (0, 1, -0.1, NAN, "0.5")),
+    *((kind, "then", value) for kind in (Warmup, Hold) for value in (None, 1, OneCycle(), Warmup())),
+    *((Warmup, "first", value) for value in (-0.1, 1.1, NAN, None)),
     *((OneCycle, name, value) for name in ("warmup", "first", "last") for value in (-0.1, 1.1, NAN, "0")),
 ]
 
@@ -251,11 +375,13 @@ WRONG = [
 @pytest.mark.parametrize(("kind", "name", "value"), WRONG)
 def test_a_wrong_setting_is_named(kind, name, value):
     """One line: who, what it got, what it needs."""
-    with pytest.raises(SettingError, match=rf"^{kind.__name__} got {name}={value!r}; [^\n]*\b{name}\b[^\n]*$"):
+    with pytest.raises(
+        SettingError, match=rf"^{kind.__name__} got {name}={re.escape(repr(value))}; [^\n]*\b{name}\b[^\n]*$"
+    ):
         kind(**{name: value})
 
 
-@pytest.mark.parametrize("record", [*SCHEDULES, SGD(nesterov=True), Adam(), AdamW(decay=0.5)], ids=str)
+@pytest.mark.parametrize("record", [*EVERY, SGD(nesterov=True), Adam(), AdamW(decay=0.5)], ids=str)
 def test_settings_travel_as_json(record):
     family = Schedule if isinstance(record, Schedule) else Optimiser
     assert family.from_json(record.to_json()) == record

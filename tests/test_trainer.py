@@ -31,7 +31,7 @@ from plaingrad.errors import (
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Add, BatchNorm, Conv, Dense, Dropout, Flatten, MaxPool, ReLU, Softmax
 from plaingrad.textbook.losses import CrossEntropy, SoftmaxCrossEntropy
-from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, Optimiser
+from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, Hold, Optimiser, Warmup
 from plaingrad.training import checkpoint, run_folder, trainer
 from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY
 from plaingrad.training.shards import Shards
@@ -165,7 +165,7 @@ def test_judging_leaves_no_trace_in_the_next_step(dtype: str) -> None:
 
 def told(optimiser: Optimiser, held_back: bool, patience: int | None) -> tuple[Dataset, dict[str, Any]]:
     data, held = noisy().split(0.25, 5)
-    more = {"schedule": Cosine(), "epochs": 3, "batch": 64, "seed": 7, "patience": patience}
+    more = {"schedule": Warmup(Hold(Cosine())), "epochs": 3, "batch": 64, "seed": 7, "patience": patience}
     if isinstance(optimiser, SGD):
         more |= EVERYTHING
     return data, {"optimiser": optimiser, **more, "validation": held if held_back else None}

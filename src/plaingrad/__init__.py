@@ -56,7 +56,18 @@ from plaingrad.textbook.layers import (
     TanhGELU,
 )
 from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
-from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, StepDecay
+from plaingrad.textbook.optimisers import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Hold,
+    LinearDecay,
+    OneCycle,
+    StepDecay,
+    Warmup,
+)
 from plaingrad.training import checkpoint
 from plaingrad.training.inference import Inference, predict
 from plaingrad.training.trainer import Event, Trainer, score, train
@@ -88,11 +99,13 @@ __all__ = [
     "GroupNorm",
     "HalfSquaredError",
     "He",
+    "Hold",
     "Inference",
     "L2Pool",
     "LawError",
     "Layer",
     "LeakyReLU",
+    "LinearDecay",
     "MaxPool",
     "MeanPool",
     "MeanSquaredError",
@@ -117,6 +130,7 @@ __all__ = [
     "TanhGELU",
     "Trainer",
     "Uniform",
+    "Warmup",
     "Zeros",
     "check",
     "checkpoint",

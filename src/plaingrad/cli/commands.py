@@ -19,7 +19,7 @@ from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.training import checkpoint
 from plaingrad.training.inference import probabilities
-from plaingrad.training.preparing import OPTIMISERS, SCHEDULES
+from plaingrad.training.preparing import OPTIMISERS, schedule_from_text
 from plaingrad.training.report import write_report
 from plaingrad.training.run_folder import (
     BEST,
@@ -66,8 +66,13 @@ class Training:
         return (
             f"{visible(trainer.net.name)} on {visible(self.split.name)}: {', '.join(images)}; "
             f"{trainer.epochs} epochs of {trainer.per_epoch} steps{done}; "
-            f"{trainer.optimiser.in_full()}, {trainer.schedule}"
+            f"{', '.join([trainer.optimiser.in_full(), str(trainer.schedule), *map('='.join, self.besides().items())])}"
         )
+
+    def besides(self) -> dict[str, str]:
+        """What a training does only where it is asked to, by the name of its setting."""
+        told = {name: getattr(self.trainer, name) for name in ("augment", "clip", "average")}
+        return {name: str(value) for name, value in told.items() if value is not None}
 
 
 def require_alone() -> None:
@@ -120,9 +125,12 @@ def prepare(options: dict[str, Any]) -> Training:
         chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate")),
         epochs=told.get("epochs", recipe.epochs),
         batch=told.get("batch", recipe.batch),
-        schedule=SCHEDULES[_pick("schedule", told["schedule"], SCHEDULES)] if "schedule" in told else recipe.schedule,
+        schedule=schedule_from_text(told["schedule"], "--schedule got ") if "schedule" in told else recipe.schedule,
         validation=validation,
         patience=told.get("patience"),
+        augment=told.get("augment", recipe.augment),
+        clip=told.get("clip"),
+        average=told.get("average"),
         seed=seed,
         threads=told.get("threads"),
         out=out or _free_folder(f"{net.name}-{pathlib.Path(split.name).name}"),
@@ -193,6 +201,7 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
     if found:
         facts["found"] = "; ".join(found)
     recipe = {name: getattr(trainer, name).in_full() for name in ("optimiser", "schedule", "loss")}
+    recipe |= training.besides()
     named = replace(test, classes=output_names(test.classes, net), name=training.split.name)
     try:
         write_report(

@@ -16,14 +16,11 @@ from plaingrad import __version__
 from plaingrad.cli.beginning import TerminatedError, take_over
 from plaingrad.cli.check_commands import FORCE, JSON, case, check
 from plaingrad.cli.terminal import patience, say
+from plaingrad.cli.train_commands import DATA_DIR, LABEL, SHAPE, THREADS, train
 from plaingrad.errors import PlaingradError, StoppedError, visible
 from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.record import json_text
-
-DATA_DIR = click.option("--data-dir", metavar="DIR", help="Folder with the files of mnist, fashion-mnist or cifar10.")
-LABEL = click.option("--label", metavar="COLUMN", help="Labels of a CSV file: first, last, none, or a heading; of CIFAR-100: fine or coarse.  [found out]")  # fmt: skip  # noqa: E501
-SHAPE = click.option("--shape", metavar="SIZES", help="Shape of an image, where a file does not tell: 28x28, 3x32x32, or 32x32x3 for channels last. Images in folders are resized to it.")  # fmt: skip  # noqa: E501
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -47,77 +44,12 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option(
-    "--model", "model_name", metavar="NAME|FILE", help="A built-in network (see `plaingrad models`) or a JSON file."
-)
-@click.option("--data", "data_name", metavar="NAME|PATH", help="digits, mnist, fashion-mnist, cifar10; a CSV, NPZ, MAT or CIFAR file; or a folder of such, or of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
-@DATA_DIR
-@LABEL
-@SHAPE
-@click.option("--epochs", type=int, metavar="N", help="Number of passes through the training images.  [the model's]")
-@click.option("--batch", type=int, metavar="N", help="Images per step of the optimiser.  [the model's]")
-@click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's]")
-@click.option("--rate", type=float, metavar="R", help="Learning rate.  [the model's]")
-@click.option("--schedule", metavar="NAME", help="Rate schedule: constant, step, cosine, onecycle.  [the model's]")
-@click.option("--validation", type=float, metavar="SHARE", help="Hold back this fraction of the training images for validation; the weights of the epoch with the best validation accuracy are kept.")  # fmt: skip  # noqa: E501
-@click.option("--patience", type=int, metavar="N", help="Stop after N epochs without better validation accuracy.")
-@click.option("--seed", type=int, metavar="S", help="Random seed; the same seed gives the same result, bit for bit, with any number of threads.  [0]")  # fmt: skip  # noqa: E501
-@click.option("--threads", type=int, metavar="T", help="Number of threads.  [one per processor]")
-@click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
-@click.option("--out", metavar="RUN", help="Folder to create for this run.  [runs/MODEL-DATA]")
-@click.option("--resume", metavar="RUN", help="Resume a run that was stopped, with its own settings.")
-@click.option("--no-report", is_flag=True, help="Do not write report.html, which takes about a third of a second.")
-@JSON
-def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) -> None:
-    """Train a network and write a run folder.
-
-    The run folder holds a checkpoint, the history, and report.html with pictures.
-
-    \b
-    Examples:
-      plaingrad train
-      plaingrad train --model lenet5 --data mnist --epochs 5
-      plaingrad train --data photos/ --validation 0.2 --patience 3
-      plaingrad train --resume runs/lenet5-mnist      after Ctrl-C, a crash, or a power cut
-
-    Ctrl-C finishes the current step and saves. An existing run is never overwritten.
-    """
-    from plaingrad.cli.commands import finish, prepare, take_up
-    from plaingrad.cli.progress import progress
-
-    training = prepare(options) if resume is None else take_up(resume, options)
-    if training.trainer.position.done:
-        say(f"{visible(resume)} is finished; to train for longer, start a new run with more --epochs", err=True)
-    else:
-        with progress(training.headline()) as training.trainer.watch:
-            training.trainer.train()
-    result = finish(training, report=not no_report)
-    for note in result.pop("notes"):
-        say(note, err=True)
-    if as_json:
-        say(json_text(result))
-        return
-    images = len(training.split.test)
-    if "best_epoch" in result:
-        say(f"epoch {result['best_epoch']} was the best on the validation images; its weights were tested and kept")
-    say(
-        f"test accuracy {result['test_accuracy']:.4f} ({round(result['test_accuracy'] * images)} of {images} images), "
-        f"loss {result['test_loss']:.4f}"
-    )
-    say(
-        f"{result['parameters']:,} parameters, {result['epochs']} epochs in {result['seconds']:.2f} s "
-        f"({result['images_per_second']:,.0f} images/s), code loaded or compiled in {result['compile_seconds']:.1f} s"
-    )
-    say(f"written to {visible(result['out'])}: {', '.join(result['files'])}")
-
-
-@cli.command()
 @click.argument("run")
 @click.option("--data", "data_name", metavar="NAME|PATH", help="Data to test on.  [the data of the run]")
 @DATA_DIR
 @LABEL
 @SHAPE
-@click.option("--threads", type=int, metavar="T", help="Number of threads.  [one per processor]")
+@THREADS
 @JSON
 def evaluate(
     run: str, data_name: str | None, data_dir: str | None, threads: int | None, as_json: bool, **reading: str | None
@@ -336,6 +268,7 @@ def describe(place: str, picture: str | None, force: bool, as_json: bool, **opti
     say(json_text(told.to_json()) if as_json else str(told))
 
 
+cli.add_command(train)
 cli.add_command(case)
 cli.add_command(check)
 

@@ -11,6 +11,7 @@ import numpy as np
 from plaingrad.compiler.loops import Array, at, loops
 from plaingrad.errors import SettingError, nearest
 from plaingrad.network.loading import STEP_OF_PLACES, WORDS, scrambled
+from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.layer import Shape
 from plaingrad.textbook.record import Record
 
@@ -99,7 +100,9 @@ class Augment(Record):
             name, equals, value = (each.strip() for each in part.partition("="))
             known = {each: getattr(cls, each) for each in ("shift", "flip", "cutout")}
             if name not in known:
-                raise SettingError(f"augmentation got {part.strip()!r}; {nearest(name, {*known, 'none'})}")
+                ours = OURS.get(name)
+                hint = f"here it is called {ours}; " if ours in known else ""
+                raise SettingError(f"augmentation got {part.strip()!r}; {hint}{nearest(name, {*known, 'none'})}")
             is_right = not equals if name == "flip" else value.isascii() and value.isdecimal() and len(value) < 10
             if name in told or not is_right:
                 raise SettingError(

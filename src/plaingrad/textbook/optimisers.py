@@ -41,6 +41,9 @@ def adamw_update(w, dw, m, v, rate, t, adam):
         w[n] -= rate * m_hat / (sqrt(v_hat) + adam.epsilon)
 
 
+MANY_STEPS = 1000  # of a training that tells where a schedule begins
+
+
 class Schedule(Record, abstract=True):
     """How the rate changes: called with the steps done, all steps, and the steps of one epoch, it gives a factor."""
 
@@ -108,6 +111,71 @@ class OneCycle(Schedule):
         if step < peak:
             return self.first + (1 - self.first) * _fall(1 - step / peak)
         return self.last + (1 - self.last) * _fall((step - peak) / (steps - peak))
+
+
+class LinearDecay(Schedule):
+    """A straight line from the full rate down to `floor` of it, which it would reach one step after the last.
+
+    It is PyTorch's LinearLR with start_factor=1, end_factor=floor and as many steps as total_iters.
+    """
+
+    floor: float = 0.001
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(0 <= self.floor <= 1, f"floor={self.floor!r}", "floor is a share of the rate, from 0 to 1")
+
+    def __call__(self, step: int, steps: int, per_epoch: int) -> float:
+        return 1 - (1 - self.floor) * min(step / steps, 1.0)
+
+
+class Beginning(Schedule, abstract=True):
+    """Base of what comes first: for `share` of the steps, rounded down, it is itself, and after them it is `then`.
+
+    `then` takes the steps that are left as the whole training: it counts from 0, and ends where the training does.
+    """
+
+    then: Schedule = Constant()
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(0 < self.share < 1, f"share={self.share!r}", "share is that of all steps, above 0 and below 1")
+        begins = self.then(0, MANY_STEPS, MANY_STEPS)
+        self.require(math.isclose(begins, 1), f"then={self.then!r}", "then begins at the full rate, as Cosine() does")
+
+    def __call__(self, step: int, steps: int, per_epoch: int) -> float:
+        length = min(int(self.share * steps), steps - 1)
+        return self.begin(step / length) if step < length else self.then(step - length, steps - length, per_epoch)
+
+    def begin(self, progress: float) -> float:
+        """The factor at the beginning, where `progress` goes from 0 to below 1."""
+        raise NotImplementedError
+
+
+class Warmup(Beginning):
+    """A straight line from `first` of the rate up to the full rate for the first `share` of the steps, then `then`.
+
+    It is PyTorch's SequentialLR of LinearLR, with start_factor=first, and the other; Goyal and others (2017).
+    """
+
+    first: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(0 <= self.first <= 1, f"first={self.first!r}", "first is a share of the rate, from 0 to 1")
+
+    def begin(self, progress: float) -> float:
+        return self.first + (1 - self.first) * progress
+
+
+class Hold(Beginning):
+    """The full rate for the first `share` of the steps, then `then`."""
+
+    share: float = 0.5
+
+    def begin(self, progress: float) -> float:
+        return 1.0
 
 
 def _fall(progress: float) -> float:

@@ -1,6 +1,7 @@
 """What a training is given, as it takes it: images that fit, a loss that fits, and how pixels are normalised."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,21 @@ from plaingrad.network.loading import pixel_sums
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Sigmoid, Softmax, Tanh
 from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Optimiser, Schedule, StepDecay
+from plaingrad.textbook.optimisers import (
+    SGD,
+    Adam,
+    AdamW,
+    Beginning,
+    Constant,
+    Cosine,
+    Hold,
+    LinearDecay,
+    OneCycle,
+    Optimiser,
+    Schedule,
+    StepDecay,
+    Warmup,
+)
 
 OPTIMISERS: dict[str, Optimiser] = {
     "sgd": SGD(),
@@ -24,8 +39,11 @@ OPTIMISERS: dict[str, Optimiser] = {
 SCHEDULES: dict[str, Schedule] = {
     "constant": Constant(),
     "step": StepDecay(),
+    "linear": LinearDecay(),
     "cosine": Cosine(),
     "onecycle": OneCycle(),
+    "warmup": Warmup(),
+    "hold": Hold(),
 }
 LOSSES: dict[str, Loss] = {
     "softmaxcrossentropy": SoftmaxCrossEntropy(),
@@ -37,6 +55,8 @@ LOSSES: dict[str, Loss] = {
 # Which of the two it is follows from whether the network ends in Softmax.
 ENTROPIES = ("crossentropy", "categoricalcrossentropy", "sparsecategoricalcrossentropy", "logloss")
 
+NUMBER = re.compile(r"-?(\d{1,15}(\.\d{0,20})?|\.\d{1,20})(e-?\d{1,3})?", re.ASCII | re.IGNORECASE)
+MOST_PARTS = 8  # of a schedule's text
 STRANGE = 1.0  # the mean of other images, in spreads of those that the network was standardised by
 
 
@@ -134,9 +154,50 @@ def named(what: str, value: Any, net: Network) -> Any:
     plain = value.lower().replace("_", "").replace("-", "").replace(" ", "")
     if what == "loss" and plain in ENTROPIES:
         return loss_for(net)
+    if what == "schedule":
+        return schedule_from_text(value)
     if plain not in known:
         raise SettingError(f"training got {what}={value!r}; {nearest(value, known)}")
     return known[plain]
+
+
+def schedule_from_text(text: str, who: str = "training got schedule=") -> Schedule:
+    """The schedule that a command line tells: `cosine`, `step,every=2,factor=0.1`, `warmup,share=0.05+hold+cosine`.
+
+    Each part is a name and settings; what stands after a + begins where the part before it ends. SettingError else.
+    """
+    made: Schedule | None = None
+    if text.count("+") >= MOST_PARTS:
+        raise SettingError(f"{who}{text[:40]!r}…; it needs at most {MOST_PARTS} parts, such as warmup+hold+cosine")
+    for part in reversed(text.split("+")):
+        name, *told = (each.strip() for each in part.split(","))
+        plain = name.lower().replace("_", "").replace("-", "").replace(" ", "")
+        if plain not in SCHEDULES:
+            raise SettingError(f"{who}{text!r}; {nearest(name, SCHEDULES)}, or some joined by +, as warmup+cosine")
+        schedule, settings = SCHEDULES[plain], _settings(told, text, who)
+        if made is not None:
+            if not isinstance(schedule, Beginning):
+                first = ", ".join(key for key, value in SCHEDULES.items() if isinstance(value, Beginning))
+                raise SettingError(f"{who}{text!r}; {name} goes on to the end, and before a + stands one of {first}")
+            settings["then"] = made
+        made = schedule.replace(**settings)
+    assert made is not None
+    return made
+
+
+def _settings(told: Iterable[str], text: str, who: str) -> dict[str, Any]:
+    """`every=2,factor=0.1` as settings: numbers, each at most once."""
+    settings: dict[str, Any] = {}
+    for each in told:
+        name, equals, value = (word.strip() for word in each.partition("="))
+        number = float(value) if NUMBER.fullmatch(value) else None
+        if not equals or name in settings or number is None:
+            raise SettingError(
+                f"{who}{text!r}; a schedule is a name and its settings, such as step,every=2,factor=0.1: each at most "
+                "once, with a number"
+            )
+        settings[name] = int(value) if value.isdecimal() else number
+    return settings
 
 
 def loss_for(net: Network) -> Loss:

@@ -30,6 +30,7 @@ from plaingrad.errors import (
     PlaingradError,
     SettingError,
     StoppedError,
+    is_number,
     require_whole,
 )
 from plaingrad.network.augment import Augment
@@ -87,6 +88,7 @@ class Trainer:
 
     net: changed in place. data, validation: images and labels; or validation is a share of the data to hold back.
     out: the run folder, made when training starts.
+    schedule: how the rate changes from step to step, a `Schedule` or its text, such as `cosine` or `warmup+cosine`.
     patience: stop after so many epochs without a better validation accuracy (loss on a tie).
     augment: how training images are changed at random as they are loaded, an `Augment` or its text `shift=4,flip`.
     clip: the norm of a gradient that is never exceeded: a longer one is scaled down to it.
@@ -119,8 +121,8 @@ class Trainer:
     ) -> None:
         refuse("training", foreign, [*inspect.signature(Trainer).parameters][2:-1])
         data = dataset(data)
-        if isinstance(validation, float) and isinstance(data, Dataset):
-            data, validation = data.split(validation, seed)
+        if (isinstance(validation, float) or is_number(validation)) and isinstance(data, Dataset):
+            data, validation = data.split(float(validation), seed)  # type: ignore[arg-type]
         self.net, self.data, self.patience = net, data, patience
         self.validation: Dataset | None = dataset(validation)
         self.optimiser = named("optimiser", optimiser, net) or SGD()
