@@ -9,7 +9,8 @@ import numpy as np
 from plaingrad.data import Split, digits, load
 from plaingrad.errors import PlaingradError
 from plaingrad.network.models import Recipe, model
-from plaingrad.training.trainer import score, train
+from plaingrad.training.evaluation import score
+from plaingrad.training.trainer import train
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 SEEDS = (0, 1, 2)

@@ -17,9 +17,10 @@ from plaingrad.data import Dataset, Split, load
 from plaingrad.network.models import Recipe, model
 from plaingrad.textbook.losses import SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD
+from plaingrad.training.evaluation import score
 from plaingrad.training.preparing import standardise
 from plaingrad.training.shards import Shards
-from plaingrad.training.trainer import score, train
+from plaingrad.training.trainer import train
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 ROUNDS = 9

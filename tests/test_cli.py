@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from often import some
-from plaingrad import __version__, checkpoint, digits
+from plaingrad import __version__, checkpoint, digits, evaluate
 from plaingrad.cli.commands import prepare
 from plaingrad.cli.main import cli, main
 from plaingrad.cli.progress import Lines, Live
@@ -280,11 +280,12 @@ def test_evaluate(command: Command, trained: Path, threads: int) -> None:
     right = round(result["accuracy"] * len(test))
     assert result["images"] == len(test)
     assert result["interval"][0] < result["accuracy"] < result["interval"][1]
-    counts = np.bincount(test.labels)
-    assert sum(round(share * counts[int(name)]) for name, share in result["classes"].items()) == right
-    assert sum(pair["times"] for pair in result["confused"]) <= len(test) - right
+    assert [each["support"] for each in result["classes"].values()] == np.bincount(test.labels).tolist()
+    assert np.trace(result["confusion"]) == right
+    assert result["weighted"]["recall"] == pytest.approx(result["accuracy"], rel=1e-15)  # a rounding for each class
     lines = command("evaluate", trained, "--threads", threads).out.splitlines()
-    assert len(lines) == 1 + 10 + len(result["confused"])
+    found = evaluate(checkpoint.load(trained / BEST)[0], test)
+    assert lines == f"digits on digits: {found}".splitlines()
     assert f"({right} of 360" in lines[0]
     assert command("evaluate", trained / BEST, "--json").out == said.out.replace(str(trained), str(trained / BEST))
 

@@ -10,7 +10,8 @@ from plaingrad.data import digits, load
 from plaingrad.errors import SettingError
 from plaingrad.network.models import MODELS, model
 from plaingrad.network.network import Network
-from plaingrad.training.trainer import score, train
+from plaingrad.training.evaluation import score
+from plaingrad.training.trainer import train
 
 MNIST = pathlib.Path(__file__).parents[2] / "shared" / "data" / "mnist"
 SEEDS = (0, 1, 2)

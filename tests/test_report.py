@@ -16,6 +16,7 @@ from plaingrad.data import Dataset, from_arrays
 from plaingrad.errors import CheckpointError, DataError, MissingError
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
+from plaingrad.training.evaluation import wilson
 from plaingrad.training.report import page, pictures, write_report
 from plaingrad.training.report.look import headed, pages_beside, styled
 
@@ -302,7 +303,7 @@ def marks(history: list[dict[str, Any]]) -> int:
     [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (9, 10, 0.5958, 0.9821), (50, 100, 0.4038, 0.5962)],
 )
 def test_the_interval_is_wilsons(right: int, count: int, low: float, high: float) -> None:
-    assert page.wilson(right, count) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(right, count) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_a_failure_leaves_the_page_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,8 +69,9 @@ from plaingrad.textbook.optimisers import (
     Warmup,
 )
 from plaingrad.training import checkpoint
+from plaingrad.training.evaluation import Evaluation, evaluate, score
 from plaingrad.training.inference import Inference, predict
-from plaingrad.training.trainer import Event, Trainer, score, train
+from plaingrad.training.trainer import Event, Trainer, train
 
 __all__ = [
     "ELU",
@@ -92,6 +93,7 @@ __all__ = [
     "Dense",
     "DivergedError",
     "Dropout",
+    "Evaluation",
     "Event",
     "Flatten",
     "GlobalMeanPool",
@@ -135,6 +137,7 @@ __all__ = [
     "check",
     "checkpoint",
     "digits",
+    "evaluate",
     "example",
     "explain",
     "fashion_mnist",

@@ -9,29 +9,41 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plaingrad.cli.commands import opened, output_names
+from plaingrad.cli.commands import opened
 from plaingrad.cli.data_read import kept_name, read, reading_of
 from plaingrad.cli.terminal import say
 from plaingrad.data import Dataset, prepared_image
 from plaingrad.data.folder import FOLDER
 from plaingrad.data.formats import unlabelled
 from plaingrad.data.pixels import look
-from plaingrad.errors import SettingError
+from plaingrad.errors import SettingError, visible
 from plaingrad.network.network import Network
+from plaingrad.training.evaluation import Evaluation, judged, output_names
 from plaingrad.training.inference import Inference, probabilities
 from plaingrad.training.preparing import check_fit
-from plaingrad.training.report import wilson
-from plaingrad.training.shards import Shards
-from plaingrad.training.trainer import EVALUATED_AT_ONCE
 
 AT_ONCE = 256  # images
 
 
-def judge(
-    run: str, data_name: str | None, data_dir: str | None, threads: int | None, **reading: str | None
-) -> dict[str, Any]:
-    """Accuracy, its interval, loss, accuracy of each class, and the pairs confused most often."""
-    net, about, loss_record = opened(run)
+class Judged(NamedTuple):
+    """What `plaingrad evaluate` says: of what network, on what data, how good it is."""
+
+    run: str
+    model: str
+    data: str
+    found: Evaluation
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return {"run": self.run, "model": self.model, "data": self.data, **self.found.to_json()}
+
+    def __str__(self) -> str:
+        return f"{visible(self.model)} on {visible(self.data)}: {self.found}"
+
+
+def judge(run: str, data_name: str | None, data_dir: str | None, threads: int | None, **reading: str | None) -> Judged:
+    """A run on its test images, or on other data."""
+    net, about, loss = opened(run)
     if not data_name and "data" not in about:
         raise SettingError(f"{run} does not say what data it was trained on; name some with --data")
     told: dict[str, Any] = {name: value for name, value in reading.items() if value is not None}
@@ -45,28 +57,7 @@ def judge(
     if not is_own and split.kind == FOLDER:
         test = _adapted(net, test)
     check_fit(net, test)
-    look(net, test.images)
-    with Shards(net, loss_record, EVALUATED_AT_ONCE, threads, False, len(test)) as shards:
-        loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
-    seen = outputs.argmax(axis=1)
-    classes = {}
-    for number, name in enumerate(test.classes):
-        own = test.labels == number
-        classes[name] = float((seen[own] == number).mean()) if own.any() else None
-    pairs, times = np.unique(np.stack([test.labels, seen])[:, seen != test.labels], axis=1, return_counts=True)
-    worst = sorted(zip(times.tolist(), pairs.T.tolist(), strict=True), key=lambda each: (-each[0], each[1]))[:5]
-    names = output_names(test.classes, net)
-    return {
-        "run": run,
-        "model": net.name,
-        "data": split.name,
-        "images": len(test),
-        "accuracy": accuracy,
-        "interval": wilson(round(accuracy * len(test)), len(test)),
-        "loss": loss,
-        "classes": classes,
-        "confused": [{"true": names[true], "predicted": names[other], "times": n} for n, (true, other) in worst],
-    }
+    return Judged(run, net.name, split.name, judged(net, test, loss, threads)[0])
 
 
 def _adapted(net: Network, test: Dataset) -> Dataset:

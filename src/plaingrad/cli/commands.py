@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from plaingrad.network.network import Network
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.training import checkpoint
+from plaingrad.training.evaluation import judged, output_names
 from plaingrad.training.inference import probabilities
 from plaingrad.training.preparing import OPTIMISERS, schedule_from_text
 from plaingrad.training.report import write_report
@@ -33,8 +33,7 @@ from plaingrad.training.run_folder import (
     saved,
 )
 from plaingrad.training.saved_facts import checked
-from plaingrad.training.shards import Shards
-from plaingrad.training.trainer import EVALUATED_AT_ONCE, Trainer
+from plaingrad.training.trainer import Trainer
 
 # How Open MPI, MPICH and Intel MPI, MVAPICH, Slurm's srun, torchrun and PMIx tell how many processes they started.
 LAUNCHED = (
@@ -161,8 +160,7 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
     trainer, test = training.trainer, training.split.test
     assert trainer.out is not None
     net = trainer.net  # as it was at its best epoch, where there were validation images to say which
-    with Shards(net, trainer.loss, EVALUATED_AT_ONCE, trainer.threads, False, len(test)) as shards:
-        loss, accuracy, outputs = shards.evaluate(test.images, test.labels)
+    found, outputs = judged(net, test, trainer.loss, trainer.threads)
     history = trainer.position.history
     seconds = sum(entry["seconds"] for entry in history)
     keep_images(trainer.out, test)
@@ -174,8 +172,8 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "compile_seconds": round(trainer.compile_seconds, 3),
         "images_per_second": round(len(history) * len(trainer.data) / max(seconds, 1e-9), 1),
-        "test_accuracy": accuracy,
-        "test_loss": loss,
+        "test_accuracy": found.accuracy,
+        "test_loss": found.loss,
         "out": str(trainer.out),
         "seed": trainer.seed,
         "batch": trainer.batch,
@@ -185,8 +183,8 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
         result |= {"best_epoch": trainer.position.best_epoch, "validation_images": len(trainer.validation)}
     notes, files = [], [CHECKPOINT, HISTORY, IMAGES, *([BEST] if (trainer.out / BEST).exists() else [])]
     guessed = np.bincount(test.labels).max() / len(test)
-    found = [line for entry in history for line in entry.get("findings", ())]
-    if accuracy <= guessed and not found:
+    lines = [line for entry in history for line in entry.get("findings", ())]
+    if found.accuracy <= guessed and not lines:
         notes.append(
             f"that is no better than always predicting the most frequent class ({guessed:.4f}): "
             "try a smaller --rate, more --epochs, or another --model"
@@ -198,8 +196,8 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
         for key, value in result.items()
         if key not in ("compile_seconds", "test_loss", "test_accuracy")
     }
-    if found:
-        facts["found"] = "; ".join(found)
+    if lines:
+        facts["found"] = "; ".join(lines)
     recipe = {name: getattr(trainer, name).in_full() for name in ("optimiser", "schedule", "loss")}
     recipe |= training.besides()
     named = replace(test, classes=output_names(test.classes, net), name=training.split.name)
@@ -223,11 +221,6 @@ def opened(run: str) -> tuple[Network, dict[str, Any], Loss]:
     """A trained network, what is said of its data, and its loss."""
     net, _, facts = saved(run)
     return net, *told_of(facts)
-
-
-def output_names(classes: Sequence[str], net: Network) -> tuple[str, ...]:
-    """A name for each output: the classes of the data, and numbers for outputs beyond them."""
-    return (*classes, *(f"output {number}" for number in range(len(classes), net.output[0])))
 
 
 def chosen_optimiser(name: str | Optimiser, rate: float | None = None) -> Optimiser:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.cli.commands import chosen_optimiser, output_names, told_of
+from plaingrad.cli.commands import chosen_optimiser, told_of
 from plaingrad.cli.data_read import reading_of
 from plaingrad.cli.explain_network import RANDOM, own_network
 from plaingrad.cli.explained import Explained, class_named
@@ -22,6 +22,7 @@ from plaingrad.network.run import Run
 from plaingrad.network.step import until_weights
 from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.textbook.phrases import shape_text
+from plaingrad.training.evaluation import output_names
 from plaingrad.training.run_folder import kept_images, require_new, saved
 from plaingrad.training.shards import lanes_for
 

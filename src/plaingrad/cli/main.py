@@ -1,8 +1,6 @@
 """The command line: each subcommand reads its options, calls the public functions, and says what came of it.
 
 Results go to stdout, progress and errors to stderr. Bad input is one line and exit code 2.
-
-Over 300 lines, since the options of all commands stand side by side.
 """
 
 import sys
@@ -54,26 +52,14 @@ def cli() -> None:
 def evaluate(
     run: str, data_name: str | None, data_dir: str | None, threads: int | None, as_json: bool, **reading: str | None
 ) -> None:
-    """Test a trained network: accuracy, loss, confused classes.
+    """Test a trained network: accuracy, precision, recall and F1 of each class, confusion matrix.
 
     RUN is a run folder, or a checkpoint file.
     """
     from plaingrad.cli.asked import judge
 
     result = judge(run, data_name, data_dir, threads, **reading)
-    if as_json:
-        say(json_text(result))
-        return
-    low, high = result["interval"]
-    right = round(result["accuracy"] * result["images"])
-    say(
-        f"{visible(result['model'])} on {visible(result['data'])}: accuracy {result['accuracy']:.4f} "
-        f"({right} of {result['images']}; 95 % interval {low:.4f} to {high:.4f}), loss {result['loss']:.4f}"
-    )
-    for name, share in result["classes"].items():
-        say(f"  {visible(name):>12}  {'-' if share is None else f'{share:.4f}'}")
-    for pair in result["confused"]:
-        say(f"  {visible(pair['true'])} classified as {visible(pair['predicted'])}: {pair['times']}×")
+    say(json_text(result.to_json()) if as_json else str(result))
 
 
 @cli.command()

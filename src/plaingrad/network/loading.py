@@ -83,14 +83,17 @@ def share_out(index, share, *, one):
 
 @loops
 def count_hits(x, target, hit):
+    """Whether the largest score, the first of equals, is that of the class meant; never where one is not finite."""
     for n in range(x.shape[1]):
-        best, meant = 0, 0
+        best, meant, strange = 0, 0, x[0, n] - x[0, n] != 0
         for k in range(1, x.shape[0]):
             if x[k, n] > x[best, n]:
                 best = k
             if target[k, n] > target[meant, n]:
                 meant = k
-        hit[n] = 1 if best == meant else 0
+            if x[k, n] - x[k, n] != 0:
+                strange = True
+        hit[n] = 1 if best == meant and not strange else 0
 
 
 TAKEN = [np.dtype(kind).str for kind in (np.uint8, np.float32, np.float64)]

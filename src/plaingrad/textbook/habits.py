@@ -61,7 +61,11 @@ NAMES: dict[str, str] = {
     **dict.fromkeys(("optim", "optimizers"), "SGD(rate=…), Adam(…) or AdamW(…)"),
     **dict.fromkeys(("nn", "layers"), "the layers' own names: Conv, Dense, MaxPool, ReLU, …"),
     **dict.fromkeys(("fit", "compile"), "train(net, data, optimiser, epochs=5)"),
-    **dict.fromkeys(("evaluate", "accuracy"), "score(net, data)"),
+    **dict.fromkeys(
+        ("classification_report", "confusion_matrix", "precision_recall_fscore_support", "f1_score", "metrics"),
+        "evaluate(net, data), which has precision, recall and F1 of each class, and what is confused",
+    ),
+    **dict.fromkeys(("accuracy", "accuracy_score"), "score(net, data)"),
     **dict.fromkeys(("set_seed", "manual_seed"), "Network(…, seed=0) and train(…, seed=0)"),
     **dict.fromkeys(("save", "save_model"), "plaingrad.checkpoint.save(path, net)"),
     **dict.fromkeys(("load_model", "restore"), "checkpoint.load(path)"),
@@ -80,7 +84,8 @@ NAMES: dict[str, str] = {
 METHODS: dict[str, str] = {
     **dict.fromkeys(("fit", "compile", "train"), "plaingrad.train(net, data, optimiser, epochs=5)"),
     **dict.fromkeys(("predict", "predict_proba"), "plaingrad.predict(net, images)"),
-    **dict.fromkeys(("evaluate", "score"), "plaingrad.score(net, data)"),
+    "evaluate": "plaingrad.evaluate(net, data)",
+    "score": "plaingrad.score(net, data)",
     **dict.fromkeys(("forward", "apply"), "net(images), or net.run(images) to keep every array"),
     **dict.fromkeys(
         ("backward", "gradients", "grad", "zero_grad"), "net.run(images, labels), which has every gradient"

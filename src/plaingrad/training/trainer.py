@@ -22,7 +22,7 @@ import numpy as np
 from plaingrad.compiler.loops import Array, zeros
 from plaingrad.compiler.machine_code import together
 from plaingrad.data import Dataset
-from plaingrad.data.pixels import look, say
+from plaingrad.data.pixels import say
 from plaingrad.errors import (
     CheckpointError,
     DataError,
@@ -49,7 +49,6 @@ from plaingrad.training.updates import Updates, check_share
 SECONDS_BETWEEN_SAVES = 30.0
 LOOKED_AT = 64  # images, where a training stands still
 TRAINED = "trained."  # before the names of what is trained, beside a network whose weights are averaged
-EVALUATED_AT_ONCE = 256  # images: enough shards to keep any number of threads busy
 
 
 @dataclass(frozen=True)
@@ -500,12 +499,3 @@ def train(net: Network, data: Any, *then: Any, **settings: Any) -> list[dict[str
     if then and not isinstance(data, Dataset) and hasattr(then[0], "__len__") and not isinstance(then[0], str):
         data, then = dataset(data, then[0]), then[1:]
     return Trainer(net, data, *then, **settings).train()
-
-
-def score(net: Network, data: Any, labels: Any = None, threads: int | None = None) -> float:
-    """The share of images whose class the network names: of a Dataset, or of images and labels given apart."""
-    data = dataset(data, labels)
-    check_fit(net, data)
-    look(net, data.images)
-    with Shards(net, loss_for(net), EVALUATED_AT_ONCE, threads, False, len(data)) as shards:
-        return shards.evaluate(data.images, data.labels)[1]

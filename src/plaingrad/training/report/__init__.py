@@ -1,5 +1,5 @@
 """A page that shows what a network learned: one HTML file that opens anywhere."""
 
-from plaingrad.training.report.page import wilson, write_report
+from plaingrad.training.report.page import write_report
 
-__all__ = ["wilson", "write_report"]
+__all__ = ["write_report"]

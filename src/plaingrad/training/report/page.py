@@ -14,6 +14,7 @@ from plaingrad.errors import DataError, MissingError
 from plaingrad.network.network import Network
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.training.checkpoint import write_safely
+from plaingrad.training.evaluation import MATRIX_CLASSES, Evaluation, answers, most_mixed
 from plaingrad.training.report.look import headed, pages_beside, styled
 from plaingrad.training.report.pictures import curves, kernels, maps, photograph, pixel_range
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-MATRIX_CLASSES, TABLE_CLASSES, BARS, MISTAKES = 20, 100, 10, 24
-NORMAL_95 = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
+TABLE_CLASSES, BARS, MISTAKES = 100, 10, 24
 
 
 def write_report(
@@ -68,7 +68,7 @@ def template(page: str, who: str) -> "Template":
     except ImportError:
         raise MissingError(who, "jinja2", "report") from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "value": value_text}
+    environment.filters |= {"percent": percent, "value": value_text, "sentence": sentence}
     return environment.from_string(page)
 
 
@@ -78,25 +78,23 @@ def contents(
     """Everything the page shows, section by section."""
     from plaingrad import __version__
 
-    unanswered = len(test.classes)
-    answers = np.where(np.isfinite(shares).all(axis=1), np.nan_to_num(shares).argmax(axis=1), unanswered)
-    counts = np.zeros((len(test.classes), unanswered + 1), int)
-    np.add.at(counts, (test.labels, answers), 1)
+    named = answers(shares)
+    found = Evaluation.of(test.classes, test.labels, named)
     low, high = pixel_range(test.images)
     return {
         "title": net.name if net.name == test.name else f"{net.name} on {test.name}",
         "version": __version__,
         "facts": facts,
-        "headline": headline(int(np.trace(counts)), len(test), int(counts[:, unanswered].sum())),
+        "headline": headline(found),
         "curves": curves(history) if history else [],
         "history": history,
         "has_validation": any("validation_loss" in each for each in history),
         "network": layer_table(net),
-        "matrix": matrix(counts, test.classes),
-        "classes": class_table(counts, test.classes),
+        "matrix": matrix(found),
+        "classes": class_table(found),
         "kernels": kernels(net),
         "maps": maps(net, test.images, test.labels, low, high) | bars(shares[0], int(test.labels[0]), test.classes),
-        "mistakes": mistakes(test, shares, answers, low, high),
+        "mistakes": mistakes(test, shares, named, low, high),
     }
 
 
@@ -121,29 +119,25 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%" if math.isfinite(share) else "not a number"
 
 
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share, after Wilson (1927): it stays between 0 and 1 and is fair near them too."""
-    share, square = right / count, NORMAL_95**2
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    reach = NORMAL_95 / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
-    # Rounding must not push the ends past all or none.
-    return max(middle - reach, 0.0), min(middle + reach, 1.0)
+def sentence(line: str) -> str:
+    """A line of the command as a sentence of a page."""
+    return f"{line[0].upper()}{line[1:].removesuffix('.')}."
 
 
 # Tables
 
 
-def headline(right: int, count: int, unanswered: int) -> dict[str, Any]:
+def headline(found: Evaluation) -> dict[str, Any]:
     """The accuracy, what it was counted from, and how far chance could move it."""
-    low, high = wilson(right, count)
-    digits = 2 if count >= 5_000 else 1
+    digits = 2 if found.images >= 5_000 else 1
+    low, high = found.interval
     return {
-        "accuracy": percent(right / count, digits),
-        "right": right,
-        "count": count,
+        "accuracy": percent(found.accuracy, digits),
+        "right": found.right,
+        "count": found.images,
         "low": percent(low, digits),
         "high": percent(high, digits),
-        "unanswered": unanswered,
+        "unanswered": int(found.unanswered.sum()),
     }
 
 
@@ -163,13 +157,13 @@ def layer_table(net: Network) -> dict[str, Any]:
     return {"input": shape_text(net.input), "rows": rows, "parameters": net.size, "products": products}
 
 
-def matrix(counts: Array, classes: tuple[str, ...]) -> dict[str, Any]:
+def matrix(found: Evaluation) -> dict[str, Any]:
     """The confusion matrix, at most of the classes that are mixed up most, in their own order."""
+    classes, shown = found.names, most_mixed(found, MATRIX_CLASSES)
+    counts = np.column_stack([found.confusion, found.unanswered])
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
-    mixed = wrong.sum(axis=1) + wrong[:, :-1].sum(axis=0)
-    shown = np.sort(np.argsort(-mixed, kind="stable")[:MATRIX_CLASSES])
-    columns = [*shown, len(classes)] if counts[:, -1].any() else [*shown]
+    columns = [*shown, len(classes)] if found.unanswered.any() else shown
     most = max(int(wrong[np.ix_(shown, columns)].max()), 1)
     rows = [
         {
@@ -192,19 +186,15 @@ def matrix(counts: Array, classes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def class_table(counts: Array, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Right, all and accuracy of each class; of very many classes, those with the lowest accuracy."""
-    right, count = counts.diagonal(), counts.sum(axis=1)
-    shares = [int(hits) / int(every) if every else None for hits, every in zip(right, count, strict=True)]
-    order = list(range(len(classes)))
-    if len(classes) > TABLE_CLASSES:
-        ranks = [2.0 if share is None else share for share in shares]
-        order = sorted(order, key=ranks.__getitem__)[:TABLE_CLASSES]
-    rows = [
-        {"name": classes[at], "right": int(right[at]), "count": int(count[at]), "share": shares[at]} for at in order
-    ]
-    left_out = f"The {len(rows)} classes of {len(classes):,} with the lowest accuracy are shown."
-    return {"rows": rows, "note": left_out if len(rows) < len(classes) else ""}
+def class_table(found: Evaluation) -> dict[str, Any]:
+    """Precision, recall and F1 of each class and their means; of very many classes, those with the lowest F1."""
+    rows = list(found.classes)
+    if len(rows) > TABLE_CLASSES:
+        rows = sorted(rows, key=lambda row: 2.0 if row.f1 is None else row.f1)[:TABLE_CLASSES]
+    means = {"macro mean": found.macro, "weighted mean": found.weighted}
+    left_out = f"The {len(rows)} classes of {len(found.names):,} with the lowest F1 are shown."
+    notes = [*found.remarks(), *([left_out] if len(rows) < len(found.names) else [])]
+    return {"rows": rows, "means": means, "images": found.images, "notes": notes}
 
 
 def bars(shares: Array, truth: int, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -218,17 +208,17 @@ def bars(shares: Array, truth: int, classes: tuple[str, ...]) -> dict[str, Any]:
     return {"truth": classes[truth], "bars": rows, "bars_note": left_out if len(rows) < len(shares) else ""}
 
 
-def mistakes(test: Dataset, shares: Array, answers: Array, low: float, high: float) -> dict[str, Any]:
+def mistakes(test: Dataset, shares: Array, named: Array, low: float, high: float) -> dict[str, Any]:
     """The images named wrong, those whose true class got the least probability first: their loss is the highest."""
-    wrong = np.flatnonzero(answers != test.labels)
+    wrong = np.flatnonzero(named != test.labels)
     given = np.nan_to_num(shares[wrong, test.labels[wrong]], nan=-1.0)
     rows = [
         {
             "picture": photograph(test.images[at], low, high, 96),
             "truth": test.classes[test.labels[at]],
             "given": float(shares[at, test.labels[at]]),
-            "answer": test.classes[answers[at]] if answers[at] < len(test.classes) else None,
-            "share": float(shares[at, answers[at]]) if answers[at] < len(test.classes) else math.nan,
+            "answer": test.classes[named[at]] if named[at] >= 0 else None,
+            "share": float(shares[at, named[at]]) if named[at] >= 0 else math.nan,
             "place": int(at),
         }
         for at in wrong[np.argsort(given, kind="stable")][:MISTAKES]
