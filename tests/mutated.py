@@ -376,6 +376,8 @@ def numbers(rng: random.Random, stage: Stage) -> None:
 
 WORDS = [
     ["train", "--epochs", "1", "--data", "PHOTOS", "--no-report", "--out", "OUT", "--seed", "1", "--batch", "4"],
+    ["train", "--augment", "shift=1,cutout=2", "--clip", "1", "--schedule", "warmup+step,every=2", "--epochs", "1"],
+    ["find-rate", "--data", "PHOTOS", "--steps", "12", "--lowest", "1e-4", "--batch", "4", "--augment", "none"],
     ["evaluate", "RUN", "--data", "digits", "--threads", "1"],
     ["predict", "RUN", "PICTURE", "--json"],
     ["explain", "RUN", "conv1.dw[0,0,0,0]", "--image", "0", "--label", "1", "--rate", "0.1"],

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from often import some
-from plaingrad import __version__, checkpoint, digits, evaluate
+from plaingrad import __version__, checkpoint, digits, evaluate, find_rate
 from plaingrad.cli.commands import prepare
 from plaingrad.cli.main import cli, main
 from plaingrad.cli.progress import Lines, Live
@@ -42,6 +42,7 @@ LINEAR = {"input": [1, 8, 8], "layers": [{"kind": "Flatten"}, {"kind": "Dense", 
 COMMANDS = [
     [],
     ["train"],
+    ["find-rate"],
     ["evaluate"],
     ["predict"],
     ["explain"],
@@ -269,6 +270,56 @@ def test_the_same_seed_gives_the_same_result_for_any_threads(command: Command) -
         bits = [net.parameters.tobytes(), *(slots[name].tobytes() for name in sorted(slots))]
         results.append((result["test_loss"], result["test_accuracy"], bits))
     assert results[0] == results[1]
+
+
+def test_find_rate_says_what_the_library_does(command: Command, tmp_path: Path) -> None:
+    """With the model's recipe where nothing is told; nothing is written but the page, and no page is replaced."""
+    said = command("find-rate", "--json", "--seed", 3)
+    assert (said.code, said.err, said.out.count("\n")) == (0, "", 1)
+    recipe, train = MODELS["digits"].recipe, digits().train
+    net = MODELS["digits"].network((1, 8, 8), seed=3)
+    found = find_rate(net, train, recipe.optimiser, batch=recipe.batch, seed=3)
+    assert json.loads(said.out) == found.to_json()
+    assert command("find-rate", "--seed", 3, "--html", "rates.html").out == f"{found}\nwritten to rates.html\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["rates.html"]
+    refused(command("find-rate", "--html", "rates.html"), "rates.html exists already")
+    options = ["--optimiser", "adam", "--augment", "shift=1", "--clip", 1, "--steps", 12, "--lowest", 0.01]
+    told = json.loads(command("find-rate", *options, "--highest", 0.1, "--batch", 32, "--json").out)
+    found = find_rate(
+        MODELS["digits"].network((1, 8, 8)),
+        train,
+        "adam",
+        augment="shift=1",
+        clip=1.0,
+        steps=12,
+        lowest=0.01,
+        highest=0.1,
+        batch=32,
+    )
+    assert told == found.to_json()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--lowest", 0), "lowest=0"),
+        (("--lowest", "nan"), "lowest=nan"),
+        (("--highest", 1e-9), "lowest is to be below highest"),
+        (("--steps", 3), "steps=3"),
+        (("--batch", 0), "batch=0"),
+        (("--clip", -1), "clip=-1"),
+        (("--augment", "none,flip"), "'none'"),
+        (("--optimiser", "agam"), "did you mean 'adam'?"),
+        (("--model", "lenet6"), "did you mean 'lenet5'?"),
+        (("--data", "digit"), "did you mean 'digits'?"),
+        (("--html", "."), "cannot write a page to '.'"),
+        (("--rate", 0.1), "--rate"),
+        (("--lr", 0.1), "--lr"),
+    ],
+)
+def test_ranges_that_cannot_be(command: Command, tmp_path: Path, options: tuple[object, ...], word: str) -> None:
+    refused(command("find-rate", *options), word)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -977,6 +1028,7 @@ def test_the_bar_has_room_and_the_time_left_is_whole(monkeypatch: pytest.MonkeyP
         ("case", "--simple", "-o"),
         ("explain", "--example", "two-kernels", "--html"),
         ("check", "case.json", "answer.json", "--html"),
+        ("find-rate", "--steps", 10, "--html"),
     ],
 )
 def test_no_file_is_replaced_unasked(
@@ -1007,8 +1059,14 @@ def test_every_option_that_writes_a_file_asks_first(command: Command) -> None:
         for option in each.params
         if getattr(option, "help", None) and re.match("Write ", option.help)
     }
-    assert writing == {("case", "-o"), ("explain", "--html"), ("check", "--html"), ("check", "--csv")}
-    for name in ("case", "explain", "check"):
+    assert writing == {
+        ("case", "-o"),
+        ("explain", "--html"),
+        ("check", "--html"),
+        ("check", "--csv"),
+        ("find-rate", "--html"),
+    }
+    for name in ("case", "explain", "check", "find-rate"):
         assert "--force" in {word for option in cli.commands[name].params for word in option.opts}
 
 

@@ -127,13 +127,13 @@ def test_all_pages_have_one_look() -> None:
     shared = styled("")
     names = set(re.findall(r"(--[\w-]+):", shared)) | set(re.findall(r"^([\w.:-]+) \{", shared, re.MULTILINE))
     root = Path(page.__file__).parents[2]
-    for own in (root / "training/report", root / "explaining", root / "checking/verdict"):
+    for own in (root / "training/report", root / "explaining", root / "checking/verdict", root / "training/rates"):
         style = (own / "page.css").read_text("utf-8").partition("@media")[0]
         again = set(re.findall(r"(--[\w-]+): light-dark", style)) & names
         assert not again, f"{own.name} defines {again} again"
         assert "font: 16px" not in style
     templates = sorted(root.rglob("*.html"))
-    assert [each.parent.name for each in templates] == ["classroom", "verdict", "explaining", "report"]
+    assert [each.parent.name for each in templates] == ["classroom", "verdict", "explaining", "rates", "report"]
     for each in templates:
         text = each.read_text("utf-8")
         assert "docs/questions.md" in text

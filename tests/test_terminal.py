@@ -93,6 +93,9 @@ def test_every_command_shows_hostile_names_as_text(told, tmp_path: Path, name: s
     told("explain", run, "--label", f"none {name}", code=2)
     told("explain", run, f"dense1.{name}", code=2)
     told("explain", run, "--html", f"page {plain}.html")
+    assert f"{visible(name)} on data {shown}" in told("find-rate", "--model", network, "--data", folder)
+    told("find-rate", "--model", network, "--data", folder, "--html", f"rates {plain}.html")
+    told("find-rate", "--model", f"none {name}", code=2)
     told("models", network)
     told("models", network, "--json")
     told("models", f"none {name}", code=2)
@@ -139,6 +142,7 @@ def test_every_command_is_tried_with_hostile_names() -> None:
     """A new command has to be entered above."""
     assert set(cli.commands) == {
         "train",
+        "find-rate",
         "evaluate",
         "predict",
         "explain",

@@ -71,6 +71,7 @@ from plaingrad.textbook.optimisers import (
 from plaingrad.training import checkpoint
 from plaingrad.training.evaluation import Evaluation, evaluate, score
 from plaingrad.training.inference import Inference, predict
+from plaingrad.training.rates.finder import RateTest, find_rate
 from plaingrad.training.trainer import Event, Trainer, train
 
 __all__ = [
@@ -117,6 +118,7 @@ __all__ = [
     "OneCycle",
     "Ones",
     "PlaingradError",
+    "RateTest",
     "ReLU",
     "Run",
     "SettingError",
@@ -141,6 +143,7 @@ __all__ = [
     "example",
     "explain",
     "fashion_mnist",
+    "find_rate",
     "from_arrays",
     "image_folder",
     "load",

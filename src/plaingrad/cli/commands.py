@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from plaingrad.data import Split
 from plaingrad.data.dataset import generator
 from plaingrad.errors import MissingError, SettingError, ShapeError, nearest, visible
 from plaingrad.network.files import build
+from plaingrad.network.models import Recipe
 from plaingrad.network.network import Network
 from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import Optimiser
@@ -20,6 +21,7 @@ from plaingrad.training import checkpoint
 from plaingrad.training.evaluation import judged, output_names
 from plaingrad.training.inference import probabilities
 from plaingrad.training.preparing import OPTIMISERS, schedule_from_text
+from plaingrad.training.rates.finder import RateTest, find_rate
 from plaingrad.training.report import write_report
 from plaingrad.training.run_folder import (
     BEST,
@@ -85,16 +87,20 @@ def require_alone() -> None:
             )
 
 
-def prepare(options: dict[str, Any]) -> Training:
-    """A new run from the options of `plaingrad train`; None means that an option was not given."""
-    require_alone()
-    told = {name: value for name, value in options.items() if value is not None}
+class Material(NamedTuple):
+    """What a training begins with: a network, its recipe, data, the seed, and what is said of them in a checkpoint."""
+
+    net: Network
+    recipe: Recipe
+    split: Split
+    seed: int
+    about: dict[str, Any]
+
+
+def material(told: dict[str, Any]) -> Material:
+    """Network and data as the options tell."""
     data_name, data_dir = told.get("data_name", "digits"), told.get("data_dir")
     dtype = _pick("dtype", told.get("dtype", "float32"), ("float32", "float64"))
-    out = told.get("out")
-    if out is not None:
-        with locked(pathlib.Path(out)):
-            require_free(pathlib.Path(out))
     reading = {name: told[name] for name in READING if name in told}
     split = read(data_name, data_dir, reading)
     seed, classes = told.get("seed", 0), len(split.train.classes)
@@ -114,6 +120,29 @@ def prepare(options: dict[str, Any]) -> Training:
         "validation": told.get("validation"),
         **reading,
     }
+    return Material(net, recipe, split, seed, about)
+
+
+def how(told: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """The settings of each step, as `Trainer` takes them: those that are told, else the recipe's."""
+    return {
+        "optimiser": chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate")),
+        "batch": told.get("batch", recipe.batch),
+        "augment": told.get("augment", recipe.augment),
+        "clip": told.get("clip"),
+        "threads": told.get("threads"),
+    }
+
+
+def prepare(options: dict[str, Any]) -> Training:
+    """A new run from the options of `plaingrad train`; None means that an option was not given."""
+    require_alone()
+    told = {name: value for name, value in options.items() if value is not None}
+    out = told.get("out")
+    if out is not None:
+        with locked(pathlib.Path(out)):
+            require_free(pathlib.Path(out))
+    net, recipe, split, seed, about = material(told)
     train, validation = held_back(split, told.get("validation"), seed)
     if "patience" in told and validation is None:
         raise SettingError("--patience needs validation images; add --validation 0.1, for example")
@@ -121,21 +150,25 @@ def prepare(options: dict[str, Any]) -> Training:
     trainer = Trainer(
         net,
         train,
-        chosen_optimiser(told.get("optimiser") or recipe.optimiser, told.get("rate")),
+        **how(told, recipe),
         epochs=told.get("epochs", recipe.epochs),
-        batch=told.get("batch", recipe.batch),
         schedule=schedule_from_text(told["schedule"], "--schedule got ") if "schedule" in told else recipe.schedule,
         validation=validation,
         patience=told.get("patience"),
-        augment=told.get("augment", recipe.augment),
-        clip=told.get("clip"),
         average=told.get("average"),
         seed=seed,
-        threads=told.get("threads"),
         out=out or _free_folder(f"{net.name}-{pathlib.Path(split.name).name}"),
         about=about,
     )
     return Training(trainer, split, about)
+
+
+def tested_rates(options: dict[str, Any]) -> RateTest:
+    """The range test that the options of `plaingrad find-rate` ask for; None means that one was not given."""
+    told = {name: value for name, value in options.items() if value is not None}
+    net, recipe, split, seed, _ = material(told)
+    given = {name: told[name] for name in ("lowest", "highest", "steps") if name in told}
+    return find_rate(net, split.train, **how(told, recipe.fitted(len(split.train))), **given, seed=seed)
 
 
 def take_up(run: str, options: dict[str, Any]) -> Training:

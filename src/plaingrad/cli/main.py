@@ -14,7 +14,7 @@ from plaingrad import __version__
 from plaingrad.cli.beginning import TerminatedError, take_over
 from plaingrad.cli.check_commands import FORCE, JSON, case, check
 from plaingrad.cli.terminal import patience, say
-from plaingrad.cli.train_commands import DATA_DIR, LABEL, SHAPE, THREADS, train
+from plaingrad.cli.train_commands import DATA_DIR, LABEL, SHAPE, THREADS, find_rate, train
 from plaingrad.errors import PlaingradError, StoppedError, visible
 from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.phrases import shape_text
@@ -31,7 +31,8 @@ def cli() -> None:
       plaingrad train                        train a small CNN on the bundled 8×8 digits, in seconds
       plaingrad data get mnist               download MNIST, once
       plaingrad train --data mnist           train LeNet-5 on it
-      plaingrad evaluate runs/digits-digits  test accuracy, and which classes are confused
+      plaingrad find-rate                    suggest a learning rate, and plot the loss over it
+      plaingrad evaluate runs/digits-digits  accuracy, precision and recall, confusion matrix
       plaingrad explain runs/digits-digits   list the numbers that can be explained
       plaingrad case -o case.json            write a test problem for your own program
       plaingrad check case.json answer.json  check its numbers, and name the mistake in wrong ones
@@ -52,7 +53,9 @@ def cli() -> None:
 def evaluate(
     run: str, data_name: str | None, data_dir: str | None, threads: int | None, as_json: bool, **reading: str | None
 ) -> None:
-    """Test a trained network: accuracy, precision, recall and F1 of each class, confusion matrix.
+    """Test a trained network: precision and recall of each class.
+
+    And its accuracy with a 95 % interval, its loss, F1, macro and weighted means, and the confusion matrix.
 
     RUN is a run folder, or a checkpoint file.
     """
@@ -255,6 +258,7 @@ def describe(place: str, picture: str | None, force: bool, as_json: bool, **opti
 
 
 cli.add_command(train)
+cli.add_command(find_rate)
 cli.add_command(case)
 cli.add_command(check)
 

@@ -1,14 +1,25 @@
-"""The subcommands that train: `train`."""
+"""The subcommands that train: `train` and `find-rate`."""
 
 from typing import Any
 
 import click
 
-from plaingrad.cli.check_commands import JSON
-from plaingrad.cli.terminal import say
+from plaingrad.cli.check_commands import FORCE, JSON
+from plaingrad.cli.terminal import patience, say
 from plaingrad.errors import visible
 from plaingrad.textbook.record import json_text
 
+MODEL = click.option(
+    "--model", "model_name", metavar="NAME|FILE", help="A built-in network (see `plaingrad models`) or a JSON file."
+)
+DATA = click.option("--data", "data_name", metavar="NAME|PATH", help="digits, mnist, fashion-mnist, cifar10; a CSV, NPZ, MAT or CIFAR file; or a folder of such, or of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
+BATCH = click.option("--batch", type=int, metavar="N", help="Images per step of the optimiser.  [the model's]")
+OPTIMISER = click.option(
+    "--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's]"
+)
+AUGMENT = click.option("--augment", metavar="LIST", help="Change training images at random: shift=4 by up to so many pixels, flip left to right, cutout=8 a black square; as shift=4,flip; or none.  [the model's]")  # fmt: skip  # noqa: E501
+CLIP = click.option("--clip", type=float, metavar="NORM", help="Scale a gradient down whose norm is larger.  [off]")
+DTYPE = click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
 DATA_DIR = click.option("--data-dir", metavar="DIR", help="Folder with the files of mnist, fashion-mnist or cifar10.")
 LABEL = click.option("--label", metavar="COLUMN", help="Labels of a CSV file: first, last, none, or a heading; of CIFAR-100: fine or coarse.  [found out]")  # fmt: skip  # noqa: E501
 SHAPE = click.option("--shape", metavar="SIZES", help="Shape of an image, where a file does not tell: 28x28, 3x32x32, or 32x32x3 for channels last. Images in folders are resized to it.")  # fmt: skip  # noqa: E501
@@ -16,26 +27,24 @@ THREADS = click.option("--threads", type=int, metavar="T", help="Number of threa
 
 
 @click.command()
-@click.option(
-    "--model", "model_name", metavar="NAME|FILE", help="A built-in network (see `plaingrad models`) or a JSON file."
-)
-@click.option("--data", "data_name", metavar="NAME|PATH", help="digits, mnist, fashion-mnist, cifar10; a CSV, NPZ, MAT or CIFAR file; or a folder of such, or of images with one sub-folder for each class.  [digits]")  # fmt: skip  # noqa: E501
+@MODEL
+@DATA
 @DATA_DIR
 @LABEL
 @SHAPE
 @click.option("--epochs", type=int, metavar="N", help="Number of passes through the training images.  [the model's]")
-@click.option("--batch", type=int, metavar="N", help="Images per step of the optimiser.  [the model's]")
-@click.option("--optimiser", metavar="NAME", help="sgd (with momentum), nesterov, adam or adamw.  [the model's]")
+@BATCH
+@OPTIMISER
 @click.option("--rate", type=float, metavar="R", help="Learning rate.  [the model's]")
 @click.option("--schedule", metavar="LIST", help="Rate schedule: constant, step, linear, cosine, onecycle; after warmup or hold another, as warmup+cosine; with settings, as step,every=2,factor=0.1.  [the model's]")  # fmt: skip  # noqa: E501
-@click.option("--augment", metavar="LIST", help="Change training images at random: shift=4 by up to so many pixels, flip left to right, cutout=8 a black square; as shift=4,flip; or none.  [the model's]")  # fmt: skip  # noqa: E501
-@click.option("--clip", type=float, metavar="NORM", help="Scale a gradient down whose norm is larger.  [off]")
+@AUGMENT
+@CLIP
 @click.option("--average", type=float, metavar="SHARE", help="Average the weights over the steps; this share of the average, such as 0.999, stays at each. The averaged weights are tested and kept.  [off]")  # fmt: skip  # noqa: E501
 @click.option("--validation", type=float, metavar="SHARE", help="Hold back this fraction of the training images for validation; the weights of the epoch with the best validation accuracy are kept.")  # fmt: skip  # noqa: E501
 @click.option("--patience", type=int, metavar="N", help="Stop after N epochs without better validation accuracy.")
 @click.option("--seed", type=int, metavar="S", help="Random seed; the same seed gives the same result, bit for bit, with any number of threads.  [0]")  # fmt: skip  # noqa: E501
 @THREADS
-@click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
+@DTYPE
 @click.option("--out", metavar="RUN", help="Folder to create for this run.  [runs/MODEL-DATA]")
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped, with its own settings.")
 @click.option("--no-report", is_flag=True, help="Do not write report.html, which takes about a third of a second.")
@@ -81,3 +90,52 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
         f"({result['images_per_second']:,.0f} images/s), code loaded or compiled in {result['compile_seconds']:.1f} s"
     )
     say(f"written to {visible(result['out'])}: {', '.join(result['files'])}")
+
+
+@click.command("find-rate")
+@MODEL
+@DATA
+@DATA_DIR
+@LABEL
+@SHAPE
+@click.option("--lowest", type=float, metavar="R", help="Rate of the first step.  [1e-06]")
+@click.option("--highest", type=float, metavar="R", help="Rate of the last step.  [10]")
+@click.option("--steps", type=int, metavar="N", help="Number of steps, each at a rate of its own.  [100]")
+@BATCH
+@OPTIMISER
+@AUGMENT
+@CLIP
+@click.option("--seed", type=int, metavar="S", help="Random seed of the network and the batches.  [0]")
+@THREADS
+@DTYPE
+@click.option("--html", "page", metavar="FILE", help="Write a page with the plot and all numbers.")
+@FORCE
+@JSON
+def find_rate(page: str | None, force: bool, as_json: bool, **options: Any) -> None:
+    """Suggest a learning rate: the learning rate range test.
+
+    The network takes a step at each of many rates, from the lowest to the highest, and the loss is plotted over them.
+    Suggested is a tenth of the rate at which the smoothed loss was lowest. Nothing is written but the page.
+
+    \b
+    Examples:
+      plaingrad find-rate
+      plaingrad find-rate --model lenet5 --data mnist --optimiser adam --html rates.html
+      plaingrad train --model lenet5 --data mnist --optimiser adam --rate 0.002
+    """
+    from plaingrad.cli.commands import tested_rates
+    from plaingrad.training.checkpoint import page_file
+    from plaingrad.training.report.page import require_drawing
+    from plaingrad.training.run_folder import require_new
+
+    require_new(page, force)
+    if page is not None:  # what cannot be written is told before the work
+        page_file(page, "rates.html")
+        require_drawing("the page of a range test")
+    with patience("working: code for a network is compiled the first time, then kept"):
+        found = tested_rates(options)
+    if page is not None:
+        found.save(page)
+    say(json_text(found.to_json()) if as_json else str(found))
+    if page is not None and not as_json:
+        say(f"written to {visible(page)}")

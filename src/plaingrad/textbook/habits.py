@@ -7,6 +7,9 @@ from plaingrad.errors import SettingError, nearest
 
 KEYWORDS: dict[str, tuple[str, ...]] = {
     "rate": ("lr", "learning_rate", "learning_rate_init", "eta", "eta0", "alpha", "step_size"),
+    "lowest": ("start_lr", "min_lr", "init_value", "start_rate"),
+    "highest": ("end_lr", "max_lr", "final_value", "end_rate"),
+    "steps": ("num_it", "num_iter", "num_training"),
     "decay": ("weight_decay", "l2", "weight_penalty", "l2_penalty"),
     "beta1": ("beta_1", "b1", "betas"),
     "beta2": ("beta_2", "b2"),
@@ -65,6 +68,7 @@ NAMES: dict[str, str] = {
         ("classification_report", "confusion_matrix", "precision_recall_fscore_support", "f1_score", "metrics"),
         "evaluate(net, data), which has precision, recall and F1 of each class, and what is confused",
     ),
+    **dict.fromkeys(("lr_find", "lr_finder", "LRFinder", "lr_range_test"), "find_rate(net, data, optimiser)"),
     **dict.fromkeys(("accuracy", "accuracy_score"), "score(net, data)"),
     **dict.fromkeys(("set_seed", "manual_seed"), "Network(…, seed=0) and train(…, seed=0)"),
     **dict.fromkeys(("save", "save_model"), "plaingrad.checkpoint.save(path, net)"),

@@ -252,7 +252,7 @@ class Trainer:
 
     def _train(self) -> list[dict[str, Any]]:
         at, began = self.position, time.perf_counter()
-        shards: Shards = together(self._shards)
+        shards: Shards = together(self.shards)
         self.compile_seconds = time.perf_counter() - began
         if at.step == 0:
             begin(self.net, self.data, self.validation, self.loss)
@@ -260,7 +260,7 @@ class Trainer:
                 average[:] = own  # as they are now, which need not be as they were when this trainer was made
         at.begun = at.begun or sampled(self.net.parameters)
         with shards, self._signals():
-            updates = self._updates(shards)
+            updates = self.updates(shards)
             if self.out is not None and not self.has_folder:  # only now: settings that cannot be leave nothing behind
                 make(self.out, self._save_in)
                 self.has_folder = True
@@ -284,7 +284,7 @@ class Trainer:
             self.net.parameters[:], self.net.state[:] = last
         return self.position.history
 
-    def _shards(self) -> Shards:
+    def shards(self) -> Shards:
         """What trains, with every nest that it will call bound."""
         most = max(len(self.data), len(self.validation or ()))
         shards = Shards(
@@ -293,7 +293,7 @@ class Trainer:
         shards.prepare(self.data.images, self.data.labels, backward=True)
         if self.validation is not None:
             shards.prepare(self.validation.images, self.validation.labels, backward=False)
-        self._updates(shards)
+        self.updates(shards)
         summing(self.data.images)
         return shards
 
@@ -302,14 +302,18 @@ class Trainer:
         """Steps of the whole run."""
         return self.epochs * self.per_epoch
 
-    def _updates(self, shards: Shards) -> Updates:
+    def order(self, epoch: int) -> Array:
+        """The places of the images in the order of an epoch, counted from 0: it follows from this and the seed."""
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.data))
+
+    def updates(self, shards: Shards) -> Updates:
+        """The step that ends each batch."""
         return Updates(shards, self.optimiser, self.slots, self.clip, self.average, self.averaged)
 
     def _epoch(self, shards: Shards, updates: Updates) -> None:
         """From where the run stands to the end of its epoch."""
         at, epoch = self.position, len(self.position.history)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.data))
-        saved = time.perf_counter()
+        order, saved = self.order(epoch), time.perf_counter()
         for number in range(at.step - epoch * self.per_epoch, self.per_epoch):
             began = time.perf_counter()
             index = order[number * self.batch : (number + 1) * self.batch]
@@ -496,6 +500,12 @@ def train(net: Network, data: Any, *then: Any, **settings: Any) -> list[dict[str
 
     `train(net, data, optimiser)`; or with images and labels apart, `train(net, images, labels, optimiser=…)`.
     """
-    if then and not isinstance(data, Dataset) and hasattr(then[0], "__len__") and not isinstance(then[0], str):
-        data, then = dataset(data, then[0]), then[1:]
+    data, then = with_labels(data, then)
     return Trainer(net, data, *then, **settings).train()
+
+
+def with_labels(data: Any, then: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """Data with its labels, where these are given apart as the first of what follows; and what follows it."""
+    if then and not isinstance(data, Dataset) and hasattr(then[0], "__len__") and not isinstance(then[0], str):
+        return dataset(data, then[0]), then[1:]
+    return data, then

@@ -1,4 +1,4 @@
-"""What plaingrad's pages look like: one style and one header for explanation, report, verdict and class."""
+"""What plaingrad's pages look like: one style and one header for explanation, report, range test, verdict and class."""
 
 from collections.abc import Iterable
 from importlib.resources import files
@@ -7,6 +7,7 @@ from pathlib import Path
 PAGES = {
     "page.html": "explanation",
     "report.html": "training report",
+    "rates.html": "learning rate range test",
     "verdict.html": "gradient check",
     "class.html": "class check",
 }

@@ -39,11 +39,7 @@ def write_report(
     probabilities: what the network gives each test image (image, class); an image with one that is not a number
     counts as wrong. history: one entry for each epoch. facts: shown at the top, in their order.
     """
-    for package in ("matplotlib", "jinja2"):
-        try:
-            importlib.import_module(package)
-        except ImportError:
-            raise MissingError("the report", package, "report") from None
+    require_drawing("the report")
     shares = np.asarray(probabilities, float)
     if shares.shape != (len(test), len(test.classes)):
         raise DataError(
@@ -52,6 +48,15 @@ def write_report(
         )
     page = rendered(contents(net, test, shares, history, facts), pages_beside(path))
     write_safely(Path(path), page.encode("utf-8", "replace"))
+
+
+def require_drawing(who: str) -> None:
+    """MissingError where Matplotlib or Jinja2 is not there."""
+    for package in ("matplotlib", "jinja2"):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise MissingError(who, package, "report") from None
 
 
 def rendered(content: dict[str, Any], beside: list[str]) -> str:
@@ -191,7 +196,7 @@ def class_table(found: Evaluation) -> dict[str, Any]:
     rows = list(found.classes)
     if len(rows) > TABLE_CLASSES:
         rows = sorted(rows, key=lambda row: 2.0 if row.f1 is None else row.f1)[:TABLE_CLASSES]
-    means = {"macro mean": found.macro, "weighted mean": found.weighted}
+    means = {"macro": found.macro, "weighted": found.weighted}
     left_out = f"The {len(rows)} classes of {len(found.names):,} with the lowest F1 are shown."
     notes = [*found.remarks(), *([left_out] if len(rows) < len(found.names) else [])]
     return {"rows": rows, "means": means, "images": found.images, "notes": notes}

@@ -4,7 +4,7 @@ import base64
 import io
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Dense, Flatten
 from plaingrad.textbook.phrases import counted, shape_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = NDArray[Any]
 
@@ -218,9 +222,13 @@ def curves(history: list[dict[str, Any]]) -> list[dict[str, str]]:
         told = "; ".join(f"{name} from {values[0]:.4g} to {values[-1]:.4g}" for name, values in lines.items())
         alt = f"{title} over {counted(len(history), 'epoch')}: {told}"
         drawn = curve(title, epochs, lines)
-        themes = {theme: data_uri(recoloured(drawn, theme).encode(), "svg+xml") for theme in THEMES}
-        panels.append({"title": title, "alt": alt} | themes)
+        panels.append({"title": title, "alt": alt} | in_themes(drawn))
     return panels
+
+
+def in_themes(drawn: str) -> dict[str, str]:
+    """A light picture as addresses that hold it, for light and for dark pages."""
+    return {theme: data_uri(recoloured(drawn, theme).encode(), "svg+xml") for theme in THEMES}
 
 
 def recoloured(drawn: str, theme: str) -> str:
@@ -235,7 +243,7 @@ def curve(title: str, epochs: Array, lines: dict[str, Array]) -> str:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    ink, grid, *colours = THEMES["light"]
+    ink, _, *colours = THEMES["light"]
     # Figure and not pyplot: it leaves nothing behind in the process and works in any thread.
     figure = Figure(figsize=(3.7, 2.6), layout="constrained")
     axes = figure.add_subplot()
@@ -260,7 +268,13 @@ def curve(title: str, epochs: Array, lines: dict[str, Array]) -> str:
         axes.legend(
             loc=f"{'lower' if title == 'Accuracy' else 'upper'} right", frameon=False, labelcolor=ink, fontsize=10.5
         )
-    axes.set_xlabel("epoch", color=ink, fontsize=10.5)
+    return finished(figure, axes, "epoch")
+
+
+def finished(figure: "Figure", axes: "Axes", quantity: str) -> str:
+    """A panel as SVG, with what is along its lower side, a grid and no frame."""
+    ink, grid, *_ = THEMES["light"]
+    axes.set_xlabel(quantity, color=ink, fontsize=10.5)
     axes.tick_params(colors=ink, labelsize=10.5, length=0)
     axes.grid(color=grid, linewidth=0.8)
     axes.set_axisbelow(True)
