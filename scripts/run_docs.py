@@ -4,8 +4,8 @@ by a link need not read what stands before.
 
 A ```text block right after a ```python or ```java block holds what it prints; in a ```console block the lines after a
 `$ ` line are what the command prints. Java is a whole class, and stays as it is where there is no JDK to run it.
-`--write` puts the real output there; without it, the output is compared, with every number masked, for a machine's last
-bits and seconds are its own.
+`--write` puts the real output there; without it, the output is compared, with every number masked, the stars of a plot
+and the empty places of a matrix too, for a machine's last bits and seconds are its own.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from plaingrad.cli.main import main as plaingrad_command
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(?P<kind>python|console|java)\n(?P<body>.*?)^```(?:\n\n```text\n.*?^```)?$", re.S | re.M)
 QUESTION = re.compile(r"^#+ [^\n]*\n\n<!-- answer: ", re.M)
-NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?| +|─+|━+")
+NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?| +|[─┴]+|━+|│[ *]*|(?<=  )·")
 
 
 def pages() -> list[pathlib.Path]:

@@ -213,6 +213,25 @@ def test_a_stop_at_any_step_changes_no_bit(
             assert best.parameters.tobytes() == other.parameters.tobytes()
 
 
+@pytest.mark.parametrize("share", [0.2, np.float32(0.25), np.float64(0.2)], ids=repr)
+def test_a_share_is_held_back_and_held_back_again(tmp_path: Path, share: Any) -> None:
+    """That of the whole data with the training's seed; a resumed run is given the share, not the images."""
+    data = few()
+    train, held = data.split(float(share), 3)
+    apart = Trainer(network(data), train, validation=held, epochs=2, seed=3)
+    apart.train()
+
+    def watch(event: Event) -> None:
+        run.stop = event.step == 1
+
+    run = Trainer(network(data), data, validation=share, epochs=2, seed=3, out=tmp_path / "run", watch=watch)
+    with pytest.raises(StoppedError):
+        run.train()
+    resumed = Trainer.resume(tmp_path / "run", data, validation=share, threads=2)
+    resumed.train()
+    assert state(resumed) == state(apart)
+
+
 def test_a_stop_says_where_it_is_and_how_to_go_on(tmp_path: Path) -> None:
     def watch(event: Event) -> None:
         run.stop = event.step == 2
