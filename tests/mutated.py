@@ -33,6 +33,7 @@ from plaingrad.textbook.layer import Layer, Start
 from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.optimisers import Optimiser, Schedule
 from plaingrad.textbook.record import Record
+from plaingrad.training.preparing import schedule_from_text
 from plaingrad.training.run_folder import CHECKPOINT, IMAGES, keep_images
 
 Image = pytest.importorskip("PIL.Image")
@@ -345,9 +346,17 @@ def names(rng: random.Random, stage: Stage) -> None:
 
 @kind(900)
 def numbers(rng: random.Random, stage: Stage) -> None:
-    manner = rng.randrange(8)
-    if manner <= 1:
-        asked = {name: mutants.odd(rng) for name in ("epochs", "batch", "seed", "threads", "patience", "validation", "optimiser", "schedule", "loss", "watch", "about", "rate") if rng.random() < 0.25}  # fmt: skip  # noqa: E501
+    manner = rng.randrange(9)
+    if manner == 8:
+        asked = {name: mutants.odd(rng) for name in ("optimiser", "lowest", "highest", "steps", "batch", "loss", "augment", "clip", "seed", "threads", "rates") if rng.random() < 0.2}  # fmt: skip  # noqa: E501
+        if type(asked.get("steps")) is int and 20 < asked["steps"] <= 2**53:
+            asked["steps"] = 20  # more are asked for by somebody who waits for them
+        str(pg.find_rate(stage.net, stage.data, **({"steps": 12} | asked)))
+        schedule_from_text(mutants.text(rng, rng.choice(["warmup,share=0.1+hold+cosine", "step,every=2,factor=0.1"])))
+        asked = {name: mutants.odd(rng) for name in ("labels", "loss", "threads") if rng.random() < 0.3}
+        json.dumps(pg.evaluate(stage.net, stage.data, **asked).to_json())
+    elif manner <= 1:
+        asked = {name: mutants.odd(rng) for name in ("epochs", "batch", "seed", "threads", "patience", "validation", "optimiser", "schedule", "loss", "watch", "about", "rate", "augment", "clip", "average") if rng.random() < 0.25}  # fmt: skip  # noqa: E501
         if type(asked.get("epochs")) is int and asked["epochs"] > 2:
             pg.Trainer(stage.net.copy(), stage.data, **asked)
         else:

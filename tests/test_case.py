@@ -512,3 +512,10 @@ def test_no_change_is_anything_but_a_case_or_one_line() -> None:
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_no_change_of_very_many_is_anything_else(seed: int) -> None:
     assert check_strange(seed, 5000) == {"read", "refused"}
+
+
+@pytest.mark.parametrize("input", [3, 2.5, "abc", (1, "b", 4), (1, 2.5, 3.5), [1, None, 2], {}, (1,)], ids=repr)
+def test_an_input_that_is_no_shape_is_refused_in_one_line(input):
+    with pytest.raises(SettingError) as caught:
+        make_case(input=input)
+    assert "\n" not in str(caught.value)

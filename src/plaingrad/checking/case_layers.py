@@ -66,9 +66,11 @@ def turned_input(seed: int, input: Shape = INPUT) -> Shape:
     return (channels, columns, rows) if seed % 2 else input
 
 
-def is_wide(input: Shape) -> bool:
-    """Whether images of this shape are wider than high."""
-    return len(input) == 3 and input[2] > input[1]
+def is_wide(input: object) -> bool:
+    """Whether images of this shape are wider than high; what is no shape is not, and is refused with the layers."""
+    if not isinstance(input, tuple | list) or len(input) != 3 or not all(isinstance(size, int) for size in input):
+        return False
+    return bool(input[2] > input[1])
 
 
 def turned(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

@@ -59,7 +59,7 @@ def make_case(
     """
     steps, seed = require_whole("a case", "steps", steps, 1), require_whole("a case", "seed", seed, 0)
     if layers is None:
-        layers, input = (SIMPLE, (1, 6, 5)) if simple else (THOROUGH, input or turned_input(seed))
+        layers, input = (SIMPLE, (1, 6, 5)) if simple else (THOROUGH, turned_input(seed) if input is None else input)
         layers = turned(layers) if is_wide(input) else layers
     input = turned_input(seed, LARGE_INPUT) if input is None else input
     if not is_number(rate) or rate <= 0:
