@@ -26,10 +26,10 @@ DOCS = pathlib.Path(__file__).parents[1] / "docs"
 ROUNDS = 9
 
 
-def ours(split: Split, recipe: Recipe, seed: int) -> float:
+def ours(split: Split, recipe: Recipe, seed: int, threads: int | None) -> float:
     """Test accuracy of `resnet8` as `plaingrad train` trains it."""
     net = model("resnet8").network(seed=seed)
-    train(net, split.train, **recipe.settings(), seed=seed)
+    train(net, split.train, **recipe.settings(), seed=seed, threads=threads)
     return score(net, split.test)
 
 
@@ -86,10 +86,12 @@ def augmented(torch: Any, images: Any, black: Any, rng: np.random.Generator, shi
     return wide[(*at, rows, columns)]
 
 
-def theirs(split: Split, recipe: Recipe, seed: int) -> float:
+def theirs(split: Split, recipe: Recipe, seed: int, threads: int | None) -> float:
     """Test accuracy of PyTorch's network, trained by the same recipe."""
     import torch
 
+    if threads is not None:
+        torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rng, net = np.random.default_rng(seed), twin(torch)
     optimiser = recipe.optimiser
@@ -155,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="where CIFAR-10's binary files lie")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="of a training; as many as there are processors if not given")
     parser.add_argument("--only", choices=["ours", "theirs", "ratio"])
     told = parser.parse_args()
     split, recipe = load(told.folder), model("resnet8").recipe
@@ -162,7 +165,10 @@ def main() -> None:
     for name, run in (("plaingrad", ours), ("PyTorch", theirs)):
         if told.only in (None, {"plaingrad": "ours", "PyTorch": "theirs"}[name]):
             began = time.perf_counter()
-            shares = [run(split, recipe, seed) for seed in range(told.seeds)]
+            shares = []
+            for seed in range(told.seeds):
+                shares.append(run(split, recipe, seed, told.threads))
+                print(f"{name}, seed {seed}: {shares[-1]:.4f}", flush=True)
             seconds = (time.perf_counter() - began) / told.seeds
             each = ", ".join(f"{share:.4f}" for share in shares)
             rows.append(f"| {name} | {each} | {statistics.mean(shares):.4f} | {seconds:.0f} s |")

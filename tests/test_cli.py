@@ -663,6 +663,8 @@ def test_options_that_cannot_be(command: Command, tmp_path: Path, options: tuple
         (("predict", "missing"), "IMAGE"),
         (("predict", "missing", "x.png"), "no run folder"),
         (("models", "digit"), "did you mean 'digits'?"),
+        (("train", "--model", "mlp", "--best"), "mlp has one recipe only; leave out --best, or take lenet5"),
+        (("train", "--resume", "somewhere", "--best"), "leave out --best"),
         (("data", "get", "mnits"), "did you mean 'mnist'?"),
         (("data", "got"), "got"),
     ],

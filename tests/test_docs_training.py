@@ -15,7 +15,18 @@ from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.training.preparing import OPTIMISERS, SCHEDULES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "training.md").read_text("utf-8")
-COMMAND_ONLY = {"--model", "--data", "--data-dir", "--label", "--shape", "--dtype", "--resume", "--no-report", "--json"}
+COMMAND_ONLY = {
+    "--model",
+    "--best",
+    "--data",
+    "--data-dir",
+    "--label",
+    "--shape",
+    "--dtype",
+    "--resume",
+    "--no-report",
+    "--json",
+}
 
 
 def table(heading: str) -> list[list[str]]:

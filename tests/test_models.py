@@ -80,3 +80,16 @@ def test_a_model_without_a_best_recipe_says_which_have_one():
         else:
             assert chosen.recipe_for(chosen.input, best=True) == chosen.best
             assert chosen.recipe_for((1, 3, 3), best=True).augment is None
+
+
+def test_a_recipe_in_words_says_all_of_it():
+    for chosen in MODELS.values():
+        for recipe in filter(None, (chosen.recipe, chosen.best)):
+            for part in (
+                recipe.epochs,
+                recipe.batch,
+                recipe.optimiser.in_full(),
+                recipe.schedule,
+                recipe.augment or "",
+            ):
+                assert str(part) in str(recipe)

@@ -106,7 +106,7 @@ def material(told: dict[str, Any]) -> Material:
     seed, classes = told.get("seed", 0), len(split.train.classes)
     generator(seed)  # says at once what is wrong with a seed
     try:
-        net, recipe = build(told.get("model_name"), split.train.shape, classes, seed, dtype)
+        net, recipe = build(told.get("model_name"), split.train.shape, classes, seed, dtype, told.get("best", False))
     except ShapeError as error:
         if "data_name" in told:
             raise

@@ -170,8 +170,8 @@ def models(name: str | None, as_json: bool) -> None:
         from plaingrad.network.files import described, is_file
 
         net, recipe = described(name)
-        told = f"{recipe.epochs} epochs, batches of {recipe.batch}, {recipe.optimiser.in_full()}, {recipe.schedule}"
-        about = "" if is_file(name) else f"{MODELS[name].about}\n"
+        about, best = ("", None) if is_file(name) else (f"{MODELS[name].about}\n", MODELS[name].best)
+        told = f"{recipe}\nwith --best: {best}" if best else str(recipe)
         say(json_text(net.to_json()) if as_json else f"{about}{told}\n\n{net.summary()}")
         return
     nets = {each.name: (each, each.network()) for each in MODELS.values()}

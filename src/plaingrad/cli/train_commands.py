@@ -32,6 +32,7 @@ THREADS = click.option("--threads", type=int, metavar="T", help="Number of threa
 @DATA_DIR
 @LABEL
 @SHAPE
+@click.option("--best", is_flag=True, default=None, help="Train by the model's best recipe, which takes longer: `plaingrad models NAME` shows it.")  # fmt: skip  # noqa: E501
 @click.option("--epochs", type=int, metavar="N", help="Number of passes through the training images.  [the model's]")
 @BATCH
 @OPTIMISER

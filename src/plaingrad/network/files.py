@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from plaingrad.errors import SettingError
+from plaingrad.errors import SettingError, visible
 from plaingrad.network.models import Model, Recipe, model
 from plaingrad.network.network import Network
 from plaingrad.network.outline import Outline
@@ -18,12 +18,19 @@ MOST_TEXT = 1 << 26  # bytes of a network in JSON
 Made = TypeVar("Made")
 
 
-def build(name: str | None, shape: Shape, classes: int, seed: int, dtype: str) -> tuple[Network, Recipe]:
-    """A network by name or from a JSON file, and its recipe; without a name, one that fits the images' size."""
+def build(
+    name: str | None, shape: Shape, classes: int, seed: int, dtype: str, best: bool = False
+) -> tuple[Network, Recipe]:
+    """A network by name or from a JSON file, and its recipe, or its `best` one; without a name, one that fits the
+
+    images' size. SettingError where there is no best recipe.
+    """
     if name is not None and is_file(name):
+        if best:
+            raise SettingError(f"{visible(name)} is a network of a file, which has no best recipe; leave out --best")
         return network_from_file(name, seed, dtype), Recipe()
     chosen: Model = model(name or ("digits" if min(shape[1:]) < 16 else "lenet5"))
-    return chosen.network(shape, classes, seed, dtype), chosen.recipe_for(shape)
+    return chosen.network(shape, classes, seed, dtype), chosen.recipe_for(shape, best)
 
 
 def described(name: str) -> tuple[Outline, Recipe]:

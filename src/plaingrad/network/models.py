@@ -54,6 +54,10 @@ class Recipe:
         optimiser = self.optimiser.replace(rate=self.optimiser.rate * batch / self.batch)
         return replace(self, epochs=epochs, batch=batch, optimiser=optimiser)
 
+    def __str__(self) -> str:
+        told = [f"{self.epochs} epochs", f"batches of {self.batch}", self.optimiser.in_full(), str(self.schedule)]
+        return ", ".join([*told, *([f"augmentation {self.augment}"] if self.augment else [])])
+
     def settings(self) -> dict[str, Any]:
         """The recipe as `train` takes it: `train(net, images, **recipe.settings())`."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -82,7 +86,7 @@ class Model:
         recipe = self.best if best else self.recipe
         if recipe is None:
             having = ", ".join(each.name for each in MODELS.values() if each.best)
-            raise SettingError(f"{self.name} has one recipe only; leave out `best`, or take {having}")
+            raise SettingError(f"{self.name} has one recipe only; leave out --best, or take {having}")
         return recipe if input == self.input else replace(recipe, augment=None)
 
     def network(
