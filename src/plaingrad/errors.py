@@ -10,6 +10,7 @@ PlaingradError
 ├── LawError           a layer's backward is not the derivative of its forward
 ├── DivergedError      training left the finite numbers
 ├── StoppedError       training was asked to stop; it has finished its step and saved
+├── RanksError         the ranks of a training through MPI differ, or one has gone
 └── MissingError       an optional package is needed and not installed
 """
 
@@ -66,6 +67,10 @@ class StoppedError(PlaingradError):
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
         super().__init__(message)
         self.number = number
+
+
+class RanksError(PlaingradError):
+    """The ranks of a training through MPI differ, or one has gone."""
 
 
 class Notice(UserWarning):

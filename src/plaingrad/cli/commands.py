@@ -1,6 +1,5 @@
 """What the commands do: a run from options to report, and the questions one asks of a finished run."""
 
-import os
 import pathlib
 import re
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.training import checkpoint
 from plaingrad.training.evaluation import judged, output_names
 from plaingrad.training.inference import probabilities
+from plaingrad.training.launched import current
 from plaingrad.training.preparing import OPTIMISERS, schedule_from_text
 from plaingrad.training.rates.finder import RateTest, find_rate
 from plaingrad.training.report import write_report
@@ -37,15 +37,6 @@ from plaingrad.training.run_folder import (
 from plaingrad.training.saved_facts import checked
 from plaingrad.training.trainer import Trainer
 
-# How Open MPI, MPICH and Intel MPI, MVAPICH, Slurm's srun, torchrun and PMIx tell how many processes they started.
-LAUNCHED = (
-    "OMPI_COMM_WORLD_SIZE",
-    "PMI_SIZE",
-    "MV2_COMM_WORLD_SIZE",
-    "SLURM_STEP_NUM_TASKS",
-    "WORLD_SIZE",
-    "PMIX_RANK",
-)
 KEPT_BY_RESUME = {"threads", "data_dir"}
 
 
@@ -74,17 +65,6 @@ class Training:
         """What a training does only where it is asked to, by the name of its setting."""
         told = {name: getattr(self.trainer, name) for name in ("augment", "clip", "average")}
         return {name: str(value) for name, value in told.items() if value is not None}
-
-
-def require_alone() -> None:
-    """SettingError where a launcher of several processes started this one: each would train the same network."""
-    for name in LAUNCHED:
-        told = os.environ.get(name, "")
-        if told.isdecimal() and int(told) + name.endswith("RANK") > 1:  # of ranks, counted from 0, the first may train
-            raise SettingError(
-                f"train was started several times at once ({name}={told}), and each would train the same network: "
-                f"start it once, with --threads for more processors, or unset {name} where each is a run of its own"
-            )
 
 
 class Material(NamedTuple):
@@ -136,10 +116,9 @@ def how(told: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 
 def prepare(options: dict[str, Any]) -> Training:
     """A new run from the options of `plaingrad train`; None means that an option was not given."""
-    require_alone()
     told = {name: value for name, value in options.items() if value is not None}
     out = told.get("out")
-    if out is not None:
+    if out is not None and current().is_first:
         with locked(pathlib.Path(out)):
             require_free(pathlib.Path(out))
     net, recipe, split, seed, about = material(told)
@@ -173,7 +152,6 @@ def tested_rates(options: dict[str, Any]) -> RateTest:
 
 def take_up(run: str, options: dict[str, Any]) -> Training:
     """A run that was stopped, standing where it was saved."""
-    require_alone()
     told = {name: value for name, value in options.items() if value is not None}
     if unwanted := [f"--{name.removesuffix('_name').replace('_', '-')}" for name in told if name not in KEPT_BY_RESUME]:
         raise SettingError(f"--resume goes on with the run's own settings; leave out {', '.join(unwanted)}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from plaingrad import __version__
-from plaingrad.cli.commands import LAUNCHED
+from plaingrad.training.launched import LAUNCHED
 from plaingrad.compiler.machine_code import has_numba, processors, registers
 from plaingrad.compiler.store import code_folder, danger, sizes_in
 from plaingrad.errors import visible

@@ -19,6 +19,7 @@ from plaingrad.errors import PlaingradError, StoppedError, visible
 from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.record import json_text
+from plaingrad.training.launched import current, start
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -272,6 +273,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             take_over()
+            if (sys.argv[1:] if arguments is None else [*arguments])[:1] == ["train"]:
+                start()
             code = cli.main(arguments, prog_name="plaingrad", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -288,9 +291,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except PlaingradError as error:
         _fail(f"plaingrad: {error}", 2)
     except TerminatedError:
-        _fail("plaingrad: stopped", 143)
+        _stop(143)
     except (click.Abort, KeyboardInterrupt):
-        _fail("plaingrad: stopped", 130)
+        _stop(130)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read stdout has left: nothing more to say, and nobody to say it to
         sys.exit(1)
@@ -301,9 +304,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    say(f"plaingrad: {' '.join(str(message).split())}", err=True)
+    if current().is_first:
+        say(f"plaingrad: {' '.join(str(message).split())}", err=True)
 
 
 def _fail(message: str, code: int) -> None:
-    say(" ".join(message.split()), err=True)
+    if current().speaks(code):
+        say(" ".join(message.split()), err=True)
     sys.exit(code)
+
+
+def _stop(code: int) -> None:
+    current().interrupt("plaingrad: stopped", code)  # the other ranks may never come to where this one would wait
+    _fail("plaingrad: stopped", code)

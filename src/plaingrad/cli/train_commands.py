@@ -59,6 +59,7 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
     Examples:
       plaingrad train
       plaingrad train --model lenet5 --data mnist --epochs 5
+      mpirun -n 4 plaingrad train --batch 256         four processes, on one machine or several
       plaingrad train --data photos/ --validation 0.2 --patience 3
       plaingrad train --resume runs/lenet5-mnist      after Ctrl-C, a crash, or a power cut
 
@@ -68,6 +69,9 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
     from plaingrad.cli.progress import progress
 
     training = prepare(options) if resume is None else take_up(resume, options)
+    if not training.trainer.ranks.is_first:  # the first one shows and writes
+        training.trainer.train()
+        return
     if training.trainer.position.done:
         say(f"{visible(resume)} is finished; to train for longer, start a new run with more --epochs", err=True)
     else:

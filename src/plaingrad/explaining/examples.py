@@ -17,6 +17,7 @@ from plaingrad.textbook.layer import Shape
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
 from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD
+from plaingrad.training.ranks import OneRank
 from plaingrad.training.trainer import train
 
 STEP = SGD(rate=0.1, momentum=0.0)  # of the examples in the terminal: plain gradient descent
@@ -71,7 +72,7 @@ def _label() -> int:
 
 
 def _train_on_digits(net: Network) -> None:
-    train(net, digits().train, epochs=2, seed=0, threads=1)
+    train(net, digits().train, epochs=2, seed=0, threads=1, ranks=OneRank())
 
 
 EXAMPLES: dict[str, Example] = {

@@ -1,12 +1,14 @@
 """What a training is given, as it takes it: images that fit, a loss that fits, and how pixels are normalised."""
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from plaingrad.compiler.loops import Array, Bound, zeros
+from plaingrad.compiler.loops import Array, Bound, has_numba, zeros
 from plaingrad.data import Dataset, Split, from_arrays
 from plaingrad.data.pixels import Seen, constant_channels, look, say, unit_of
 from plaingrad.errors import DataError, SettingError, nearest
@@ -80,6 +82,16 @@ def check_fit(net: Network, data: Dataset) -> None:
             f"{data.name} has {len(data.classes)} classes, {net.name} has {net.output[0]} outputs; "
             "it needs an output for each class"
         )
+
+
+def versions() -> dict[str, str]:
+    """What is at work here, besides the settings: plaingrad, NumPy, Python, and what compiles."""
+    import plaingrad
+
+    packages = {f"the version of {name}": version(name) for name in ("numba", "llvmlite") if has_numba()}
+    python = ".".join(map(str, sys.version_info[:2]))
+    own = {"the version of plaingrad": plaingrad.__version__, "the version of NumPy": np.__version__}
+    return own | {"the version of Python": python} | packages
 
 
 def summing(images: Array) -> tuple[Bound, list[Array]]:

@@ -1,6 +1,6 @@
 """A batch cut into shards of a fixed number of images, run by threads, and added up in shard order.
 
-What is added to what does not depend on the number of threads, so neither does any bit of the result.
+What is added to what does not depend on the number of threads or of ranks, so neither does any bit of the result.
 """
 
 import itertools
@@ -11,30 +11,24 @@ from typing import Any, Self
 
 import numpy as np
 
-from plaingrad.compiler.loops import Array, loops, zeros
+from plaingrad.compiler.loops import Array, zeros
 from plaingrad.compiler.machine_code import has_numba, processors
 from plaingrad.compiler.native_call import compile_callers
 from plaingrad.compiler.program import Program, Workers
 from plaingrad.errors import SettingError
 from plaingrad.network.augment import Augment
-from plaingrad.network.network import LANES, NUMBERS_IN_LINE, Network, lanes_taken
+from plaingrad.network.network import LANES, Network, lanes_taken
 from plaingrad.network.run import Run
 from plaingrad.schedule.fast import suits_patches
 from plaingrad.schedule.winograd import FEWEST_LANES as FEWEST_LANES_OF_PATCHES
-from plaingrad.textbook.layer import bind
 from plaingrad.textbook.losses import Loss
+from plaingrad.training.chain import Chain, adding, cut
+from plaingrad.training.ranks import OneRank
 
 FEWEST_LANES = 4  # with fewer, dense layers and pools fill no register
 CACHED = 5 << 17  # numbers: 2.5 MiB of float32
 MANY = 32  # filters
 MOST_THREADS = 256  # each has arrays of its own, and more than there are processors help nobody
-SHARED_FROM = 1 << 13  # parameters: with fewer, calling a thread takes longer than adding them up
-
-
-@loops
-def add_gradients(part, total, *, first):
-    for n in range(total.size):
-        total[n] = part[n] if first else total[n] + part[n]
 
 
 def lanes_for(net: Network, images: int) -> int:
@@ -56,6 +50,16 @@ def lanes_for(net: Network, images: int) -> int:
     return lanes
 
 
+def batch_for(net: Network, ranks: int, images: int) -> int | None:
+    """The least batch, of the powers of two, that has a shard for each of so many ranks; None where it is too large."""
+    batch = 1
+    while batch <= images:
+        if batch // lanes_for(net, batch) >= ranks:
+            return batch
+        batch *= 2
+    return None
+
+
 def count_of_workers(threads: int | None, shards: int) -> int:
     """How many threads so many shards keep busy."""
     whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
@@ -65,7 +69,10 @@ def count_of_workers(threads: int | None, shards: int) -> int:
 
 
 class Shards:
-    """Runs of one network, one for each thread. `gradient` is the last batch's sum, laid out as the parameters."""
+    """Runs of one network, one for each thread. `gradient` is the last batch's sum, laid out as the parameters.
+
+    Of several ranks each runs the shards that are dealt to it; the sum is the same on all of them.
+    """
 
     def __init__(
         self,
@@ -77,18 +84,24 @@ class Shards:
         images: int | None = None,
         seed: int = 0,
         augment: Augment | None = None,
+        ranks: OneRank | None = None,
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise SettingError(f"training got batch={batch!r}; it needs a whole number of images, at least 1")
         self.net, self.loss, self.batch, self.lanes, self.seed = net, loss, batch, lanes_for(net, batch), seed
         if images is not None:  # there are never more than so many
             self.lanes = lanes_taken(self.lanes, images)
-        size = count_of_workers(threads, -(-batch // self.lanes))
+        self.ranks = ranks or OneRank()
+        self.most = max(1, max(map(len, self.ranks.dealt(self.count(batch)))))
+        size = count_of_workers(self.ranks.threads() if threads is None else threads, self.most)
         self.runs = [
             Run(net, self.lanes, loss, backward=backward, by_patches=True, augment=augment) for _ in range(size)
         ]
         self.workers = Workers(size)
         self.gradient = zeros(net.parameters.shape, net.dtype)
+        self.chain: Chain | None = None
+        if backward and self.ranks.size > 1:
+            self.chain = Chain(net, self.runs, self.gradient, self.ranks, self.most, self.workers.run)
         self._programs: dict[Any, list[Program]] = {}
 
     def __enter__(self) -> Self:
@@ -97,16 +110,19 @@ class Shards:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.workers.end()
 
-    def _rounds(self, images: Array, labels: Array, index: Array, backward: bool) -> Iterator[list[Run]]:
-        """As many shards at a time as there are threads; their runs in shard order."""
+    def count(self, images: int) -> int:
+        """How many shards so many images are."""
+        return -(-images // self.lanes)
+
+    def _rounds(self, images: Array, labels: Array, index: Array, backward: bool, own: range) -> Iterator[list[Run]]:
+        """As many shards at a time as there are threads, of those that are this rank's; their runs in shard order."""
         key = self.prepare(images, labels, backward)
-        count = -(-len(index) // self.lanes)
-        padded = np.full((count, self.lanes), -1, np.int64)
+        padded = np.full((self.count(len(index)), self.lanes), -1, np.int64)
         padded.reshape(-1)[: len(index)] = index
-        for start in range(0, count, len(self.runs)):
-            runs = self.runs[: count - start]
-            for run, own in zip(runs, padded[start:], strict=False):
-                run.index[:] = own
+        for start in range(own.start, own.stop, len(self.runs)):
+            runs = self.runs[: own.stop - start]
+            for run, its in zip(runs, padded[start:], strict=False):
+                run.index[:] = its
             self.workers.run(self._programs[key][: len(runs)])
             yield runs
 
@@ -120,6 +136,8 @@ class Shards:
             if backward:
                 for first in (True, False):
                     self._adders(len(self.runs), first)
+                if self.chain is not None and not self.ranks.is_first:
+                    self.chain.prepare(self.most)
         return key
 
     def step(self, images: Array, labels: Array, index: Array, step: int = 0, epoch: int = 0) -> tuple[float, int]:
@@ -130,23 +148,33 @@ class Shards:
         for run in self.runs:
             run.batch_share[0] = 1 / len(index)
             run.seeds[:], run.epoch[:] = (self.seed, step), epoch
-        loss, hits, first = 0.0, 0, True
-        for runs in self._rounds(images, labels, index, backward=True):
-            self._add(len(runs), first)
-            first = False
-            for run in runs:
-                for call in run.settle_calls:  # in shard order, as gradients are added
-                    call()
-                shard_loss, shard_hits = run.score()
-                loss, hits = loss + shard_loss, hits + shard_hits
+        dealt = self.ranks.dealt(self.count(len(index)))
+        own, rows = dealt[self.ranks.rank], list[tuple[float, int]]()
+        if self.chain is not None:
+            self.chain.begin(len(own))
+        for runs in self._rounds(images, labels, index, True, own):
+            if self.chain is None or self.ranks.is_first:
+                self._add(len(runs), first=not rows)
+                for run in runs:
+                    for call in run.settle_calls:  # in shard order, as gradients are added
+                        call()
+            else:
+                self.chain.keep(runs)
+            rows += [run.score() for run in runs]
+        if self.chain is not None:
+            self.chain.pass_on()
+        return self._total(rows, dealt)
+
+    def _total(self, rows: list[tuple[float, int]], dealt: list[range]) -> tuple[float, int]:
+        """The sums of all shards' losses and hits, added in shard order."""
+        loss, hits = 0.0, 0
+        for shard_loss, shard_hits in self.ranks.scores(rows, [*map(len, dealt)]):
+            loss, hits = loss + shard_loss, hits + shard_hits
         return loss, hits
 
     def parts(self) -> list[slice]:
         """The parameters cut into a part for each thread."""
-        size = self.gradient.size
-        count = len(self.runs) if size >= SHARED_FROM else 1
-        bounds = [size * number // count // NUMBERS_IN_LINE * NUMBERS_IN_LINE for number in range(count)]
-        return [slice(*each) for each in zip(bounds, [*bounds[1:], size], strict=True)]
+        return cut(self.gradient.size, len(self.runs))
 
     def _add(self, count: int, first: bool) -> None:
         """Add the gradients of the first `count` runs, in their order, to the sum of the rounds before."""
@@ -154,42 +182,48 @@ class Shards:
 
     def _adders(self, count: int, first: bool) -> list[Program]:
         if (key := (count, first)) not in self._programs:
-            self._programs[key] = [self._adding(count, first, part) for part in self.parts()]
+            rows = [run.gradient for run in self.runs[:count]]
+            self._programs[key] = [
+                adding(self.net, [row[part] for row in rows], self.gradient[part], first) for part in self.parts()
+            ]
         return self._programs[key]
-
-    def _adding(self, count: int, first: bool, part: slice) -> Program:
-        calls = []
-        for number, run in enumerate(self.runs[:count]):
-            known = {"part": run.gradient[part], "total": self.gradient[part], "first": first and number == 0}
-            calls.append(bind(add_gradients, self.net, known))
-        return Program(calls)
 
     def evaluate(self, images: Array, labels: Array) -> tuple[float, float, Array]:
         """Mean loss, share of images named right, and the outputs (image, class) in the network's own numbers."""
-        outputs = np.empty((len(images), self.net.output[0]), self.net.dtype)
-        loss, hits, row = 0.0, 0, 0
-        for runs in self._rounds(images, labels, np.arange(len(images)), backward=False):
+        size = len(images)
+        dealt = self.ranks.dealt(self.count(size))
+        own, rows = dealt[self.ranks.rank], list[tuple[float, int]]()
+        counts = [max(0, min(each.stop * self.lanes, size) - each.start * self.lanes) for each in dealt]
+        outputs = np.empty((counts[self.ranks.rank], self.net.output[0]), self.net.dtype)
+        row = 0
+        for runs in self._rounds(images, labels, np.arange(size), False, own):
             for run in runs:
-                shard_loss, shard_hits = run.score()
-                loss, hits = loss + shard_loss, hits + shard_hits
-                count = min(self.lanes, len(images) - row)
+                rows.append(run.score())
+                count = min(self.lanes, len(outputs) - row)
                 outputs[row : row + count] = run.output[:count]
                 row += count
-        return loss / len(images), hits / len(images), outputs
+        loss, hits = self._total(rows, dealt)
+        return loss / size, hits / size, self.ranks.gather(outputs, counts)
 
     def outputs(self, images: Array, labels: Array) -> dict[str, Array]:
-        """Each layer's `y` (image, …) for all these images."""
+        """Each layer's `y` (image, …) for all these images, run on each rank."""
         found: dict[str, list[Array]] = {name: [] for name in self.net.steps}
-        for runs in self._rounds(images, labels, np.arange(len(images)), backward=False):
+        for runs in self._rounds(images, labels, np.arange(len(images)), False, range(self.count(len(images)))):
             for run, (name, kept) in itertools.product(runs, found.items()):
                 kept.append(run.seen(name, "y")[run.index >= 0].copy())
         return {name: np.concatenate(kept) for name, kept in found.items()}
 
     def culprit(self) -> str:
-        """The first quantity of the last batch that is not finite, in the order it was made: where a run diverged."""
+        """The first quantity of the last batch that is not finite, in the order it was made: where a run diverged.
+
+        Of several ranks the first tells it that has one.
+        """
+        return next((each for each in self.ranks.texts(self._culprit()) if each), "the loss")
+
+    def _culprit(self) -> str:
         for run in self.runs:
             for layer, record in run.records.items():
                 for name in [*(n for n in ("w", "b") if n in record), "y"]:
                     if not np.isfinite(record[name]).all():
                         return f"{layer}.{name}"
-        return "the loss"
+        return ""

@@ -7,6 +7,7 @@ Over 300 lines, since settings, epochs and signals are one loop's story.
 """
 
 import contextlib
+import hashlib
 import inspect
 import math
 import pathlib
@@ -20,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from plaingrad.compiler.loops import Array, zeros
-from plaingrad.compiler.machine_code import together
 from plaingrad.data import Dataset
 from plaingrad.data.pixels import say
 from plaingrad.errors import (
@@ -38,11 +38,14 @@ from plaingrad.network.network import Network
 from plaingrad.textbook.habits import refuse
 from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
+from plaingrad.textbook.record import json_text
 from plaingrad.training import checkpoint
-from plaingrad.training.preparing import begin, check_fit, dataset, loss_for, named, standardise, summing
+from plaingrad.training.launched import start
+from plaingrad.training.preparing import begin, check_fit, dataset, loss_for, named, standardise, summing, versions
+from plaingrad.training.ranks import OneRank
 from plaingrad.training.run_folder import BEST, CHECKPOINT, find, locked, make, require_free, sweep, write_history
 from plaingrad.training.saved_facts import checked
-from plaingrad.training.shards import Shards
+from plaingrad.training.shards import Shards, batch_for
 from plaingrad.training.standstill import WELL, Epoch, findings, sampled
 from plaingrad.training.updates import Updates, check_share
 
@@ -94,6 +97,8 @@ class Trainer:
     average: the share, such as 0.999, of averaged weights that stays at each step; they are validated, kept as best,
     and what the network ends with.
     watch: called with each Event; what it raises stops the run.
+    ranks: the processes that train together; by default those that `mpirun` or another launcher of MPI started. The
+    first of them alone writes `out` and calls `watch`. `OneRank()` trains in this process alone.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class Trainer:
         out: str | pathlib.Path | None = None,
         watch: Callable[[Event], None] | None = None,
         about: dict[str, Any] | None = None,
+        ranks: OneRank | None = None,
         **foreign: Any,
     ) -> None:
         refuse("training", foreign, [*inspect.signature(Trainer).parameters][2:-1])
@@ -131,7 +137,8 @@ class Trainer:
         self.clip = check_share("training", "clip", clip, 0, math.inf, "a number above 0")
         self.average = check_share("training", "average", average, 0, 1, "a number between 0 and 1, such as 0.999")
         self.seed, self.batch, self.epochs = seed, batch, epochs
-        self.out = None if out is None else pathlib.Path(out)
+        self.ranks = start() if ranks is None else ranks
+        self.out = None if out is None or not self.ranks.is_first else pathlib.Path(out)
         self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
         self._check()
         self.per_epoch = -(-len(data) // self.batch)
@@ -151,6 +158,8 @@ class Trainer:
             setattr(self, name, require_whole("training", name, value, least))
         if not callable(self.watch):
             raise SettingError(f"training got watch={self.watch!r}; it needs a function, which is given each Event")
+        if not isinstance(self.ranks, OneRank):
+            raise SettingError(f"training got ranks={self.ranks!r}; it needs OneRank(), or None for those there are")
         if self.net.dtype.hasobject:
             raise SettingError(f"training got {self.net.name} of dtype object; it needs one of float32 or float64")
         if not isinstance(self.about, dict):
@@ -176,7 +185,7 @@ class Trainer:
     def resume(cls, out: str | pathlib.Path, data: Dataset, **more: Any) -> "Trainer":
         """The trainer that a run folder holds, standing where it was last saved. `data` is what it was trained on.
 
-        more: `validation`, `threads` and `watch`, which are not part of what is saved.
+        more: `validation`, `threads`, `watch` and `ranks`, which are not part of what is saved.
         """
         out = pathlib.Path(out)
         net, arrays, facts = checkpoint.load(find(out, CHECKPOINT))
@@ -194,7 +203,8 @@ class Trainer:
             trainer = cls(net, data, **records, **plain, out=out, about=facts["about"], **more)
             trainer.position, trainer.has_folder = Position(**position), True
             trainer._require_place()
-            sweep(out)
+            if trainer.ranks.is_first:
+                sweep(out)
             if (out / BEST).exists():
                 best = checkpoint.load(out / BEST)[0]
                 trainer.best = best.parameters.reshape(net.parameters.shape), best.state.reshape(net.state.shape)
@@ -248,12 +258,35 @@ class Trainer:
         with contextlib.nullcontext() if self.out is None else locked(self.out):
             if self.out is not None and not self.has_folder:
                 require_free(self.out)  # before anything is compiled
-            return self._train()
+            with self.ranks.training(self._compared() if self.ranks.size > 1 else {}):
+                return self._train()
+
+    def _compared(self) -> dict[str, Any]:
+        """What has to be the same on all ranks."""
+        facts, at = self._facts(), self.position
+        images = {f"the digest of the {name} images": value for name, value in facts["training"].pop("data").items()}
+        settings = {name: json_text(value) for name, value in facts["training"].items()}
+        network = {"the network": json_text(self.net.to_json()), "dtype": self.net.dtype.name}
+        return (
+            versions()
+            | images
+            | settings
+            | network
+            | {"the step": at.step, "the digest of the weights": self._digest()}
+        )
+
+    def _digest(self) -> str:
+        """Of all that is trained."""
+        digest = hashlib.sha256()
+        for array in (*self._values(), *self.slots.values(), *(self.averaged or ())):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def _train(self) -> list[dict[str, Any]]:
         at, began = self.position, time.perf_counter()
-        shards: Shards = together(self.shards)
+        shards: Shards = self.ranks.build(self.shards)
         self.compile_seconds = time.perf_counter() - began
+        self._say_who_idles(shards)
         if at.step == 0:
             begin(self.net, self.data, self.validation, self.loss)
             for average, own in zip(self.averaged or (), self._values(), strict=False):
@@ -274,6 +307,15 @@ class Trainer:
         self._tell("ended")
         return self._finished()
 
+    def _say_who_idles(self, shards: Shards) -> None:
+        """Where a batch has fewer shards than there are ranks."""
+        count, size = shards.count(min(self.batch, len(self.data))), self.ranks.size
+        if count < size:
+            enough = batch_for(self.net, size, len(self.data))
+            advice = f"batch={enough} has one for each" if enough else f"{len(self.data)} images are too few for all"
+            line = f"{size - count} of {size} ranks have nothing to do: batch={self.batch} is {count} shards; {advice}"
+            say(self.net, line, line)
+
     def _finished(self) -> list[dict[str, Any]]:
         """The history; the network is left as it was at its best epoch, where validation images say which.
 
@@ -288,7 +330,14 @@ class Trainer:
         """What trains, with every nest that it will call bound."""
         most = max(len(self.data), len(self.validation or ()))
         shards = Shards(
-            self.net, self.loss, self.batch, self.threads, images=most, seed=self.seed, augment=self.augment
+            self.net,
+            self.loss,
+            self.batch,
+            self.threads,
+            images=most,
+            seed=self.seed,
+            augment=self.augment,
+            ranks=self.ranks,
         )
         shards.prepare(self.data.images, self.data.labels, backward=True)
         if self.validation is not None:
@@ -317,6 +366,7 @@ class Trainer:
         for number in range(at.step - epoch * self.per_epoch, self.per_epoch):
             began = time.perf_counter()
             index = order[number * self.batch : (number + 1) * self.batch]
+            self.ranks.ask(self._wishes(saved))
             loss, hits = shards.step(self.data.images, self.data.labels, index, at.step, epoch)
             if not math.isfinite(loss):
                 raise DivergedError(self._diverged(shards.culprit(), at.step))
@@ -327,19 +377,28 @@ class Trainer:
             at.seconds += time.perf_counter() - began
             self._tell("stepped")
             last = number == self.per_epoch - 1
-            if not last and (self.stop or time.perf_counter() - saved > SECONDS_BETWEEN_SAVES):
+            stop, save = self.ranks.agreed(self._wishes(saved))
+            if not last and (stop or save):
                 self._require_finite()
                 self.save()
                 saved = time.perf_counter()
-            if self.stop and not last:
-                raise StoppedError(self._stopped(), self.stopped_by)
+            if stop and not last:
+                raise StoppedError(self._stopped(), stop)
         self._end_of_epoch(shards, epoch + 1)
-        if self.stop and not at.done:
-            raise StoppedError(self._stopped(), self.stopped_by)
+        stop, _ = self.ranks.agreed(self._wishes(saved))
+        if stop and not at.done:
+            raise StoppedError(self._stopped(), stop)
+
+    def _wishes(self, saved: float) -> tuple[int, int]:
+        """The number of the signal that asks to stop, or 0; and whether it is time to save, by one clock."""
+        late = time.perf_counter() - saved > SECONDS_BETWEEN_SAVES
+        return (self.stopped_by if self.stop else 0), int(late and self.ranks.is_first)
 
     def _end_of_epoch(self, shards: Shards, epoch: int) -> None:
         at = self.position
         self._require_finite()
+        if self.ranks.size > 1:
+            self.ranks.require_same(f"the digest of the weights after epoch {epoch}", self._digest())
         entry: dict[str, Any] = {
             "epoch": epoch,
             "train_loss": at.loss / at.images,
@@ -460,6 +519,8 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _tell(self, kind: str, entry: dict[str, Any] | None = None) -> None:
+        if not self.ranks.is_first:
+            return
         at = self.position
         seen = {"loss": at.loss / at.images, "accuracy": at.hits / at.images} if at.images else {}
         speed = {"images_per_second": at.images / at.seconds} if at.seconds else {}
