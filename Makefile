@@ -9,7 +9,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PARALLEL := -n $(or $(WORKERS),auto) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 
-.PHONY: help demo test lint test-torch test-bounds test-plain test-long test-exhaustive test-mnist test-site test-package site bench accuracy cifar mistakes confusion docs format pictures size clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
 demo: .venv/demo  ## train a CNN on the bundled digits; leaves a checkpoint and report.html in runs/
 	$(BIN)/plaingrad train --data digits
@@ -24,6 +24,9 @@ lint: .venv/test
 
 test-torch: .venv/torch  ## agreement with PyTorch, layer by layer
 	$(PYTEST) -m torch
+
+test-mpi: .venv/mpi  ## training by several processes, of which some are killed
+	$(PYTEST) -m mpi
 
 test-bounds: .venv/test  ## the laws once more, with every index of every compiled nest checked
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py::test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
@@ -42,6 +45,9 @@ test-mnist: .venv/test  ## the accuracies promised on MNIST: minutes
 
 bench: .venv/bench  ## side by side with PyTorch and JAX; writes docs/benchmarks.md (MNIST=DIR, ONLY=steps,growth, ISA=avx2)
 	$(BIN)/python benchmarks/speed.py $(if $(MNIST),--mnist $(MNIST)) $(if $(ONLY),--only $(ONLY)) $(if $(ISA),--isa $(ISA))
+
+bench-mpi: .venv/mpi  ## what several processes cost beside one; writes docs/exchange.json
+	$(BIN)/python benchmarks/exchange.py
 
 accuracy: .venv/demo  ## train every built-in model, three seeds each; writes docs/accuracy.md (MNIST=DIR for MNIST's files)
 	$(BIN)/python benchmarks/accuracy.py $(if $(MNIST),--mnist $(MNIST))
@@ -110,6 +116,10 @@ python:
 
 .venv/site: .venv/test
 	$(BIN)/python -m pip install --quiet --group site
+	@touch $@
+
+.venv/mpi: .venv/test
+	$(BIN)/python -m pip install --quiet --group mpi
 	@touch $@
 
 .venv/bench: .venv/torch

@@ -8,8 +8,9 @@ import pytest
 
 import plaingrad as pg
 from plaingrad.compiler.loops import zeros
+from plaingrad.training.chain import SHARED_FROM
 from plaingrad.training.run_folder import CHECKPOINT
-from plaingrad.training.shards import SHARED_FROM, Shards
+from plaingrad.training.shards import Shards
 from plaingrad.training.updates import BLOCK, Updates
 
 EVERYTHING: dict[str, Any] = {"augment": pg.Augment(shift=1, cutout=2), "clip": 1.0, "average": 0.9}

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from plaingrad.cli.commands import LAUNCHED
 from plaingrad.cli.main import main
+from plaingrad.training.launched import LAUNCHED
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -85,12 +85,14 @@ def test_without_a_home_every_command_begins(tmp_path):
 @pytest.mark.parametrize("words", [["train"], ["train", "--resume", "run"]])
 def test_a_training_started_several_times_at_once_is_refused(tmp_path, monkeypatch, capsys, name, words):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(name, "2")
+    count = "1" if name == "PMIX_RANK" else "2"  # a rank, counted from 0, or how many there are
+    monkeypatch.setenv(name, count)
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
     told = capsys.readouterr().err
-    assert told.startswith(f"plaingrad: train was started several times at once ({name}=2)")
+    assert told.startswith(f"plaingrad: training was started several times at once ({name}={count})")
     assert told.count("\n") == 1
     assert not any(tmp_path.iterdir())
 
@@ -100,6 +102,7 @@ def test_a_launcher_of_one_is_none(tmp_path, monkeypatch, count):
     monkeypatch.chdir(tmp_path)
     for name in LAUNCHED:
         monkeypatch.setenv(name, count if name != "PMIX_RANK" else "0")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(SystemExit) as ended:
         main(["train", "--model", "mlp", "--epochs", "1", "--no-report"])
     assert not ended.value.code

@@ -9,7 +9,8 @@ from plaingrad.network.network import LANES
 from plaingrad.network.run import Run
 from plaingrad.textbook.layer import Weights, bind
 from plaingrad.textbook.text import places
-from plaingrad.training.shards import CACHED, SHARED_FROM, Shards, count_of_workers, lanes_for
+from plaingrad.training.chain import SHARED_FROM
+from plaingrad.training.shards import CACHED, Shards, count_of_workers, lanes_for
 from plaingrad.training.updates import Updates
 
 RNG = np.random.default_rng(0)

@@ -32,6 +32,11 @@ class Launch:
     rank: int
     are_several: bool
 
+    @property
+    def speaks(self) -> bool:
+        """Whether this process says why none can train: the first that knows that there are several."""
+        return self.rank == (1 if self.name.endswith("RANK") else 0)
+
 
 def launch() -> Launch | None:
     """What told that there may be several processes; None where nothing did."""
@@ -79,8 +84,8 @@ def start() -> OneRank:
 
 
 def _refusal(told: Launch, reason: str) -> SettingError:
-    """One line, said by the first process; the others end in silence."""
-    if told.rank:
+    """One line, said by one process; the others end in silence."""
+    if not told.speaks:
         time.sleep(SILENCE)
         sys.exit(2)
     return SettingError(

@@ -265,7 +265,7 @@ class Trainer:
         """What has to be the same on all ranks."""
         facts, at = self._facts(), self.position
         images = {f"the digest of the {name} images": value for name, value in facts["training"].pop("data").items()}
-        settings = {name: json_text(value) for name, value in facts["training"].items()}
+        settings = flat(facts["training"])
         network = {"the network": json_text(self.net.to_json()), "dtype": self.net.dtype.name}
         return (
             versions()
@@ -548,6 +548,14 @@ class Trainer:
 
 
 WORST = (-math.inf, -math.inf)
+
+
+def flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings whose records are taken apart: `the rate of optimiser`, for example."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= {f"the {own} of {name}": it for own, it in value.items()} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def merit(entry: dict[str, Any]) -> tuple[float, float]:
