@@ -43,7 +43,7 @@ THREADS = click.option("--threads", type=int, metavar="T", help="Number of threa
 @click.option("--average", type=float, metavar="SHARE", help="Average the weights over the steps; this share of the average, such as 0.999, stays at each. The averaged weights are tested and kept.  [off]")  # fmt: skip  # noqa: E501
 @click.option("--validation", type=float, metavar="SHARE", help="Hold back this fraction of the training images for validation; the weights of the epoch with the best validation accuracy are kept.")  # fmt: skip  # noqa: E501
 @click.option("--patience", type=int, metavar="N", help="Stop after N epochs without better validation accuracy.")
-@click.option("--seed", type=int, metavar="S", help="Random seed; the same seed gives the same result, bit for bit, with any number of threads.  [0]")  # fmt: skip  # noqa: E501
+@click.option("--seed", type=int, metavar="S", help="Random seed; the same seed gives the same result, bit for bit, with any number of threads and of processes.  [0]")  # fmt: skip  # noqa: E501
 @THREADS
 @DTYPE
 @click.option("--out", metavar="RUN", help="Folder to create for this run.  [runs/MODEL-DATA]")
