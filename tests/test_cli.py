@@ -1092,7 +1092,7 @@ def test_a_second_training_in_a_folder_refuses_at_once(
 
     if words[0] == "--resume":
         partly_done(tmp_path / "runs" / "run")
-    monkeypatch.setattr("plaingrad.training.trainer.together", never)
+    monkeypatch.setattr("plaingrad.training.ranks.together", never)
     with locked(tmp_path / "runs" / "run"):
         before = files(tmp_path)
         told = refused(command("train", *words), "another training is running in", "choose another --out")

@@ -143,6 +143,11 @@ FAILURES = {
     "first without its data": ("if not rank: words += ['--data', 'nowhere']\n", SHORT, "no data named 'nowhere'"),
     "another seed": ("if rank: words += ['--seed', '1']\n", SHORT, "seed is 1 instead of 0"),
     "another rate": ("if rank: words += ['--rate', '0.25']\n", SHORT, "the rate of optimiser is 0.25 instead of 0.05"),
+    "another optimiser": (
+        "if rank: words += ['--optimiser', 'adam']\n",
+        SHORT,
+        "kind of optimiser is Adam instead of SGD",
+    ),
     "other images": ("if rank: words += ['--validation', '0.5']\n", SHORT, "train images"),
     "another version": ("import plaingrad\nif rank: plaingrad.__version__ = '9'\n", SHORT, "plaingrad is 9 instead"),
     "full disk": (
@@ -193,6 +198,15 @@ SCRIPTS = {
     "an error after on one": (TRAIN + "if rank: raise KeyError('mine')\n" + TRAIN, "mine"),
     "one that leaves": (TRAIN + "if rank: sys.exit()\n" + TRAIN, "rank 1 of 2 ended before the training"),
     "a network of its own": ("net.parameters[0] += rank\n" + TRAIN, "digest of the weights"),
+    "an offset of its own": ("net.offset[0] += rank\n" + TRAIN, "digest of the weights"),
+    "augmentation of its own": (
+        "pg.train(net, data, epochs=1, augment='flip' if rank else None)\n",
+        "augment is Augment instead of None",
+    ),
+    "no augmentation of its own": (
+        "pg.train(net, data, epochs=1, augment=None if rank else 'flip')\n",
+        "augment is None instead of",
+    ),
 }
 
 

@@ -138,8 +138,8 @@ class MpiRanks(OneRank):
         self.within = False
 
     def _require_the_same(self, facts: list[dict[str, Any]]) -> None:
-        for name in facts[0]:
-            self._compare(name, [each[name] for each in facts])
+        for name in dict.fromkeys(name for each in facts for name in each):  # in their order
+            self._compare(name, [each.get(name) for each in facts])
 
     def require_same(self, what: str, value: str) -> None:
         self._compare(what, self.texts(value))

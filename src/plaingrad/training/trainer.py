@@ -276,9 +276,9 @@ class Trainer:
         )
 
     def _digest(self) -> str:
-        """Of all that is trained."""
-        digest = hashlib.sha256()
-        for array in (*self._values(), *self.slots.values(), *(self.averaged or ())):
+        """Of all that is trained, and of how pixels are normalised."""
+        digest, net = hashlib.sha256(), self.net
+        for array in (*self._values(), net.offset, net.factor, *self.slots.values(), *(self.averaged or ())):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
