@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from plaingrad import __version__
-from plaingrad.training.launched import LAUNCHED
 from plaingrad.compiler.machine_code import has_numba, processors, registers
 from plaingrad.compiler.store import code_folder, danger, sizes_in
 from plaingrad.errors import visible
 from plaingrad.testing import check
 from plaingrad.textbook.layers import Conv, ReLU
+from plaingrad.training.launched import LAUNCHED
 
 # A requirement as packages state it: name, versions, and the extra that asks for it.
 REQUIREMENT = re.compile(r"([\w.-]+)\s*([^;]*?)\s*(?:;(.*))?$")
