@@ -25,6 +25,8 @@ MOST_CLASSES = 10_000  # beyond this, labels without class names are taken for s
 class Dataset:
     """`images` (image, channel, row, column), `labels` (image), the name of each class, and the set's own name.
 
+    weights: how much each image counts (image), beside the others; above 0, and all the same where there are none. In
+    the loss, its gradient, the accuracy, and the mean and spread of pixels one of weight 2 counts as it would twice.
     Images are uint8 (0..255) or float32/float64 (any finite values; 0..1 by convention). Other whole numbers must
     lie in 0..255 and become uint8, booleans become 0.0 and 1.0. Anything else is a DataError.
     """
@@ -33,6 +35,7 @@ class Dataset:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     name: str = "arrays"
+    weights: Array | None = None
 
     def __post_init__(self) -> None:
         images, labels = _checked_images(self.images, self.name), _checked_labels(self.labels, self.name)
@@ -51,6 +54,8 @@ class Dataset:
             )
         for field, value in (("images", images), ("labels", labels.astype(np.int64)), ("classes", classes)):
             object.__setattr__(self, field, value)
+        if self.weights is not None:
+            object.__setattr__(self, "weights", _checked_weights(self.weights, len(images), self.name))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,7 +90,16 @@ class Dataset:
         digest = hashlib.sha256(f"{self.images.dtype.str} {self.images.shape}".encode())
         digest.update(self.images.data)
         digest.update(self.labels.data)
+        if self.weights is not None:
+            digest.update(self.weights.data)
         return digest.hexdigest()
+
+    @functools.cached_property
+    def relative_weights(self) -> Array | None:
+        """The weights over their mean; None where all are the same, which is no weighing."""
+        if self.weights is None or (self.weights == self.weights[0]).all():
+            return None
+        return self.weights / self.weights.mean()
 
     def take(self, indices: slice | Sequence[int] | Array, name: str | None = None) -> "Dataset":
         """The images at these places (a slice, positions, or a mask), in that order; DataError if one is not there.
@@ -95,7 +109,9 @@ class Dataset:
         """
         chosen = indices if isinstance(indices, slice) else _places(indices)
         try:
-            return Dataset(gathered(self.images, chosen), self.labels[chosen], self.classes, name or self.name)
+            weights = None if self.weights is None else self.weights[chosen]
+            images, labels = gathered(self.images, chosen), self.labels[chosen]
+            return Dataset(images, labels, self.classes, name or self.name, weights)
         except IndexError as error:
             raise DataError(f"{self.name}: its {len(self)} images have no such places: {error}") from None
 
@@ -149,11 +165,16 @@ class Split:
 
 
 def from_arrays(
-    images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | int | None = None, name: str = "arrays"
+    images: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence[str] | int | None = None,
+    name: str = "arrays",
+    weights: ArrayLike | None = None,
 ) -> Dataset:
     """A dataset of images (image, row, column) or (image, channel, row, column) and whole-number labels (image).
 
     Without `classes` they are named "0", "1" and so on, up to the largest label; a number says how many there are.
+    weights: how much each image counts (image), beside the others.
     """
     if isinstance(classes, int | np.integer):
         if isinstance(classes, bool) or not 0 < classes <= MOST_CLASSES:
@@ -163,7 +184,8 @@ def from_arrays(
     whole = _checked_labels(labels, name)
     if pixels.ndim == 3:
         pixels = pixels[:, np.newaxis]
-    return Dataset(pixels, whole, numbered(name, whole) if classes is None else _names(classes, name), name)
+    names = numbered(name, whole) if classes is None else _names(classes, name)
+    return Dataset(pixels, whole, names, name, None if weights is None else as_array(weights, f"{name}: weights"))
 
 
 def numbered(name: str, *labels: Array) -> tuple[str, ...]:
@@ -225,6 +247,20 @@ def _refuse_not_finite(images: Array, name: str) -> None:
             f"{name}: {count} pixels are NaN or infinite, the first in image {image}, channel "
             f"{channel}, row {row}, column {column}; every pixel needs to be finite: repair or drop those images"
         )
+
+
+def _checked_weights(values: ArrayLike, count: int, name: str) -> Array:
+    weights = as_array(values, f"{name}: weights")
+    if weights.shape != (count,) or weights.dtype.kind not in "iuf":
+        raise DataError(
+            f"{name}: weights of shape {weights.shape} and type {weights.dtype}; each of {count} images needs one number"
+        )
+    if len(wrong := np.flatnonzero(~((weights > 0) & np.isfinite(weights)))):
+        raise DataError(
+            f"{name}: image {wrong[0]} has the weight {weights[wrong[0]]}; weights need to be finite and above 0: "
+            "leave out images that are not to count"
+        )
+    return np.array(weights, np.float64)
 
 
 def gathered(images: Array, places: slice | Array) -> Array:

@@ -25,8 +25,8 @@ def load_images(images, index, offset, factor, x, lanes, *, unit):
 
 
 @loops
-def pixel_sums(images, mean, total, square):
-    """Of each channel and column: Σ (pixel - mean), and Σ (pixel - mean)²."""
+def pixel_sums(images, weights, mean, total, square):
+    """Of each channel and column: Σ weight · (pixel - mean), and Σ weight · (pixel - mean)²."""
     for c in range(total.shape[0]):
         for j in range(total.shape[1]):
             total[c, j], square[c, j] = 0, 0
@@ -35,8 +35,9 @@ def pixel_sums(images, mean, total, square):
             for i in range(images.shape[2]):
                 for j in range(images.shape[3]):
                     away = images[n, c, i, j] - mean[c]
-                    total[c, j] += away
-                    square[c, j] += away * away
+                    weighted = weights[n] * away
+                    total[c, j] += weighted
+                    square[c, j] += weighted * away
 
 
 @loops
@@ -48,6 +49,14 @@ def load_targets(labels, index, batch_share, target, share):
         if not index[n] < 0:
             target[labels[index[n]], n] = 1
             share[n] = batch_share[0]
+
+
+@loops
+def weigh(weights, index, share):
+    """Each image's share of the batch times its weight: after `load_targets`, where images weigh unlike much."""
+    for n in range(share.size):
+        if not index[n] < 0:
+            share[n] = share[n] * weights[index[n]]
 
 
 WORDS = 1 << 32  # how many numbers `scrambled` gives

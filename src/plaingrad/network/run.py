@@ -25,6 +25,7 @@ from plaingrad.network.loading import (
     load_targets,
     numbers,
     share_out,
+    weigh,
 )
 from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered, until_weights
@@ -308,10 +309,17 @@ class Run(Readable):
         known = {"labels": labels, "index": self.index, "batch_share": self.batch_share}
         return bind(load_targets, self.net, known | self.records["loss"], not self.is_fast)
 
-    def program(self, images: Array, labels: Array | None = None, backward: bool = False) -> Program:
+    def _weighing(self, weights: Array) -> Call:
+        known = {"weights": weights, "index": self.index, "share": self.records["loss"]["share"]}
+        return bind(weigh, self.net, known, not self.is_fast)
+
+    def program(
+        self, images: Array, labels: Array | None = None, backward: bool = False, weights: Array | None = None
+    ) -> Program:
         """All this run does for the images whose numbers are put into `index`: forward; the loss where there are labels
 
-        (class numbers; each image has `share` of the batch); every gradient where told. The images are not copied.
+        (class numbers; each image has `share` of the batch, times its weight, where images weigh unlike much); every
+        gradient where told. The images are not copied.
         """
         is_plain = self.augment is None or not backward
         calls = [self._load_call(images)] if is_plain else list(self._load_augmented(images))
@@ -320,7 +328,8 @@ class Run(Readable):
         else:
             calls += self.infer_calls
         if labels is not None:
-            calls += [self._targets(labels), *self.loss_calls]
+            weighing = [] if weights is None else [self._weighing(weights)]
+            calls += [self._targets(labels), *weighing, *self.loss_calls]
         return Program(calls + self.backward_calls if backward else calls)
 
     def aim(self, targets: Any) -> None:
@@ -353,11 +362,13 @@ class Run(Readable):
         for call in self.loss_calls:
             call()
 
-    def score(self) -> tuple[float, int]:
-        """Σ loss over the images of this shard, added in order, and how many were named right."""
-        loss, hit = self.records["loss"]["y"].tolist(), self.records["loss"]["hit"].tolist()
+    def score(self, weights: Array | None = None) -> tuple[float, float]:
+        """Σ loss over the images of this shard, added in order, and how many were named right; each times its weight."""
         count = int(np.count_nonzero(self.index >= 0))
-        return float(sum(loss[:count])), sum(hit[:count])
+        loss, hit = self.records["loss"]["y"][:count], self.records["loss"]["hit"][:count]
+        if weights is not None:
+            loss, hit = loss * weights[self.index[:count]], hit * weights[self.index[:count]]
+        return float(sum(loss.tolist())), sum(hit.tolist())
 
     @property
     def output(self) -> Array:

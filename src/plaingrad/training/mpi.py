@@ -108,14 +108,15 @@ class MpiRanks(OneRank):
     def ask(self, wishes: Sequence[int]) -> None:
         self.wishes[:] = wishes
 
-    def scores(self, rows: Sequence[tuple[float, int]], counts: Sequence[int]) -> Sequence[tuple[float, int]]:
+    def scores(self, rows: Sequence[tuple[float, float]], counts: Sequence[int]) -> Sequence[tuple[float, float]]:
         most = 2 * max(counts)
         own, every = np.zeros(most + WISHES), np.empty((self.size, most + WISHES))
         own[: 2 * len(rows)], own[most:] = np.array(rows).ravel(), self.wishes
         self._wait(self.world.Iallgather(own, every))
         self.told[:] = every[:, most:].max(axis=0)
         shared = every[:, :most].reshape(self.size, -1, 2).tolist()
-        return [(loss, int(hits)) for each, count in zip(shared, counts, strict=True) for loss, hits in each[:count]]
+        told = (row for each, count in zip(shared, counts, strict=True) for row in each[:count])
+        return [(loss, int(hits) if hits.is_integer() else hits) for loss, hits in told]
 
     def agreed(self, wishes: Sequence[int]) -> Sequence[int]:
         told: list[int] = self.told.tolist()

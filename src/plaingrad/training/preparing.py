@@ -1,5 +1,6 @@
 """What a training is given, as it takes it: images that fit, a loss that fits, and how pixels are normalised."""
 
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -94,21 +95,23 @@ def versions() -> dict[str, str]:
     return own | {"the version of Python": python} | packages
 
 
-def summing(images: Array) -> tuple[Bound, list[Array]]:
+def summing(images: Array, weights: Array | None = None) -> tuple[Bound, list[Array]]:
     """The nest that adds up pixels, and the arrays it takes."""
     channels = images.shape[1]
     sums = [zeros((channels, images.shape[3]), "f8") for _ in range(2)]
-    given = [images, zeros((channels,), "f8"), *sums]
+    given = [images, np.ones(len(images)) if weights is None else weights, zeros((channels,), "f8"), *sums]
     return pixel_sums.bound(given), given
 
 
-def moments(images: Array, seen: Seen | None = None) -> tuple[Array, Array]:
-    """The mean of each channel and the factor that makes its spread 1."""
+def moments(images: Array, seen: Seen | None = None, weights: Array | None = None) -> tuple[Array, Array]:
+    """The mean of each channel and the factor that makes its spread 1; images may weigh unlike much."""
     unit, channels = unit_of(images, seen), images.shape[1]
-    count, (sums, (_, mean, total, square)) = images.size // channels, summing(images)
-    sums(images, mean, total, square)
+    sums, given = summing(images, weights)
+    _, weights, mean, total, square = given
+    count = weights.sum() * math.prod(images.shape[2:])
+    sums(*given)
     mean[:] = total.sum(axis=1) / count
-    sums(images, mean, total, square)
+    sums(*given)
     spread = np.sqrt(square.sum(axis=1) / count)
     factor = np.ones(channels)
     for c in range(channels):
@@ -118,10 +121,10 @@ def moments(images: Array, seen: Seen | None = None) -> tuple[Array, Array]:
     return mean * unit, factor
 
 
-def standardise(net: Network, images: Array) -> None:
+def standardise(net: Network, images: Array, weights: Array | None = None) -> None:
     """Set the network's offset and factor: these images then have mean 0 and variance 1 in each channel."""
     net.seen = Seen.of(images)
-    offset, factor = moments(images, net.seen)
+    offset, factor = moments(images, net.seen, weights)
     net.offset[:], net.factor[:] = offset, factor
 
 
@@ -133,9 +136,9 @@ def begin(net: Network, data: Dataset, validation: Dataset | None, loss: Loss) -
     for line in [*constant_channels(data.images, data.name), *mismatches(net, loss)]:
         say(net, line, line)
     if net.seen is None and not net.offset.any() and (net.factor == 1).all():
-        standardise(net, data.images)
+        standardise(net, data.images, data.weights)
     else:
-        offset, factor = moments(data.images, net.seen)
+        offset, factor = moments(data.images, net.seen, data.weights)
         away = np.abs((offset - net.offset.astype(float)) * net.factor.astype(float)).max()
         wider = np.exp(np.abs(np.log(factor / net.factor.astype(float)))).max()
         if away > STRANGE or wider > 1 + STRANGE:

@@ -53,7 +53,7 @@ class OneRank:
     def ask(self, wishes: Sequence[int]) -> None:
         """What this rank wishes of all of them, whole numbers of at least 0: told beside the next scores."""
 
-    def scores(self, rows: Sequence[tuple[float, int]], counts: Sequence[int]) -> Sequence[tuple[float, int]]:
+    def scores(self, rows: Sequence[tuple[float, float]], counts: Sequence[int]) -> Sequence[tuple[float, float]]:
         """Loss and hits of all shards, as `gather`; the wishes go with them."""
         return rows
 

@@ -63,8 +63,9 @@ KNOWN: dict[str, dict[str, Fits]] = {
     | dict.fromkeys(("epochs", "batch", "seed"), _is_count)
     | {"patience": _or_none(_is_count), "augment": _if_told(_or_none(_is_object))}
     | dict.fromkeys(("clip", "average"), _if_told(_or_none(_is_number))),
-    "position": dict.fromkeys(("step", "hits", "images", "best_epoch"), _is_count)
-    | {"clipped": _if_told(_is_count), "loss": _is_number, "seconds": lambda value: _is_number(value) and value >= 0}
+    "position": dict.fromkeys(("step", "images", "best_epoch"), _is_count)
+    | {"clipped": _if_told(_is_count), "loss": _is_number}
+    | dict.fromkeys(("hits", "seconds"), lambda value: _is_number(value) and value >= 0)
     | {"done": lambda value: isinstance(value, bool)}
     | {"history": _is_list_of(lambda entry: _is_object(entry) and not wrong(entry, ENTRY, whole=True))},
 }

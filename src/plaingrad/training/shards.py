@@ -114,9 +114,11 @@ class Shards:
         """How many shards so many images are."""
         return -(-images // self.lanes)
 
-    def _rounds(self, images: Array, labels: Array, index: Array, backward: bool, own: range) -> Iterator[list[Run]]:
+    def _rounds(
+        self, images: Array, labels: Array, index: Array, backward: bool, own: range, weights: Array | None = None
+    ) -> Iterator[list[Run]]:
         """As many shards at a time as there are threads, of those that are this rank's; their runs in shard order."""
-        key = self.prepare(images, labels, backward)
+        key = self.prepare(images, labels, backward, weights)
         padded = np.full((self.count(len(index)), self.lanes), -1, np.int64)
         padded.reshape(-1)[: len(index)] = index
         for start in range(own.start, own.stop, len(self.runs)):
@@ -126,11 +128,11 @@ class Shards:
             self.workers.run(self._programs[key][: len(runs)])
             yield runs
 
-    def prepare(self, images: Array, labels: Array, backward: bool) -> Any:
+    def prepare(self, images: Array, labels: Array, backward: bool, weights: Array | None = None) -> Any:
         """Bind every nest that these images will pass; the key of their programs."""
-        key = id(images), id(labels), backward
+        key = id(images), id(labels), backward, id(weights)
         if key not in self._programs:
-            self._programs[key] = [run.program(images, labels, backward) for run in self.runs]
+            self._programs[key] = [run.program(images, labels, backward, weights) for run in self.runs]
             if has_numba():
                 compile_callers()
             if backward:
@@ -140,19 +142,28 @@ class Shards:
                     self.chain.prepare(self.most)
         return key
 
-    def step(self, images: Array, labels: Array, index: Array, step: int = 0, epoch: int = 0) -> tuple[float, int]:
+    def step(
+        self,
+        images: Array,
+        labels: Array,
+        index: Array,
+        step: int = 0,
+        epoch: int = 0,
+        weights: Array | None = None,
+    ) -> tuple[float, float]:
         """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right.
 
         `step` is the number of the step, on which masks depend; `epoch` that of the epoch, on which augmentation does.
+        weights: of every image in `images`, 1 in the mean; its loss, its gradient and its hit count so much.
         """
         for run in self.runs:
             run.batch_share[0] = 1 / len(index)
             run.seeds[:], run.epoch[:] = (self.seed, step), epoch
         dealt = self.ranks.dealt(self.count(len(index)))
-        own, rows = dealt[self.ranks.rank], list[tuple[float, int]]()
+        own, rows = dealt[self.ranks.rank], list[tuple[float, float]]()
         if self.chain is not None:
             self.chain.begin(len(own))
-        for runs in self._rounds(images, labels, index, True, own):
+        for runs in self._rounds(images, labels, index, True, own, weights):
             if self.chain is None or self.ranks.is_first:
                 self._add(len(runs), first=not rows)
                 for run in runs:
@@ -160,12 +171,12 @@ class Shards:
                         call()
             else:
                 self.chain.keep(runs)
-            rows += [run.score() for run in runs]
+            rows += [run.score(weights) for run in runs]
         if self.chain is not None:
             self.chain.pass_on()
         return self._total(rows, dealt)
 
-    def _total(self, rows: list[tuple[float, int]], dealt: list[range]) -> tuple[float, int]:
+    def _total(self, rows: list[tuple[float, float]], dealt: list[range]) -> tuple[float, float]:
         """The sums of all shards' losses and hits, added in shard order."""
         loss, hits = 0.0, 0
         for shard_loss, shard_hits in self.ranks.scores(rows, [*map(len, dealt)]):
@@ -188,17 +199,20 @@ class Shards:
             ]
         return self._programs[key]
 
-    def evaluate(self, images: Array, labels: Array) -> tuple[float, float, Array]:
-        """Mean loss, share of images named right, and the outputs (image, class) in the network's own numbers."""
+    def evaluate(self, images: Array, labels: Array, weights: Array | None = None) -> tuple[float, float, Array]:
+        """Mean loss, share of images named right, and the outputs (image, class) in the network's own numbers.
+
+        weights: as in `step`.
+        """
         size = len(images)
         dealt = self.ranks.dealt(self.count(size))
-        own, rows = dealt[self.ranks.rank], list[tuple[float, int]]()
+        own, rows = dealt[self.ranks.rank], list[tuple[float, float]]()
         counts = [max(0, min(each.stop * self.lanes, size) - each.start * self.lanes) for each in dealt]
         outputs = np.empty((counts[self.ranks.rank], self.net.output[0]), self.net.dtype)
         row = 0
-        for runs in self._rounds(images, labels, np.arange(size), False, own):
+        for runs in self._rounds(images, labels, np.arange(size), False, own, weights):
             for run in runs:
-                rows.append(run.score())
+                rows.append(run.score(weights))
                 count = min(self.lanes, len(outputs) - row)
                 outputs[row : row + count] = run.output[:count]
                 row += count

@@ -75,7 +75,7 @@ class Position:
 
     step: int = 0
     loss: float = 0.0  # Σ over the images of this epoch so far
-    hits: int = 0
+    hits: float = 0  # how many were named right, each by its weight
     images: int = 0
     clipped: int = 0  # steps of this epoch whose gradient was too long
     seconds: float = 0.0
@@ -179,7 +179,7 @@ class Trainer:
 
     def standardise(self) -> None:
         """Set the network's offset and factor: its training images then have mean 0 and variance 1 in each channel."""
-        standardise(self.net, self.data.images)
+        standardise(self.net, self.data.images, self.data.weights)
 
     @classmethod
     def resume(cls, out: str | pathlib.Path, data: Dataset, **more: Any) -> "Trainer":
@@ -339,9 +339,10 @@ class Trainer:
             augment=self.augment,
             ranks=self.ranks,
         )
-        shards.prepare(self.data.images, self.data.labels, backward=True)
+        shards.prepare(self.data.images, self.data.labels, backward=True, weights=self.data.relative_weights)
         if self.validation is not None:
-            shards.prepare(self.validation.images, self.validation.labels, backward=False)
+            held = self.validation
+            shards.prepare(held.images, held.labels, backward=False, weights=held.relative_weights)
         self.updates(shards)
         summing(self.data.images)
         return shards
@@ -367,7 +368,8 @@ class Trainer:
             began = time.perf_counter()
             index = order[number * self.batch : (number + 1) * self.batch]
             self.ranks.ask(self._wishes(saved))
-            loss, hits = shards.step(self.data.images, self.data.labels, index, at.step, epoch)
+            given = self.data.images, self.data.labels, index
+            loss, hits = shards.step(*given, at.step, epoch, self.data.relative_weights)
             if not math.isfinite(loss):
                 raise DivergedError(self._diverged(shards.culprit(), at.step))
             updates(at.step, self.schedule(at.step, self.steps, self.per_epoch))
@@ -412,7 +414,8 @@ class Trainer:
         better = False
         if self.validation is not None:
             with self._averaging():
-                loss, accuracy, _ = shards.evaluate(self.validation.images, self.validation.labels)
+                held = self.validation
+                loss, accuracy, _ = shards.evaluate(held.images, held.labels, held.relative_weights)
             entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
             better = merit(entry) > max(map(merit, at.history), default=WORST)
             if better:
