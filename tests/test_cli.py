@@ -23,15 +23,16 @@ from often import some
 from plaingrad import __version__, checkpoint, digits, evaluate, find_rate
 from plaingrad.cli.commands import prepare
 from plaingrad.cli.main import cli, main
-from plaingrad.cli.progress import Lines, Live
+from plaingrad.cli.progress import Live, to_stderr
 from plaingrad.data.idx import STEMS, write_idx
 from plaingrad.errors import StoppedError
 from plaingrad.network.augment import Augment
 from plaingrad.network.models import MODELS, PHOTOGRAPHS
 from plaingrad.network.network import Network
 from plaingrad.textbook.optimisers import Cosine, Schedule, Warmup
+from plaingrad.training.progress import Event, Lines
 from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY, IMAGES
-from plaingrad.training.trainer import Event, Trainer
+from plaingrad.training.trainer import Trainer
 
 KEYS = {
     *("model", "data", "parameters", "epochs", "seconds", "compile_seconds", "images_per_second"),
@@ -954,9 +955,9 @@ def events() -> Iterator[Event]:
     yield Event("ended", 6, 6, 2, 2)
 
 
-@pytest.mark.parametrize("display", [Lines, Live])
-def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str], display: type[Lines] | type[Live]) -> None:
-    with display() as watch:
+@pytest.mark.parametrize("display", [lambda headline: Lines(headline, to_stderr), Live])
+def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str], display: Callable[[str], Lines | Live]) -> None:
+    with display("a headline") as watch:
         for event in events():
             watch(event)
     out, err = capsys.readouterr()
@@ -971,7 +972,7 @@ def test_a_long_epoch_says_how_long_it_will_take(
 ) -> None:
     clock = iter(range(0, 10_000, 11))
     monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
-    with Lines() as watch:
+    with Lines("a headline", to_stderr) as watch:
         for event in events():
             watch(event)
     assert (

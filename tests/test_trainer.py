@@ -33,9 +33,10 @@ from plaingrad.textbook.layers import Add, BatchNorm, Conv, Dense, Dropout, Flat
 from plaingrad.textbook.losses import CrossEntropy, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD, Adam, AdamW, Constant, Cosine, Hold, Optimiser, Warmup
 from plaingrad.training import checkpoint, run_folder, trainer
+from plaingrad.training.progress import Event
 from plaingrad.training.run_folder import BEST, CHECKPOINT, HISTORY
 from plaingrad.training.shards import Shards
-from plaingrad.training.trainer import Event, Trainer
+from plaingrad.training.trainer import Trainer
 
 TESTS = Path(__file__).resolve().parent
 TIMES = {"seconds", "images_per_second"}  # what may differ between two runs of the same seed

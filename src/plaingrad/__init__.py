@@ -72,8 +72,9 @@ from plaingrad.textbook.optimisers import (
 from plaingrad.training import checkpoint
 from plaingrad.training.evaluation import Evaluation, evaluate, score
 from plaingrad.training.inference import Inference, predict
+from plaingrad.training.progress import Event
 from plaingrad.training.rates.finder import RateTest, find_rate
-from plaingrad.training.trainer import Event, Trainer, train
+from plaingrad.training.trainer import Trainer, train
 
 __all__ = [
     "ELU",

@@ -15,7 +15,7 @@ from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Layer, Shape
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
 from plaingrad.textbook.optimisers import Constant, Optimiser, Schedule
-from plaingrad.training.checkpoint import restore
+from plaingrad.training.checkpoint import arrays_of, restore
 from plaingrad.training.inference import predict
 from plaingrad.training.trainer import Trainer
 
@@ -42,9 +42,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     class_weight: as scikit-learn has it: None, "balanced", or a dict from class to weight.
     early_stopping: hold back the share `validation_fraction` of the images, stop after `patience` epochs without a
     better accuracy on those, and keep the best epoch's network.
-    random_state: a whole number gives the same bits each time, for any number of `threads`; None another seed each time.
+    random_state: a whole number gives the same bits each time, whatever `threads` is; None draws another seed.
     threads: as many as there are processors where it is None; 1 where a search runs several fits at once.
-    verbose: whether epochs are told, on stderr.
+    verbose: whether a line is printed for each epoch.
 
     After `fit`: `classes_`, `n_features_in_`, `shape_`, `network_` (a `plaingrad.Network`), `history_` (an entry an
     epoch), `n_iter_` (epochs done). The network computes in float64 where X is float64, in float32 else.
@@ -150,7 +150,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return 1, side, side
         told = own if self.shape is None else self.shape
         if not isinstance(told, tuple | list) or len(told) not in (2, 3):
-            raise SettingError(f"CNNClassifier got shape={told!r}; it needs (channels, rows, columns) or (rows, columns)")
+            raise SettingError(
+                f"CNNClassifier got shape={told!r}; it needs (channels, rows, columns) or (rows, columns)"
+            )
         sizes = tuple(require_whole("CNNClassifier", "shape", each, 1) for each in (1, *told)[-3:])
         if np.prod(sizes) != self.n_features_in_:
             raise ShapeError(
@@ -204,8 +206,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X, labels, weights = X[counted], labels[counted], weights[counted]  # noqa: N806
         names = tuple(map(str, range(len(self.classes_))))
         data = Dataset(self._images(X), labels, names, "X", weights)
-        trainer = Trainer(self.network_, data, seed=self._seed + call, threads=self.threads, **settings)
-        return trainer.train()
+        settings |= {"seed": self._seed + call, "threads": self.threads, "progress": self.verbose}
+        return Trainer(self.network_, data, **settings).train()
 
     def _images(self, rows: Array) -> Array:
         """Images (image, channel, row, column) of rows of pixels, the last ones zeros where there are too few."""
@@ -225,19 +227,17 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def _flat(X: Any) -> tuple[Any, tuple[int, ...] | None]:  # noqa: N803
     """Rows of pixels, and the shape of an image where X says it."""
-    shape = getattr(X, "shape", None)
     if isinstance(X, np.ndarray) and X.ndim in (3, 4) and X.size:
-        return X.reshape(len(X), -1), shape[1:]
+        return X.reshape(len(X), -1), X.shape[1:]
     return X, None
 
 
 def _as_arrays(net: Network) -> dict[str, Any]:
-    arrays = {**net.arrays, **net.kept, "input.offset": net.offset, "input.factor": net.factor}
     return {
         "network": net.to_json(),
         "seed": net.seed,
         "seen": net.seen.to_json() if net.seen else None,
-        "arrays": {name: np.array(array) for name, array in arrays.items()},
+        "arrays": {name: np.array(array) for name, array in arrays_of(net).items()},
     }
 
 

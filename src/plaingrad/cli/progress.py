@@ -1,70 +1,21 @@
 """Progress of a training run on stderr: a live display in a terminal, plain lines elsewhere."""
 
 import sys
-import threading
 import time
 from types import TracebackType
 from typing import Self
 
 from plaingrad.cli.terminal import say
 from plaingrad.errors import visible
-from plaingrad.training.trainer import Event
+from plaingrad.training.progress import Event, Lines, describe
 
-SECONDS_BETWEEN_LINES = 10.0
 LEAST_BAR, TIME_LEFT = 20, len("left 12:34:56")  # columns
 BEFORE = ("epoch", "batch")  # the bar
 
 
-def describe(event: Event) -> str:
-    """One epoch's entry in words."""
-    entry = event.entry or {}
-    held = ""
-    if "validation_accuracy" in entry:
-        held = f", validation loss {entry['validation_loss']:.4f} accuracy {entry['validation_accuracy']:.4f}"
-    return (
-        f"epoch {entry['epoch']}/{event.epochs}: loss {entry['train_loss']:.4f} accuracy {entry['train_accuracy']:.4f}"
-        f"{held}, {entry['images_per_second']:,.0f} images/s"
-    )
-
-
-class Lines:
-    """Plain lines: one an epoch, and one every ten seconds within a long one."""
-
-    def __init__(self, headline: str = "") -> None:
-        self.headline = headline
-        self.began = self.spoke = time.perf_counter()
-        self.first_step: int | None = None
-        self.wait = threading.Timer(1.0, self.say, ["compiling the loops (once; later runs load them)"])
-
-    def __enter__(self) -> Self:
-        self.wait.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.wait.cancel()
-
-    def say(self, line: str) -> None:
-        """One line on stderr."""
-        say(line, err=True)
-
-    def __call__(self, event: Event) -> None:
-        now = time.perf_counter()
-        if event.kind == "started":
-            self.wait.cancel()
-            self.say(self.headline)
-            self.began, self.first_step = now, event.step
-        elif event.kind == "epoch":
-            self.say(describe(event))
-            self.spoke = now
-        elif event.kind == "stopped early":
-            self.say("no improvement on the validation images: stopped early")
-        elif event.kind == "stepped" and now - self.spoke > SECONDS_BETWEEN_LINES:
-            left = (now - self.began) / max(event.step - (self.first_step or 0), 1) * (event.steps - event.step)
-            self.say(
-                f"epoch {event.epoch}/{event.epochs}, step {event.step}/{event.steps}: loss {event.loss:.4f} "
-                f"accuracy {event.accuracy:.4f}, {event.images_per_second:,.0f} images/s, about {left:,.0f} s left"
-            )
-            self.spoke = now
+def to_stderr(line: str) -> None:
+    """One line on stderr."""
+    say(line, err=True)
 
 
 def figures(event: Event, columns: int) -> tuple[str, str]:
@@ -137,4 +88,4 @@ class Live:
 def progress(headline: str = "") -> Lines | Live:
     """The display that fits where stderr goes; the headline is said when training starts."""
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    return Live(headline) if is_terminal else Lines(headline)
+    return Live(headline) if is_terminal else Lines(headline, to_stderr)

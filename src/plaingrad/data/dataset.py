@@ -99,7 +99,8 @@ class Dataset:
         """The weights over their mean; None where all are the same, which is no weighing."""
         if self.weights is None or (self.weights == self.weights[0]).all():
             return None
-        return self.weights / self.weights.mean()
+        relative: Array = self.weights / self.weights.mean()
+        return relative
 
     def take(self, indices: slice | Sequence[int] | Array, name: str | None = None) -> "Dataset":
         """The images at these places (a slice, positions, or a mask), in that order; DataError if one is not there.
@@ -253,12 +254,11 @@ def _checked_weights(values: ArrayLike, count: int, name: str) -> Array:
     weights = as_array(values, f"{name}: weights")
     if weights.shape != (count,) or weights.dtype.kind not in "iuf":
         raise DataError(
-            f"{name}: weights of shape {weights.shape} and type {weights.dtype}; each of {count} images needs one number"
+            f"{name}: weights of shape {weights.shape} and type {weights.dtype}; {count} images need a number each"
         )
     if len(wrong := np.flatnonzero(~((weights > 0) & np.isfinite(weights)))):
         raise DataError(
-            f"{name}: image {wrong[0]} has the weight {weights[wrong[0]]}; weights need to be finite and above 0: "
-            "leave out images that are not to count"
+            f"{name}: image {wrong[0]} has the weight {weights[wrong[0]]}; it needs to be finite and above 0"
         )
     return np.array(weights, np.float64)
 

@@ -363,7 +363,7 @@ class Run(Readable):
             call()
 
     def score(self, weights: Array | None = None) -> tuple[float, float]:
-        """Σ loss over the images of this shard, added in order, and how many were named right; each times its weight."""
+        """Σ loss over the images of this shard, added in order, and how many were named right, each by its weight."""
         count = int(np.count_nonzero(self.index >= 0))
         loss, hit = self.records["loss"]["y"][:count], self.records["loss"]["hit"][:count]
         if weights is not None:

@@ -83,10 +83,10 @@ def save(path: str | os.PathLike[str], net: Network, more: dict[str, Array] | No
     """Write a network, further arrays, and facts that JSON can hold."""
     import safetensors.numpy
 
-    if taken := sorted(_of(net).keys() & (more or {}).keys()):
+    if taken := sorted(arrays_of(net).keys() & (more or {}).keys()):
         raise CheckpointError(f"cannot write {path}: {taken[0]!r} is the name of an array of the network's own")
     # Contiguous copies: the library writes the memory behind a strided view, which is not its values.
-    arrays = {name: _plain(array) for name, array in {**_of(net), **(more or {})}.items()}
+    arrays = {name: _plain(array) for name, array in {**arrays_of(net), **(more or {})}.items()}
     about: dict[str, Any] = {"format": FORMAT, "network": net.to_json(), "facts": facts}
     if net.seen is not None:
         about["pixels"] = net.seen.to_json()
@@ -105,7 +105,8 @@ def _plain(array: Array) -> Array:
     return np.asarray(array, array.dtype.newbyteorder("="), order="C")
 
 
-def _of(net: Network) -> dict[str, Array]:
+def arrays_of(net: Network) -> dict[str, Array]:
+    """Every array that makes a network what it is, by its whole name."""
     return {**net.arrays, **net.kept, "input.offset": net.offset, "input.factor": net.factor}
 
 
@@ -137,7 +138,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
     except (ValueError, KeyError, TypeError, MemoryError, RecursionError) as error:
         raise CheckpointError(f"{path} holds a network that cannot be built here: {error}") from None
     restore(net, arrays, path)
-    own = _of(net)
+    own = arrays_of(net)
     return net, {_renamed(name): array for name, array in arrays.items() if name not in own}, _in_new_names(facts)
 
 
@@ -169,7 +170,7 @@ def load_weights(path: pathlib.Path, net: Network) -> None:
     """
     _, arrays, metadata = _read(path, "a safetensors file", "name one with arrays such as conv1.w")
     if "plaingrad" in metadata:
-        arrays = _of(load(path)[0])  # a checkpoint is held to its digest
+        arrays = arrays_of(load(path)[0])  # a checkpoint is held to its digest
     for name in net.trained:
         if name in arrays and not (arrays[name].dtype.kind == "f" and np.isfinite(arrays[name]).all()):
             raise CheckpointError(f"{path}: {name} is of {arrays[name].dtype} or not finite; it needs finite floats")
@@ -195,7 +196,7 @@ def _in_new_names(facts: dict[str, Any]) -> dict[str, Any]:
 def restore(net: Network, arrays: dict[str, Array], path: Any) -> None:
     """Lay saved arrays into a network of the same layers; the network is unchanged where they do not fit."""
     require_arrays(net, arrays, path)
-    for name, array in _of(net).items():
+    for name, array in arrays_of(net).items():
         array[...] = arrays[name]
 
 

@@ -178,7 +178,8 @@ class Shards:
 
     def _total(self, rows: list[tuple[float, float]], dealt: list[range]) -> tuple[float, float]:
         """The sums of all shards' losses and hits, added in shard order."""
-        loss, hits = 0.0, 0
+        loss = 0.0
+        hits: float = 0
         for shard_loss, shard_hits in self.ranks.scores(rows, [*map(len, dealt)]):
             loss, hits = loss + shard_loss, hits + shard_hits
         return loss, hits

@@ -45,7 +45,14 @@ class Epoch:
     @property
     def guessed(self) -> float:
         """The share of the most frequent class."""
-        return float(np.bincount(self.data.labels).max() / len(self.data))
+        return float(self.frequencies.max())
+
+    @property
+    def frequencies(self) -> Array:
+        """The share of each class, where images weigh unlike much by weight."""
+        counted = np.bincount(self.data.labels, self.data.weights, self.net.output[0])
+        shares: Array = counted / counted.sum()
+        return shares
 
 
 def findings(epoch: Epoch) -> Iterator[str]:
@@ -175,7 +182,7 @@ def _shuffled(epoch: Epoch) -> list[str]:
 
 def _of_guessing(epoch: Epoch) -> float | None:
     """The loss of outputs that say no more than how frequent each class is."""
-    shares = np.bincount(epoch.data.labels, minlength=epoch.net.output[0]) / len(epoch.data)
+    shares = epoch.frequencies
     match epoch.loss:
         case SoftmaxCrossEntropy() | CrossEntropy():
             return float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum()) or None

@@ -42,6 +42,7 @@ from plaingrad.textbook.record import json_text
 from plaingrad.training import checkpoint
 from plaingrad.training.launched import start
 from plaingrad.training.preparing import begin, check_fit, dataset, loss_for, named, standardise, summing, versions
+from plaingrad.training.progress import Event, Lines, print_line
 from plaingrad.training.ranks import OneRank
 from plaingrad.training.run_folder import BEST, CHECKPOINT, find, locked, make, require_free, sweep, write_history
 from plaingrad.training.saved_facts import checked
@@ -52,21 +53,6 @@ from plaingrad.training.updates import Updates, check_share
 SECONDS_BETWEEN_SAVES = 30.0
 LOOKED_AT = 64  # images, where a training stands still
 TRAINED = "trained."  # before the names of what is trained, beside a network whose weights are averaged
-
-
-@dataclass(frozen=True)
-class Event:
-    """What a subscriber is told. `kind` is started, stepped, epoch, saved, stopped early, or ended."""
-
-    kind: str
-    step: int
-    steps: int
-    epoch: int
-    epochs: int
-    loss: float = math.nan
-    accuracy: float = math.nan
-    images_per_second: float = math.nan
-    entry: dict[str, Any] | None = None
 
 
 @dataclass
@@ -97,6 +83,7 @@ class Trainer:
     average: the share, such as 0.999, of averaged weights that stays at each step; they are validated, kept as best,
     and what the network ends with.
     watch: called with each Event; what it raises stops the run.
+    progress: whether to print a line an epoch, and one every ten seconds within a long one, on stdout.
     ranks: the processes that train together; by default those that `mpirun` or another launcher of MPI started. The
     first of them alone writes `out` and calls `watch`. `OneRank()` trains in this process alone.
     """
@@ -120,6 +107,7 @@ class Trainer:
         threads: int | None = None,
         out: str | pathlib.Path | None = None,
         watch: Callable[[Event], None] | None = None,
+        progress: bool = False,
         about: dict[str, Any] | None = None,
         ranks: OneRank | None = None,
         **foreign: Any,
@@ -141,7 +129,11 @@ class Trainer:
         self.out = None if out is None or not self.ranks.is_first else pathlib.Path(out)
         self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
         self._check()
+        if not isinstance(progress, bool):
+            raise SettingError(f"training got progress={progress!r}; it needs True or False, or watch=a function")
         self.per_epoch = -(-len(data) // self.batch)
+        headline = f"{net.name} on {len(data):,} images: {self.epochs:,} epochs of {self.per_epoch:,} steps"
+        self.lines = Lines(headline, print_line) if progress and self.ranks.is_first else None
         self.position = Position()
         self.slots = {name: zeros(net.parameters.shape, net.dtype) for name in self.optimiser.slots}
         # Parameters and state, averaged.
@@ -258,7 +250,8 @@ class Trainer:
         with contextlib.nullcontext() if self.out is None else locked(self.out):
             if self.out is not None and not self.has_folder:
                 require_free(self.out)  # before anything is compiled
-            with self.ranks.training(self._compared() if self.ranks.size > 1 else {}):
+            compared = self._compared() if self.ranks.size > 1 else {}
+            with self.ranks.training(compared), self.lines or contextlib.nullcontext():
                 return self._train()
 
     def _compared(self) -> dict[str, Any]:
@@ -528,7 +521,10 @@ class Trainer:
         seen = {"loss": at.loss / at.images, "accuracy": at.hits / at.images} if at.images else {}
         speed = {"images_per_second": at.images / at.seconds} if at.seconds else {}
         epoch = max(at.step - 1, 0) // self.per_epoch + 1  # of the last step
-        self.watch(Event(kind, at.step, self.steps, epoch, self.epochs, **seen, **speed, entry=entry))
+        event = Event(kind, at.step, self.steps, epoch, self.epochs, **seen, **speed, entry=entry)
+        if self.lines is not None:
+            self.lines(event)
+        self.watch(event)
 
     def _require_finite(self) -> None:
         """DivergedError where the last step left a parameter that is not finite: such a network is never saved."""
