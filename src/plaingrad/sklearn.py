@@ -8,7 +8,7 @@ from plaingrad.compiler.loops import Array
 from plaingrad.data import Dataset
 from plaingrad.data.dataset import MOST_CLASSES
 from plaingrad.data.pixels import Seen
-from plaingrad.errors import MissingError, SettingError, ShapeError, require_whole
+from plaingrad.errors import MissingError, SettingError, ShapeError, is_number, require_whole
 from plaingrad.network.augment import Augment
 from plaingrad.network.models import MODELS, Model, model
 from plaingrad.network.network import Network
@@ -94,7 +94,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._begin(X)
         recipe = self._model().recipe_for(self.shape_).settings()
         given = {name: getattr(self, name) for name in recipe if getattr(self, name) is not None}
-        held = {"validation": self.validation_fraction, "patience": self.patience} if self.early_stopping else {}
+        held = self._held() if self.early_stopping else {}
         self.history_ = self._train(X, y, sample_weight, **(recipe | given | held))
         self.n_iter_ = len(self.history_)
         return self
@@ -106,6 +106,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         pixels are standardised for all later ones, and needs `classes`: all that will ever come.
         """
         is_new = not hasattr(self, "network_")
+        if self.class_weight == "balanced":
+            raise SettingError(
+                "partial_fit got class_weight='balanced', which needs all images; give a dict of weights"
+            )
         X, y = self._checked(X, y, reset=is_new)  # noqa: N806
         if is_new:
             if classes is None:
@@ -142,6 +146,12 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if reset:
             self.shape_ = self._shape(own)
         return X, y
+
+    def _held(self) -> dict[str, Any]:
+        share = self.validation_fraction
+        if not is_number(share) or not 0 < share < 1:
+            raise SettingError(f"CNNClassifier got validation_fraction={share!r}; it needs a number between 0 and 1")
+        return {"validation": float(share), "patience": self.patience}
 
     def _shape(self, own: tuple[int, ...] | None) -> Shape:
         """Of the image in a row: what is told, what X said itself, or the next square."""
