@@ -28,6 +28,7 @@ except ImportError:
     raise MissingError("plaingrad.sklearn", "scikit-learn", "sklearn") from None
 
 MOST_SEED = 1 << 31
+MOST_TOLD = 10  # classes in a message
 POOLED_FROM = 2  # rows: one row has no window of two
 
 
@@ -117,7 +118,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.classes_, self.history_, self.n_iter_ = np.unique(classes), [], 0
             self._begin(X)
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
-            raise SettingError(f"partial_fit got other classes than at first, {self.classes_}; leave them out")
+            raise SettingError(f"partial_fit got other classes than at first, {self._classes()}; leave them out")
         recipe = self._model().recipe_for(self.shape_).settings()
         given = {name: getattr(self, name) for name in recipe if getattr(self, name) is not None}
         own = {"epochs": 1, "schedule": Constant()}
@@ -204,7 +205,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _train(self, X: Array, y: Array, sample_weight: Any, call: int = 0, **settings: Any) -> list[dict[str, Any]]:  # noqa: N803
         known = np.isin(y, self.classes_)
         if not known.all():
-            raise SettingError(f"partial_fit got the class {y[~known][0]!r}, which is none of {self.classes_}")
+            raise SettingError(f"partial_fit got the class {str(y[~known][0])!r}, which is none of {self._classes()}")
         labels, weights = np.searchsorted(self.classes_, y), None
         if sample_weight is not None or self.class_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -218,6 +219,11 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         data = Dataset(self._images(X), labels, names, "X", weights)
         settings |= {"seed": self._seed + call, "threads": self.threads, "progress": self.verbose}
         return Trainer(self.network_, data, **settings).train()
+
+    def _classes(self) -> str:
+        """The classes in words, the first of them where they are many."""
+        more = f" and {len(self.classes_) - MOST_TOLD} more" if len(self.classes_) > MOST_TOLD else ""
+        return ", ".join(map(str, self.classes_[:MOST_TOLD])) + more
 
     def _images(self, rows: Array) -> Array:
         """Images (image, channel, row, column) of rows of pixels, the last ones zeros where there are too few."""
