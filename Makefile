@@ -28,6 +28,9 @@ test-torch: .venv/torch  ## agreement with PyTorch, layer by layer
 test-mpi: .venv/mpi  ## training by several processes, of which some are killed
 	$(PYTEST) -m mpi
 
+test-notebook: .venv/notebook  ## the example notebook, run as a reader runs it
+	$(PYTEST) -m notebook
+
 test-bounds: .venv/test  ## the laws once more, with every index of every compiled nest checked
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py::test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
@@ -106,20 +109,9 @@ python:
 	$(BIN)/python -m pip install --quiet --group test --group lint
 	@touch $@
 
-.venv/torch: .venv/test
-	$(BIN)/python -m pip install --quiet --group torch
-	@touch $@
-
-.venv/package: .venv/test
-	$(BIN)/python -m pip install --quiet --group package
-	@touch $@
-
-.venv/site: .venv/test
-	$(BIN)/python -m pip install --quiet --group site
-	@touch $@
-
-.venv/mpi: .venv/test
-	$(BIN)/python -m pip install --quiet --group mpi
+# What a kind of test needs besides, a dependency group of pyproject.toml by the same name.
+$(addprefix .venv/,torch package site mpi notebook): .venv/%: .venv/test
+	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
 
 .venv/bench: .venv/torch

@@ -16,6 +16,7 @@ from plaingrad.textbook.layer import Layer, Shape
 from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, ReLU
 from plaingrad.textbook.optimisers import Constant, Optimiser, Schedule
 from plaingrad.training.checkpoint import arrays_of, restore
+from plaingrad.training.history import History
 from plaingrad.training.inference import predict
 from plaingrad.training.trainer import Trainer
 
@@ -115,7 +116,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if is_new:
             if classes is None:
                 raise SettingError("partial_fit got no classes; its first call needs all that will ever come")
-            self.classes_, self.history_, self.n_iter_ = np.unique(classes), [], 0
+            self.classes_, self.history_, self.n_iter_ = np.unique(classes), History(), 0
             self._begin(X)
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
             raise SettingError(f"partial_fit got other classes than at first, {self._classes()}; leave them out")
@@ -202,7 +203,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.network_ = net
 
-    def _train(self, X: Array, y: Array, sample_weight: Any, call: int = 0, **settings: Any) -> list[dict[str, Any]]:  # noqa: N803
+    def _train(self, X: Array, y: Array, sample_weight: Any, call: int = 0, **settings: Any) -> History:  # noqa: N803
         known = np.isin(y, self.classes_)
         if not known.all():
             raise SettingError(f"partial_fit got the class {str(y[~known][0])!r}, which is none of {self._classes()}")

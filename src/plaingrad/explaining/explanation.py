@@ -1,9 +1,9 @@
 """One number, explained: its terms, their factors, the reasons for each branch, and where to go next."""
 
 import decimal
+import html
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,41 +13,17 @@ from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import Tree, as_latex, as_mathml, as_text, number_text, tree_of
 from plaingrad.explaining.questions import behind_number
 from plaingrad.explaining.reasons import sentences
+from plaingrad.explaining.term import Factor, Term, term_text, values_text
 from plaingrad.explaining.terms import fold, product, summands, visible
 from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Traced
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
 from plaingrad.explaining.words import about
 from plaingrad.network.exact import Sized
+from plaingrad.textbook.notebook import Markup, table
 
 MOST_SHOWN = 12  # terms, unless all are wanted
 MOST_ADDED = 3  # in a sum inside a term, unless all are wanted
-
-
-@dataclass(frozen=True)
-class Factor:
-    """One factor of a term: a cell, a plain number, or an expression of such, by its formula."""
-
-    name: str
-    value: float
-    cell: int | None = None
-    short: str = ""  # the name, of long sums in it only the ends
-    is_sum: bool = False
-
-
-@dataclass(frozen=True)
-class Term:
-    """A product that is added to the sum."""
-
-    factors: tuple[Factor, ...]
-    product: float
-    node: Traced = field(repr=False)
-    is_negative: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """`{"factors": [{"name", "value"}, …], "product"}`."""
-        factors = [{"name": each.name, "value": each.value} for each in self.factors]
-        return {"factors": factors, "product": self.product}
 
 
 class Explanation:
@@ -191,9 +167,7 @@ class Explanation:
         return "\n".join(self._lines(all))
 
     def _lines(self, all: bool) -> Iterator[str]:
-        other = self.asked.partition("[")[0]
-        same = f" (the same number as {self.asked})" if other and other != self.sheet.name else ""
-        yield f"{self.quantity} = {number_text(self.value, 9)}{same}"
+        yield self.headline
         yield f"  {self.about}"
         if self.node is None:
             yield "  It was given, not computed."
@@ -201,61 +175,87 @@ class Explanation:
         yield ""
         yield f"  {self.formula}"
         yield ""
-        yield from self._terms_as_lines(self.terms, all)
-        yield f"  total {number_text(self.value, 17)}"
+        yield from self._terms_as_lines(all)
+        yield from (f"  {line}" if line else "" for line in self.after_terms())
+
+    @property
+    def headline(self) -> str:
+        """The number by its name, and by the other name that it was asked for."""
+        other = self.asked.partition("[")[0]
+        same = f" (the same number as {self.asked})" if other and other != self.sheet.name else ""
+        return f"{self.quantity} = {number_text(self.value, 9)}{same}"
+
+    def after_terms(self) -> Iterator[str]:
+        """What is said below the terms: the total, the run's number, reasons, where to go next."""
+        yield f"total {number_text(self.value, 17)}"
         if self.run_value is not None:
             away = f"{number_text(abs(self.run_value - self.value), 2)} apart"
             allowed = f", rounding allows {number_text(self.bound, 2)}" if self.bound == self.bound else ""
-            yield f"  the run has {number_text(self.run_value, 9)} ({away}{allowed})"
+            yield f"the run has {number_text(self.run_value, 9)} ({away}{allowed})"
             if abs(self.run_value - self.value) > self.bound:
-                yield "  That is more than rounding: in the run, a comparison before this number had another result."
+                yield "That is more than rounding: in the run, a comparison before this number had another result."
         if self.reasons:
             yield ""
-            yield from (f"  {'• ' if len(self.reasons) > 1 else ''}{reason}" for reason in self.reasons)
+            yield from (f"{'• ' if len(self.reasons) > 1 else ''}{reason}" for reason in self.reasons)
         if self.next:
             yield ""
             more = f", and {len(self.next) - 4:,} more" if len(self.next) > 4 else ""
-            yield f"  next: {', '.join(self.next[:4])}{more}"
+            yield f"next: {', '.join(self.next[:4])}{more}"
         asked = behind_number(self.tracer, self.sheet)
         if asked is not None:
-            yield f"  see also: {asked.see}"
+            yield f"see also: {asked.see}"
 
-    def _terms_as_lines(self, terms: list[Term], all: bool) -> Iterator[str]:
+    def shown(self, all: bool = False) -> tuple[str, list[Term], str]:
+        """The terms that are shown: what is said before them, these, and what is said of the others."""
+        terms = self.terms
         if not terms:
-            yield "  no terms: nothing is added, so it is 0" if not self.value else "  no terms"
+            return "no terms: nothing is added, so it is 0" if not self.value else "no terms", [], ""
+        if all or len(terms) <= MOST_SHOWN:
+            return (
+                f"{len(terms):,} term{'s' if len(terms) > 1 else ''}, in the order in which they are added:",
+                terms,
+                "",
+            )
+        some = [term for term in terms if term.product] or terms
+        shown = sorted(some, key=lambda term: -abs(term.product))[:MOST_SHOWN]
+        kept = {id(term) for term in shown}
+        rest = [term.product for term in terms if id(term) not in kept]
+        told = f"which sum to {number_text(sum(rest))}" if any(rest) else "all 0"
+        return f"the {len(shown)} largest of {len(terms):,} terms:", shown, f"and {len(rest):,} more, {told}"
+
+    def term_mathml(self, term: Term) -> str:
+        """A term as a <math> element, of long sums inside it only the ends."""
+        tree = tree_of(term.node, self.twin.tree, MOST_ADDED)
+        return as_mathml(["mrow", ["mo", "−"], tree] if term.is_negative else tree)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": self.text(), "text/html": as_html(self)}
+
+    def _terms_as_lines(self, all: bool) -> Iterator[str]:
+        before, shown, after = self.shown(all)
+        yield f"  {before}"
+        if not shown:
             return
-        is_cut = not all and len(terms) > MOST_SHOWN
-        if is_cut:
-            some = [term for term in terms if term.product] or terms
-            shown = sorted(some, key=lambda term: -abs(term.product))[:MOST_SHOWN]
-            yield f"  the {len(shown)} largest of {len(terms):,} terms:"
-        else:
-            shown = terms
-            yield f"  {len(terms):,} term{'s' if len(terms) > 1 else ''}, in the order in which they are added:"
         rows = [(term_text(term, all), values_text(term), number_text(term.product)) for term in shown]
         wide = [max(len(row[column]) for row in rows) for column in range(3)]
         for name, values, made in rows:
             yield f"    {name:<{wide[0]}}  {values:>{wide[1]}}  {made:>{wide[2]}}".rstrip()
-        if is_cut:
-            kept = {id(term) for term in shown}
-            rest = [term.product for term in terms if id(term) not in kept]
-            told = f"which sum to {number_text(sum(rest))}" if any(rest) else "all 0"
-            yield f"    and {len(rest):,} more, {told}"
+        if after:
+            yield f"    {after}"
 
 
-def term_text(term: Term, whole: bool = True) -> str:
-    """The factors of a term by name; of a long sum inside one only the ends, unless it is wanted `whole`."""
-    text = ""
-    for each in term.factors[1:] if term.is_negative else term.factors:
-        name = (each.name if whole else each.short) or each.name
-        name = f"({name})" if each.is_sum else name
-        text += f" / {name[4:]}" if text and name.startswith("1 / ") else f" × {name}" if text else name
-    return f"−{text}" if term.is_negative else text
-
-
-def values_text(term: Term) -> str:
-    """The factors of a term by value; nothing where there is but one."""
-    return " × ".join(number_text(each.value) for each in term.factors) + " =" if len(term.factors) > 1 else ""
+def as_html(told: Explanation) -> str:
+    """The explanation as a notebook shows it: formula and terms as mathematics, every name escaped."""
+    lines = [f"<b>{html.escape(told.headline)}</b>", html.escape(told.about)]
+    if told.node is None:
+        return f"<p>{'<br/>'.join([*lines, 'It was given, not computed.'])}</p>"
+    before, shown, after = told.shown()
+    rows = [(Markup(told.term_mathml(each)), values_text(each), number_text(each.product)) for each in shown]
+    below = [html.escape(line) for line in ([after] if after else []) + list(told.after_terms())]
+    return (
+        f"<p>{'<br/>'.join(lines)}</p><p>{told.mathml}</p><p>{html.escape(before)}</p>"
+        f"{table([('term', 'its factors', 'product'), *rows]) if rows else ''}<p>{'<br/>'.join(below)}</p>"
+    )
 
 
 def explain_cell(tracer: Tracer, cell: int, asked: str = "") -> Explanation:

@@ -35,6 +35,7 @@ from plaingrad.explaining.twin import Sheet, Twin, single
 from plaingrad.explaining.update import State
 from plaingrad.explaining.words import GLOSSARY, about, role
 from plaingrad.network.run import Run
+from plaingrad.textbook.notebook import frame
 from plaingrad.textbook.record import json_text
 from plaingrad.training.checkpoint import page_file, write_safely
 from plaingrad.training.report.look import headed, pages_beside, styled
@@ -84,12 +85,11 @@ class Page:
         return f"<Page: {self.title}>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        frame = 'style="width:100%;height:90vh;border:0" sandbox="allow-scripts"'
-        inner = html.escape(self.html(), quote=True)
-        return {
-            "text/plain": repr(self),
-            "text/html": f'<iframe {frame} title="{html.escape(self.title)}" srcdoc="{inner}"></iframe>',
-        }
+        told = (
+            f"{self!r}. A notebook shows it once it is trusted (JupyterLab's command palette: Trust Notebook); "
+            "page.save('page.html') writes it to a file"
+        )
+        return {"text/plain": told, "text/html": frame(self.title, self.html(), told)}
 
     def save(self, path: str | Path) -> None:
         """Write the page, whole or not at all."""

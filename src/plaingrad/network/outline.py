@@ -3,6 +3,7 @@
 What a file tells of a network is held against its outline, so that no file makes us build what it does not hold.
 """
 
+import html
 import math
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from plaingrad.errors import SettingError, ShapeError, nearest
 from plaingrad.textbook.layer import Layer, Shape, State, Weights
+from plaingrad.textbook.notebook import table
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.text import Text
 
@@ -130,8 +132,8 @@ class Outline:
         layers = [Layer.from_json(each) for each in text["layers"]]
         return Outline(*layers, input=text["input"], name=name)
 
-    def summary(self) -> str:
-        """A table of the layers: output shape, parameters, multiplications for one image."""
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """What a summary says: of each layer output shape, parameters, multiplications for one image; a head, a sum."""
         names = max(map(len, self.shapes))
         rows = [("layer", "output", "parameters", "multiplications"), ("input", shape_text(self.input), "", "")]
         total = 0
@@ -139,11 +141,19 @@ class Outline:
             count, products = sum(math.prod(each.shape) for each in weights.values()), layer.multiplications(x)
             rows.append((f"{name:<{names}} {layer}", shape_text(y), f"{count:,}", f"{products:,}"))
             total += products
-        rows.append(("total", "", f"{self.size:,}", f"{total:,}"))
+        return [*rows, ("total", "", f"{self.size:,}", f"{total:,}")]
+
+    def summary(self) -> str:
+        """A table of the layers: output shape, parameters, multiplications for one image."""
+        rows = self._rows()
         wide = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [f"{a:<{wide[0]}} {b:>{wide[1]}} {c:>{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows]
         rule = "─" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        return f"<p><b>{html.escape(self.name)}</b></p>{table(self._rows(), foot=True)}"
 
 
 def _counted(number: int) -> str:

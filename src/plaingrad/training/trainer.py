@@ -40,6 +40,7 @@ from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
 from plaingrad.textbook.record import json_text
 from plaingrad.training import checkpoint
+from plaingrad.training.history import History
 from plaingrad.training.launched import start
 from plaingrad.training.preparing import begin, check_fit, dataset, loss_for, named, standardise, summing, versions
 from plaingrad.training.progress import Event, Lines, print_line
@@ -237,7 +238,7 @@ class Trainer:
         if not right or (at.done and at.step % self.per_epoch):
             raise ValueError(f"step {at.step} of {self.steps} with {len(at.history)} epochs done cannot be")
 
-    def train(self) -> list[dict[str, Any]]:
+    def train(self) -> History:
         """Run to the end, and return the history: one entry an epoch. On Ctrl-C the step is finished and saved.
 
         With validation images the network ends as it was at its best epoch, without them as it was at the last.
@@ -275,7 +276,7 @@ class Trainer:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def _train(self) -> list[dict[str, Any]]:
+    def _train(self) -> History:
         at, began = self.position, time.perf_counter()
         shards: Shards = self.ranks.build(self.shards)
         self.compile_seconds = time.perf_counter() - began
@@ -309,7 +310,7 @@ class Trainer:
             line = f"{size - count} of {size} ranks have nothing to do: batch={self.batch} is {count} shards; {advice}"
             say(self.net, line, line)
 
-    def _finished(self) -> list[dict[str, Any]]:
+    def _finished(self) -> History:
         """The history; the network is left as it was at its best epoch, where validation images say which.
 
         Where weights are averaged, the averaged ones are meant.
@@ -317,7 +318,7 @@ class Trainer:
         last = self.best or self.averaged
         if last is not None:
             self.net.parameters[:], self.net.state[:] = last
-        return self.position.history
+        return History(self.position.history)
 
     def shards(self) -> Shards:
         """What trains, with every nest that it will call bound."""
@@ -563,8 +564,8 @@ def merit(entry: dict[str, Any]) -> tuple[float, float]:
     return (entry["validation_accuracy"], -loss) if math.isfinite(loss) else WORST
 
 
-def train(net: Network, data: Any, *then: Any, **settings: Any) -> list[dict[str, Any]]:
-    """Train `net` in place and return the history, one entry an epoch. The settings are those of `Trainer`.
+def train(net: Network, data: Any, *then: Any, **settings: Any) -> History:
+    """Train `net` in place and return the history, a list with an entry an epoch. The settings are those of `Trainer`.
 
     `train(net, data, optimiser)`; or with images and labels apart, `train(net, images, labels, optimiser=…)`.
     """

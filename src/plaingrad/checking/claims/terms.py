@@ -10,8 +10,9 @@ from typing import Any
 from plaingrad.checking.claims.names import BeyondError
 from plaingrad.checking.claims.tree import number, put
 from plaingrad.checking.claims.value import Evaluator, agree, sized
-from plaingrad.explaining.explanation import Explanation, Term, term_text
+from plaingrad.explaining.explanation import Explanation
 from plaingrad.explaining.expressions import Node, is_kind
+from plaingrad.explaining.term import Term, term_text
 from plaingrad.explaining.terms import fold
 from plaingrad.explaining.traced_numbers import CELL, Traced
 from plaingrad.network.exact import Sized
