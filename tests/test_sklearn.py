@@ -13,6 +13,7 @@ pytest.importorskip("numba", reason="the estimator's checks train, which takes m
 
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -238,6 +239,22 @@ def test_weights_and_classes_that_cannot_be_are_refused_in_one_line():
         small().fit(X, Y).partial_fit(X, Y, classes=["cat", "dog"])
     with pytest.raises(PlaingradError, match="give a dict of weights"):
         small(class_weight="balanced").partial_fit(X, Y, classes=np.unique(Y))
+
+
+def test_what_fails_changes_nothing_that_was_fitted():
+    model = small().fit(X, Y)
+    before = bits(model)
+    for failing in (small(optimiser=SGD(rate=1e38)), small(epochs=0)):
+        with pytest.raises(NotFittedError):
+            failing.predict(X)
+        with pytest.raises(PlaingradError):
+            failing.fit(X, Y)
+        with pytest.raises(NotFittedError):
+            failing.predict(X)
+        with pytest.raises(PlaingradError):
+            model.set_params(**failing.get_params()).fit(X, DIGITS.target[:300])
+        assert bits(model) == before
+        assert model.predict(X[:1])[0].startswith("digit")
 
 
 SMALL_NAMES = [f"something {each}" for each in range(9)]

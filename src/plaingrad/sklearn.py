@@ -6,7 +6,6 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array
 from plaingrad.data import Dataset
-from plaingrad.data.dataset import MOST_CLASSES
 from plaingrad.data.pixels import Seen
 from plaingrad.errors import MissingError, SettingError, ShapeError, is_number, require_whole
 from plaingrad.network.augment import Augment
@@ -92,13 +91,11 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         all.
         """
         X, y = self._checked(X, y, reset=True)  # noqa: N806
-        self.classes_ = np.unique(y)
-        self._begin(X)
-        recipe = self._model().recipe_for(self.shape_).settings()
-        given = {name: getattr(self, name) for name in recipe if getattr(self, name) is not None}
+        classes = np.unique(y)
+        net = self._network(X.dtype, classes)
         held = self._held() if self.early_stopping else {}
-        self.history_ = self._train(X, y, sample_weight, **(recipe | given | held))
-        self.n_iter_ = len(self.history_)
+        history = self._train(net, classes, X, y, sample_weight, **self._settings(), **held)
+        self.classes_, self.network_, self.history_, self.n_iter_ = classes, net, history, len(history)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
@@ -116,16 +113,16 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if is_new:
             if classes is None:
                 raise SettingError("partial_fit got no classes; its first call needs all that will ever come")
-            self.classes_, self.history_, self.n_iter_ = np.unique(classes), History(), 0
-            self._begin(X)
-        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
-            raise SettingError(f"partial_fit got other classes than at first, {self._classes()}; leave them out")
-        recipe = self._model().recipe_for(self.shape_).settings()
-        given = {name: getattr(self, name) for name in recipe if getattr(self, name) is not None}
-        own = {"epochs": 1, "schedule": Constant()}
-        for entry in self._train(X, y, sample_weight, call=self.n_iter_, **(recipe | given | own)):
-            self.history_.append(entry | {"epoch": len(self.history_) + 1})
-        self.n_iter_ = len(self.history_)
+            known = np.unique(classes)
+            net, history = self._network(X.dtype, known), History()
+        else:
+            known, net, history = self.classes_, self.network_, self.history_
+            if classes is not None and not np.array_equal(known, np.unique(classes)):
+                raise SettingError(f"partial_fit got other classes than at first, {told(known)}; leave them out")
+        settings = self._settings() | {"epochs": 1, "schedule": Constant()}
+        (entry,) = self._train(net, known, X, y, sample_weight, call=len(history), **settings)
+        history = History([*history, entry | {"epoch": len(history) + 1}])
+        self.classes_, self.network_, self.history_, self.n_iter_ = known, net, history, len(history)
         return self
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
@@ -148,6 +145,11 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if reset:
             self.shape_ = self._shape(own)
         return X, y
+
+    def _settings(self) -> dict[str, Any]:
+        """How to train: what is not told is the model's own."""
+        recipe = self._model().recipe_for(self.shape_).settings()
+        return {name: usual if getattr(self, name) is None else getattr(self, name) for name, usual in recipe.items()}
 
     def _held(self) -> dict[str, Any]:
         share = self.validation_fraction
@@ -189,42 +191,44 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         convolutions = [Conv(filters, size=3, padding=1, activation=ReLU()) for filters in (16, 32)]
         return [*convolutions, *pools, Flatten(), Dense(64, activation=ReLU()), Dense(classes)]
 
-    def _begin(self, X: Array) -> None:  # noqa: N803
-        """A new network for these rows and classes."""
-        count = len(self.classes_)
-        if count > MOST_CLASSES:
-            raise SettingError(f"CNNClassifier got {count} classes; it takes {MOST_CLASSES:,} at most")
+    def _network(self, dtype: Any, classes: Array) -> Network:
+        """A new network for these classes."""
+        count = len(classes)
         self._seed = int(check_random_state(self.random_state).randint(MOST_SEED))
-        net = self._model().network(self.shape_, count, self._seed, X.dtype)
+        net = self._model().network(self.shape_, count, self._seed, dtype)
         if net.output != (count,):
             raise ShapeError(
                 f"CNNClassifier got layers that end in {net.output} for an image, and y has {count} classes; "
                 f"end them in Dense({count})"
             )
-        self.network_ = net
+        return net
 
-    def _train(self, X: Array, y: Array, sample_weight: Any, call: int = 0, **settings: Any) -> History:  # noqa: N803
-        known = np.isin(y, self.classes_)
+    def _train(
+        self,
+        net: Network,
+        classes: Array,
+        X: Array,  # noqa: N803
+        y: Array,
+        sample_weight: Any,
+        call: int = 0,
+        **settings: Any,
+    ) -> History:
+        """Train on images with weights; those of weight 0 are left out."""
+        known = np.isin(y, classes)
         if not known.all():
-            raise SettingError(f"partial_fit got the class {str(y[~known][0])!r}, which is none of {self._classes()}")
-        labels, weights = np.searchsorted(self.classes_, y), None
+            raise SettingError(f"partial_fit got the class {str(y[~known][0])!r}, which is none of {told(classes)}")
+        labels, weights = np.searchsorted(classes, y), None
         if sample_weight is not None or self.class_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            own = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weights)
+            own = compute_class_weight(self.class_weight, classes=classes, y=y, sample_weight=weights)
             weights = weights * own[labels]
             counted = weights > 0
             if not counted.any():
                 raise SettingError("CNNClassifier got weights that are all 0; it needs an image that counts")
             X, labels, weights = X[counted], labels[counted], weights[counted]  # noqa: N806
-        names = tuple(map(str, range(len(self.classes_))))
-        data = Dataset(self._images(X), labels, names, "X", weights)
+        data = Dataset(self._images(X), labels, tuple(map(str, range(len(classes)))), "X", weights)
         settings |= {"seed": self._seed + call, "threads": self.threads, "progress": self.verbose}
-        return Trainer(self.network_, data, **settings).train()
-
-    def _classes(self) -> str:
-        """The classes in words, the first of them where they are many."""
-        more = f" and {len(self.classes_) - MOST_TOLD} more" if len(self.classes_) > MOST_TOLD else ""
-        return ", ".join(map(str, self.classes_[:MOST_TOLD])) + more
+        return Trainer(net, data, **settings).train()
 
     def _images(self, rows: Array) -> Array:
         """Images (image, channel, row, column) of rows of pixels, the last ones zeros where there are too few."""
@@ -240,6 +244,12 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state | ({"network_": _as_network(state["network_"])} if "network_" in state else {}))
+
+
+def told(classes: Array) -> str:
+    """Classes in words, the first of them where they are many."""
+    more = f" and {len(classes) - MOST_TOLD} more" if len(classes) > MOST_TOLD else ""
+    return ", ".join(map(str, classes[:MOST_TOLD])) + more
 
 
 def _flat(X: Any) -> tuple[Any, tuple[int, ...] | None]:  # noqa: N803
