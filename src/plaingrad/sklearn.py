@@ -127,7 +127,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """The probability of each class of `classes_` for each image, (image, class)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "network_")
         X = validate_data(self, _flat(X)[0], dtype=[np.float32, np.float64], reset=False)  # noqa: N806
         return predict(self.network_, self._images(X), self.threads)
 
