@@ -7,11 +7,19 @@ from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.layers import Dense, Flatten, Softmax
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    Loss,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    WeightedCrossEntropy,
+)
 from plaingrad.textbook.text import places
 
 CLASSES = 3
-LOSSES = (SoftmaxCrossEntropy(), HalfSquaredError(), MeanSquaredError(), CrossEntropy())
+WEIGHTED = WeightedCrossEntropy((2.0, 0.5, 1.25), label_smoothing=0.25)
+LOSSES = (SoftmaxCrossEntropy(), WEIGHTED, HalfSquaredError(), MeanSquaredError(), CrossEntropy())
 
 
 def network_around(layer: Layer, shape: tuple[int, ...], dtype="float64", *, behind=(), seed=0, last=()) -> Network:

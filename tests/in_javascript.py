@@ -32,10 +32,17 @@ from plaingrad.textbook.layers import (
     Softmax,
     Tanh,
 )
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    WeightedCrossEntropy,
+)
 
 NODE = shutil.which("node")
-LOSSES = (SoftmaxCrossEntropy(), CrossEntropy(), MeanSquaredError(), HalfSquaredError())
+WEIGHTED = WeightedCrossEntropy((2.0, 0.5, 1.25), label_smoothing=0.25)
+LOSSES = (SoftmaxCrossEntropy(), WEIGHTED, CrossEntropy(), MeanSquaredError(), HalfSquaredError())
 SCRIPT = (files("plaingrad.explaining") / "page_network.js").read_text("utf-8")
 
 
@@ -70,7 +77,7 @@ def layer_run(layer: Any, shape: tuple[int, ...], seed: int) -> Run:
 def loss_run(loss: Any, seed: int) -> Run:
     """A loss behind a dense layer, and behind probabilities where it takes their logarithm."""
     more = [Softmax()] if isinstance(loss, CrossEntropy) else []
-    return run_of(Dense(4), *more, input=(3,), loss=loss, seed=seed)
+    return run_of(Dense(3), *more, input=(4,), loss=loss, seed=seed)
 
 
 def random_run(seed: int) -> Run:

@@ -8,16 +8,24 @@ import numpy as np
 import pytest
 
 from plaingrad.checking.laws import DIGITS, dual, value_of
-from plaingrad.errors import ShapeError
+from plaingrad.errors import DataError, SettingError, ShapeError
 from plaingrad.network.exact import Sized, decimals, fractions
 from plaingrad.network.network import LANES, Network
 from plaingrad.network.run import Run
 from plaingrad.textbook.layers import Conv, Flatten
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    Loss,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    WeightedCrossEntropy,
+)
 
 OUTPUTS, BATCH = 4, 3
 SQUARED = (MeanSquaredError(), HalfSquaredError())
-LOSSES = (SoftmaxCrossEntropy(), CrossEntropy(), *SQUARED)
+WEIGHTED = WeightedCrossEntropy((2.0, 0.5, 0.0, 1.25), label_smoothing=0.25, ignore=1)
+LOSSES = (SoftmaxCrossEntropy(), WEIGHTED, CrossEntropy(), *SQUARED)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
 sized = np.frompyfunc(Sized.of, 1, 1)
 
@@ -45,7 +53,7 @@ def shares(rng, shape, loss):
 
     They are of any sum, but for softmax cross entropy, which takes probabilities.
     """
-    classes = np.eye(shape[0], dtype=int)[:, rng.integers(0, shape[0], shape[1])].astype(object)
+    classes = np.eye(shape[0], dtype=int)[:, rng.integers(0, shape[0], shape[1])] * Decimal(1)
     if rng.integers(2):
         return classes
     soft = abs(decimals(rng, shape)) * rng.integers(0, 2, shape)
@@ -68,6 +76,7 @@ def test_backward_is_the_exact_adjoint_of_forward(loss, rng):
     if isinstance(loss, CrossEntropy):
         x = abs(x) + Decimal("0.1")  # a logarithm is taken of it
     with decimal.localcontext(prec=DIGITS):
+        target = dual(target, 0) if loss == WEIGHTED else target  # fractions among its settings
         _, dx = run_through(run, record, x if loss in SQUARED else dual(x, 0), target, weight)
         y, _ = run_through(run, record, dual(x, direction), target, weight)
         pushed = sum(share * getattr(each, "slope", 0) for share, each in zip(weight, y, strict=True))
@@ -212,3 +221,72 @@ def test_a_loss_takes_one_axis_of_outputs(loss):
 @every_loss
 def test_a_loss_travels_as_json(loss):
     assert Loss.from_json(loss.to_json()) == loss
+
+
+def test_an_image_that_does_not_count_is_as_if_it_were_not_there(rng):
+    """Neither its label, nor a row of zeros, nor its scores change a bit of the others."""
+    net = Network(Flatten(), input=(OUTPUTS,), dtype="float64")
+    scores, labels = rng.normal(size=(5, OUTPUTS)), np.array([2, 1, 0, 1, 3])
+    counts = labels != 1
+    rows = np.eye(OUTPUTS)[labels] * counts[:, None]
+    some = net.run(scores[counts], labels[counts], WEIGHTED)["loss"]
+    for targets in (labels, rows):
+        whole = net.run(scores, targets, WEIGHTED)["loss"]
+        np.testing.assert_array_equal(whole.dx[counts], some.dx)
+        np.testing.assert_array_equal(whole.y[counts], some.y)
+        assert not whole.dx[~counts].any()
+        assert not whole.y[~counts].any()
+        assert not whole.hit[~counts].any()
+
+
+def test_the_mean_divides_by_the_weights_of_the_targets_that_count():
+    labels = np.array([0, 0, 1, 3, 2])
+    assert WEIGHTED.count(labels) == 2.0 + 2.0 + 1.25 + 0.0
+    assert WEIGHTED.count(np.eye(OUTPUTS)[labels]) == 2.0 + 2.0 + 0.5 + 1.25 + 0.0  # a row says what counts by itself
+    assert WeightedCrossEntropy(label_smoothing=0.5).count(labels) == len(labels)
+    assert SoftmaxCrossEntropy().count(labels) == len(labels)
+
+
+@pytest.mark.parametrize("labels", [[1, 1], [2, 2]], ids=["ignored", "of weight 0"])
+def test_a_run_in_which_no_image_counts_is_refused(labels):
+    net = Network(Flatten(), input=(OUTPUTS,))
+    with pytest.raises(DataError, match=r"^a run got targets of which none counts; WeightedCross[^\n]* needs a class"):
+        net.run(np.ones((2, OUTPUTS)), np.array(labels), WEIGHTED)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"class_weights": (1.0, -1.0)}, "none below 0"),
+        ({"class_weights": (0.0, 0.0)}, "not all 0"),
+        ({"class_weights": ()}, "a number for each class"),
+        ({"class_weights": (1.0, math.nan)}, "finite number"),
+        ({"class_weights": 2.0}, "a list, of which each is a finite number"),
+        ({"class_weights": ((1.0,), (2.0,))}, "a list, of which each is a finite number"),
+        ({"label_smoothing": 1.5}, "from 0 to 1"),
+        ({"label_smoothing": -0.1}, "from 0 to 1"),
+        ({"ignore": 1.5}, "a whole number"),
+        ({"ignore_index": 1}, "ignore"),
+        ({"weight": (1.0, 2.0)}, "class_weights"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_are_refused_in_a_line(settings, words):
+    with pytest.raises(SettingError, match=rf"^WeightedCrossEntropy got [^\n]*{words}[^\n]*$"):
+        WeightedCrossEntropy(**settings)
+
+
+def test_class_weights_are_taken_from_lists_and_arrays_and_shown_in_full():
+    for weights in ([1.0, 1.0], np.ones(2), np.ones(2, np.float32), (1.0, 1.0)):
+        assert repr(WeightedCrossEntropy(weights)) == "WeightedCrossEntropy(class_weights=(1.0, 1.0))"
+    with pytest.raises(ShapeError, match=r"^WeightedCrossEntropy got 2 class weights for 4 outputs[^\n]*$"):
+        Run(Network(Flatten(), input=(4,)), 1, WeightedCrossEntropy((1.0, 2.0)))
+
+
+def test_a_label_that_is_no_class_and_not_ignored_is_refused():
+    net = Network(Flatten(), input=(OUTPUTS,))
+    for label, loss in ((-100, SoftmaxCrossEntropy()), (-1, WEIGHTED), (OUTPUTS, WEIGHTED), (-100, WEIGHTED)):
+        with pytest.raises(DataError, match=r"^a run got a label outside 0 to 3[^\n]*$"):
+            net.run(np.ones((1, OUTPUTS)), np.array([label]), loss)
+    with pytest.raises(DataError, match=r"^WeightedCrossEntropy got targets of image 1 that sum to 3[^\n]*$"):
+        net.run(np.ones((2, OUTPUTS)), np.array([[0, 0, 0, 0], [1, 2, 0, 0]]), WEIGHTED)

@@ -23,19 +23,25 @@ def network(seed=0):
     )
 
 
-@pytest.mark.parametrize("loss", [pg.SoftmaxCrossEntropy(), pg.MeanSquaredError()], ids=repr)
+WEIGHTED = pg.WeightedCrossEntropy((3.0, 1.0, 0.25), label_smoothing=0.125, ignore=1)
+
+
+@pytest.mark.parametrize("loss", [pg.SoftmaxCrossEntropy(), pg.MeanSquaredError(), WEIGHTED], ids=repr)
 @pytest.mark.parametrize("count", [1, 31, 64, 65, 150])
 @pytest.mark.often(4)
 def test_the_gradient_of_a_batch_is_the_sum_over_its_images(count, loss):
     """Beside a run of one image at a time; sums of up to 150 terms in float64, each rounded once."""
     net, index = network(), RNG.permutation(150)[:count]
+    divisor = count
+    if loss == WEIGHTED:
+        divisor = sum({0: 3.0, 1: 0.0, 2: 0.25}[label] for label in LABELS[index].tolist()) or 1
     with Shards(net, loss, 64, 2) as shards:
         value, hits = shards.step(IMAGES, LABELS, index)
         total, right, losses = np.zeros_like(shards.gradient), 0, 0.0
         alone = Run(net, 1, loss)
         for place in index:
             alone.fill(IMAGES, np.array([place]))
-            alone.point(LABELS, 1 / count)
+            alone.point(LABELS, 1 / divisor)
             alone.forward()
             alone.backward()
             total += alone.gradient
@@ -45,7 +51,28 @@ def test_the_gradient_of_a_batch_is_the_sum_over_its_images(count, loss):
         np.testing.assert_allclose(shards.gradient, total, rtol=0, atol=allowed)
         assert hits == right
         # At most 150 additions, and some 100 roundings on the way to one image's loss.
-        assert value == pytest.approx(losses, rel=250 * np.finfo(np.float64).eps)
+        assert value == pytest.approx(losses * count / divisor, rel=250 * np.finfo(np.float64).eps)
+
+
+def test_where_no_image_counts_there_is_no_loss_and_no_gradient():
+    net = network()
+    with Shards(net, pg.WeightedCrossEntropy(ignore=2), 64, 2) as shards:
+        labels = np.full_like(LABELS, 2)
+        assert shards.step(IMAGES, labels, np.arange(64)) == (0, 0)
+        assert not shards.gradient.any()
+        loss, accuracy, _ = shards.evaluate(IMAGES, labels)
+        assert (loss, accuracy) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_and_smoothing_give_the_same_bits_on_any_number_of_threads(dtype):
+    data = pg.from_arrays(RNG.normal(size=(150, 1, 6, 5)), LABELS)
+    found = []
+    for threads in (1, 2, 3):
+        net = pg.Network(pg.Flatten(), pg.Dense(3), input=(1, 6, 5), dtype=dtype)
+        history = pg.train(net, data, pg.SGD(rate=0.01), loss=WEIGHTED, epochs=2, batch=48, threads=threads)
+        found.append((net.parameters.tobytes(), [entry["train_loss"] for entry in history]))
+    assert found[0] == found[1] == found[2]
 
 
 def test_bytes_and_floats_may_follow_each_other_in_a_run():

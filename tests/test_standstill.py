@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
+from plaingrad.training.standstill import _of_guessing_weighted
 
 DIGITS = pg.digits().train.take(slice(0, 640))
 
@@ -138,3 +139,24 @@ def test_a_last_layer_that_does_not_fit_the_loss_is_told_of(last: Any, loss: Any
     net = pg.Network(pg.Flatten(), pg.Dense(10), last, input=(1, 8, 8))
     with pytest.raises(pg.Notice, match=words):
         pg.train(net, DIGITS, loss=loss)
+
+
+def test_the_loss_of_guessing_is_the_least_that_one_answer_for_all_images_has() -> None:
+    """Smoothed and weighted too: any other scores, the same for all images, are worse; without either it is as plain.
+
+    To 1e-9, between rounding, some 1e-15, and what the changes of the scores cost, some 0.01.
+    """
+    rng, shares = np.random.default_rng(0), np.array([0.5, 0.0, 0.125, 0.375])
+    loss = pg.WeightedCrossEntropy((2.0, 1.0, 3.0, 0.5), label_smoothing=0.2)
+    guessed = _of_guessing_weighted(loss, shares)
+    plain = -(shares[shares > 0] * np.log(shares[shares > 0])).sum()
+    assert _of_guessing_weighted(pg.WeightedCrossEntropy(), shares) == pytest.approx(plain, abs=1e-9)
+    net = pg.Network(pg.Flatten(), input=(4,), dtype="float64")
+    record = net.run(np.zeros((1, 4)), shares[None], loss).records["loss"]
+    best = np.log(record["weighted_target"][:, 0])
+    losses = []
+    for scores in [best, *(best + 0.3 * rng.standard_normal((20, 4)))]:
+        made = net.run(scores[None], shares[None], loss)["loss"]
+        losses.append(float((made.y * made.share).sum()))
+    assert guessed == pytest.approx(losses[0], abs=1e-9)
+    assert min(losses[1:]) > guessed + 1e-9

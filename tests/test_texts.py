@@ -39,6 +39,7 @@ ARRAYS = {
     "running_mean",
     "running_variance",
     "log_probability",
+    "weighted_target",
 }
 SETTINGS = {
     "epsilon",
@@ -49,6 +50,8 @@ SETTINGS = {
     "stride_1",
     "window",
     "slope",
+    "class_weight",
+    "label_smoothing",
     "rate",
     "momentum",
     "decay",

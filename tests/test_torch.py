@@ -5,7 +5,6 @@ Both programs must lie within the rounding bound of the exact run, which holds f
 
 import decimal
 import itertools
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -36,7 +35,13 @@ from plaingrad.textbook.layers import (
     Tanh,
     TanhGELU,
 )
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    WeightedCrossEntropy,
+)
 from plaingrad.textbook.optimisers import SGD, Adam, AdamW
 from test_layers import quarters
 
@@ -222,7 +227,36 @@ def cross_entropy_of_probabilities(x, target):
     return -(target * x.log()).sum(1).mean()
 
 
+def labels_and_none(rng):
+    """Class numbers, of which PyTorch leaves -100 out unless told another one."""
+    drawn = rng.integers(0, OUTPUTS, IMAGES)
+    drawn[::3] = -100
+    return drawn
+
+
+CLASS_WEIGHTS = (2.0, 0.5, 0.0, 1.25, 3.0)
+WEIGHTED = [
+    WeightedCrossEntropy(CLASS_WEIGHTS),
+    WeightedCrossEntropy(label_smoothing=0.1),
+    WeightedCrossEntropy(CLASS_WEIGHTS, 0.3),
+    WeightedCrossEntropy(CLASS_WEIGHTS, 1.0, ignore=3),
+]
+
+
+def theirs_of(loss):
+    """PyTorch's cross_entropy with the same settings."""
+    weight = None if loss.class_weights is None else torch.tensor(loss.class_weights, dtype=torch.float64)
+
+    def cross_entropy(x, target):
+        settings = {"weight": weight, "label_smoothing": loss.label_smoothing, "ignore_index": loss.ignore}
+        return functional.cross_entropy(x, target, **settings)
+
+    return cross_entropy
+
+
 LOSSES = [
+    *((loss, theirs_of(loss), values, (labels, labels_and_none)[: 1 + (loss.ignore < 0)]) for loss in WEIGHTED),
+    (WEIGHTED[1], theirs_of(WEIGHTED[1]), values, (shares,)),
     (SoftmaxCrossEntropy(), functional.cross_entropy, values, (labels, shares)),
     (CrossEntropy(), cross_entropy_of_probabilities, probabilities, (labels, shares)),
     (MeanSquaredError(), functional.mse_loss, values, (values,)),
@@ -236,7 +270,11 @@ LOSSES = [
     ids=lambda each: getattr(each, "__name__", str(each)),
 )
 def test_losses(loss, theirs, draw, aim):
-    """The batch's loss and the error it sends back; Flatten of one axis hands the scores on as they are."""
+    """The batch's loss and the error it sends back; Flatten of one axis hands the scores on as they are.
+
+    The settings are rounded once, where 1 - label_smoothing is made. The bound has room for it: it adds up the steps of
+    both terms of a smoothed target, the other of which has OUTPUTS at least, where the error is that of the larger.
+    """
     rng = np.random.default_rng(0)
     scores, targets = draw(rng), aim(rng)
     run = Network(Flatten(), input=(OUTPUTS,), dtype="float64").run(scores, targets, loss)
@@ -244,12 +282,12 @@ def test_losses(loss, theirs, draw, aim):
     value = theirs(x, torch.tensor(targets))
     value.backward()
     with decimal.localcontext(prec=DIGITS):
-        is_label = targets.dtype.kind == "i"
-        exact = Network(Flatten(), input=(OUTPUTS,), dtype=object)
-        exact = exact.run(sized(scores), targets if is_label else sized(targets), loss)
+        rows = np.arange(OUTPUTS) == targets[:, None] if targets.dtype.kind == "i" else targets
+        rows = np.where((targets == loss.ignored)[:, None], 0, rows) if targets.ndim == 1 else rows
+        exact = Network(Flatten(), input=(OUTPUTS,), dtype=object).run(sized(scores), sized(rows), loss)
         # Ours is the mean of the images' losses, taken here; the exact one adds the same terms with the same shares.
         mean = (run["loss"].y * run["loss"].share).sum(keepdims=True)
-        true = np.array([sum(exact["loss"].y * Fraction(1, IMAGES))])
+        true = np.array([sum(exact["loss"].y * exact["loss"].share)])
         assert_both_within_the_bound(mean, value.detach().numpy().reshape(1), true, "loss")
         assert_both_within_the_bound(run["loss"].dx, x.grad.numpy(), exact["loss"].dx, "dx")
 

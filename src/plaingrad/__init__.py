@@ -56,7 +56,13 @@ from plaingrad.textbook.layers import (
     Tanh,
     TanhGELU,
 )
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    WeightedCrossEntropy,
+)
 from plaingrad.textbook.optimisers import (
     SGD,
     Adam,
@@ -138,6 +144,7 @@ __all__ = [
     "Trainer",
     "Uniform",
     "Warmup",
+    "WeightedCrossEntropy",
     "Zeros",
     "check",
     "checkpoint",

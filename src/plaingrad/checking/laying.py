@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from plaingrad.checking.search.conventions import BY_POSITION
 from plaingrad.checking.search.passes import Key
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layers import Conv
+
+
+def divided(losses: Array, count: Any) -> Any:
+    """The mean loss of a batch, from those of its images."""
+    return losses.sum() / count
 
 
 def laid(
@@ -28,11 +34,13 @@ def laid(
         shape, is_trained = shape_of(case, key)
         group, of_images = group_of(shape, is_trained), None
         if key[1:] == ("loss", "y") and array.ndim == 1 and array.size == case.images > 1:
-            of_images, array = array, np.array(array.mean())
+            count = case.loss.count(case.batches[key[0] - 1].target) or 1
+            of_images, array = array, np.array(array.sum() / count)
+            mean = partial(divided, count=count)
             notes.append(f"{name}: the mean of the {case.images} numbers given")
         found = readings(array, shape, group)
         if of_images is not None:
-            found = [summary(of_images, np.mean, ())]
+            found = [summary(of_images, mean, ())]
         if shape and (by_position := at_positions(case, key, array)):
             found, group = by_position, BY_POSITION
         if not found:

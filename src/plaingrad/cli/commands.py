@@ -14,13 +14,13 @@ from plaingrad.errors import MissingError, SettingError, ShapeError, nearest, vi
 from plaingrad.network.files import build
 from plaingrad.network.models import Recipe
 from plaingrad.network.network import Network
-from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
+from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy, WeightedCrossEntropy
 from plaingrad.textbook.optimisers import Optimiser
 from plaingrad.training import checkpoint
 from plaingrad.training.evaluation import judged, output_names
 from plaingrad.training.inference import probabilities
 from plaingrad.training.launched import current
-from plaingrad.training.preparing import OPTIMISERS, schedule_from_text
+from plaingrad.training.preparing import OPTIMISERS, named, schedule_from_text
 from plaingrad.training.rates.finder import RateTest, find_rate
 from plaingrad.training.report import write_report
 from plaingrad.training.run_folder import (
@@ -132,6 +132,7 @@ def prepare(options: dict[str, Any]) -> Training:
         **how(told, recipe),
         epochs=told.get("epochs", recipe.epochs),
         schedule=schedule_from_text(told["schedule"], "--schedule got ") if "schedule" in told else recipe.schedule,
+        loss=chosen_loss(told, net),
         validation=validation,
         patience=told.get("patience"),
         average=told.get("average"),
@@ -238,6 +239,24 @@ def chosen_optimiser(name: str | Optimiser, rate: float | None = None) -> Optimi
     """An optimiser by name, at another rate where one is told."""
     chosen = OPTIMISERS[_pick("optimiser", name, OPTIMISERS)] if isinstance(name, str) else name
     return chosen if rate is None else chosen.replace(rate=rate)
+
+
+def chosen_loss(told: dict[str, Any], net: Network) -> Loss | None:
+    """The loss that --loss names, or the weighted one where its settings are told; None for the network's own."""
+    settings = {name: told[name] for name in ("class_weights", "label_smoothing") if name in told}
+    loss: Loss | None = named("loss", told.get("loss"), net)
+    if not settings:
+        return loss
+    if not (loss is None or isinstance(loss, SoftmaxCrossEntropy)):
+        given = " and ".join(f"--{name.replace('_', '-')}" for name in settings)
+        raise SettingError(f"--loss {told['loss']} has no {given}; take --loss softmax-cross-entropy, or leave it out")
+    if "class_weights" in settings:
+        try:
+            settings["class_weights"] = tuple(float(each) for each in told["class_weights"].split(","))
+        except ValueError:
+            got = f"--class-weights got {told['class_weights']!r}"
+            raise SettingError(f"{got}; it needs a number for each class, such as 1,1,2.5") from None
+    return WeightedCrossEntropy(**settings)
 
 
 def _pick(what: str, name: str, known: Any) -> str:

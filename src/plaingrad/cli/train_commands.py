@@ -41,6 +41,9 @@ THREADS = click.option("--threads", type=int, metavar="T", help="Number of threa
 @AUGMENT
 @CLIP
 @click.option("--average", type=float, metavar="SHARE", help="Average the weights over the steps; this share of the average, such as 0.999, stays at each. The averaged weights are tested and kept.  [off]")  # fmt: skip  # noqa: E501
+@click.option("--loss", metavar="NAME", help="softmax-cross-entropy, cross-entropy, mse or half-squared-error.  [cross-entropy, as the last layer needs it]")  # fmt: skip  # noqa: E501
+@click.option("--class-weights", metavar="W,W,…", help="A weight for each class in the cross-entropy, in their order: more than 1 for a class that is rare.")  # fmt: skip  # noqa: E501
+@click.option("--label-smoothing", type=float, metavar="SHARE", help="Spread this share of each target, such as 0.1, over all classes.")  # fmt: skip  # noqa: E501
 @click.option("--validation", type=float, metavar="SHARE", help="Hold back this fraction of the training images for validation; the weights of the epoch with the best validation accuracy are kept.")  # fmt: skip  # noqa: E501
 @click.option("--patience", type=int, metavar="N", help="Stop after N epochs without better validation accuracy.")
 @click.option("--seed", type=int, metavar="S", help="Random seed; the same seed gives the same result, bit for bit, with any number of threads and of processes.  [0]")  # fmt: skip  # noqa: E501

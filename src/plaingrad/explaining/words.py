@@ -49,6 +49,9 @@ RECORDS = {
     "Softmax": "The scores become probabilities: positive numbers whose sum is 1.",
     "SoftmaxCrossEntropy": "The scores become probabilities, and the loss is minus the logarithm of the probability of "
     "the true class. The gradient with respect to the scores is simple: probability minus target.",
+    "WeightedCrossEntropy": "The scores become probabilities, and the loss is minus the sum of their logarithms times "
+    "a target of which a share is spread evenly over all classes, and which is multiplied by each class's weight. "
+    "The mean over the images divides by the sum of the weights of their targets.",
     "CrossEntropy": "The loss is minus the logarithm of the probability of the true class.",
     "MeanSquaredError": "The loss is the mean of the squared differences between outputs and targets.",
     "HalfSquaredError": "The loss is half the sum of the squared differences, so its gradient is just the difference.",
@@ -110,6 +113,10 @@ RULES = {
         "output's error and the mean of all, weighted by their probabilities."
     },
     "SoftmaxCrossEntropy": {"dx": "The first error, that of a score, is simple: probability minus target."},
+    "WeightedCrossEntropy": {
+        "dx": "The first error, that of a score, is the probability, times the sum of the weighted target over all "
+        "classes, minus the weighted target of its own class."
+    },
     "CrossEntropy": {
         "dx": "The first error is −1 divided by the probability of the true class; the other classes get none."
     },
@@ -135,8 +142,10 @@ GLOSSARY = {
     "winner": "the position of the largest pixel of each window, counted row by row; it gets the error",
     "probability": "softmax of the scores: positive numbers that add up to 1",
     "target": "what the output should be: 1 for the true class, 0 for the others",
+    "weighted_target": "the target, of which a share is spread over all classes, times the weight of each class",
     "log_probability": "the natural logarithm of a probability, computed directly from the scores",
-    "share": "the weight of this image in a mean over the images: 1 divided by their number",
+    "share": "the weight of this image in a mean over the images: 1 divided by their number, or by the sum of the "
+    "weights of their targets",
     "mask": "1 where a number stays, 0 where it is dropped; drawn anew in every step",
     "mean": "the mean of a channel, or of a group of them",
     "variance": "the mean of the squared distances from the mean",

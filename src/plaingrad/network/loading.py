@@ -41,13 +41,14 @@ def pixel_sums(images, weights, mean, total, square):
 
 
 @loops
-def load_targets(labels, index, batch_share, target, share):
+def load_targets(labels, index, batch_share, target, share, *, ignored):
     for n in range(target.shape[1]):
         for k in range(target.shape[0]):
             target[k, n] = 0
         share[n] = 0
         if not index[n] < 0:
-            target[labels[index[n]], n] = 1
+            if labels[index[n]] != ignored:
+                target[labels[index[n]], n] = 1
             share[n] = batch_share[0]
 
 
@@ -95,14 +96,16 @@ def count_hits(x, target, hit):
     """Whether the largest score, the first of equals, is that of the class meant; never where one is not finite."""
     for n in range(x.shape[1]):
         best, meant, strange = 0, 0, x[0, n] - x[0, n] != 0
+        size = target[0, n] * target[0, n]  # 0 in the end where no class is meant
         for k in range(1, x.shape[0]):
+            size += target[k, n] * target[k, n]
             if x[k, n] > x[best, n]:
                 best = k
             if target[k, n] > target[meant, n]:
                 meant = k
             if x[k, n] - x[k, n] != 0:
                 strange = True
-        hit[n] = 1 if best == meant and not strange else 0
+        hit[n] = 1 if best == meant and size > 0 and not strange else 0
 
 
 TAKEN = [np.dtype(kind).str for kind in (np.uint8, np.float32, np.float64)]

@@ -256,8 +256,10 @@ class Run(Readable):
         """Settings as the texts take them: fractions and lists in the network's own numbers."""
         number: Any = Fraction if self.net.dtype == object else self.net.dtype.type
         known = {name: number(value) if isinstance(value, float) else value for name, value in settings.items()}
+        lists = {name: value for name, value in settings.items() if isinstance(value, list)}
         return known | {
-            name: np.array(value, self.net.dtype) for name, value in settings.items() if isinstance(value, list)
+            name: np.array([number(each) if isinstance(each, float) else each for each in value], self.net.dtype)
+            for name, value in lists.items()
         }
 
     def load(self, images: Any) -> None:
@@ -306,7 +308,9 @@ class Run(Readable):
         return [bind(share_out, self.net, known, not self.is_fast)] if self.is_mixed else []
 
     def _targets(self, labels: Array) -> Call:
-        known = {"labels": labels, "index": self.index, "batch_share": self.batch_share}
+        assert self.loss is not None
+        ignored = -1 if self.loss.ignored is None else self.loss.ignored
+        known = {"labels": labels, "index": self.index, "batch_share": self.batch_share, "ignored": ignored}
         return bind(load_targets, self.net, known | self.records["loss"], not self.is_fast)
 
     def _weighing(self, weights: Array) -> Call:
@@ -333,24 +337,29 @@ class Run(Readable):
         return Program(calls + self.backward_calls if backward else calls)
 
     def aim(self, targets: Any) -> None:
-        """Say what the outputs should be: class numbers (image,) or values (image, output). Images weigh the same."""
+        """Say what the outputs should be: class numbers (image,) or values (image, output)."""
         targets, count = as_array(targets, f"{self.net.name}: targets"), int((self.index >= 0).sum())
         record, classes = self.records["loss"], self.net.output[0]
+        assert self.loss is not None
         if targets.shape == (count,) and targets.dtype.kind in "iu":
-            if targets.min() < 0 or targets.max() >= classes:
+            is_ignored = np.isin(targets, [] if self.loss.ignored is None else [self.loss.ignored])
+            if not (is_ignored | ((targets >= 0) & (targets < classes))).all():
                 raise DataError(f"a run got a label outside 0 to {classes - 1}, the outputs of {self.net.name}")
-            targets = np.arange(classes) == targets[:, None]
+            targets = (np.arange(classes) == targets[:, None]) & ~is_ignored[:, None]
         if targets.shape != (count, classes):
             raise DataError(
                 f"a run of {count} images got targets of shape {targets.shape}; it needs ({count},) class numbers "
                 f"or ({count}, {classes}) values"
             )
-        assert self.loss is not None
         targets = in_own_numbers(targets, self.net, "targets")
         self.loss.check_target(targets)
+        divisor = self.loss.count(targets)
+        if not divisor:
+            raise DataError(f"a run got targets of which none counts; {self.loss} needs a class that has a weight")
         record["target"][...], record["share"][...] = 0, 0
         record["target"][:, self.index >= 0] = targets.T
-        record["share"][self.index >= 0] = Fraction(1, count) if self.net.dtype == object else 1 / count
+        one: Any = Fraction(1) if self.net.dtype == object else 1
+        record["share"][self.index >= 0] = one / divisor
 
     def point(self, labels: Array, share: Any) -> None:
         """Say which class each image is meant to be, and its share of the batch. For images that `fill` laid."""

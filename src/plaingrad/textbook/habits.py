@@ -6,6 +6,9 @@ from typing import Any, NoReturn
 from plaingrad.errors import SettingError, nearest
 
 KEYWORDS: dict[str, tuple[str, ...]] = {
+    "class_weights": ("class_weight", "weight", "weights"),
+    "label_smoothing": ("smoothing",),
+    "ignore": ("ignore_index", "ignore_label", "ignore_class"),
     "rate": ("lr", "learning_rate", "learning_rate_init", "eta", "eta0", "alpha", "step_size"),
     "lowest": ("start_lr", "min_lr", "init_value", "start_rate"),
     "highest": ("end_lr", "max_lr", "final_value", "end_rate"),
@@ -48,6 +51,7 @@ KEYWORDS: dict[str, tuple[str, ...]] = {
 }
 OURS = {theirs: ours for ours, names in KEYWORDS.items() for theirs in names}
 FOLLOW = ("in_channels", "in_features", "input_dim", "n_in")
+LOSS = ("class_weights", "label_smoothing", "ignore")
 OPTIMISER = ("rate", "momentum", "nesterov", "decay", "beta1", "beta2", "epsilon")
 
 NAMES: dict[str, str] = {
@@ -115,6 +119,8 @@ def refuse(who: str, given: dict[str, Any], known: Collection[str]) -> None:
             raise SettingError(f"{got}; that follows from the layer before: leave it out")
         if ours in OPTIMISER and "optimiser" in known:
             raise SettingError(f"{got}; that is the optimiser's: write optimiser=SGD({ours}=…), or Adam({ours}=…)")
+        if ours in LOSS and "loss" in known:
+            raise SettingError(f"{got}; that is the loss's: write loss=WeightedCrossEntropy({ours}=…)")
         raise SettingError(f"{got}, which it does not have; {nearest(ours, known)}")
 
 

@@ -3,7 +3,10 @@
 Output k, image n. `share` is each image's share of the batch, 1/N, and 0 for an empty lane: it multiplies gradients.
 """
 
+from fractions import Fraction
 from typing import Any, ClassVar
+
+import numpy as np
 
 from plaingrad.compiler.loops import Array, exp, log
 from plaingrad.errors import DataError, ShapeError
@@ -28,6 +31,26 @@ def softmax_crossentropy_forward(x, target, y, log_probability, probability):
 def softmax_crossentropy_backward(probability, target, share, dx):
     for n, k in places(dx):
         dx[n, k] = (probability[n, k] - target[n, k]) * share[n]
+
+
+def weighted_crossentropy_forward(x, target, y, weighted_target, probability, class_weight, label_smoothing):
+    for n in range(x.shape[0]):
+        largest = max(x[n])  # taken off first, so that no exponential overflows
+        total = sum(exp(x[n, k] - largest) for k in places(x[n]))
+        counted = sum(target[n, k] for k in places(x[n]))  # 1, or 0 for an image that does not count
+        y[n] = 0
+        for k in places(x[n]):
+            smoothed = (1 - label_smoothing) * target[n, k] + label_smoothing * counted / x.shape[1]
+            weighted_target[n, k] = class_weight[k] * smoothed
+            probability[n, k] = exp(x[n, k] - largest - log(total))
+            y[n] -= weighted_target[n, k] * (x[n, k] - largest - log(total))
+
+
+def weighted_crossentropy_backward(probability, weighted_target, share, dx):
+    for n in range(dx.shape[0]):
+        total = sum(weighted_target[n, k] for k in places(dx[n]))
+        for k in places(dx[n]):
+            dx[n, k] = (total * probability[n, k] - weighted_target[n, k]) * share[n]
 
 
 def crossentropy_forward(x, target, y):
@@ -87,6 +110,18 @@ class Loss(Record, abstract=True):
     def check_target(self, target: Array) -> None:
         """DataError where the outputs cannot be meant to be these (image, output)."""
 
+    def count(self, targets: Array) -> Any:
+        """What the sum over a batch's images is divided by: their number. Targets (image, output), or labels (image,).
+
+        A loss whose images do not count alike gives another number, 0 where no image counts.
+        """
+        return len(targets)
+
+    @property
+    def ignored(self) -> int | None:
+        """The label of images that do not count; None where all count."""
+        return None
+
     def saved(self, x: Shape) -> dict[str, Saved]:
         """Each array that forward leaves for backward, by name."""
         return {}
@@ -112,9 +147,75 @@ class SoftmaxCrossEntropy(Loss):
         for n, total in enumerate(target.sum(axis=1)):
             if not abs(total - 1) <= SUM_TOLERANCE:  # nor is one that is not a number
                 raise DataError(
-                    f"SoftmaxCrossEntropy got targets of image {n} that sum to {float(total):g}; "
+                    f"{type(self).__name__} got targets of image {n} that sum to {float(total):g}; "
                     "they are probabilities and sum to 1"
                 )
+
+
+class WeightedCrossEntropy(SoftmaxCrossEntropy):
+    """SoftmaxCrossEntropy with weights for the classes, smoothed targets, and images that may not count.
+
+    class_weights: one number for each class, 0 or more, such as more for a rare class; None is 1 for each.
+    label_smoothing: the share of each target, 0 to 1, that is spread evenly over all classes (Szegedy and others,
+    Rethinking the Inception Architecture, 2016, §7).
+    ignore: the label of images that do not count: no loss, no gradient, no place in the mean; so does a row of zeros.
+
+    The mean over a batch divides by the sum of the weights of the targets that count, as PyTorch's cross_entropy does
+    for class numbers. A row (image, output) weighs as much as its classes do, each by its share; PyTorch counts such a
+    row as 1, whatever its classes weigh. Where no image of a batch counts, its loss and gradient are 0, and PyTorch's
+    are not numbers.
+    """
+
+    forward: ClassVar[Any] = weighted_crossentropy_forward
+    backward: ClassVar[Any] = weighted_crossentropy_backward
+    class_weights: tuple[float, ...] | None = None
+    label_smoothing: float = 0.0
+    ignore: int = -100
+
+    def __post_init__(self) -> None:
+        if isinstance(self.class_weights, list | tuple | np.ndarray):
+            plain = (each.item() if isinstance(each, np.generic) else each for each in self.class_weights)
+            self.put(class_weights=tuple(plain))
+        super().__post_init__()
+        weights, smoothing = self.class_weights, self.label_smoothing
+        right = weights is None or (min(weights, default=-1) >= 0 and max(weights) > 0)
+        self.require(right, f"class_weights={weights}", "it takes a number for each class, none below 0 and not all 0")
+        self.require(0 <= smoothing <= 1, f"label_smoothing={smoothing}", "label_smoothing is a number from 0 to 1")
+
+    def check(self, x: Shape) -> None:
+        """ShapeError where the network's output is not one axis, or has no weight for each class."""
+        super().check(x)
+        if self.class_weights is not None and len(self.class_weights) != x[0]:
+            raise ShapeError(
+                f"WeightedCrossEntropy got {len(self.class_weights)} class weights for {x[0]} outputs; it needs a "
+                "weight for each, in the order of the classes"
+            )
+
+    def check_target(self, target: Array) -> None:
+        """Targets are probabilities, or all 0 for an image that does not count."""
+        counted = target.copy()
+        counted[abs(target).max(axis=1) <= 0, 0] = 1
+        super().check_target(counted)
+
+    def count(self, targets: Array) -> Any:
+        """The sum of the weights of the targets that count."""
+        if targets.ndim == 1:
+            targets = targets[targets != self.ignore]
+            return len(targets) if self.class_weights is None else float(np.array(self.class_weights)[targets].sum())
+        number: Any = Fraction if targets.dtype.hasobject else float
+        weights = self.class_weights or (1.0,) * targets.shape[1]
+        return sum(number(weight) * total for weight, total in zip(weights, targets.sum(axis=0), strict=True))
+
+    @property
+    def ignored(self) -> int | None:
+        """The label of images that do not count."""
+        return self.ignore
+
+    def saved(self, x: Shape) -> dict[str, Saved]:
+        return {"weighted_target": Saved(x), "probability": Saved(x)}
+
+    def constants(self, x: Shape) -> dict[str, Any]:
+        return {"class_weight": list(self.class_weights or (1.0,) * x[0])}
 
 
 class CrossEntropy(Loss):

@@ -63,7 +63,7 @@ class Record:
         texts = []
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            if isinstance(value, tuple) and len(set(value)) == 1:
+            if isinstance(value, tuple) and len(set(value)) == 1 and not _is_list(type(self), field.name):
                 value = value[0]
             if field.default is MISSING:
                 texts.append(repr(value))
@@ -132,6 +132,8 @@ def _is_a(value: Any, kind: Any) -> bool:
         return any(_is_a(value, each) for each in kind.__args__)
     if typing.get_origin(kind) is tuple:
         parts = typing.get_args(kind)
+        if parts[-1] is Ellipsis:
+            return isinstance(value, tuple) and all(_is_a(each, parts[0]) for each in value)
         return isinstance(value, tuple) and len(value) == len(parts) and all(map(_is_a, value, parts))
     if kind in (int, float):
         number = isinstance(value, int | np.integer | (float if kind is float else int)) and not isinstance(value, bool)
@@ -140,9 +142,18 @@ def _is_a(value: Any, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
+def _is_list(owner: type, name: str) -> bool:
+    """Whether a setting is a list of any length, and no pair."""
+    kind = typing.get_type_hints(owner)[name]
+    kinds = kind.__args__ if isinstance(kind, types.UnionType) else (kind,)
+    return any(Ellipsis in typing.get_args(each) for each in kinds)
+
+
 def _in_words(kind: Any) -> str:
     if isinstance(kind, types.UnionType):
         return " or ".join(map(_in_words, kind.__args__))
+    if Ellipsis in typing.get_args(kind):
+        return f"a list, of which each is {_in_words(typing.get_args(kind)[0])}"
     words = {
         int: "a whole number",
         float: "a finite number",

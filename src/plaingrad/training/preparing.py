@@ -16,7 +16,14 @@ from plaingrad.errors import DataError, SettingError, nearest
 from plaingrad.network.loading import pixel_sums
 from plaingrad.network.network import Network
 from plaingrad.textbook.layers import Sigmoid, Softmax, Tanh
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    Loss,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    WeightedCrossEntropy,
+)
 from plaingrad.textbook.optimisers import (
     SGD,
     Adam,
@@ -50,6 +57,7 @@ SCHEDULES: dict[str, Schedule] = {
 }
 LOSSES: dict[str, Loss] = {
     "softmaxcrossentropy": SoftmaxCrossEntropy(),
+    "weightedcrossentropy": WeightedCrossEntropy(),
     "crossentropy": CrossEntropy(),
     "mse": MeanSquaredError(),
     "meansquarederror": MeanSquaredError(),
@@ -225,14 +233,14 @@ def mismatches(net: Network, loss: Loss) -> Iterator[str]:
     last, name = net.layers[-1], next(reversed(net.steps))
     if isinstance(loss, SoftmaxCrossEntropy) and isinstance(last, Softmax):
         yield (
-            f"softmax twice: {net.name} ends in {name}, and the loss SoftmaxCrossEntropy takes the softmax of its "
+            f"softmax twice: {net.name} ends in {name}, and the loss {type(loss).__name__} takes the softmax of its "
             "probabilities once more, which slows learning and bounds the loss: leave the layer out, or take "
             "loss=CrossEntropy()"
         )
     elif isinstance(loss, SoftmaxCrossEntropy) and isinstance(last, Sigmoid | Tanh):
         yield (
-            f"squashed scores: {net.name} ends in {name}, and SoftmaxCrossEntropy takes scores of any size: leave the "
-            "layer out, or take loss=HalfSquaredError()"
+            f"squashed scores: {net.name} ends in {name}, and {type(loss).__name__} takes scores of any size: leave "
+            "the layer out, or take loss=HalfSquaredError()"
         )
     elif isinstance(loss, CrossEntropy) and not isinstance(last, Softmax | Sigmoid):
         yield (

@@ -151,13 +151,14 @@ class Shards:
         epoch: int = 0,
         weights: Array | None = None,
     ) -> tuple[float, float]:
-        """Loss and gradient of the batch `images[index]`: Σ loss over its images, and how many were named right.
+        """Gradient of the batch `images[index]`; its mean loss times its images, and how many were named right.
 
         `step` is the number of the step, on which masks depend; `epoch` that of the epoch, on which augmentation does.
         weights: of every image in `images`, 1 in the mean; its loss, its gradient and its hit count so much.
         """
+        count = self.loss.count(labels[index])
         for run in self.runs:
-            run.batch_share[0] = 1 / len(index)
+            run.batch_share[0] = 1 / count if count else 0
             run.seeds[:], run.epoch[:] = (self.seed, step), epoch
         dealt = self.ranks.dealt(self.count(len(index)))
         own, rows = dealt[self.ranks.rank], list[tuple[float, float]]()
@@ -174,7 +175,8 @@ class Shards:
             rows += [run.score(weights) for run in runs]
         if self.chain is not None:
             self.chain.pass_on()
-        return self._total(rows, dealt)
+        loss, hits = self._total(rows, dealt)
+        return loss * (len(index) / count) if count else 0.0, hits
 
     def _total(self, rows: list[tuple[float, float]], dealt: list[range]) -> tuple[float, float]:
         """The sums of all shards' losses and hits, added in shard order."""
@@ -218,7 +220,7 @@ class Shards:
                 outputs[row : row + count] = run.output[:count]
                 row += count
         loss, hits = self._total(rows, dealt)
-        return loss / size, hits / size, self.ranks.gather(outputs, counts)
+        return loss / (self.loss.count(labels) or 1), hits / size, self.ranks.gather(outputs, counts)
 
     def outputs(self, images: Array, labels: Array) -> dict[str, Array]:
         """Each layer's `y` (image, …) for all these images, run on each rank."""

@@ -12,8 +12,16 @@ import numpy as np
 from plaingrad.compiler.loops import Array
 from plaingrad.data import Dataset
 from plaingrad.network.network import Network
-from plaingrad.textbook.layers import ReLU, Sigmoid, Tanh
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.network.run import Run
+from plaingrad.textbook.layers import Flatten, ReLU, Sigmoid, Tanh
+from plaingrad.textbook.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    Loss,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    WeightedCrossEntropy,
+)
 
 WELL = 0.9  # training accuracy from which nothing is looked for
 NEAR_CHANCE = 0.15  # above the share of the most frequent class
@@ -184,6 +192,8 @@ def _of_guessing(epoch: Epoch) -> float | None:
     """The loss of outputs that say no more than how frequent each class is."""
     shares = epoch.frequencies
     match epoch.loss:
+        case WeightedCrossEntropy():
+            return _of_guessing_weighted(epoch.loss, shares) or None
         case SoftmaxCrossEntropy() | CrossEntropy():
             return float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum()) or None
         case MeanSquaredError():
@@ -191,3 +201,15 @@ def _of_guessing(epoch: Epoch) -> float | None:
         case HalfSquaredError():
             return float((shares * (1 - shares)).sum() / 2) or None
     return None
+
+
+def _of_guessing_weighted(loss: WeightedCrossEntropy, shares: Array) -> float:
+    """The same where targets are smoothed and weighted: the best guess is their mean, which the text itself makes."""
+    shares = shares * (np.arange(len(shares)) != loss.ignore)
+    run = Run(Network(Flatten(), input=shares.shape, dtype="float64"), 1, loss, as_written=lambda work: True)
+    record, target = run.records["loss"], shares[:, None]
+    record["target"][...] = target
+    run.measure()
+    record["x"][...] = np.log(np.maximum(record["weighted_target"], np.finfo(float).tiny))
+    run.measure()
+    return float(record["y"][0] / (loss.count(target.T) or 1))

@@ -41,13 +41,18 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Making:
-    """A pass as its text makes it; `mean` where what is told is the mean over the images."""
+    """A pass as its text makes it; where what is told is the mean over the images, with the `count` it divides by."""
 
     parts: tuple[Part, ...]
     shape: tuple[int, ...]
-    mean: bool = False
+    count: Any = 0
     then: "Making | None" = None  # the text that reads what is made here, under the same name
     known_then: dict[Any, Array | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def mean(self) -> bool:
+        """Whether what is told is the mean over the images."""
+        return bool(self.count)
 
     @property
     def lines(self) -> Lines:
@@ -77,7 +82,7 @@ class Making:
                 return None
             room = whole[part.place]
             room[...] = found.reshape(room.shape)  # features are channels of one pixel to some texts
-        return np.array(whole.mean()) if self.mean else whole
+        return np.array(whole.sum() / self.count) if self.mean else whole
 
     def _made_on(self, edit: Edit | None, only: Only | None) -> Array | None:
         """What the next text makes of what is made here."""
@@ -123,9 +128,9 @@ def making(context: Context) -> Making | None:
         return None
     single = context.program.single_layer(context.name)
     way = "forward" if context.quantity == "y" else "backward"
+    count = 0
     if context.name == "loss":
-        count = len(context.x)
-        single.put(x=context.x, target=context.target, share=np.full(count, 1 / count))
+        count = single.aim(context.x, context.target)
         single.forward()
         single.ran_on = ()
     elif context.program.terms(context.name) is not None:  # what its sums read is no output
@@ -140,8 +145,7 @@ def making(context: Context) -> Making | None:
     parts = tuple(parts_of(single, way, context.quantity, others, context.before))
     if not parts:
         return None
-    mean = context.name == "loss" and context.quantity == "y"
-    return Making(parts, context.expected.shape, mean)
+    return Making(parts, context.expected.shape, count if context.quantity == "y" else 0)
 
 
 def parts_of(

@@ -122,13 +122,12 @@ def _by(owner: Layer | Loss, own_y: bool = False) -> Callable[[Context], Array |
     def made(context: Context) -> Array | None:
         single = SingleLayer(owner, context.x.shape[1:], len(context.x))
         if context.name == "loss":
-            count = len(context.x)
-            single.put(x=context.x, target=context.target, share=np.full(count, 1 / count))
+            count = single.aim(context.x, context.target)
             single.forward()
             if context.quantity == "dx":
                 single.backward()
             found = single.get(context.quantity)
-            return np.array(found.mean()) if context.quantity == "y" else found
+            return np.array(found.sum() / count) if context.quantity == "y" else found
         single.run_on(context.x, {})
         if context.quantity == "dx":
             if own_y:

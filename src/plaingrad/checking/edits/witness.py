@@ -12,6 +12,7 @@ from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layer import Layer, Shape
 from plaingrad.textbook.layers import Conv, GroupNorm, LeakyReLU
 from plaingrad.textbook.layers.pool import Pool
+from plaingrad.textbook.losses import WeightedCrossEntropy
 
 IMAGES, CHANNELS, FILTERS, ROWS, COLUMNS, INPUTS, UNITS = 3, 2, 5, 17, 13, 7, 4
 GROUPS = 2
@@ -20,13 +21,15 @@ SAME = 1e-9  # of the largest number: far more than float64 rounds such sums by
 
 
 def unlike(owner: Any) -> Any:
-    """The same kind of layer with settings that are all different."""
+    """The same kind of layer, or loss, with settings that are all different."""
     if isinstance(owner, Conv):
         return Conv(FILTERS, size=(4, 2), stride=(2, 3), padding=(1, 0), dilation=(3, 4), bias=owner.bias)
     if isinstance(owner, Pool):
         return owner.replace(size=(4, 3), stride=(3, 2), padding=(1, 2))
     if isinstance(owner, GroupNorm):
         return owner.replace(groups=GROUPS)
+    if isinstance(owner, WeightedCrossEntropy):
+        return owner.replace(class_weights=tuple(1 + k / INPUTS for k in range(INPUTS)), label_smoothing=0.3)
     return LeakyReLU(0.3) if isinstance(owner, LeakyReLU) else owner
 
 

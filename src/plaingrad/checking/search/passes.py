@@ -284,11 +284,11 @@ class Passes:
 
     def loss_of(self, t: int, x: Array) -> dict[str, Array]:
         """The mean loss and its gradient for these outputs."""
-        single, count = self.single_layer("loss"), len(x)
-        single.put(x=x, target=self.case.batches[t - 1].target, share=np.full(count, 1 / count))
+        single = self.single_layer("loss")
+        count = single.aim(x, self.case.batches[t - 1].target)
         single.forward()
         single.backward()
-        return {"y": np.array(single.get("y").mean()), "dx": single.get("dx")}
+        return {"y": np.array(single.get("y").sum() / count), "dx": single.get("dx")}
 
 
 def stepped(w: Array, dw: Array, rate: float) -> Array:

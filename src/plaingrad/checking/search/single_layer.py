@@ -147,6 +147,13 @@ class SingleLayer:
         for name, array in arrays.items():
             self.arrays[name][...] = np.reshape(array, self.arrays[name].shape)
 
+    def aim(self, x: Array, target: Array) -> Any:
+        """Lay outputs and targets into a loss's arrays; what the sum over the images is divided by."""
+        assert isinstance(self.owner, Loss)
+        count = self.owner.count(target)
+        self.put(x=x, target=target, share=np.full(len(x), 1 / count if count else 0))
+        return count or 1  # where no image counts, all sums are 0
+
     def get(self, name: str) -> Array:
         """A copy of one array."""
         return np.array(self.arrays[name])

@@ -28,7 +28,7 @@ def formula_of(program: Program, key: Key) -> str | None:
     if not _is_small(program, key):
         return None
     case, (_, name, quantity), rng = program.case, key, np.random.default_rng(0)
-    is_loss, is_update = name == "loss", program.is_update(key)
+    is_loss, is_update, count = name == "loss", program.is_update(key), case.loss.count(case.batches[0].target)
     if is_loss:
         net, loss = Network(Flatten(), input=(*case.net.output, 1, 1), dtype="float64"), case.loss
         target = case.batches[0].target[:1]
@@ -40,7 +40,7 @@ def formula_of(program: Program, key: Key) -> str | None:
     run.load(np.abs(rng.normal(size=(1, *net.input))) * np.where(rng.random(net.input) < NEGATIVE[not is_loss], -1, 1))
     run.aim(target)
     if is_loss:
-        run.records["loss"]["share"][...] = 1 / case.images
+        run.records["loss"]["share"][...] = 1 / (count or 1)
     run.forward()
     run.backward()
     first = next(iter(net.steps))
@@ -51,7 +51,7 @@ def formula_of(program: Program, key: Key) -> str | None:
     before = before if before == "input" else f"{before}.y"
     own = {"input": before, f"{first}.dy": f"{after}.dx", f"{first}.{quantity}_after": name_of(key)}
     if is_loss:
-        own |= {f"{first}.y": before, "loss.y": "loss", "loss.share": f"1/{case.images}"}
+        own |= {f"{first}.y": before, "loss.y": "loss", "loss.share": f"1/{count:g}"}
 
     def renamed(found: re.Match[str]) -> str:
         return own.get(found[0]) or re.sub(rf"^{first}\b", name, found[0])
