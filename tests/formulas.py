@@ -104,6 +104,7 @@ class Reader:
 
     def __init__(self, tracer, met):
         self.sheets, self.met, self.signs, self.place = tracer.twin.sheets, met, [], 0
+        self.listed = tracer.twin.twin.known.get("loss", {})  # settings that are one number for each class
 
     def whole(self, signs):
         """All of a line."""
@@ -245,15 +246,17 @@ class Reader:
         return run
 
     def cell(self, name, *index):
-        sheet, places = self.sheets[name], [self.tree(each) for each in index]
+        places = [self.tree(each) for each in index]
+        values = self.sheets[name].values() if name in self.sheets else self.listed[name]
+        shape = self.sheets[name].shape if name in self.sheets else values.shape
 
         def value(known):
             place = tuple(each(known) for each in places)
             assert all(isinstance(at, int) for at in place)
-            if not all(0 <= at < length for at, length in zip(place, sheet.shape, strict=True)):
+            if not all(0 <= at < length for at, length in zip(place, shape, strict=True)):
                 raise BeyondError(f"{name}{list(place)}")
-            flat = int(np.ravel_multi_index(place, sheet.shape)) if place else 0
-            return Sized.of(sheet.values()[flat])
+            flat = int(np.ravel_multi_index(place, shape)) if place else 0
+            return Sized.of(values[flat])
 
         return value
 
