@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
+from cases import CASES
+from often import some
 from plaingrad.checking.laws import dual, value_of
 from plaingrad.network.exact import fractions
 from plaingrad.network.run import Run
+from plaingrad.textbook.text import places
 from plaingrad.training.shards import Shards
 
 SKIPS: list[tuple[list[pg.Layer], tuple[int, ...]]] = [
@@ -102,6 +105,53 @@ def test_compiled_a_skip_gives_the_numbers_of_its_text(layers: list[pg.Layer], s
 def test_a_skip_that_cannot_be_is_told_in_one_line(layers: list[pg.Layer], shape: tuple[int, ...], said: str) -> None:
     with pytest.raises(pg.ShapeError, match=rf"^add\d = [^\n]*({said})[^\n]*$"):
         pg.Network(*layers, input=shape)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"), some([*SKIPS, *(([layer], shape) for layer, shape in CASES)], lambda place: place < len(SKIPS))
+)
+def test_every_layer_keeps_its_laws_at_its_place_in_a_network(layers: list[pg.Layer], shape: tuple[int, ...]) -> None:
+    found = pg.check(pg.Network(*layers, input=shape), seeds=1)
+    assert found.is_right, found.text()
+    assert [row.layer for row in found.rows] == layers
+
+
+def half_backward(dy, dx, dskip):  # type: ignore[no-untyped-def]
+    dskip[:] = 0
+    for n, c, i, j in places(dx):
+        dx[n, c, i, j] = dy[n, c, i, j]
+
+
+class HalfAdd(pg.Add):
+    """A skip whose error comes back one way and is lost the other way."""
+
+    backward = half_backward
+
+
+@pytest.mark.filterwarnings("ignore:half_backward is compiled as it stands")
+def test_a_wrong_skip_breaks_a_law_in_a_network_and_by_itself() -> None:
+    net = pg.Network(pg.Conv(2, size=1), pg.Conv(2, size=1), HalfAdd("conv1"), input=(1, 3, 4))
+    found = pg.check(net, seeds=1)
+    assert found.first_wrong == "halfadd1"
+    assert "dskip says 0" in found.text()
+    with pytest.raises(pg.LawError, match=r"HalfAdd\('conv1'\) on \(2, 3, 4\)[^\n]*dskip says 0"):
+        pg.check(HalfAdd("conv1"), (2, 3, 4))
+
+
+def test_a_layer_with_a_skip_can_be_read_and_shown_fast() -> None:
+    for layers, shape in SKIPS:
+        for step in pg.Network(*layers, input=shape):
+            assert "def " in step.backward.fast, step.name
+
+
+def test_what_cannot_compare_skips_says_so_in_one_line() -> None:
+    (layers, shape), rng = SKIPS[2], np.random.default_rng(0)
+    net = pg.Network(*layers, input=shape)
+    x, labels = rng.normal(size=(2, *shape)), np.array([0, 1])
+    with pytest.raises(pg.SettingError, match=r"^a case got add1 = Add\('relu1'\), which reads[^\n]*$"):
+        pg.check(net, x, labels, {"dense1.dw": net.run(x, labels)["dense1"].dw})
+    with pytest.raises(pg.SettingError, match=r"^assert_gradients got Add\('relu1'\), which reads[^\n]*$"):
+        pg.testing.assert_gradients(layers[3], lambda dy, x: dy, input=(3,))
 
 
 def small(*more: pg.Layer) -> pg.Network:

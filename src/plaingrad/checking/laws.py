@@ -14,8 +14,9 @@ import numpy as np
 from plaingrad.compiler.loops import Array
 from plaingrad.errors import LawError
 from plaingrad.network.exact import Dual, Sized, decimals, fractions
-from plaingrad.network.network import Network
+from plaingrad.network.network import alone
 from plaingrad.network.run import Run
+from plaingrad.network.step import Step
 from plaingrad.textbook.layer import Layer, Shape
 
 BATCH, DIGITS = 2, 50
@@ -24,23 +25,24 @@ dual = np.frompyfunc(Dual, 2, 1)
 value_of = np.frompyfunc(lambda number: number.value if isinstance(number, Dual) else number, 1, 1)
 
 
-def check(layer: Layer, input: Shape, seeds: int = 3) -> None:
+def check(layer: Layer, input: Shape, seeds: int = 3, skip: Shape | None = None) -> None:
     """LawError where a layer breaks a law on inputs of this shape; it says which array and by how much.
 
-    A layer whose loops leave their arrays is found out too, by an IndexError of the plain run.
+    `skip` is the shape of the output that a layer such as Add reads besides: that of the input unless told. A layer
+    whose loops leave their arrays is found out too, by an IndexError of the plain run.
     """
     for law in LAWS.values():
-        law(layer, input, seeds)
+        law(layer, input, seeds, skip)
 
 
-def _adjoint(layer: Layer, input: Shape, seeds: int) -> None:
+def _adjoint(layer: Layer, input: Shape, seeds: int, skip: Shape | None = None) -> None:
     for seed in range(seeds):
-        check_adjoint(layer, input, np.random.default_rng(seed))
+        check_adjoint(layer, input, np.random.default_rng(seed), skip)
 
 
-def _compiled(layer: Layer, input: Shape, seeds: int) -> None:
+def _compiled(layer: Layer, input: Shape, seeds: int, skip: Shape | None = None) -> None:
     for dtype in ("float32", "float64"):
-        check_compiled(layer, input, dtype, np.random.default_rng(seeds))
+        check_compiled(layer, input, dtype, np.random.default_rng(seeds), skip)
 
 
 LAWS = {
@@ -49,17 +51,26 @@ LAWS = {
 }
 
 
-def single_layer_run(layer: Layer, input: Shape, dtype: Any, lanes: int = BATCH) -> tuple[Run, dict[str, Array]]:
-    """A run of a network of just this layer, and the record of its arrays."""
-    run = Run(Network(layer, input=input, dtype=dtype), lanes, input_gradient=True)
-    (record,) = run.records.values()
-    return run, record
+def single_layer_run(
+    layer: Layer, input: Shape, dtype: Any, lanes: int = BATCH, skip: Shape | None = None
+) -> tuple[Run, dict[str, Array]]:
+    """A run of just this layer, and the record of its arrays; what stands before it in the network does nothing."""
+    run = Run(alone(layer, input, dtype, skip), lanes, input_gradient=True)
+    name = last(run).name
+    run.forward_calls = run.infer_calls = run.calls(name, "forward")
+    run.backward_calls = run.calls(name, "backward")
+    return run, run.records[name]
+
+
+def last(run: Run) -> Step:
+    """The layer that a run of a single layer is of."""
+    return next(reversed(run.net.steps.values()))
 
 
 def points(run: Run) -> list[str]:
     """The arrays that the output of a layer by itself depends on."""
-    (step,) = run.net.steps.values()
-    return ["x", *step.weights]
+    step = last(run)
+    return ["x", *(["skip"] if step.layer.skips() else []), *step.weights]
 
 
 def run_through(run: Run, record: dict[str, Array], given: dict[str, Array], dy: Array) -> dict[str, Array]:
@@ -74,25 +85,25 @@ def run_through(run: Run, record: dict[str, Array], given: dict[str, Array], dy:
     return {name: record[name].copy() for name in ["y", *("d" + name for name in points(run))]}
 
 
-def check_adjoint(layer: Layer, input: Shape, rng: np.random.Generator) -> None:
+def check_adjoint(layer: Layer, input: Shape, rng: np.random.Generator, skip: Shape | None = None) -> None:
     """For any direction v and upstream error dy, dy · (J v) is (Jᵀ dy) · v: no step size; in fractions no tolerance.
 
     Where there are roots or exponentials, fractions do not stay fractions, and the law is checked to 50 digits.
     """
     state = rng.bit_generator.state
     try:
-        _check_adjoint(layer, input, rng, fractions)
+        _check_adjoint(layer, input, rng, fractions, skip)
     except _NotRational:
         rng.bit_generator.state = state
-        _check_adjoint(layer, input, rng, decimals)
+        _check_adjoint(layer, input, rng, decimals, skip)
 
 
 class _NotRational(Exception):  # noqa: N818 (a signal, not an error)
     """A fraction was asked for its root, its exponential or the like."""
 
 
-def _check_adjoint(layer: Layer, input: Shape, rng: np.random.Generator, draw: Draw) -> None:
-    run, record = single_layer_run(layer, input, object)
+def _check_adjoint(layer: Layer, input: Shape, rng: np.random.Generator, draw: Draw, skip: Shape | None) -> None:
+    run, record = single_layer_run(layer, input, object, skip=skip)
     given = {name: draw(rng, record[name].shape) for name in points(run)}
     directions = {name: draw(rng, record[name].shape) for name in points(run)}
     dy = draw(rng, record["y"].shape)
@@ -128,10 +139,10 @@ def _check_adjoint(layer: Layer, input: Shape, rng: np.random.Generator, draw: D
         )
 
 
-def check_compiled(layer: Layer, input: Shape, dtype: str, rng: np.random.Generator) -> None:
+def check_compiled(layer: Layer, input: Shape, dtype: str, rng: np.random.Generator, skip: Shape | None = None) -> None:
     """Compiled, every number is within the rounding bound that the same loops compute of themselves."""
-    compiled, arrays = single_layer_run(layer, input, dtype)
-    exact, twins = single_layer_run(layer, input, object)
+    compiled, arrays = single_layer_run(layer, input, dtype, skip=skip)
+    exact, twins = single_layer_run(layer, input, object, skip=skip)
     given = {name: np.asarray(rng.normal(size=arrays[name].shape), dtype) for name in points(compiled)}
     dy = np.asarray(rng.normal(size=arrays["y"].shape), dtype)
     sized = np.frompyfunc(Sized.of, 1, 1)

@@ -21,6 +21,8 @@ from plaingrad.textbook.layer import Glorot, He, Layer, Shape, Start, Zeros
 from plaingrad.textbook.layers import (
     Add,
     BatchNorm,
+    Conv,
+    Dense,
     Dropout,
     Flatten,
     GlobalMeanPool,
@@ -95,7 +97,8 @@ class Network(Outline):
         self.state = zeros((sum(math.prod(each.shape) for each in self.states.values()),), self.dtype)
         self.steps: dict[str, Step] = {}
         for (name, (x, y, weights)), layer in zip(shapes.items(), layers, strict=True):
-            self.steps[name] = Step(name, layer, x, y, weights, {}, {}, partial(made_singly, x, self.dtype))
+            skip = self.steps[start].y if (start := layer.skips()) else None
+            self.steps[name] = Step(name, layer, x, y, weights, {}, {}, partial(made_singly, x, self.dtype, skip))
         self._lay_out()
         self.offset, self.factor = zeros((self.input[0],), self.dtype), zeros((self.input[0],), self.dtype)
         self.factor[:] = 1
@@ -255,8 +258,23 @@ def lanes_taken(lanes: int, images: int) -> int:
     return lanes if has_numba() else max(1, min(lanes, images))
 
 
-def made_singly(x: Shape, dtype: Any, layer: Layer, way: str) -> Made:
+def alone(layer: Layer, x: Shape, dtype: npt.DTypeLike = np.float32, skip: Shape | None = None) -> Network:
+    """A network of just this layer, on an input of this shape.
+
+    One that reads an earlier layer's output besides, of the shape `skip` or else that of its input, stands at the end,
+    behind a layer that has such an output, and one that goes from there to its own input.
+    """
+    if not layer.skips():
+        return Network(layer, input=x, dtype=dtype)
+    x = Network(ReLU(), input=x).input
+    skip = skip or x
+    rows, columns = (-(-larger // smaller) for larger, smaller in zip((*skip, 1, 1)[1:3], (*x, 1, 1)[1:3], strict=True))
+    between = Conv(x[0], size=1, stride=(rows, columns)) if len(x) == 3 else Dense(x[0])
+    return Network(ReLU(), between, layer.replace(layer="relu1"), input=skip, dtype=dtype)
+
+
+def made_singly(x: Shape, dtype: Any, skip: Shape | None, layer: Layer, way: str) -> Made:
     """The texts of a layer and their calls, on a shard of images of this shape."""
-    run = Run(Network(layer, input=x, dtype=dtype), LANES, input_gradient=True, training=True)
-    (name,) = run
+    run = Run(alone(layer, x, dtype, skip), LANES, input_gradient=True, training=True)
+    name = next(reversed(run.net.steps))
     return run.tasks(name, way), run.calls(name, way)

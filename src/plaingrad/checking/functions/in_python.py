@@ -14,7 +14,7 @@ from plaingrad.checking.functions.own_names import OwnVerdict, check_own, names_
 from plaingrad.checking.laws import LAWS
 from plaingrad.errors import DataError, LawError, SettingError
 from plaingrad.network.loading import numbers
-from plaingrad.network.network import Network
+from plaingrad.network.network import Network, alone
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import slow_because
 from plaingrad.textbook.layer import Layer, Shape, passes
@@ -99,18 +99,18 @@ class Laws:
 
 def check_laws(net: Network, seeds: int = SEEDS) -> Laws:
     """Every law of every layer at its shape in the network; a layer that stands there twice is tried once."""
-    breach = functools.cache(_breach)
-    return Laws(
-        [
-            Kept(step.name, step.layer, step.x, {law: breach(law, step.layer, step.x, seeds) for law in LAWS})
-            for step in net.steps.values()
-        ]
-    )
+    breach, rows = functools.cache(_breach), []
+    for step in net.steps.values():
+        start = step.layer.skips()
+        skip = net.steps[start].y if start else None
+        kept = {law: breach(law, step.layer, step.x, seeds, skip) for law in LAWS}
+        rows.append(Kept(step.name, step.layer, step.x, kept))
+    return Laws(rows)
 
 
-def _breach(law: str, layer: Layer, input: Shape, seeds: int) -> str | None:
+def _breach(law: str, layer: Layer, input: Shape, seeds: int, skip: Shape | None = None) -> str | None:
     try:
-        LAWS[law](layer, input, seeds)
+        LAWS[law](layer, input, seeds, skip)
     except LawError as error:
         return " ".join(str(error).removeprefix(f"{layer} on {input}: ").split())
     except ArithmeticError as error:
@@ -124,10 +124,9 @@ def check_layer(layer: Layer, input: Any, seeds: int = SEEDS) -> Laws:
     """The laws of one layer on inputs of this shape; LawError at the first it breaks."""
     if input is None:
         raise SettingError(f"checking {layer} needs the shape of its input: plaingrad.check(layer, input=(2, 5, 4))")
-    net = Network(layer, input=input)
-    laws.check(layer, net.input, seeds)
-    (name,) = net.steps
-    return Laws([Kept(name, layer, net.input, dict.fromkeys(LAWS))])
+    step = list(alone(layer, input))[-1]
+    laws.check(layer, step.x, seeds)
+    return Laws([Kept(step.name, layer, step.x, dict.fromkeys(LAWS))])
 
 
 def check_network(

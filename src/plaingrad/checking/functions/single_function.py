@@ -41,6 +41,11 @@ def assert_layer(
             "assert_gradients(layer, backward, input=…) needs the shape of one input, such as input=(2, 5, 6), and a "
             "function: backward, forward= or both"
         )
+    if layer.skips():
+        raise SettingError(
+            f"assert_gradients got {layer}, which reads the output of an earlier layer besides its input; for two "
+            "inputs give the functions and both arrays: assert_gradients(forward, backward, x, skip)"
+        )
     require_whole("assert_gradients", "images", images, 1)
     shape = tuple(input) if isinstance(input, Sequence) else input
     layers = flat(layer, Network(layer, input=shape).input)
