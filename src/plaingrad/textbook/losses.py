@@ -194,7 +194,7 @@ class WeightedCrossEntropy(SoftmaxCrossEntropy):
     def check_target(self, target: Array) -> None:
         """Targets are probabilities, or all 0 for an image that does not count."""
         counted = target.copy()
-        counted[abs(target).max(axis=1) <= 0, 0] = 1
+        counted[_is_none(target), 0] = 1
         super().check_target(counted)
 
     def count(self, targets: Array) -> Any:
@@ -202,9 +202,11 @@ class WeightedCrossEntropy(SoftmaxCrossEntropy):
         if targets.ndim == 1:
             targets = targets[targets != self.ignore]
             return len(targets) if self.class_weights is None else float(np.array(self.class_weights)[targets].sum())
+        if self.class_weights is None:
+            return len(targets) - int(_is_none(targets).sum())
         number: Any = Fraction if targets.dtype.hasobject else float
-        weights = self.class_weights or (1.0,) * targets.shape[1]
-        return sum(number(weight) * total for weight, total in zip(weights, targets.sum(axis=0), strict=True))
+        totals = zip(self.class_weights, targets.sum(axis=0), strict=True)
+        return sum(number(weight) * total for weight, total in totals)
 
     @property
     def ignored(self) -> int | None:
@@ -216,6 +218,12 @@ class WeightedCrossEntropy(SoftmaxCrossEntropy):
 
     def constants(self, x: Shape) -> dict[str, Any]:
         return {"class_weight": list(self.class_weights or (1.0,) * x[0])}
+
+
+def _is_none(target: Array) -> Array:
+    """Which rows (image, output) are all 0: images that do not count."""
+    found: Array = abs(target).max(axis=1) <= 0
+    return found
 
 
 class CrossEntropy(Loss):
