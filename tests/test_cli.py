@@ -638,6 +638,12 @@ def test_networks_that_cannot_be(command: Command, tmp_path: Path, text: str | b
         (("--clip", "inf"), "clip=inf"),
         (("--average", 1), "average=1"),
         (("--average", "nan"), "average=nan"),
+        (("--loss", "mze"), "did you mean 'mse'?"),
+        (("--loss", "mse", "--label-smoothing", 0.1), "--loss mse has no --label-smoothing"),
+        (("--label-smoothing", 1.5), "label_smoothing=1.5"),
+        (("--class-weights", "1,x"), "such as 1,1,2.5"),
+        (("--class-weights", "1,2"), "2 class weights for 10 outputs"),
+        (("--class-weights", ""), "a number for each class"),
         (("--dtype", "float23"), "did you mean 'float32'?"),
         (("--dtype", "object"), "'object'"),
         (("--epoch", 3), "--epochs"),
@@ -652,6 +658,19 @@ def test_networks_that_cannot_be(command: Command, tmp_path: Path, text: str | b
 def test_options_that_cannot_be(command: Command, tmp_path: Path, options: tuple[object, ...], word: str) -> None:
     refused(command("train", *options), word)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_weighted_loss_is_told_by_options_and_kept_with_the_run(command: Command, tmp_path: Path) -> None:
+    weights = "1,1,1,1,1,1,1,1,4,1"
+    options = ("--class-weights", weights, "--label-smoothing", 0.1, "--epochs", 1, "--no-report", "--out", "run")
+    command("train", "--loss", "softmax-cross-entropy", *options)
+    training = checkpoint.load(tmp_path / "run" / CHECKPOINT)[2]["training"]
+    assert training["loss"] == {
+        "kind": "WeightedCrossEntropy",
+        "class_weights": [float(each) for each in weights.split(",")],
+        "label_smoothing": 0.1,
+        "ignore": -100,
+    }
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,13 @@ from plaingrad.textbook.layers import (
     Tanh,
     TanhGELU,
 )
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, MeanSquaredError, SoftmaxCrossEntropy
+from plaingrad.textbook.losses import (
+    CrossEntropy,
+    HalfSquaredError,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    WeightedCrossEntropy,
+)
 from plaingrad.textbook.text import places
 
 pytest.importorskip("selenium", reason="the page is tested with Selenium, which is not installed: pip install selenium")
@@ -195,13 +201,20 @@ def half_squared() -> Run:
     return net.run(image_for(net), np.array([[1.0, 0.25]]), HalfSquaredError())
 
 
+def weighted() -> Run:
+    net = network(Conv(2, size=2), Tanh(), Flatten(), Dense(3), input=(1, 3, 4), name="weighted")
+    loss = WeightedCrossEntropy((2.0, 0.5, 1.25), label_smoothing=0.25)
+    return net.run(image_for(net), np.array([2]), loss)
+
+
 def first_cnn() -> Run:
     """The network of the hand calculation."""
     return EXAMPLES["first-cnn"].run()
 
 
 RUNS: dict[str, Callable[[], Run]] = {
-    each.__name__: each for each in (every_layer, newer_layers, long_sums, mean_squared, half_squared, first_cnn)
+    each.__name__: each
+    for each in (every_layer, newer_layers, long_sums, mean_squared, half_squared, first_cnn, weighted)
 }
 
 
@@ -626,7 +639,7 @@ def test_these_networks_have_every_layer_and_every_loss() -> None:
     ours = {kind for kind in Layer.kinds().values() if kind.__module__.startswith("plaingrad.")}
     assert ours - {BatchNorm} == kinds  # a page shows one image, and batch normalisation mixes them
     assert {type(run.loss).__name__ for run in built} == {
-        *("SoftmaxCrossEntropy", "CrossEntropy", "MeanSquaredError", "HalfSquaredError"),
+        *("SoftmaxCrossEntropy", "WeightedCrossEntropy", "CrossEntropy", "MeanSquaredError", "HalfSquaredError"),
     }
 
 

@@ -7,7 +7,6 @@ PyTorch's within the rounding bound of the exact run, as in `test_torch.py`), ca
 """
 
 import decimal
-import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -208,12 +207,17 @@ def samples(name: str) -> list[tuple[Any, Any]]:
     ]
 
 
-def compare(name: str, operator: Any, sample: Any, rng: np.random.Generator) -> None:
-    """UnsaidError where the sample cannot be said here; AssertionError where it differs."""
-    x = sample.input
-    if x.numel() == 0:
+def say(name: str, sample: Any) -> Said:
+    """The sample as a layer or a loss; UnsaidError where there is none."""
+    if sample.input.numel() == 0:
         raise UnsaidError("empty")
-    said = SAY[name](x, *sample.args, **sample.kwargs)
+    said: Said = SAY[name](sample.input, *sample.args, **sample.kwargs)
+    return said
+
+
+def compare(said: Said, operator: Any, sample: Any, rng: np.random.Generator) -> None:
+    """AssertionError where the sample differs."""
+    x = sample.input
     y = operator(x, *sample.args, **sample.kwargs)
     y = y[0] if isinstance(y, tuple) else y  # and the places of the maxima
     dy = torch.tensor(rng.normal(size=y.shape))
@@ -273,21 +277,25 @@ def compare_loss(said: Said, x: Any, y: Any, dy: Any, theirs: dict[str, Any]) ->
         assert_both_within_the_bound(made[0][1], plain(theirs["dx"]), made[1][1], "dx")
 
 
-@functools.cache
-def outcomes(name: str) -> tuple[Counter[str], tuple[str, ...]]:
-    """How many samples of an operator are equal, or cannot be said for which reason; and the differences in words."""
+def outcomes(name: str, is_compared: bool = True) -> tuple[Counter[str], list[str]]:
+    """How many samples of an operator are equal, or cannot be said for which reason; and the differences in words.
+
+    Unless they are compared, all that can be said count as equal.
+    """
     counts, different, rng = Counter[str](), list[str](), np.random.default_rng(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of PyTorch, that a padding copies the image, and the like
         for operator, sample in samples(name):
             try:
-                compare(name, operator, sample, rng)
+                said = say(name, sample)
+                if is_compared:
+                    compare(said, operator, sample, rng)
                 counts["equal"] += 1
             except UnsaidError as reason:
                 counts[str(reason)] += 1
             except AssertionError as error:
                 different.append(f"{sample.summary()}: {error}")
-    return counts, tuple(different)
+    return counts, different
 
 
 @pytest.mark.parametrize("name", SAY)
@@ -295,12 +303,11 @@ def test_every_sample_with_a_batch_is_equal_or_cannot_be_said(name: str) -> None
     counts, different = outcomes(name)
     assert not different
     assert counts["equal"] > 0
-    assert counts.keys() <= {"equal", *UNSAID}
 
 
 def test_few_samples_cannot_be_said_and_every_reason_is_used() -> None:
     """Reasons that no sample has are none: who mends one takes it off the list."""
-    total = sum((outcomes(name)[0] for name in SAY), Counter[str]())
+    total = sum((outcomes(name, is_compared=False)[0] for name in SAY), Counter[str]())
     assert total.keys() - {"equal"} == set(UNSAID)
     assert total.total() - total["equal"] <= MOST_UNSAID * total.total()
 
