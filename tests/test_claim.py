@@ -68,6 +68,7 @@ def test_so_is_every_other_formula_that_has_no_words_in_it(name):
 
 LAYERS = [
     (pg.Conv(2, stride=2, padding=1), (2, 5, 6)), (pg.Conv(4, groups=2, activation=pg.ReLU()), (2, 5, 5)),
+    (pg.BatchNorm(), (2, 2, 3)), (pg.GroupNorm(1), (2, 2, 3)), (pg.Dropout(0.25), (2, 2, 3)), (pg.SiLU(), (2, 2, 3)),
     (pg.L2Pool(2), (2, 4, 4)), (pg.Tanh(), (2, 2, 3)), (pg.LeakyReLU(), (2, 2, 3)), (pg.MeanPool(2), (2, 4, 4)),
 ]  # fmt: skip
 

@@ -50,13 +50,25 @@ vanishing: vanishing gradient; gradients vanish; exploding gradients; deep netwo
 softmax: softmax; softmax jacobian; cross entropy; cross-entropy derivative; softmax's derivative; p - y; p − y;
     log loss; derivative of the softmax
 one-hot: one hot; onehot; one-hot encoding; labels; encode classes
+batchnorm: batchnorm; batch norm; batch normalization backward; backprop through batchnorm; BatchNorm gradient;
+    gradient of batch normalisation; derivative of batch norm; batchnorm dx
+batchnorm-axes: batchnorm axes; axes of batch norm; batchnorm axis; layernorm vs batchnorm; instance norm; group norm
+batchnorm-trained: running mean; running variance; batchnorm train vs eval; eval mode; batchnorm inference;
+    moving average batchnorm; batchnorm momentum
+batchnorm-shards: ghost batches; ghost batch norm; shards; sync batchnorm; batchnorm threads
+skip: skip connection; skip connections; residual connection; resnet backprop; resnet; shortcut connection;
+    gradient through a residual block; identity shortcut gradient; backprop through skip connection
+skip-add: why does a skip add; why add and not multiply; shapes of a skip differ; projection shortcut;
+    downsample shortcut
+dropout: dropout; inverted dropout; dropout scaling; dropout backward; why divide by 1 - p; dropout mask;
+    keep probability
 plus-or-minus: w += or w -=; +=; -=; w += rate; w -= lr * grad; plus or minus; plus or minus sign;
     add or subtract the gradient; why minus
 update-during-pass: when to update the weights; update weights immediately; update before backprop; order of updates;
     weights during backward pass
 sum-or-mean: minibatch; mini-batch; mini batches; batches; batch gradient sum or mean; learning rate; divide by N;
     batch size
-scaling: normalize; normalise inputs; pixels 255; scale images; standardize; normalisation; preprocessing
+scaling: normalize; normalise inputs; pixels 255; scale images; standardize; normalisation of the pixels; preprocessing
 beyond-94-percent: 94%; 94 %; accuracy; mnist; better accuracy; cnn vs feed-forward; mlp or cnn; feedforward
 """
 ASKED = {

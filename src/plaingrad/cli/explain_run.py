@@ -96,7 +96,7 @@ def answer(
         return (
             {"title": explained.title, "quantities": arrays}
             if as_json
-            else "\n".join([visible(explained.title), *lines, hint])
+            else "\n".join([visible(explained.title), *([explained.note] if explained.note else []), *lines, hint])
         )
     if symbols:
         found = explained.symbols(quantity)

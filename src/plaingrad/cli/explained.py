@@ -5,7 +5,7 @@ from typing import Any
 
 from plaingrad.errors import SettingError, nearest
 from plaingrad.explaining import tracer_of
-from plaingrad.explaining.facts import first_gradient
+from plaingrad.explaining.facts import first_gradient, note
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.symbols import Symbols, symbols
 from plaingrad.explaining.update import State
@@ -36,6 +36,11 @@ class Explained:
     def page(self, opens: str | None) -> Page:
         """The page of all numbers."""
         return Page(self.run, self.state, opens=opens or self.first or None, title=self.title, classes=self.classes)
+
+    @property
+    def note(self) -> str | None:
+        """What is to be known of the run before its numbers are read."""
+        return note(tracer_of(self.run, self.state))
 
     def overview(self) -> list[dict[str, Any]]:
         """Every array that can be asked about: its name, shape, and what it is."""

@@ -14,7 +14,19 @@ from plaingrad.errors import SettingError, nearest
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.textbook.layer import Shape
-from plaingrad.textbook.layers import Conv, Dense, Flatten, MaxPool, MeanPool, ReLU, Sigmoid, Softmax
+from plaingrad.textbook.layers import (
+    Add,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool,
+    MeanPool,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
 from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from plaingrad.textbook.optimisers import SGD
 from plaingrad.training.ranks import OneRank
@@ -170,6 +182,35 @@ EXAMPLES: dict[str, Example] = {
             loss=CrossEntropy(),
             weights={"dense1.w": [[0.5, 0.25], [0.1, 0.3], [-0.5, 0]], "dense1.b": [0, 0.1, 0]},
             opens="dense1.dy[1]",
+        ),
+        Example(
+            "batchnorm",
+            "two images of two channels, each channel normalised over both, and a dense layer",
+            (BatchNorm(), Flatten(), Dense(2)),
+            (2, 1, 2),
+            image=[[[[1, 3]], [[2, 2]]], [[[5, 7]], [[0, 4]]]],
+            target=[[1, 0], [0, 1]],
+            loss=SoftmaxCrossEntropy(),
+            opens="batchnorm1.dx[0,0,0,0]",
+        ),
+        Example(
+            "skip",
+            "a convolution with a skip over it: the output of relu1 goes into conv2 and, over the skip, into add1",
+            (Conv(1, padding=1), ReLU(), Conv(1, padding=1), Add("relu1"), Flatten(), Dense(2)),
+            (1, 3, 3),
+            target=0,
+            loss=SoftmaxCrossEntropy(),
+            opens="relu1.dy[0,1,1]",
+        ),
+        Example(
+            "dropout",
+            "six units of which about a half are dropped, and a dense layer",
+            (Dense(6), Dropout(0.5), Dense(2)),
+            (3,),
+            image=[1, 2, 0],
+            target=0,
+            loss=SoftmaxCrossEntropy(),
+            opens="dropout1.dx[2]",
         ),
         Example(
             "two-images",

@@ -211,11 +211,8 @@ class Explanation:
         if not terms:
             return "no terms: nothing is added, so it is 0" if not self.value else "no terms", [], ""
         if all or len(terms) <= MOST_SHOWN:
-            return (
-                f"{len(terms):,} term{'s' if len(terms) > 1 else ''}, in the order in which they are added:",
-                terms,
-                "",
-            )
+            order = "s, in the order in which they are added" if len(terms) > 1 else ""
+            return f"{len(terms):,} term{order}:", terms, ""
         some = [term for term in terms if term.product] or terms
         shown = sorted(some, key=lambda term: -abs(term.product))[:MOST_SHOWN]
         kept = {id(term) for term in shown}

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 
 from plaingrad.explaining.dense import sums_of
+from plaingrad.explaining.reasons_of_layers import ALONE
 from plaingrad.explaining.tracing import Tracer
-from plaingrad.explaining.twin import INPUT, Sheet
+from plaingrad.explaining.twin import INPUT, Sheet, Twin
 from plaingrad.explaining.words import RECORDS, about, role, rules
 from plaingrad.textbook.layer import passes
+from plaingrad.textbook.layers.skip import BOTH_ERRORS
 from plaingrad.textbook.phrases import shape_text
+from plaingrad.textbook.text import Text
 from plaingrad.training.inference import probabilities
 
 ROLES = {"values": "value", "errors": "error", "weights": "weight", "gradients": "gradient", "others": "other"}
@@ -61,6 +64,15 @@ def loss_told(tracer: Tracer) -> dict[str, Any] | None:
     return {"value": value}
 
 
+def note(tracer: Tracer) -> str | None:
+    """What is to be known of a run of one image where a layer mixes the images of a batch; else None."""
+    run = tracer.twin.twin
+    if not (run.is_mixed and run.training and tracer.twin.count == 1):
+        return None
+    mixing = next(name for name, record in run.records.items() if "share" in record and name != "loss")
+    return f"{mixing} mixes the images of a batch. Here {ALONE}."
+
+
 def points_at(tracer: Tracer, sheet: Sheet) -> dict[str, Any] | None:
     """What an array of places is about: the array they lie in, and the windows it was searched with; else None."""
     making = tracer.making(sheet)
@@ -80,26 +92,32 @@ def layers_told(tracer: Tracer) -> list[dict[str, Any]]:
 
 def _input(tracer: Tracer) -> dict[str, Any]:
     twin = tracer.twin
-    error = twin.names.get(f"{next(iter(twin.net.steps))}.dx")
+    error = _error_of_input(twin)
     told = {"name": INPUT, "kind": "Input", "text": shape_text(twin.net.input)}
     more = {"about": f"{about(twin, twin.sheets[INPUT])}.", "values": [INPUT], "errors": [error] if error else []}
     return BARE | told | more
 
 
+def _error_of_input(twin: Twin) -> str | None:
+    """The error that the first layer hands back: it stands with the input."""
+    return twin.names.get(f"{next(iter(twin.net.steps))}.dx")
+
+
 def _layer(tracer: Tracer, name: str) -> dict[str, Any]:
     twin = tracer.twin
     layer = twin.net.steps[name].layer
-    own = [each for each in sheets_shown(tracer) if each.layer == name and each.name != INPUT and each.quantity != "dx"]
+    of_input = {INPUT, _error_of_input(twin)}
+    own = [each for each in sheets_shown(tracer) if each.layer == name and each.name not in of_input]
     return {
         "name": name,
         "kind": type(layer).__name__,
         "text": repr(layer),
         "about": told_of(layer),
-        "rules": rules(layer, twin.net.steps[name].weights),
+        "rules": rules(layer, twin.net.steps[name].weights, name in twin.twin.starts),
         **{key: [each.name for each in own if role(twin, each) == kind] for key, kind in ROLES.items()},
         **{key: twin.names.get(f"{name}.{key}") for key in ("x", "y", "dx", "dy")},
         "sums": sums_of(tracer, name),
-        "texts": sources(layer),
+        "texts": sources(layer) + ([source(BOTH_ERRORS, "backward")] if name in twin.twin.starts else []),
     }
 
 
@@ -115,8 +133,12 @@ def _loss_layer(tracer: Tracer) -> dict[str, Any]:
 
 def sources(owner: Any) -> list[dict[str, str]]:
     """The texts of a layer or a loss, its activation's too."""
-    every = ((way, each.text) for way in ("forward", "backward") for each in passes(owner)[way])
-    return [{"name": text.__name__, "way": way, "source": text.source} for way, text in every]
+    return [source(each.text, way) for way in ("forward", "backward") for each in passes(owner)[way]]
+
+
+def source(text: Text, way: str) -> dict[str, str]:
+    """A text as a page shows it, and on which way it runs."""
+    return {"name": text.__name__, "way": way, "source": text.source}
 
 
 def told_of(record: Any) -> str:

@@ -20,12 +20,13 @@ from plaingrad.explaining.facts import (
     label,
     layers_told,
     loss_told,
+    note,
     points_at,
     sheets_shown,
 )
 from plaingrad.explaining.general import described
 from plaingrad.explaining.notation import as_text, spread
-from plaingrad.explaining.reasons import of_comparisons, of_the_edge
+from plaingrad.explaining.reasons import of_the_number
 from plaingrad.explaining.recording import Patterns, Record, add_terms, blob
 from plaingrad.explaining.told import bounds as bounds_told
 from plaingrad.explaining.told import is_told
@@ -200,7 +201,7 @@ class Page:
 
     def _add(self, sheet: Sheet, node: Traced, terms: Record, reasons: Record) -> None:
         add_terms(terms, node, self.patterns)
-        told = (*of_comparisons(self.tracer, sheet, node, node.why), *of_the_edge(self.tracer, sheet, node))
+        told = of_the_number(self.tracer, sheet, node)
         found = list({(each.pattern, each.cells): each for each in told}.values())
         reasons.counts.append(len(found))
         for each in found:
@@ -279,6 +280,7 @@ class Page:
             "opens": self.opens or first_gradient(self.tracer),
             "is_asked": self.opens is not None,
             "partial": partial if is_slice else None,
+            "note": note(self.tracer),
             "classes": class_names(self.tracer, self.classes),
             "label": label(self.tracer),
             "probabilities": class_probabilities(self.tracer),

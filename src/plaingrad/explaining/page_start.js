@@ -31,8 +31,10 @@ function drawHeader() {
     );
   }
   byId("verdict").replaceChildren(...verdict);
-  byId("partial").hidden = !partial;
-  byId("partial").textContent = partial ?? "";
+  for (const [id, told] of Object.entries({ partial, note: DATA.note })) {
+    byId(id).hidden = !told;
+    byId(id).textContent = told ?? "";
+  }
 }
 
 function probabilityBars() {

@@ -23,6 +23,12 @@ function isError(cell) {
   return arrayOf(cell).role === "error";
 }
 
+/** Whether a number was made on the way back: by a normalisation the error goes through gradients and means too. */
+function isOfTheWayBack(cell) {
+  const { made_by: name } = arrayOf(cell);
+  return DATA.layers.some(({ texts }) => texts.some((text) => text.name === name && text.way === "backward"));
+}
+
 /**
  * The stops from the loss to a cell, each {cell, terms, entries, entry}: `entry` is its largest term, which comes from
  * the stop before. Where no term came, because the error ended there, there is none, and the stop before is the error
@@ -37,8 +43,10 @@ async function wayTo(cell) {
     const entries = terms ? entriesOf(terms, next - array.start) : [];
     const entry = entries.length ? largestFirst(terms, entries)[0] : null;
     stops.unshift({ cell: next, terms, entries, entry });
-    const errors = entry === null ? [] : [...refsOf(terms, entry)].filter(isError);
-    next = errors[0] ?? (makerOf(array).name === "loss" || !terms ? -1 : await errorThatEnded(array, next));
+    const refs = entry === null ? [] : [...refsOf(terms, entry)];
+    const isEnd = makerOf(array).name === "loss" || !terms;
+    const from = refs.find(isError) ?? refs.find(isOfTheWayBack);
+    next = from ?? (isEnd ? -1 : await errorThatEnded(array, next));
   }
   if (loss) stops.unshift({ cell: loss.start, terms: null, entries: [], entry: null });
   return stops;

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
+from plaingrad.textbook.layers.skip import BOTH_ERRORS
 
 MARKS = re.compile(r"\*+([^*]+)\*+")  # bold and italic
 
@@ -35,6 +36,10 @@ BEHIND = {
     "LeakyReLU.dx": "whose-derivative",
     "Sigmoid.dx": "whose-derivative",
     "Tanh.dx": "whose-derivative",
+    **dict.fromkeys(("BatchNorm.dx", "BatchNorm.dw", "BatchNorm.db", "GroupNorm.dx"), "batchnorm"),
+    **dict.fromkeys(("BatchNorm.mean", "BatchNorm.variance"), "batchnorm-axes"),
+    **dict.fromkeys(("Dropout.y", "Dropout.dx"), "dropout"),
+    **dict.fromkeys(("Add.y", "Add.dx", "Add.dskip"), "skip"),
     "Softmax.dx": "softmax",
     "SoftmaxCrossEntropy.dx": "softmax",
     "WeightedCrossEntropy.dx": "softmax",
@@ -120,6 +125,8 @@ def behind_number(tracer: Tracer, sheet: Sheet) -> Question | None:
     quantity = sheet.quantity
     if making is None or quantity.rpartition("_")[2] == "after":
         owner = tracer.twin.run.loss if sheet.layer == "loss" else None
+    elif making.task.text == BOTH_ERRORS:
+        return questions()["skip"]
     else:
         owner = making.task.owner
         quantity = "dx" if quantity == "dy" else quantity

@@ -1,10 +1,11 @@
 """Why a number is what it is: the comparisons its loops made, in sentences."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 
 from plaingrad.explaining.notation import SIGNS_SHOWN, number_text
+from plaingrad.explaining.reason import Reason, reason
+from plaingrad.explaining.reasons_of_layers import of_layers
 from plaingrad.explaining.traced_numbers import CELL, NAMED, NUMBER, Comparison, Traced
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet
@@ -13,35 +14,20 @@ from plaingrad.textbook.layers import LeakyReLU, ReLU
 MOST_NAMED = 8
 
 
-@dataclass(frozen=True)
-class Reason:
-    """A sentence in which `{0}`, `{1}` … stand for cells."""
-
-    kind: str  # branch, tie, padding or note
-    pattern: str
-    cells: tuple[int, ...]
-    text: str
-
-
-def reason(tracer: Tracer, kind: str, pattern: str, *cells: int, **more: tuple[str, str]) -> Reason:
-    """A reason whose cells are written with their values.
-
-    `more` is worded twice: for the pattern, which many numbers share, and for the text of this one.
-    """
-    twin = tracer.twin
-    texts = (f"{twin.name(cell)} = {number_text(twin.value(cell))}" for cell in cells)
-    slots = (f"{{{place}}}" for place in range(len(cells)))
-    shared, own = ({name: words[which] for name, words in more.items()} for which in (0, 1))
-    return Reason(kind, pattern.format(*slots, **shared), cells, pattern.format(*texts, **own))
-
-
 def sentences(tracer: Tracer, cell: int, node: Traced) -> list[Reason]:
     """The reasons of a traced number: its own comparisons, then those behind factors that are zero by choice."""
     sheet = tracer.twin.sheet_of(cell)
-    found = [*of_comparisons(tracer, sheet, node, node.why), *of_the_edge(tracer, sheet, node)]
+    found = [*of_the_number(tracer, sheet, node)]
     found += [*of_the_output(tracer, sheet, node), *of_settings(tracer, node)]
     found += of_zero_factors(tracer, sheet, node)
     return list(dict.fromkeys(found))
+
+
+def of_the_number(tracer: Tracer, sheet: Sheet, node: Traced) -> Iterator[Reason]:
+    """The reasons that lie with a number itself, which a page holds for each of its numbers."""
+    yield from of_comparisons(tracer, sheet, node, node.why)
+    yield from of_the_edge(tracer, sheet, node)
+    yield from of_layers(tracer, sheet, node)
 
 
 def of_comparisons(tracer: Tracer, sheet: Sheet, node: Traced, compared: tuple[Comparison, ...]) -> Iterator[Reason]:

@@ -107,7 +107,10 @@ RULES = {
         "bias": "The bias was added at every pixel of its channel. Its gradient adds up the errors.",
     },
     "Dropout": {"dx": "The error goes back as the number went: 0 where it was dropped, else divided by 1 − rate."},
-    "Add": {"dx": "A sum hands its error on to both of its parts, unchanged."},
+    "Add": {
+        "dx": "A sum hands its error on to both of its parts, unchanged: this is the part on the direct way.",
+        "dskip": "A sum hands its error on to both of its parts, unchanged: this is the part that the skip brought.",
+    },
     "Softmax": {
         "dx": "Every probability depends on every score: a score's error is y times the difference between its own "
         "output's error and the mean of all, weighted by their probabilities."
@@ -126,6 +129,12 @@ RULES = {
     "HalfSquaredError": {"dx": "The first error is the difference between output and target."},
 }
 """How each layer and loss hands the error back, in a sentence or two: to its input, its weights, its biases."""
+
+TWO_WAYS = (
+    "The output went two ways: into the next layer, and over a skip into a later one. Each brings an error back, and "
+    "the two are added."
+)
+"""The rule of an output that a skip begins at; its error is made of two, whatever the layer is."""
 
 GLOSSARY = {
     "x": "the input of a layer",
@@ -147,16 +156,17 @@ GLOSSARY = {
     "share": "the weight of this image in a mean over the images: 1 divided by their number, or by the sum of the "
     "weights of their targets",
     "mask": "1 where a number stays, 0 where it is dropped; drawn anew in every step",
-    "mean": "the mean of a channel, or of a group of them",
-    "variance": "the mean of the squared distances from the mean",
-    "deviation": "the square root of the variance, to which a small number was added",
-    "normal": "a number minus the mean, divided by the deviation",
+    "mean": "the mean: in batch normalisation that of a channel, in group normalisation that of a group of channels",
+    "variance": "the variance of a channel: the mean of the squared distances of its numbers from their mean",
+    "deviation": "the standard deviation: the square root of the variance, to which a small number was added",
+    "normal": "the normalised number: the input minus the mean, divided by the square root of the variance, to which a "
+    "small number was added",
     "mean_error": "the mean, over a group, of w times the error",
     "mean_product": "the mean, over a group, of w times the error times the normalised number",
     "running_mean": "the mean that a trained network takes: it follows the means met in training",
     "running_variance": "the variance that a trained network takes: it follows the variances met in training",
     "skip": "the output of an earlier layer, which is added here",
-    "dskip": "the error that is sent back to that earlier layer",
+    "dskip": "the error that goes back over the skip, to the earlier layer whose output was added",
     "Φ": "the share of a standard normal distribution that lies below a number",
     "φ": "the density of the standard normal distribution, the slope of Φ",
     "hit": "1 where the largest output is the true class, else 0",
@@ -210,15 +220,18 @@ def about(twin: Twin, sheet: Sheet) -> str:
     return known.get(name) or GLOSSARY.get(name, f"{name}, which {layer} stores")
 
 
-def rules(owner: Any, weights: Mapping[str, Weights]) -> dict[str, str]:
-    """How a layer or a loss hands the error back, for each array that it fills: dx, dz, the gradients of its weights.
+def rules(owner: Any, weights: Mapping[str, Weights], goes_two_ways: bool = False) -> dict[str, str]:
+    """How a layer or a loss hands the error back, for each array that it fills: dx, dz, the gradients of its weights;
+    and dy where its output `goes_two_ways`.
 
-    A layer of one's own has none; what it does stands in its docstring.
+    A layer of one's own has none for what it fills; what it does stands in its docstring.
     """
     known = RULES.get(type(owner).__name__, {})
     of_activation = RULES.get(type(getattr(owner, "activation", None)).__name__, {})
-    kinds = {"dx": "dx"} | {f"d{name}": "weight" if each.inputs else "bias" for name, each in weights.items()}
+    kinds = {"dx": "dx", "dskip": "dskip"}
+    kinds |= {f"d{name}": "weight" if each.inputs else "bias" for name, each in weights.items()}
     found = {name: known[kind] for name, kind in kinds.items() if kind in known}
+    found |= {"dy": TWO_WAYS} if goes_two_ways else {}
     return found | ({"dz": of_activation["dx"]} if of_activation else {})
 
 
@@ -232,4 +245,4 @@ def role(twin: Twin, sheet: Sheet) -> str:
             return "gradient"
     if sheet.quantity in ("x", "y", "z") and sheet.layer != "loss":
         return "value"
-    return "error" if sheet.quantity in ("dx", "dy", "dz") else "other"
+    return "error" if sheet.quantity in ("dx", "dy", "dz", "dskip") else "other"

@@ -60,7 +60,17 @@ class Rerun:
         self.net = Network(*twin.net.layers, input=twin.net.input, dtype=object, name=twin.net.name)
         self.run = DecimalRun(self.net, twin.count, twin.run.loss, input_gradient=True)
         self.share = self._share()
+        self._lay_given()
         self.here = self._here()
+
+    def _lay_given(self) -> None:
+        """What a layer is given besides numbers of the way: masks as they were drawn, each image's share in a mean."""
+        if self.run.is_mixed:
+            self.run.share[...] = sized(1) / sized(self.twin.count)
+        for layer, record in self.twin.twin.records.items():
+            if "mask" in record:
+                mask = self.run.records[layer]["mask"]
+                mask[...] = as_sized(record["mask"].astype(int)).reshape(mask.shape)
 
     def _here(self) -> Point:
         """The numbers of the run: tenths are tenths, unless only the binary fraction falls out as the run did."""
