@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
+from plaingrad.checking import laws
 from plaingrad.compiler.loops import loops
 from plaingrad.textbook.layer import Weights
 from plaingrad.textbook.text import places
@@ -137,3 +138,63 @@ def test_a_gradient_that_is_never_set_to_zero_is_found():
 
     with pytest.raises(pg.LawError, match="dw says"):
         pg.check(Adding(), (2, 3, 4))
+
+
+# Layers with a skip
+
+
+def gate_forward(x, skip, y):
+    for place in places(y):
+        y[place] = x[place] * skip[place]
+
+
+def gate_backward(dy, x, skip, dx, dskip):
+    for place in places(dx):
+        dx[place] = dy[place] * skip[place]
+        dskip[place] = dy[place] * x[place]
+
+
+class Gate(pg.Layer):
+    """Times the output of an earlier layer."""
+
+    layer: str
+    forward, backward = gate_forward, gate_backward
+
+    def skips(self):
+        return self.layer
+
+
+class WrongGate(Gate):
+    backward = Gate.backward.edited(("dskip[place] = dy[place] * x[place]", "dskip[place] = dy[place] * skip[place]"))
+
+
+@pytest.mark.parametrize(
+    ("x", "skip"), [((2, 3, 4), None), ((3, 2, 2), (2, 4, 3)), ((4,), (3,)), ((2, 1, 3), (1, 3, 3))], ids=str
+)
+def test_a_sum_with_a_skip_keeps_the_laws(x, skip):
+    laws.check(pg.Add("relu3"), x, skip=skip)
+
+
+def test_a_skip_of_ones_own_keeps_them_or_is_told():
+    assert pg.check(Gate("conv2"), (2, 3, 4)).is_right
+    with pytest.raises(pg.LawError, match=r"Along one direction of skip, forward changes dy · y by .*, and dskip says"):
+        pg.check(WrongGate("conv2"), (2, 3, 4))
+
+
+def test_a_network_with_skips_is_checked_layer_by_layer():
+    def network(gate):
+        layers = pg.Conv(2, padding=1), pg.ReLU(), pg.Conv(3, padding=1, stride=2), pg.Add("conv1"), pg.Sigmoid(), gate
+        return pg.check(pg.Network(*layers, pg.Flatten(), pg.Dense(2), input=(1, 4, 4)))
+
+    right, wrong = network(Gate("add1")), network(WrongGate("add1"))
+    assert right.is_right
+    assert [row.name for row in right.rows][3:6] == ["add1", "sigmoid1", "gate1"]
+    assert (wrong.is_right, wrong.first_wrong) == (False, "wronggate1")
+
+
+@pytest.mark.parametrize("name", ["relu", "relu0", "", "relu123456789"])
+def test_a_skip_that_names_no_layer_is_one_line(name):
+    with pytest.raises(pg.ShapeError, match=r"^add1 = Add\(.*it names no earlier layer") as told:
+        pg.check(pg.Add(name), (2, 3, 4))
+    assert "\n" not in str(told.value)
+    assert not {"StandIn", "between"} & {*pg.Layer.kinds()}
