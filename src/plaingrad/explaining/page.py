@@ -34,6 +34,7 @@ from plaingrad.explaining.traced_numbers import Traced
 from plaingrad.explaining.tracing import Tracer
 from plaingrad.explaining.twin import Sheet, Twin, single
 from plaingrad.explaining.update import State
+from plaingrad.explaining.way import way_back
 from plaingrad.explaining.words import GLOSSARY, about, role
 from plaingrad.network.run import Run
 from plaingrad.textbook.notebook import frame
@@ -162,9 +163,9 @@ class Page:
         return {sheet.name: arrays[sheet.name] for sheet in sheets}
 
     def _slice(self, values: Array) -> dict[str, Any]:
-        """The number the page opens with, and what it leads to, nearest first, until there are enough terms."""
+        """The number the page opens with, its error's way, and what it leads to, nearest first: terms enough."""
         assert self.opens is not None
-        queue, count = [self.twin.cell(self.opens)], 0
+        queue, count = way_back(self.tracer, self.twin.cell(self.opens)), 0
         nodes: dict[int, Traced] = {}
         while queue and count < SLICE_TERMS:
             cell = queue.pop(0)
