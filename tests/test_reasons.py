@@ -13,6 +13,7 @@ from plaingrad.explaining import tracer_of
 from plaingrad.explaining.facts import layers_told, note, sheets_shown
 from plaingrad.explaining.page import Page
 from plaingrad.explaining.reasons_of_layers import ALONE
+from plaingrad.explaining.way import way_back
 from plaingrad.textbook.record import json_text
 
 LAYERS = (
@@ -142,3 +143,19 @@ def test_every_array_of_a_page_stands_on_one_card_with_the_text_that_made_it() -
         for name in layer["errors"]:
             own = name.rpartition(".")[2]
             assert own in ("dy", "dz") or layer["name"] == "input" or own in layer["rules"], name
+
+
+@pytest.mark.parametrize(
+    "opens", ["conv1.dw[0,0,1,1]", "batchnorm1.dw[1]", "conv1.dy[0,2,2]", "groupnorm1.mean_error[0]"]
+)
+def test_a_page_of_a_part_holds_the_error_s_way_to_its_number(opens: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the loss on, however few terms there is room for; each number with its terms."""
+    monkeypatch.setattr("plaingrad.explaining.page.MOST_TERMS", 100)
+    monkeypatch.setattr("plaingrad.explaining.page.SLICE_TERMS", 4000)
+    page = Page(residual(1), opens=opens)
+    data = page.data()
+    way = way_back(page.tracer, page.twin.cell(opens))
+    assert page.twin.sheet_of(way[-1]).name == page.twin.names["loss.dx"]
+    for cell in way:
+        sheet = page.twin.sheet_of(cell)
+        assert cell - sheet.start in data["arrays"][sheet.name]["held"], page.twin.name(cell)

@@ -171,7 +171,7 @@ class Page:
             cell = queue.pop(0)
             if cell in nodes or self.tracer.is_given(self.twin.sheet_of(cell)):
                 continue
-            nodes[cell] = node = self.tracer.number(cell)
+            nodes[cell] = node = self.tracer.number(cell, holds=True)
             used = node.cells()
             count, queue = count + len(used) + 200, queue + list(dict.fromkeys(used))[:200]
         met = {each for node in nodes.values() for each in node.cells()} | nodes.keys()

@@ -11,6 +11,7 @@ from plaingrad.explaining.traced_numbers import CELL, Choices, Given, Made, Plac
 from plaingrad.explaining.twin import Making, Sheet, Twin
 from plaingrad.explaining.update import Parameter, State, parameters
 from plaingrad.schedule.calls import share
+from plaingrad.schedule.fast import not_a_sum
 from plaingrad.schedule.narrow import leading_to
 from plaingrad.schedule.open import axes_of, opened
 from plaingrad.schedule.tree import fills
@@ -49,10 +50,16 @@ class Tracer:
         """Whether an array was given: pixels, weights, targets."""
         return sheet.name not in self.makings and sheet.name not in self.updates
 
-    def number(self, cell: int) -> Traced:
-        """The number in a cell, traced. Where narrowed loops do not lead to it, it is traced with all of them."""
+    def number(self, cell: int, holds: bool = False) -> Traced:
+        """The number in a cell, traced. Where narrowed loops do not lead to it, it is traced with all of them.
+
+        Who asks for many `holds` the arrays of texts that are no sums of products: one number of them takes as long.
+        """
         sheet = self.twin.sheet_of(cell)
         place = sheet.place(cell)
+        making = self.makings.get(sheet.name) if holds and sheet.size <= MOST_READY else None
+        if making is not None and sheet.name not in self.held and not_a_sum(making.task.text) is not None:
+            self.held[sheet.name] = self.whole(sheet)
         if sheet.name in self.held:
             held: Traced = self.held[sheet.name][place]
             return held
