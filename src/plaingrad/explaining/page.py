@@ -165,7 +165,8 @@ class Page:
     def _slice(self, values: Array) -> dict[str, Any]:
         """The number the page opens with, its error's way, and what it leads to, nearest first: terms enough."""
         assert self.opens is not None
-        queue, count = way_back(self.tracer, self.twin.cell(self.opens)), 0
+        way, count = way_back(self.tracer, self.twin.cell(self.opens)), 0  # for the way there is always room
+        queue = [*way]
         nodes: dict[int, Traced] = {}
         while queue and count < SLICE_TERMS:
             cell = queue.pop(0)
@@ -173,7 +174,7 @@ class Page:
                 continue
             nodes[cell] = node = self.tracer.number(cell, holds=True)
             used = node.cells()
-            count, queue = count + len(used) + 200, queue + list(dict.fromkeys(used))[:200]
+            count, queue = count + (cell not in way) * (len(used) + 200), queue + list(dict.fromkeys(used))[:200]
         met = {each for node in nodes.values() for each in node.cells()} | nodes.keys()
         arrays: dict[str, Any] = {}
         for sheet in sheets_shown(self.tracer):
