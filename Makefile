@@ -31,6 +31,9 @@ test-mpi: .venv/mpi  ## training by several processes, of which some are killed
 test-notebook: .venv/notebook  ## the example notebook, run as a reader runs it
 	$(PYTEST) -m notebook
 
+test-exchange: .venv/exchange  ## ONNX, PyTorch and Keras: both ways, and ONNX's own tests
+	$(PYTEST) -m exchange
+
 test-bounds: .venv/test  ## the laws once more, with every index of every compiled nest checked
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py::test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
 
@@ -110,7 +113,7 @@ python:
 	@touch $@
 
 # What a kind of test needs besides, a dependency group of pyproject.toml by the same name.
-$(addprefix .venv/,torch package site mpi notebook): .venv/%: .venv/test
+$(addprefix .venv/,torch package site mpi notebook exchange): .venv/%: .venv/test
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
 

@@ -47,6 +47,7 @@ COMMANDS = [
     ["evaluate"],
     ["predict"],
     ["explain"],
+    ["export"],
     ["models"],
     ["questions"],
     ["doctor"],

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))]
 LONG_PAGES = "docs/questions/", "docs/explain.md"  # a question's page trains networks, or explains many numbers
-HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors"]
+HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors", "onnx", "h5py"]
 
 
 def test_every_layer_has_a_row_and_a_public_name():

@@ -26,6 +26,7 @@ from plaingrad.errors import (
     ShapeError,
     StoppedError,
 )
+from plaingrad.exchange import from_keras, from_onnx, from_torch
 from plaingrad.explaining import explain
 from plaingrad.explaining.examples import example
 from plaingrad.network.augment import Augment
@@ -155,6 +156,9 @@ __all__ = [
     "fashion_mnist",
     "find_rate",
     "from_arrays",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
     "image_folder",
     "load",
     "mnist",

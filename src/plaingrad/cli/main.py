@@ -18,6 +18,7 @@ from plaingrad.cli.terminal import patience, say
 from plaingrad.cli.train_commands import DATA_DIR, LABEL, SHAPE, THREADS, find_rate, train
 from plaingrad.errors import PlaingradError, StoppedError, visible
 from plaingrad.textbook.habits import OURS
+from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.record import json_text
 from plaingrad.training.launched import current, start
 
@@ -139,6 +140,37 @@ def explain(
     with patience("working: code for a network is compiled the first time, then kept"):
         told = answer(words, example_name, network, as_json=as_json, **options)
     say(json_text(told) if as_json else told)
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("file", metavar="FILE")
+@click.option("--probabilities", is_flag=True, help="End in probabilities instead of scores; for ONNX.")
+@FORCE
+@JSON
+def export(run: str, file: str, probabilities: bool, force: bool, as_json: bool) -> None:
+    """Write a trained network for other programs.
+
+    FILE ends in .onnx, or in .safetensors for PyTorch's load_state_dict.
+
+    \b
+    Examples:
+      plaingrad export runs/lenet5-mnist lenet5.onnx
+      plaingrad export runs/lenet5-mnist/best.safetensors lenet5.safetensors
+
+    RUN is a run folder, or a checkpoint file.
+    """
+    from plaingrad.cli.export_run import exported
+
+    result = exported(run, file, probabilities, force)
+    if as_json:
+        say(json_text(result))
+        return
+    shape = shape_text(tuple(result["input"]))
+    say(
+        f"{visible(file)}: {visible(result['network'])} as {result['kind']}, "
+        f"{result['parameters']:,} parameters, input {shape}"
+    )
 
 
 @cli.group()

@@ -62,6 +62,9 @@ class Network(Outline):
 
     seen: Seen | None = None
     __call__: ClassVar[Callable[..., Array]]  # the outputs for images, which `inference` adds
+    to_onnx: ClassVar[Callable[..., None]]  # these three `exchange` adds
+    to_torch: ClassVar[Callable[..., Any]]
+    to_torch_state: ClassVar[Callable[..., None]]
 
     def __init__(
         self,

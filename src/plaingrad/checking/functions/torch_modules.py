@@ -1,7 +1,6 @@
 """PyTorch modules beside the same layers of plaingrad. PyTorch is loaded when it is asked for, and never else."""
 
-import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,33 +8,13 @@ import numpy as np
 
 from plaingrad.checking.functions.in_python import batch_of, check_network
 from plaingrad.checking.functions.own_names import OwnVerdict
-from plaingrad.errors import MissingError, PlaingradError, SettingError
+from plaingrad.errors import SettingError
+from plaingrad.exchange.torch_layers import PARAMETERS, dtype_of, flat, kind_of, layer_of, numbers_of, required
 from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Layer
-from plaingrad.textbook.layers import (
-    Conv,
-    Dense,
-    Flatten,
-    L2Pool,
-    LeakyReLU,
-    MaxPool,
-    MeanPool,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
-)
 from plaingrad.textbook.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy
 
 PASSED = ("Identity", "Dropout", "Dropout2d")
-PARAMETERS = {"w": "weight", "b": "bias"}
-
-
-class NoTorchError(MissingError):
-    """PyTorch is needed and not installed. It is no extra of plaingrad: which build to take depends on the machine."""
-
-    def __init__(self) -> None:
-        PlaingradError.__init__(self, "check_module needs PyTorch, which is not installed: pip install torch")
 
 
 @dataclass(frozen=True)
@@ -49,41 +28,27 @@ class Part:
 
 def verdict_on(module: Any, x: Any, target: Any, loss: Any, stands_for: Mapping[Any, Any]) -> OwnVerdict:
     """The verdict on a module; see `plaingrad.testing.check_module`."""
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError:
-        raise NoTorchError from None
+    torch = required("check_module")
     if not isinstance(module, torch.nn.Module):
         raise SettingError(f"check_module got a {type(module).__name__}; it needs a torch.nn.Module")
     parts = _parts(module, stands_for)
     measure, its_loss = _loss(torch, loss, stands_for)
-    dtype = _dtype(torch, parts)
+    dtype = dtype_of(torch, "a check", (each for part in parts for each in part.module.parameters()))
     x, target = torch.as_tensor(x).to(dtype), torch.as_tensor(target)
     target = target if target.is_floating_point() else target.long()
     net = Network(*(part.layer for part in parts), input=tuple(x.shape[1:]), dtype=np.float64, name="the module")
     _weigh(net, parts)
-    batch_of(net, its_loss, _array(x), _array(target))  # a clear word before PyTorch has one
+    batch_of(net, its_loss, numbers_of(x), numbers_of(target))  # a clear word before PyTorch has one
     with torch.enable_grad():
         answer = _asked(torch, net, parts, x, target, measure)
-    verdict = check_network(net, _array(x), _array(target), answer, its_loss, None, ())
+    verdict = check_network(net, numbers_of(x), numbers_of(target), answer, its_loss, None, ())
     pairs = zip(net.steps, parts, strict=True)
     verdict.notes[:0] = [f"{name} is module {part.name}, {type(part.module).__name__}" for name, part in pairs]
     return verdict
 
 
-def _dtype(torch: Any, parts: list[Part]) -> Any:
-    """What the parameters are kept in; float32 where there are none."""
-    dtypes = {parameter.dtype for part in parts for parameter in part.module.parameters()} or {torch.float32}
-    if len(dtypes) > 1 or not dtypes <= {torch.float32, torch.float64}:
-        raise SettingError(
-            f"the module's parameters are {', '.join(sorted(map(str, dtypes)))}; a check needs all of them in float32 "
-            "or in float64: module.double()"
-        )
-    return dtypes.pop()
-
-
 def _parts(module: Any, stands_for: Mapping[Any, Any]) -> list[Part]:
-    found = list(_flat(module, ""))
+    found = list(flat(module))
     known = {str(each): layer for each, layer in stands_for.items() if each != "loss"}
     names = [name for name, _ in found]
     for each in known:
@@ -91,7 +56,7 @@ def _parts(module: Any, stands_for: Mapping[Any, Any]) -> list[Part]:
             raise SettingError(f"stands_for names the module {each!r}; there are {', '.join(names) or 'none'}")
     parts = []
     for name, each in found:
-        if name not in known and _kind(each) in PASSED and (_kind(each) == "Identity" or not each.training):
+        if name not in known and kind_of(each) in PASSED and (kind_of(each) == "Identity" or not each.training):
             continue
         layer = known.get(name) or _layer(name, each)
         if not isinstance(layer, Layer):
@@ -102,101 +67,18 @@ def _parts(module: Any, stands_for: Mapping[Any, Any]) -> list[Part]:
     return parts
 
 
-def _flat(module: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The modules that are called one after another; a module that is no sequence is one by itself."""
-    if _kind(module) != "Sequential":
-        yield path or "0", module
-        return
-    for name, each in module._modules.items():  # named_children() leaves out what comes a second time
-        yield from _flat(each, f"{path}.{name}" if path else name)
-
-
-def _kind(module: Any) -> str:
-    """What PyTorch calls a module of its own; nothing for anyone else's, whatever its name."""
-    return type(module).__name__ if type(module).__module__.startswith("torch.nn.") else ""
-
-
 def _layer(name: str, module: Any) -> Layer:
-    kind = _kind(module)
+    kind = kind_of(module)
     if kind in PASSED:
         raise SettingError(f"module {name} ({kind}) drops at random; call module.train(False) before the check")
-    if kind not in LAYERS:
-        more = "; its parts are known only in an nn.Sequential" if list(module.children()) else ""
+    hint = f"; if it is your own, name the layer it corresponds to: stands_for={{{name!r}: plaingrad.Conv(3)}}"
+    layer = layer_of("check_module", name, module, hint)
+    if layer.skips() is not None or (hasattr(module, "running_mean") and module.running_mean is not None):
         raise SettingError(
-            f"check_module knows no layer for module {name} ({type(module).__name__}){more}; if it is your own, "
-            f"name the layer it corresponds to: stands_for={{{name!r}: plaingrad.Conv(3)}}"
+            f"module {name} ({type(module).__name__}) does more than compute its output; check_module takes modules "
+            "that keep nothing from call to call and have one input"
         )
-    for setting, usual in UNUSUAL.items():
-        if getattr(module, setting, usual) != usual:
-            raise SettingError(
-                f"module {name} ({kind}) has {setting}={getattr(module, setting)!r}; only {usual!r} is known"
-            )
-    return LAYERS[kind](module)
-
-
-UNUSUAL: dict[str, Any] = {
-    "padding_mode": "zeros", "return_indices": False, "start_dim": 1,
-    "end_dim": -1,
-}  # fmt: skip
-
-
-def _conv(module: Any) -> Layer:
-    padding = 0 if module.padding == "valid" else module.padding
-    return Conv(
-        module.out_channels, module.kernel_size, module.stride, padding, module.dilation, module.groups,
-        module.bias is not None,
-    )  # fmt: skip
-
-
-def _pool(kind: type[MaxPool] | type[MeanPool]) -> Callable[[Any], Layer]:
-    def made(module: Any) -> Layer:
-        dilation = _pair(getattr(module, "dilation", 1))
-        pool = kind(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding), dilation, module.ceil_mode)
-        if kind is not MeanPool:
-            return pool
-        return pool.replace(count_padding=module.count_include_pad, divisor=module.divisor_override)
-
-    return made
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
-def _l2(module: Any) -> Layer:
-    if module.norm_type != 2:
-        raise SettingError(
-            f"LPPool2d with norm_type={module.norm_type} has no counterpart in plaingrad; L2Pool has norm_type=2"
-        )
-    if module.ceil_mode:
-        raise SettingError(
-            "LPPool2d with ceil_mode=True has no counterpart in plaingrad: where a window overhangs PyTorch scales its "
-            "sum up, as if the window were whole, and L2Pool does not"
-        )
-    return L2Pool(_pair(module.kernel_size), _pair(module.stride or module.kernel_size))
-
-
-def _softmax(module: Any) -> Layer:
-    if module.dim not in (1, -1):
-        raise SettingError(
-            f"Softmax with dim={module.dim} has no counterpart in plaingrad; use dim=1, the axis of the outputs"
-        )
-    return Softmax()
-
-
-LAYERS: dict[str, Callable[[Any], Layer]] = {
-    "Conv2d": _conv,
-    "Linear": lambda module: Dense(module.out_features, bias=module.bias is not None),
-    "ReLU": lambda module: ReLU(),
-    "LeakyReLU": lambda module: LeakyReLU(float(module.negative_slope)),
-    "Sigmoid": lambda module: Sigmoid(),
-    "Tanh": lambda module: Tanh(),
-    "Softmax": _softmax,
-    "Flatten": lambda module: Flatten(),
-    "MaxPool2d": _pool(MaxPool),
-    "AvgPool2d": _pool(MeanPool),
-    "LPPool2d": _l2,
-}
+    return layer
 
 
 def _loss(torch: Any, loss: Any, stands_for: Mapping[Any, Any]) -> tuple[Callable[[Any, Any], Any], Loss]:
@@ -238,7 +120,7 @@ def _weigh(net: Network, parts: list[Part]) -> None:
                     f"modules {seen[id(parameter)]} and {part.name} share a parameter; give each its own"
                 )
             seen[id(parameter)] = part.name
-            array[...] = _array(parameter)
+            array[...] = numbers_of(parameter)
 
 
 def _asked(
@@ -256,7 +138,7 @@ def _asked(
             if (parameter := getattr(part.module, PARAMETERS.get(weight, weight))).requires_grad
         }
         h = part.module(h.clone())  # a module that works in place leaves the one before as it was
-        answer[f"{name}.y"] = _array(h)
+        answer[f"{name}.y"] = numbers_of(h)
         if not h.requires_grad:
             h = h.detach().clone().requires_grad_()  # nothing goes back from here: so the gradients will say
     tensors["loss.dx"] = h
@@ -265,13 +147,8 @@ def _asked(
         raise SettingError(
             f"the loss gave the shape {tuple(loss.shape)}; it needs to be one number, a mean over the images"
         )
-    answer["loss"] = _array(loss)
+    answer["loss"] = numbers_of(loss)
     slopes = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
     for (name, tensor), slope in zip(tensors.items(), slopes, strict=True):
-        answer[name] = np.zeros(tuple(tensor.shape)) if slope is None else _array(slope)
+        answer[name] = np.zeros(tuple(tensor.shape)) if slope is None else numbers_of(slope)
     return answer
-
-
-def _array(tensor: Any) -> Any:
-    tensor = tensor.detach().cpu()
-    return (tensor.double() if tensor.is_floating_point() else tensor).numpy().copy()
