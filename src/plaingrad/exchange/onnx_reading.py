@@ -17,8 +17,9 @@ from plaingrad.compiler.loops import Array
 from plaingrad.data.pixels import Seen
 from plaingrad.errors import CheckpointError, SettingError
 from plaingrad.exchange.chain import Chain, Value
+from plaingrad.exchange.onnx_graph import required
 from plaingrad.exchange.onnx_operators import OPERATORS
-from plaingrad.exchange.onnx_writing import PIXELS, required
+from plaingrad.exchange.onnx_writing import PIXELS
 from plaingrad.exchange.pointwise import Pointwise, activation_like
 from plaingrad.network.network import Network
 from plaingrad.textbook.layer import Shape
@@ -42,28 +43,35 @@ def from_onnx(path: str | os.PathLike[str], input: Sequence[int] | None = None) 
     CheckpointError for a file that cannot be read.
     """
     onnx = required(WHO)
-    place = pathlib.Path(path)
+    model, room = _loaded(onnx, pathlib.Path(path))
     try:
-        room = place.stat().st_size
-        model = onnx.load(str(place))
+        return Reader(onnx, model, input).network(room, pathlib.Path(path).stem)
+    except SettingError as error:
+        raise type(error)(f"{path}: {error}") from None
+    except MemoryError:
+        raise CheckpointError(f"{path} needs more memory than there is") from None
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:  # a setting or a size that cannot be
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CheckpointError(f"{path} holds a network that cannot be read: {reason}") from None
+
+
+def _loaded(onnx: Any, path: pathlib.Path) -> tuple[Any, int]:
+    """The model in a file, checked, without functions of its own; and how many bytes the file has."""
+    wrong = importlib.import_module("google.protobuf.message").DecodeError, onnx.checker.ValidationError
+    try:
+        room = path.stat().st_size
+        model = onnx.load(str(path))
         onnx.checker.check_model(model)
         if model.functions:
             model = importlib.import_module("onnx.inliner").inline_local_functions(model)
-        return Reader(onnx, model, input).network(room, place.stem)
-    except SettingError as error:
-        raise type(error)(f"{path}: {error}") from None
+        return model, room
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
     except MemoryError:
         raise CheckpointError(f"{path} needs more memory than there is") from None
-    except (onnx.checker.ValidationError, ValueError, TypeError, KeyError, RuntimeError, _decode_error()) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise CheckpointError(f"{path} is damaged or no ONNX file: {reason[:200]}") from None
-
-
-def _decode_error() -> type[Exception]:
-    found: type[Exception] = importlib.import_module("google.protobuf.message").DecodeError
-    return found
+    except (*wrong, ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CheckpointError(f"{path} is damaged or no ONNX file: {reason}") from None
 
 
 class Node:
@@ -95,6 +103,7 @@ class Reader:
                 f"{WHO}: the graph takes {len(sources)} inputs and gives {len(self.graph.output)} outputs; a network "
                 "here has one of each"
             )
+        self.kind = sources[0].type.tensor_type.elem_type
         self.dtype = self._dtype(sources[0])
         self.chain = Chain(WHO, self._shape(sources[0], input))
         self.batch = sources[0].type.tensor_type.shape.dim[0].dim_value or 0
@@ -104,7 +113,7 @@ class Reader:
         self.uses[self.graph.output[0].name] += 1
 
     def _dtype(self, source: Any) -> Any:
-        kind = source.type.tensor_type.elem_type
+        kind = self.kind
         known = {self.onnx.TensorProto.FLOAT: np.float32, self.onnx.TensorProto.DOUBLE: np.float64}
         if kind not in known:
             name = self.onnx.TensorProto.DataType.Name(kind) if source.type.HasField("tensor_type") else "no tensor"

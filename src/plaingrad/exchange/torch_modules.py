@@ -55,7 +55,7 @@ class Pooled(torch.nn.Module):
 
 
 class Skipped(torch.nn.Module):
-    """A layer's output plus that of an earlier one, of which it takes every so many rows, and zeros as more channels."""
+    """A layer's output plus that of an earlier one, of which it takes every so many rows, and zeros as channels."""
 
     def __init__(self, step: Step, skip: tuple[int, ...]) -> None:
         super().__init__()
