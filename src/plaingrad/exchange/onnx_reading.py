@@ -26,9 +26,10 @@ from plaingrad.textbook.layer import Shape
 
 WHO = "from_onnx"
 SPREADING = ("Add", "Div", "Gather", "Mul", "Sub")  # of n and m numbers they may make n·m
-MOST_PRODUCTS = 1 << 28
+FILLING = "ConstantOfShape"  # makes as many as it is told
+MOST_NUMBERS = 1 << 28
 FOLDED = (
-    "Add", "Cast", "Concat", "Constant", "Div", "Flatten", "Gather", "Identity", "Mul", "Neg", "Reshape", "Shape",
+    "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Flatten", "Gather", "Identity", "Mul", "Neg", "Reshape", "Shape",
     "Slice", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Operators that are worked out where all they take is constant: none but the spreading makes much out of little."""
@@ -111,6 +112,7 @@ class Reader:
         self.nodes = self._needed([Node(onnx, each) for each in self.graph.node])
         self.uses = Counter(name for node in self.nodes for name in node.inputs)
         self.uses[self.graph.output[0].name] += 1
+        self.left = self.uses.copy()  # of each value: the uses that are still to come
 
     def _dtype(self, source: Any) -> Any:
         kind = self.kind
@@ -152,9 +154,11 @@ class Reader:
         """The whole network."""
         for node in self.nodes:
             self._take(node)
+            self.left.subtract(node.inputs)
+            self._settle(node.outputs[0])
         made = self.layered(self.graph.output[0].name)
         if made != self.chain.last:
-            self.chain.refuse(f"the graph gives the output of {self.chain.name(made.place)}, which is not its last")
+            self.chain.refuse(f"the graph gives {self.chain.name(made.place)}, which is not what its last layer makes")
         net = self.chain.network(self.dtype, self.graph.name or name, room)
         told = {each.key: each.value for each in self.model.metadata_props}
         if PIXELS in told:
@@ -177,13 +181,25 @@ class Reader:
         else:
             self.values[node.outputs[0]] = OPERATORS[node.kind](self, node)
 
+    def _settle(self, name: str) -> None:
+        """What has become an activation is one at once where nothing else is made of the same value."""
+        found = self.values[name]
+        if not isinstance(found, Pointwise) or activation_like(found.samples) is None:
+            return
+        others = (value for each, value in self.values.items() if each != name and self.left[each] > 0)
+        bases = (each.value if isinstance(each, Pointwise) else each for each in others)
+        if not any(isinstance(each, Value) and each == found.value for each in bases):
+            self.layered(name)
+
     def _sizes(self, node: Node, value: Value) -> Array:
         """A shape, with 0 for the number of images: a Reshape takes that as the size that is there."""
         sizes = np.array([self.batch, *self.chain.shape(value)], np.int64)
         return sizes[node.settings.get("start", 0) : node.settings.get("end", len(sizes))]
 
     def _worked_out(self, node: Node, taken: list[Any]) -> Array:
-        if node.kind in SPREADING and math.prod(each.size for each in taken) > MOST_PRODUCTS:
+        many = math.prod(each.size for each in taken) if node.kind in SPREADING else 0
+        many = math.prod(map(int, taken[0].reshape(-1))) if node.kind == FILLING else many
+        if many > MOST_NUMBERS:
             self.refuse(node, "of constants that large")
         helper, names = self.onnx.helper, [name for name in node.inputs if name]
         inputs = [

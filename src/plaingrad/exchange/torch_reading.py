@@ -230,16 +230,16 @@ def _item(follower: Follower, value: Value, index: Any) -> Value:
     return replace(value, strides=(value.strides[0] * steps[2], value.strides[1] * steps[3]))
 
 
-def _pad(follower: Follower, value: Value, pad: Any, mode: str = "constant", more: Any = None, **named: Any) -> Value:
+def _pad(follower: Follower, x: Value, /, pad: Any, mode: str = "constant", value: Any = None) -> Value:
     """Channels of zeros for a skip, or rows and columns for the convolution that comes next."""
-    number, sizes = named.get("value", more) or 0, [int(each) for each in pad]
+    number, sizes = value or 0, [int(each) for each in pad]
     if mode != "constant" or number != 0 or min(sizes) < 0 or any(sizes[6:]):
         follower.chain.refuse("pad with anything but zeros is no layer")
     if len(sizes) == 6 and not any(sizes[:5]):
-        return replace(value, more=value.more + sizes[5])
+        return replace(x, more=x.more + sizes[5])
     if len(sizes) > 4:
         follower.chain.refuse(f"pad of {tuple(sizes)} is no layer")
-    return _around(follower, value, [*sizes, 0, 0][:4])
+    return _around(follower, x, [*sizes, 0, 0][:4])
 
 
 def _around(follower: Follower, value: Value, sizes: Any) -> Value:
