@@ -29,8 +29,8 @@ SPREADING = ("Add", "Div", "Gather", "Mul", "Sub")  # of n and m numbers they ma
 FILLING = "ConstantOfShape"  # makes as many as it is told
 MOST_NUMBERS = 1 << 28
 FOLDED = (
-    "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Flatten", "Gather", "Identity", "Mul", "Neg", "Reshape", "Shape",
-    "Slice", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+    "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Flatten", "Gather", "Identity", "Mul", "Neg",
+    "Reshape", "Shape", "Slice", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Operators that are worked out where all they take is constant: none but the spreading makes much out of little."""
 
