@@ -68,6 +68,7 @@ def normed(keras):
 
 
 MODELS = {each.__name__: each for each in (lenet, residual, quickstart, normed)}
+OF_KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation")  # its own, where it gives its weights
 SETTINGS = pytest.mark.parametrize("name", MODELS)
 
 
@@ -97,6 +98,7 @@ def test_a_file_that_keras_wrote(keras, tmp_path, name, ending, monkeypatch):
 
 
 @pytest.mark.exchange
+@OF_KERAS
 @SETTINGS
 def test_a_model_and_its_json(keras, name):
     model, images, wanted = made(keras, name)
@@ -109,6 +111,7 @@ def test_a_model_and_its_json(keras, name):
 
 
 @pytest.mark.exchange
+@OF_KERAS
 def test_the_layers_are_ours(keras):
     assert pg.from_keras(lenet(keras)).layers == (
         *(pg.Conv(6, size=5, padding=2), pg.Tanh(), pg.MeanPool(2)),
