@@ -24,7 +24,7 @@ PAGES, SITE = BUILD / "pages", BUILD / "site"
 GROUPS = {  # of pages: a title, and the files of docs/ below it; a page that stands nowhere is an error
     "Begin": ["start.md", "questions.md"],
     "Guides": ["training.md", "data.md", "layers.md", "explain.md", "check.md"],
-    "With other things": ["notebooks.md", "sklearn.md", "distributed.md"],
+    "With other things": ["notebooks.md", "sklearn.md", "exchange.md", "distributed.md"],
     "Mistakes": ["mistakes.md", "confusion.md"],
     "How well it does": ["accuracy.md", "benchmarks.md", "performance.md"],
     "The project": ["house.md"],

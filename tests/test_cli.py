@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from often import some
-from plaingrad import __version__, checkpoint, digits, evaluate, find_rate
+from plaingrad import __version__, checkpoint, digits, evaluate, find_rate, from_onnx, predict
 from plaingrad.cli.commands import prepare
 from plaingrad.cli.main import cli, main
 from plaingrad.cli.progress import Live, to_stderr
@@ -1039,6 +1040,45 @@ def test_the_bar_has_room_and_the_time_left_is_whole(monkeypatch: pytest.MonkeyP
     assert line.count("━") + line.count("╺") + line.count("╸") >= min(20, columns - 28)
     assert ("loss 0.1234 accuracy 0.9876" in line) is (columns >= 80)
     assert ("batch 933/938 " in line and "123,456 images/s" in line) is (columns >= 120)
+
+
+# Files for other programs
+
+
+def test_a_run_is_exported_with_its_classes(command: Command, run_copy: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="ONNX is an optional dependency")
+    said = command("export", "run", "net.onnx", "--probabilities")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == "net.onnx: digits as ONNX, 38,282 parameters, input 1×8×8\n"
+    told = {each.key: each.value for each in onnx.load(str(tmp_path / "net.onnx")).metadata_props}
+    assert json.loads(told["classes"]) == [str(number) for number in range(10)]
+    net, _, _ = checkpoint.load(run_copy / CHECKPOINT)
+    images = digits().test.images[:5]
+    made = from_onnx(tmp_path / "net.onnx")(images)
+    np.testing.assert_allclose(made, predict(net, images), rtol=0, atol=1e-6)  # softmax in float32 and in float64
+
+
+def test_a_checkpoint_is_exported_under_the_names_of_pytorch(command: Command, run_copy: Path, tmp_path: Path) -> None:
+    said = command("export", run_copy / BEST, "net.safetensors", "--json")
+    assert json.loads(said.out)["kind"] == "torch-state"
+    net, _, _ = checkpoint.load(run_copy / BEST)
+    arrays = safetensors.numpy.load_file(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(arrays["0.weight"], net["conv1"].w)
+    refused(command("export", "run", "net.safetensors"), "exists already", "--force")
+    assert command("export", "run", "net.safetensors", "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "net.pt"), "export writes .onnx or .safetensors files, not 'net.pt'"),
+        (("run", "net.safetensors", "--probabilities"), "--probabilities is for ONNX"),
+        (("none", "net.safetensors"), "none"),
+        (("run", "none/net.safetensors"), "cannot write none/net.safetensors"),
+    ],
+)
+def test_what_cannot_be_exported(command: Command, run_copy: Path, words: tuple[str, ...], said: str) -> None:
+    refused(command("export", *words), said)
 
 
 # What is there already

@@ -364,7 +364,6 @@ REASONS = {
         "shapes that a network has not"
     ),
     r"over other axes than rows and columns": "means over other axes",
-    r"Softmax \w+ with axis": "softmax along other axes",
     r"of images: with weights for each pixel": "layer norms of images",
     r"nor what is made of it next": "functions that are parts of activations",
     r"ReduceMax|Expand|Range|CastLike|Where|Less|Size|Sum|operator Cast": "parts of what ONNX writes out",

@@ -227,7 +227,7 @@ REFUSED = {
     "windows of unequal size": lambda torch: torch.nn.AdaptiveAvgPool2d(4),
     "it holds no layer": lambda torch: torch.nn.Identity(),
     "it needs a torch.nn.Module": lambda torch: np.tanh,
-    "takes more than one input": lambda torch: two_inputs(torch),
+    "forward() missing 1 required positional argument: 'y'": lambda torch: two_inputs(torch),
 }
 
 

@@ -7,7 +7,7 @@ from plaingrad.cli.commands import opened
 from plaingrad.errors import SettingError
 from plaingrad.training.run_folder import require_new
 
-KINDS = {".onnx": "ONNX", ".safetensors": "PyTorch's names"}
+KINDS = {".onnx": "onnx", ".safetensors": "torch-state"}
 
 
 def exported(run: str, file: str, probabilities: bool, force: bool) -> dict[str, Any]:

@@ -166,11 +166,8 @@ def export(run: str, file: str, probabilities: bool, force: bool, as_json: bool)
     if as_json:
         say(json_text(result))
         return
-    shape = shape_text(tuple(result["input"]))
-    say(
-        f"{visible(file)}: {visible(result['network'])} as {result['kind']}, "
-        f"{result['parameters']:,} parameters, input {shape}"
-    )
+    shape, how = shape_text(tuple(result["input"])), "as ONNX" if result["kind"] == "onnx" else "under PyTorch's names"
+    say(f"{visible(file)}: {visible(result['network'])} {how}, {result['parameters']:,} parameters, input {shape}")
 
 
 @cli.group()
