@@ -1052,7 +1052,7 @@ def test_a_run_is_exported_with_its_classes(command: Command, run_copy: Path, tm
     assert said.out == "net.onnx: digits as ONNX, 38,282 parameters, input 1×8×8\n"
     told = {each.key: each.value for each in onnx.load(str(tmp_path / "net.onnx")).metadata_props}
     assert json.loads(told["classes"]) == [str(number) for number in range(10)]
-    net, _, _ = checkpoint.load(run_copy / CHECKPOINT)
+    net, _, _ = checkpoint.load(run_copy / BEST)
     images = digits().test.images[:5]
     made = from_onnx(tmp_path / "net.onnx")(images)
     np.testing.assert_allclose(made, predict(net, images), rtol=0, atol=1e-6)  # softmax in float32 and in float64

@@ -786,6 +786,20 @@ def test_every_module_that_has_a_layer(torch):
 
 
 @pytest.mark.torch
+def test_norms_and_smooth_activations(torch):
+    nn = torch.nn
+    torch.manual_seed(1)
+    module = nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), nn.GELU(), nn.Conv2d(4, 3, 2), nn.InstanceNorm2d(3, affine=True),
+        nn.SiLU(), nn.Flatten(), nn.Linear(3 * 4 * 3, 5), nn.LayerNorm(5), nn.GELU("tanh"), nn.ELU(0.5),
+        nn.Linear(5, 3),
+    ).double()  # fmt: skip
+    verdict = check_module(module, batch(), LABELS)
+    assert verdict.verdict == "right", verdict.text()
+    assert "groupnorm3 is module 8, LayerNorm" in verdict.notes
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize(
     "target", [LABELS.astype(np.int32), LABELS.tolist(), np.eye(3)[LABELS]], ids=["int32", "list", "float64"]
 )

@@ -105,10 +105,15 @@ class Chain:
             shape = layer.output(self.shape(value))
         except ShapeError as error:
             self.refuse(f"{what}: {layer} got {self.shape(value)}: {error}")
+        self._require_room(shape, what)
         self.layers.append(layer)
         self.shapes.append(shape)
         self.arrays.append({name: np.asarray(array) for name, array in (arrays or {}).items() if array is not None})
         return self.last
+
+    def _require_room(self, shape: Shape, what: str) -> None:
+        if math.prod(shape) > MOST_BYTES:
+            self.refuse(f"{what} makes {math.prod(shape):,} numbers of one image; at most {MOST_BYTES:,} are taken")
 
     def join(self, one: Value, other: Value, what: str) -> Value:
         """The sum of two values: the last, and that of an earlier layer."""
@@ -186,13 +191,15 @@ class Chain:
             more["count_padding"] = True
         value, margins = self._unpadded(value, margins, -math.inf if kind is MaxPool else 0.0, what)
         wanted, shape = Window(size, stride, margins, dilation, ceil_mode=ceil_mode), self.shape(value)
+        even = all(before == after for before, after in margins)
         try:
             counts = wanted.output(shape)
-            if kind is MeanPool and pixels is None and more.get("divisor") is None:
+            self._require_room((shape[0], *counts), what)
+            if kind is MeanPool and pixels is None and more.get("divisor") is None and not even:
                 pixels = wanted.over(shape).pixels(bool(more.get("count_padding")), *counts)
         except ShapeError as error:
             self.refuse(f"{what} got {shape}: {error}")
-        padding, even = (margins[0][0], margins[1][0]), all(before == after for before, after in margins)
+        padding = (margins[0][0], margins[1][0])
         refusal = "its padding is not even, and no last window that hangs over the end is the same"
         for mode in (ceil_mode,) if even else (False, True):
             try:

@@ -1,4 +1,4 @@
-"""Keras's files, `.keras` (a zip of JSON and HDF5) and `.h5`, read with h5py: no Keras, no pickle, no link followed."""
+"""Keras's files, `.keras` (a zip of JSON and HDF5) and `.h5`, read with h5py: nothing is run, no link followed."""
 
 import importlib
 import io

@@ -39,8 +39,11 @@ def from_keras(model: Any, weights: Sequence[Any] | None = None) -> Network:
             return _built(config, own)
         except SettingError as error:
             raise type(error)(f"{model}: {error}") from None
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise CheckpointError(f"{model} holds no model that Keras wrote: {error!r}") from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # settings of any type
+            reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+            raise CheckpointError(f"{model} holds no model that Keras wrote: {reason}") from None
+        except MemoryError:
+            raise CheckpointError(f"{model} needs more memory than there is") from None
     if hasattr(model, "to_json") and hasattr(model, "layers"):
         arrays = {each.name: [np.asarray(array) for array in each.get_weights()] for each in model.layers}
         return _built(json.loads(model.to_json()), arrays)
@@ -48,9 +51,9 @@ def from_keras(model: Any, weights: Sequence[Any] | None = None) -> Network:
         config = json.loads(model) if isinstance(model, str) else model
         layers = config["config"]["layers"]
         return _built(config, _dealt(layers, weights or ()))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        if isinstance(error, SettingError):
-            raise
+    except SettingError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise SettingError(
             f"{WHO} got {str(model)[:60]!r}; it needs a path, a Keras model, or model.to_json() and model.get_weights()"
         ) from None

@@ -45,13 +45,13 @@ def from_onnx(path: str | os.PathLike[str], input: Sequence[int] | None = None) 
     """
     onnx = required(WHO)
     model, room = _loaded(onnx, pathlib.Path(path))
-    try:
+    try:  # a setting may be of any type and size
         return Reader(onnx, model, input).network(room, pathlib.Path(path).stem)
     except SettingError as error:
         raise type(error)(f"{path}: {error}") from None
     except MemoryError:
         raise CheckpointError(f"{path} needs more memory than there is") from None
-    except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:  # a setting or a size that cannot be
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"{path} holds a network that cannot be read: {reason}") from None
 

@@ -81,7 +81,7 @@ def to_torch(net: "Network") -> Any:
             for own, array in each.arrays.items():
                 getattr(modules[name], own).copy_(torch.tensor(array))
     made = ours.Chained(modules, skips) if skips else torch.nn.Sequential(OrderedDict(modules))
-    return made.to(dtype).eval()
+    return made.to(dtype).train(False)
 
 
 def to_torch_state(net: "Network", path: str | os.PathLike[str]) -> None:
