@@ -24,15 +24,8 @@ WHO = "from_keras"
 Weights = Mapping[str, Sequence[Array]]
 
 
-def from_keras(model: Any, weights: Sequence[Any] | None = None) -> Network:
-    """The network of a Keras model, with its weights: a chain of layers, with skips by Add.
-
-    model is the path of a `.keras` or `.h5` file, which is read with h5py alone (`pip install 'plaingrad[keras]'`); a
-    Keras model; or the JSON of one, as `model.to_json()` gives it, with `weights` as `model.get_weights()` gives them.
-    The network takes images as (channel, row, column): `net(images.transpose(0, 3, 1, 2))`. SettingError names the
-    first layer that has none here, and an output that goes to two layers where it is no skip; CheckpointError for a
-    file that cannot be read.
-    """
+def read_keras(model: Any, weights: Sequence[Any] | None) -> Network:
+    """See `plaingrad.from_keras`."""
     if isinstance(model, str | os.PathLike) and not str(model).lstrip().startswith("{"):
         config, own = read(model)
         try:

@@ -35,14 +35,8 @@ FOLDED = (
 """Operators that are worked out where all they take is constant: none but the spreading makes much out of little."""
 
 
-def from_onnx(path: str | os.PathLike[str], input: Sequence[int] | None = None) -> Network:
-    """The network that an ONNX file holds: a chain of operators with skips, with its weights and its input's offset.
-
-    `input` is (channels, rows, columns) or (features,), where the file leaves a size open. Numbers stay as they are,
-    float32 or float64; Dropout falls away. SettingError names the first operator that no layer here stands for, and a
-    value that two operators take where it is no skip; MissingError without `pip install 'plaingrad[onnx]'`;
-    CheckpointError for a file that cannot be read.
-    """
+def read_onnx(path: str | os.PathLike[str], input: Sequence[int] | None) -> Network:
+    """See `plaingrad.from_onnx`."""
     onnx = required(WHO)
     model, room = _loaded(onnx, pathlib.Path(path))
     try:  # a setting may be of any type and size

@@ -23,21 +23,10 @@ OPSET, IR = 18, 10
 PIXELS, INPUT, CLASSES = "plaingrad.pixels", "input", "classes"  # names of metadata
 
 
-def to_onnx(
-    net: "Network",
-    path: str | os.PathLike[str],
-    *,
-    probabilities: bool = False,
-    classes: Sequence[str] = (),
-    dtype: npt.DTypeLike = np.float32,
+def write_onnx(
+    net: "Network", path: str | os.PathLike[str], probabilities: bool, classes: Sequence[str], dtype: npt.DTypeLike
 ) -> None:
-    """Write the trained network as an ONNX file (opset 18, IR 10), from images (N, channel, row, column) to outputs.
-
-    The input is as `net` takes floats: its offset and factor are the first operators, and the metadata say what a
-    pixel counts. With `probabilities` a softmax is put behind scores. `classes` are the outputs' names, kept as a JSON
-    list in the metadata. Dropout falls away; BatchNorm takes its running values. Numbers are float32, or float64 by
-    `dtype`. SettingError for a layer that has no operator; MissingError without `pip install 'plaingrad[onnx]'`.
-    """
+    """See `plaingrad.exchange.to_onnx`."""
     onnx = required("to_onnx")
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise SettingError(f"to_onnx got dtype {np.dtype(dtype)}; it needs float32 or float64")

@@ -23,13 +23,8 @@ BATCH = 0
 """Stands for the number of images where a program asks for the size of a tensor."""
 
 
-def from_torch(module: Any, *, input: Sequence[int]) -> Network:
-    """The network that a PyTorch module computes, with a copy of its weights.
-
-    module is an nn.Sequential, or any module whose `forward` is a chain of known modules and functions with skips;
-    `input` is (channels, rows, columns) or (features,). Running values of batch norms are taken along. SettingError
-    names the first module without a layer and a value that goes two ways; MissingError without PyTorch.
-    """
+def read_module(module: Any, input: Sequence[int]) -> Network:
+    """See `plaingrad.from_torch`."""
     torch = required(WHO)
     if not isinstance(module, torch.nn.Module):
         raise SettingError(f"{WHO} got a {type(module).__name__}; it needs a torch.nn.Module")

@@ -54,13 +54,8 @@ class Planned:
     step: Step | None = None  # of a module of ours
 
 
-def to_torch(net: "Network") -> Any:
-    """The network as an `nn.Sequential`, with a copy of its weights: modules "0", "1" … in order, and in eval mode.
-
-    Offset and factor of the input, where there are any, are a first module "input" without parameters. With skips it
-    is a subclass of `nn.Sequential`; a pool that PyTorch does not have is a module of ours. SettingError for a layer
-    that has no module; MissingError without PyTorch.
-    """
+def made_module(net: "Network") -> Any:
+    """See `plaingrad.exchange.to_torch`."""
     torch = required("to_torch")
     ours: Any = importlib.import_module("plaingrad.exchange.torch_modules")
     dtype = torch.float32 if net.dtype == np.float32 else torch.float64
@@ -84,13 +79,8 @@ def to_torch(net: "Network") -> Any:
     return made.to(dtype).train(False)
 
 
-def to_torch_state(net: "Network", path: str | os.PathLike[str]) -> None:
-    """Write the arrays under the names they have in `net.to_torch()`, as safetensors: `0.weight`, `0.bias` …
-
-    `module.load_state_dict(safetensors.torch.load_file(path))` lays them into an `nn.Sequential` of the same modules,
-    in which an activation is a module of its own. PyTorch need not be installed. CheckpointError where the file cannot
-    be written; SettingError for a layer that PyTorch has no module for.
-    """
+def write_state(net: "Network", path: str | os.PathLike[str]) -> None:
+    """See `plaingrad.exchange.to_torch_state`."""
     import safetensors.numpy
 
     arrays = {
