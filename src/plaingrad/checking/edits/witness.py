@@ -34,7 +34,7 @@ def unlike(owner: Any) -> Any:
 
 
 def shapes_for(owner: Any, axes: int) -> tuple[Shape, Shape | None]:
-    """The shape of an input, and of an earlier layer's output where a layer reads one: larger, of fewer channels."""
+    """The shape of an input, and that of an earlier output where a layer reads one: larger, of fewer channels."""
     is_loss, is_grouped = not isinstance(owner, Layer), isinstance(owner, GroupNorm)
     if is_loss or axes == 2:
         shape: Shape = (2 * GROUPS,) if is_grouped else (INPUTS,)
