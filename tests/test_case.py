@@ -321,6 +321,35 @@ def test_every_word_for_a_layer_gives_it() -> None:
         of_words("covn", (2, 11, 9))
 
 
+WORDS = "conv,batchnorm,relu,dropout,conv,groupnorm,add:relu1,globalmeanpool,dense"
+
+
+def test_a_skip_is_a_word_and_what_it_adds_fits() -> None:
+    case = make_case(of_words(WORDS, (2, 11, 9)), (2, 11, 9))
+    assert case.net.steps["add1"].layer == pg.Add("relu1")
+    assert Case.from_json(json.loads(case.text())).to_json() == case.to_json()
+    for masks in (batch.masks["dropout1"] for batch in case.batches):
+        assert all(0 < part.mean() < 1 for part in masks.reshape(len(masks) * masks.shape[1], -1))
+    with pytest.raises(SettingError, match="it names no earlier layer"):
+        make_case(of_words("conv,add:relu1,flatten,dense", (2, 11, 9)), (2, 11, 9))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda told: told["steps"][0].pop("masks"), "no field 'masks'"),
+        (lambda told: told["steps"][1]["masks"]["dropout1"][0][0][0].__setitem__(0, 2), "other numbers than 0 and 1"),
+        (lambda told: told.pop("state"), "no field 'state'"),
+        (lambda told: told["state"]["batchnorm1.running_variance"].__setitem__(0, -1), "numbers of at least 0"),
+    ],
+)
+def test_masks_and_what_is_kept_are_those_of_the_layers(change: Any, words: str) -> None:
+    told = json.loads(make_case(of_words(WORDS, (2, 11, 9)), (2, 11, 9)).text())
+    change(told)
+    with pytest.raises(CaseError, match=words):
+        Case.from_json(told)
+
+
 # Cases that were changed
 
 
