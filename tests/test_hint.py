@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diseased import Site, form_of, networks, played, sites
+from diseased import MODERN, Site, form_of, networks, played, sites
 from often import some
 from plaingrad.checking import ClassTable, Verdict, check_answer
 from plaingrad.checking.catalogue import CATALOGUE, Kind
@@ -21,7 +21,7 @@ from plaingrad.cli import check_commands
 from plaingrad.errors import SettingError
 from strange import STRANGE
 
-BY_SIZE = ("simple", "dense", "single", "square", "norms", "smooth", "grouped", "thorough")
+BY_SIZE = ("simple", "dense", "single", "square", "norms", "smooth", "grouped", "thorough", *MODERN)
 NEED_TIES = {"slope-at-zero", "ties-split-unequally"}  # conventions that show where numbers are equal or 0
 LESS = (PLACE, KIND, LINE)
 

@@ -229,7 +229,8 @@ def test_laws_print_as_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "hint"), [("pool", "'l2pool' or 'maxpool' or 'meanpool'?"), ("rel", "'leakyrelu' or 'relu'?")]
+    ("asked", "hint"),
+    [("pool", "'globalmeanpool' or 'l2pool' or 'maxpool' or 'meanpool'?"), ("rel", "'leakyrelu' or 'relu'?")],
 )
 def test_a_part_of_several_names_suggests_all(asked: str, hint: str) -> None:
     with pytest.raises(pg.SettingError, match=re.escape(f"did you mean {hint}")):

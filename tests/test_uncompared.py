@@ -167,7 +167,7 @@ def contexts_of(case: Case) -> Iterator[Context]:
 
 def each_image(context: Context) -> Array:
     """A gradient of weights for each image by itself, summed over the positions."""
-    return np.stack([context.sum(context.terms, dy=context.only_images(n)) for n in range(context.images)])
+    return np.stack([context.of_error(context.only_images(n)) for n in range(context.images)])
 
 
 def misshapen(context: Context) -> Iterator[tuple[str, Array]]:

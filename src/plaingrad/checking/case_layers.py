@@ -108,7 +108,7 @@ def of_words(words: str, input: Shape) -> tuple[Layer, ...]:
     chosen = [word.strip().lower() for word in words.split(",")]
     for word in chosen:
         if word not in BY_WORD and not _is_skip(word):
-            raise SettingError(f"--layers knows no layer {word!r}; {nearest(word, [*BY_WORD, f'{SKIP}:relu1'])}")
+            raise SettingError(f"--layers knows no layer {word!r}; {nearest(word, [*BY_WORD, f'{SKIP}:LAYER'])}")
     layers: list[Layer] = []
     filters = EVEN_FILTERS if "groupnorm" in chosen else FILTERS
     for word in chosen:  # each with another number of filters or units than the one before
