@@ -144,12 +144,21 @@ def test_a_layer_with_a_skip_can_be_read_and_shown_fast() -> None:
             assert "def " in step.backward.fast, step.name
 
 
-def test_what_cannot_compare_skips_says_so_in_one_line() -> None:
+def test_one_s_own_gradients_of_a_network_with_a_skip_are_compared() -> None:
     (layers, shape), rng = SKIPS[2], np.random.default_rng(0)
-    net = pg.Network(*layers, input=shape)
+    net = pg.Network(*layers, input=shape, dtype="float64")
     x, labels = rng.normal(size=(2, *shape)), np.array([0, 1])
-    with pytest.raises(pg.SettingError, match=r"^a case got add1 = Add\('relu1'\), which reads[^\n]*$"):
-        pg.check(net, x, labels, {"dense1.dw": net.run(x, labels)["dense1"].dw})
+    run = net.run(x, labels)
+    told = {
+        f"{name}.{way}": run[name][way] for name, step in net.steps.items() for way in map("d{}".format, step.weights)
+    }
+    assert pg.check(net, x, labels, told).is_right
+    told["dense1.dw"] = 2 * told["dense1.dw"]
+    assert not pg.check(net, x, labels, told).is_right
+
+
+def test_a_function_of_a_layer_with_a_skip_is_not_compared_and_says_so_in_one_line() -> None:
+    layers, _ = SKIPS[2]
     with pytest.raises(pg.SettingError, match=r"^assert_gradients got Add\('relu1'\), which reads[^\n]*$"):
         pg.testing.assert_gradients(layers[3], lambda dy, x: dy, input=(3,))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from plaingrad.checking.case_words import FIELDS, asked, fields_of
 from plaingrad.compiler.loops import Array
-from plaingrad.errors import CaseError, PlaingradError, SettingError
+from plaingrad.errors import CaseError, PlaingradError
 from plaingrad.network.network import Network
 from plaingrad.network.outline import Outline, names_of
 from plaingrad.textbook.layer import Layer, Shape
@@ -43,15 +43,6 @@ class Case:
     loss: Loss
     batches: tuple[Batch, ...]
     rate: float
-
-    def __post_init__(self) -> None:
-        for name, step in self.net.steps.items():
-            if start := step.layer.skips():
-                raise SettingError(
-                    f"a case got {name} = {step.layer}, which reads the output of {start} besides that of the layer "
-                    "before; the layers of a case follow one another: take a network without skips. "
-                    "plaingrad.check(net) tests each layer of any network"
-                )
 
     @property
     def images(self) -> int:

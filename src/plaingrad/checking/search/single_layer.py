@@ -13,7 +13,7 @@ from plaingrad.checking.edits.uses import Kept
 from plaingrad.checking.search.normalised import Normalised, NormalisedSlopes, groups_of
 from plaingrad.checking.search.products import NONE, Sum, Terms, laid, products
 from plaingrad.compiler.loops import Array
-from plaingrad.network.network import Network
+from plaingrad.network.network import alone
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import text_calls
 from plaingrad.schedule.fast import Task
@@ -23,8 +23,6 @@ from plaingrad.textbook.layer import Layer, Shape, shares_of
 from plaingrad.textbook.layers import (
     ELU,
     GELU,
-    Conv,
-    Dense,
     Dropout,
     Flatten,
     LeakyReLU,
@@ -92,15 +90,6 @@ def remembered(window: Window) -> Remembered:
     return Remembered(**vars(window))
 
 
-def around(layer: Layer, input: Shape, skip: Shape | None) -> Network:
-    """A network in which a layer gets such an input, and such an output of an earlier layer where it reads one."""
-    if skip is None:
-        return Network(layer, input=input, dtype="float64")
-    down, across = ([-(-larger // smaller) for larger, smaller in zip(skip, input, strict=True)] + [1, 1])[1:3]
-    between = Conv(input[0], size=1, stride=(down, across)) if len(input) == 3 else Dense(input[0])
-    return Network(ReLU(), between, layer.replace(layer="relu1"), input=skip, dtype="float64")
-
-
 class SingleLayer:
     """A layer, or a loss, for `count` images: its arrays (image, …) by name, and its texts run on them as Python.
 
@@ -110,7 +99,7 @@ class SingleLayer:
     def __init__(self, owner: Layer | Loss, input: Shape, count: int, skip: Shape | None = None) -> None:
         self.owner, self.groups = owner, shares_of(owner)
         layer, loss = (owner, None) if isinstance(owner, Layer) else (Flatten(), owner)
-        net = around(layer, input, skip)
+        net = alone(layer, input, "float64", skip)
         self.run = Run(net, count, loss, input_gradient=True, as_written=lambda work: True)
         self.name = list(net.steps)[-1] if loss is None else "loss"
         self.arrays = {name: self.run.seen(self.name, name) for name in self.run.records[self.name]}
