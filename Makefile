@@ -72,7 +72,7 @@ docs: .venv/test  ## run every block of the docs and write down what it prints
 	$(BIN)/python scripts/make_questions.py
 	$(BIN)/python scripts/run_docs.py --write
 
-site: .venv/site  ## the documentation as a site, in build/site: pages, questions, reference, search; it asks nothing of outside
+site: .venv/site  ## the documentation as a site, in build/site: pages, questions, reference, search (PYODIDE=DIR: and one that runs it)
 	$(BIN)/python scripts/make_site.py
 
 test-site: .venv/site  ## the site built, every link followed, no request that leaves it
@@ -80,6 +80,9 @@ test-site: .venv/site  ## the site built, every link followed, no request that l
 
 test-package: .venv/package  ## build the package, install it in a clean environment of each Python found, and use it
 	$(PYTEST) -m package
+
+test-browser: $(if $(PYODIDE),.venv/test,.venv/browser)  ## plaingrad in a browser: its page, in Chromium
+	$(BIN)/python -m pytest -m browser
 
 pictures: .venv/test  ## take the README's pictures and its animation from a real page, in Chromium
 	$(BIN)/python scripts/make_pictures.py
@@ -113,7 +116,7 @@ python:
 	@touch $@
 
 # What a kind of test needs besides, a dependency group of pyproject.toml by the same name.
-$(addprefix .venv/,torch package site mpi notebook exchange): .venv/%: .venv/test
+$(addprefix .venv/,torch package site mpi notebook exchange browser): .venv/%: .venv/test
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
 

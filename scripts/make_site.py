@@ -2,9 +2,11 @@
 
 The pages are those of docs/ and the README, as they are; the reference is made of the docstrings and of the texts of
 the layers. Links that leave docs/ lead to a copy where it is a page, and become the names of files where it is code.
+With the variable PYODIDE, the folder of a Pyodide distribution, it has a page on which plaingrad runs.
 """
 
 import inspect
+import os
 import pathlib
 import re
 import shutil
@@ -13,6 +15,7 @@ import sys
 import tomllib
 import unicodedata
 
+import make_try_page
 import plaingrad as pg
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.losses import Loss
@@ -22,7 +25,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 BUILD = ROOT / "build"
 PAGES, SITE = BUILD / "pages", BUILD / "site"
 GROUPS = {  # of pages: a title, and the files of docs/ below it; a page that stands nowhere is an error
-    "Begin": ["start.md", "questions.md"],
+    "Begin": ["start.md", "questions.md", "try.md"],
     "Guides": ["training.md", "data.md", "layers.md", "explain.md", "check.md"],
     "With other things": ["notebooks.md", "sklearn.md", "exchange.md", "distributed.md"],
     "Mistakes": ["mistakes.md", "confusion.md"],
@@ -37,9 +40,11 @@ PACKAGES = {  # of what is none of these: the page that tells what is public of 
     "data": "Data",
     "training": "Training",
     "explaining": "Explaining",
+    "exchange": "Exchange",
     "testing": "Checking",
     "checking": "Checking",
 }
+TRY = "try/index.html"  # where plaingrad runs
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#)([^)\s]+)\)")
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 FEATURES = (
@@ -135,8 +140,8 @@ def moved(text: str, at: pathlib.PurePosixPath, places: dict[str, str]) -> str:
     return LINK.sub(link, held).replace("\x00", "")
 
 
-def assemble() -> None:
-    """Write all pages of the site as Markdown, and what configures it."""
+def assemble(pyodide: pathlib.Path | None = None) -> None:
+    """Write all pages of the site as Markdown, and what configures it; the one that runs plaingrad with `pyodide`."""
     shutil.rmtree(PAGES, ignore_errors=True)
     docs = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "docs").rglob("*") if file.is_file())
     places = {file: file.removeprefix("docs/") for file in docs} | BESIDE
@@ -151,23 +156,30 @@ def assemble() -> None:
             target.write_text(moved(text, pathlib.PurePosixPath(place), places), encoding="utf-8")
         else:
             shutil.copy(ROOT / file, target)
+    if pyodide:
+        make_try_page.write(pyodide, (PAGES / TRY).parent)
+        told_there = (PAGES / "try.md").read_text(encoding="utf-8")
+        (PAGES / "try.md").write_text(
+            told_there.replace("\n", f"\n\n[**Open the page**]({TRY})\n", 1), encoding="utf-8"
+        )
     told = reference()
     (PAGES / "reference").mkdir()
     for title, names in told.items():
         parts = [f"# {title}\n", *map(told_of, names)]
         (PAGES / "reference" / _file(title)).write_text("\n".join(parts), encoding="utf-8")
-    (BUILD / "zensical.toml").write_text(configuration(told), encoding="utf-8")
+    (BUILD / "zensical.toml").write_text(configuration(told, bool(pyodide)), encoding="utf-8")
 
 
 def _file(title: str) -> str:
     return title.lower().replace(" ", "-") + ".md"
 
 
-def configuration(told: dict[str, list[str]]) -> str:
+def configuration(told: dict[str, list[str]], runs: bool) -> str:
     """The site's name, order and looks."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     questions = sorted(f"questions/{file.name}" for file in (ROOT / "docs" / "questions").glob("*.md"))
     groups = {**GROUPS, "Begin": ["index.md", *GROUPS["Begin"]]}
+    groups["Begin"] += [{"Try it": TRY}] if runs else []
     groups["Questions"] = questions
     groups["Reference"] = [f"reference/{_file(title)}" for title in told]
     groups["The project"] = [*groups.pop("The project"), "examples.md", "contributing.md", "changelog.md", "license.md"]
@@ -198,15 +210,22 @@ generator = false
 
 
 def _quoted(value: object) -> str:
-    """As TOML writes it; its strings and lists are JSON's."""
+    """As TOML writes it; its strings are JSON's."""
     import json
 
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_quoted(key)} = {_quoted(each)}' for key, each in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_quoted, value))}]"
     return json.dumps(value, ensure_ascii=False)
 
 
 def main() -> None:
     """Assemble, build, and say where it is."""
-    assemble()
+    pyodide = os.environ.get("PYODIDE")
+    assemble(pathlib.Path(pyodide) if pyodide else None)
+    if not pyodide:
+        print("make_site: without the page that runs plaingrad, which needs PYODIDE=DIR, a Pyodide distribution")
     command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
     done = subprocess.run(command, cwd=BUILD, check=False)
     if done.returncode:

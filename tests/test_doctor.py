@@ -54,6 +54,20 @@ def test_requirements_are_read_as_packages_state_them() -> None:
     assert extra[1] == "fast"
 
 
+def test_a_browser_needs_no_numba_and_is_not_told_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [*PROJECT["dependencies"], "pillow>=10; extra == 'images'"]
+    monkeypatch.setattr(doctor_run, "_required", lambda: lines)
+    assert set(doctor_run.packages()["needs"]) == {doctor_run.REQUIREMENT.match(line)[1] for line in lines[:-1]}  # type: ignore[index]
+    monkeypatch.setattr(doctor_run.sys, "platform", "emscripten")
+    monkeypatch.setattr(doctor_run, "has_numba", lambda: False)
+    found = doctor_run.packages()
+    assert "numpy" in found["needs"]
+    assert "numba" not in found["needs"]
+    advice = list(doctor_run.advice({**found, "compiled code": {"problem": None}}))
+    assert not [line for line in advice if "pip install numba" in line]
+    assert any("outside the browser" in line for line in advice)
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [

@@ -1,23 +1,19 @@
 """The documentation site: every page and public name stands on it once, and nothing on it leads nowhere."""
 
-import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
+import make_site
 import plaingrad as pg
 
 ROOT = Path(__file__).parents[1]
-spec = importlib.util.spec_from_file_location("make_site", ROOT / "scripts" / "make_site.py")
-assert spec
-assert spec.loader
-make_site = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(make_site)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +52,26 @@ def test_a_page_in_no_group_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(make_site, "GROUPS", {**make_site.GROUPS, "Begin": ["start.md"]})
     with pytest.raises(SystemExit, match=r"questions\.md: in no group"):
         make_site.assemble()
+
+
+def test_without_pyodide_that_is_said_in_one_line(pages: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip  # noqa: E501
+    built = []
+    monkeypatch.delenv("PYODIDE", raising=False)
+    monkeypatch.setattr(
+        make_site.subprocess, "run", lambda *_, **__: built.append(1) or subprocess.CompletedProcess([], 0)
+    )
+    monkeypatch.setattr(make_site, "SITE", make_site.ROOT / "build" / "site")
+    make_site.main()
+    first, last = capsys.readouterr().out.splitlines()
+    assert built
+    assert "PYODIDE=DIR" in first
+    assert last.endswith("index.html")
+    assert make_site.TRY not in (pages / "zensical.toml").read_text(encoding="utf-8")
+
+
+def test_settings_are_written_as_toml() -> None:
+    told = {"nav": [{"Try it": "try/index.html"}, 'a "b".md', {"Begin": ["x", {"y": "z"}]}]}
+    assert tomllib.loads(f"told = {make_site._quoted(told)}")["told"] == told
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from plaingrad.cli.data_read import READING, held_back, kept_name, read, reading_of
 from plaingrad.data import Split
 from plaingrad.data.dataset import generator
@@ -194,7 +192,7 @@ def finish(training: Training, report: bool = True) -> dict[str, Any]:
     if trainer.validation is not None:
         result |= {"best_epoch": trainer.position.best_epoch, "validation_images": len(trainer.validation)}
     notes, files = [], [CHECKPOINT, HISTORY, IMAGES, *([BEST] if (trainer.out / BEST).exists() else [])]
-    guessed = np.bincount(test.labels).max() / len(test)
+    guessed = test.counts.max() / len(test)
     lines = [line for entry in history for line in entry.get("findings", ())]
     if found.accuracy <= guessed and not lines:
         notes.append(

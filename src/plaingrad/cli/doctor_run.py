@@ -5,6 +5,7 @@ import os
 import pathlib
 import platform
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from plaingrad.training.launched import LAUNCHED
 # A requirement as packages state it: name, versions, and the extra that asks for it.
 REQUIREMENT = re.compile(r"([\w.-]+)\s*([^;]*?)\s*(?:;(.*))?$")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
+ELSEWHERE = re.compile(r"sys_platform\s*!=\s*['\"]([\w-]+)['\"]")  # on all systems but one it is needed
 EVERYTHING = "all"  # the extra that is all the others
 
 
@@ -80,7 +82,8 @@ def packages() -> dict[str, Any]:
         if match := REQUIREMENT.match(line):
             name, asked, marker = match.groups()
             extra = EXTRA.search(marker or "")
-            if extra and extra[1] == EVERYTHING:
+            elsewhere = ELSEWHERE.search(marker or "")
+            if (extra and extra[1] == EVERYTHING) or (elsewhere and elsewhere[1] == sys.platform):
                 continue
             place = extras.setdefault(extra[1], {}) if extra else needed
             place[name] = {"asked": asked, "here": _version(name)}
@@ -121,6 +124,7 @@ def advice(found: dict[str, Any]) -> Iterator[str]:
     """What could be better, and what to do about it."""
     if not has_numba():
         way = "unset PLAINGRAD_PLAIN" if _version("numba") else "pip install numba"
+        way = "install plaingrad outside the browser" if sys.platform == "emscripten" else way
         yield f"without Numba networks run as plain Python, hundreds of times slower: {way}"
     if found["compiled code"]["problem"]:
         yield (

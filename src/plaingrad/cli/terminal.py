@@ -20,13 +20,19 @@ def say(text: str, *, err: bool = False, end: str = "\n") -> None:
         print("\n".join(map(visible, text.split("\n"))), file=stream, end=end, flush=True)
 
 
+def begin(timer: threading.Timer) -> None:
+    """Start a timer that only says something; where no thread can be started, as in a browser, nothing is said."""
+    with contextlib.suppress(RuntimeError):
+        timer.start()
+
+
 @contextlib.contextmanager
 def patience(text: str, after: float = WAITED) -> Iterator[None]:
     """Say on a terminal's stderr what takes so long, once `after` seconds have passed in silence."""
     timer = threading.Timer(after, say, [text], {"err": True})
     timer.daemon = True  # nobody waits for it
     if sys.stderr is not None and sys.stderr.isatty():
-        timer.start()
+        begin(timer)
     try:
         yield
     finally:

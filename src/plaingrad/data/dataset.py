@@ -84,6 +84,11 @@ class Dataset:
         channels, rows, columns = self.images.shape[1:]
         return channels, rows, columns
 
+    @property
+    def counts(self) -> NDArray[np.intp]:
+        """How many images each class has."""
+        return np.bincount(self.labels.astype(np.intp), minlength=len(self.classes))
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """A digest of images and labels: whether two sets are the same."""

@@ -34,7 +34,7 @@ class Description:
         parts = {}
         for name, data in self.parts.items():
             low, high, mean = _values(data.images)
-            counts = np.bincount(data.labels, minlength=len(data.classes)).tolist()
+            counts = data.counts.tolist()
             parts[name] = {
                 "images": len(data),
                 "classes": dict(zip(data.classes, counts, strict=True)),

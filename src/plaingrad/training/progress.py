@@ -1,6 +1,7 @@
 """What a training tells as it goes on, and how that is shown in plain lines."""
 
 import math
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -55,7 +56,8 @@ class Lines:
         self.wait = threading.Timer(1.0, self.say, ["compiling the loops (once; later runs load them)"])
 
     def __enter__(self) -> Self:
-        self.wait.start()
+        with contextlib.suppress(RuntimeError):  # where no thread can be started, as in a browser, nothing is said
+            self.wait.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

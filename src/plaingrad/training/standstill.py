@@ -58,7 +58,7 @@ class Epoch:
     @property
     def frequencies(self) -> Array:
         """The share of each class, where images weigh unlike much by weight."""
-        counted = np.bincount(self.data.labels, self.data.weights, self.net.output[0])
+        counted = np.bincount(self.data.labels.astype(np.intp), self.data.weights, self.net.output[0])
         shares: Array = counted / counted.sum()
         return shares
 

@@ -152,7 +152,7 @@ enter(
 def flattened_otherwise(context: Context) -> Iterator[Terms]:
     places = np.arange(context.terms.out.size).reshape(1, -1)
     for order in orders(places, (1, *context.x.shape[1:])):
-        yield replace(context.terms, out=order.reshape(-1)[context.terms.inner].astype(np.int64))
+        yield replace(context.terms, out=order.reshape(-1)[context.terms.inner].astype(np.intp))
 
 
 @mistake(

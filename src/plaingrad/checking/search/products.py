@@ -275,7 +275,7 @@ def products(numbers: Array) -> tuple[Array, Array, Array, Array]:
     """The place, weight, input and factor of each product that an array of sums is made of."""
     sums = [each.terms() if isinstance(each, Sum) else [] for each in numbers.flat]
     every = np.array([term for terms in sums for term in terms], float).reshape(-1, 3)
-    weight, inner = every[:, 0].astype(np.int64), every[:, 1].astype(np.int64)
+    weight, inner = every[:, 0].astype(np.intp), every[:, 1].astype(np.intp)
     return np.repeat(np.arange(len(sums)), [len(terms) for terms in sums]), weight, inner, every[:, 2]
 
 

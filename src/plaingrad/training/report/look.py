@@ -19,10 +19,15 @@ def styled(own: str) -> str:
 
 
 def headed(name: str, beside: Iterable[str] = ()) -> str:
-    """The header of a page, which is named as in `PAGES`: what it is, links to pages beside it, and light or dark."""
-    links = "".join(f'\n<a href="{each}">{PAGES[each]}</a>' for each in beside)
+    """The header of a page, which is named as in `PAGES`, with links to pages beside it."""
+    return masthead(PAGES[name], [(each, PAGES[each]) for each in beside])
+
+
+def masthead(what: str, links: Iterable[tuple[str, str]] = ()) -> str:
+    """The header of a page: what it is, links as addresses and labels, and light or dark. All is HTML."""
+    told = "".join(f'\n<a href="{address}">{label}</a>' for address, label in links)
     return f"""<div class="masthead">
-<p><b>plaingrad</b> {PAGES[name]}</p>{f'<nav aria-label="Pages beside this one">{links}</nav>' if links else ""}
+<p><b>plaingrad</b> {what}</p>{f'<nav aria-label="Pages beside this one">{told}</nav>' if told else ""}
 <label class="theme"><input type="checkbox" id="theme"><span class="in-light">Dark page</span><span class="in-dark">Light page</span></label>
 </div>"""  # noqa: E501
 
