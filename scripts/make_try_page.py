@@ -15,6 +15,7 @@ from typing import Any
 
 import plaingrad as pg
 from plaingrad.explaining.examples import EXAMPLES
+from plaingrad.network.network import KEPT
 from plaingrad.training.report.look import masthead, styled
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -65,9 +66,12 @@ def build_wheel(folder: pathlib.Path) -> pathlib.Path:
 
 
 def trained() -> dict[str, dict[str, Any]]:
-    """The weights of the examples that are trained: training takes a second here, and a minute in a browser."""
+    """What a network keeps, of the examples that are trained: that takes a second here, and a minute in a browser."""
     nets = {name: each.network() for name, each in EXAMPLES.items() if each.trained}
-    return {name: {key: array.tolist() for key, array in net.arrays.items()} for name, net in nets.items()}
+    return {
+        name: {"arrays": {key: getattr(net, key).tolist() for key in KEPT}, "seen": net.seen and net.seen.to_json()}
+        for name, net in nets.items()
+    }
 
 
 def examples() -> Iterator[str]:
@@ -101,8 +105,8 @@ def write(pyodide: pathlib.Path, target: pathlib.Path) -> None:
     for name in ("page.js", "worker.js", "asked.py"):
         shutil.copy(PARTS / name, target)
     shutil.copy(SAMPLES[0], target / "program.py")
-    (target / "weights.json").write_text(json.dumps(trained()), encoding="utf-8")
-    sizes = {"PYTHON": core, "NUMPY": wheels, "PLAINGRAD": [wheel]}
+    (target / "trained.json").write_text(json.dumps(trained()), encoding="utf-8")
+    sizes = {"PYTHON": [*core, *wheels], "PLAINGRAD": [wheel]}
     whole = sum(_bytes(files) for files in sizes.values())
     parts = {name: f"{_bytes(files) / 1e6:.1f}" for name, files in sizes.items()}
     parts |= {"WHEEL": wheel.name, "MEGABYTES": f"{whole / 1e6:.0f}", "PYODIDE": version, "VERSION": pg.__version__}

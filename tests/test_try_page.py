@@ -1,5 +1,6 @@
 """The page on which plaingrad runs in a browser: what it asks, what Python answers, and the page itself in Chromium."""
 
+import contextlib
 import functools
 import http.server
 import importlib.util
@@ -9,6 +10,7 @@ import re
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,11 +72,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 def python(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What Python here answers to some questions of the page, with NumPy alone."""
     folder = tmp_path_factory.mktemp("alone")
-    weights = make_try_page.trained()
+    trained = make_try_page.trained()
 
     def answers(*questions: dict[str, Any]) -> list[dict[str, Any]]:
         told = folder / "told.json"
-        told.write_text(json.dumps([str(folder), json.dumps(weights), PROGRAM.read_text("utf-8"), questions]), "utf-8")
+        told.write_text(json.dumps([str(folder), json.dumps(trained), PROGRAM.read_text("utf-8"), questions]), "utf-8")
         code = (
             "import asked, json, pathlib\n"
             "*first, questions = json.loads(pathlib.Path('told.json').read_text('utf-8'))\n"
@@ -168,8 +170,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page, made and served."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the page, made."""
     named = os.environ.get("PYODIDE")
     pyodide = Path(named) if named else make_try_page.installed()
     if pyodide is None:
@@ -180,16 +182,21 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("the page is opened in Chromium, which is not here: chromium and chromium-driver")
     folder = tmp_path_factory.mktemp("site")
     make_try_page.write(pyodide, folder / "try")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    return folder / "try"
+
+
+@pytest.fixture(scope="module")
+def address(served: Path) -> Iterator[str]:
+    """The page, served."""
+    answers = functools.partial(Quiet, directory=served.parent)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/try/index.html"
     server.shutdown()
     server.server_close()
 
 
-BROWSERS_OWN = {  # hosts that Chromium asks for itself, for the time, for what to fill in, and for who is there
-    *("clients2.google.com", "content-autofill.googleapis.com", "accounts.google.com", "www.google.com"),
-}
+BROWSERS_OWN = ".google.com", ".googleapis.com", ".gvt1.com"  # what Chromium asks for itself: the time, updates, …
 
 
 def host_of(request: str) -> str:
@@ -253,8 +260,22 @@ class Page:
             time.sleep(0.05)
         return time.monotonic() - self.began
 
+    def asked_outside(self) -> list[str]:
+        """The hosts that the page asked for something, beside its own."""
+        return [host for host in map(host_of, self.outside) if not host.endswith(BROWSERS_OWN)]
+
     def shown(self, selector: str) -> str:
         return str(self.run("return document.querySelector(arguments[0]).textContent", selector))
+
+
+@pytest.mark.browser
+def test_the_wheel_asks_a_browser_for_no_numba(served: Path) -> None:
+    with zipfile.ZipFile(next(served.glob("plaingrad-*.whl"))) as wheel:
+        (place,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = wheel.read(place).decode().splitlines()
+    (numba,) = (line for line in lines if line.startswith("Requires-Dist: numba"))
+    _, _, marker = numba.partition(";")
+    assert marker.replace('"', "'").split() == ["sys_platform", "!=", "'emscripten'"]
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +289,7 @@ def page(address: str) -> Iterator[Page]:
 @pytest.mark.browser
 def test_from_a_cold_start_to_an_explanation_and_a_verdict(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     """As a visitor does it, with the keyboard alone; the times are printed."""
+    from selenium.common.exceptions import WebDriverException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -293,7 +315,10 @@ def test_from_a_cold_start_to_an_explanation_and_a_verdict(address: str, capsys:
         page.driver.switch_to.default_content()
         errors = [each for each in page.driver.get_log("browser") if each["level"] == "SEVERE"]
         assert not errors
-        assert not [host for host in map(host_of, page.outside) if host not in BROWSERS_OWN]
+        assert not page.asked_outside()
+        with contextlib.suppress(WebDriverException):
+            page.driver.get("http://plaingrad.invalid/")
+        assert set(page.asked_outside()) == {"plaingrad.invalid"}  # it would have been seen
     finally:
         page.close()
     with capsys.disabled():

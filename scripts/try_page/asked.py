@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +18,39 @@ from plaingrad.cli.check_run import chosen_case
 from plaingrad.cli.explain_network import RANDOM, own_network
 from plaingrad.cli.explain_run import example
 from plaingrad.cli.explained import Explained
+from plaingrad.data.pixels import Seen
 from plaingrad.errors import PlaingradError, SettingError, visible
 from plaingrad.explaining.examples import EXAMPLES
+from plaingrad.network.network import Network
 
 NETWORK, CASE, ANSWER = "network.json", "case.json", "answer.json"  # what was pasted, under the names that errors tell
 DEEPEST = 100  # brackets within brackets: of some thousands Python in a browser ends, which cannot be caught
-MOST_LEAVES = 24  # names to go on with that are offered at once
+MOST_NEXT = 12  # names to go on with that are offered at once
 SOURCE, PROGRAM = "program.txt", "sample_program"  # examples/python/main.py: its text, and as a module
 
 
-def begin(folder: str, weights: str, program: str) -> None:
-    """Work in a folder of its own, where what is pasted is kept; take the sample program, and weights that are known.
+def begin(folder: str, trained: str, program: str) -> None:
+    """Work in a folder of its own, where what is pasted is kept; take the sample program and trained networks.
 
-    `weights`, JSON by example and array, are of the examples that are trained: as plain Python that lasts a minute.
+    `trained`, JSON by example, is what the networks keep that are trained: as plain Python that lasts a minute.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
     Path(SOURCE).write_text(program, encoding="utf-8")
     sys.dont_write_bytecode = True  # of two programs of one second and size the first one's would be taken
     sys.path.insert(0, folder)
-    for name, arrays in json.loads(weights).items():
-        EXAMPLES[name] = replace(EXAMPLES[name], weights=arrays, trained=None)
+    for name, kept in json.loads(trained).items():
+        EXAMPLES[name] = replace(EXAMPLES[name], trained=partial(put, kept))
 
 
-def kept(text: str, name: str) -> str:
+def put(kept: dict[str, Any], net: Network) -> None:
+    """Give a network what it keeps once it is trained."""
+    for name, values in kept["arrays"].items():
+        getattr(net, name)[:] = values
+    net.seen = kept["seen"] and Seen.from_json(kept["seen"])
+
+
+def pasted(text: str, name: str) -> str:
     """What was pasted, as a file of this name; SettingError where its brackets are too deep to be read."""
     depth = deepest = 0
     for character in text:
@@ -58,14 +67,14 @@ def explained(name: str, network: str) -> Explained:
     """The run of an example, or without a name of the network that the JSON describes, on random pixels."""
     if name:
         return example(name)
-    return own_network(kept(network, NETWORK), RANDOM, None, None, 0)
+    return own_network(pasted(network, NETWORK), RANDOM, None, None, 0)
 
 
 def explain(example: str, network: str, quantity: str) -> dict[str, Any]:
     """One number explained; without a `quantity` a gradient of the first layer."""
     asked = explained(example, network)
     found = asked.run.explain(quantity.strip() or asked.opens, asked.state)
-    onward = list(dict.fromkeys(found.next))[:MOST_LEAVES]
+    onward = list(dict.fromkeys(found.next))[:MOST_NEXT]
     return {
         "quantity": found.quantity,
         "text": found.text(),
@@ -93,13 +102,13 @@ def case(kind: str, example: str, network: str, text: str) -> dict[str, Any]:
 def case_of(kind: str, example: str, network: str, text: str) -> Case:
     """The same as a case."""
     if kind == "pasted":
-        return read_case(kept(text, CASE))
+        return read_case(pasted(text, CASE))
     if kind != "chosen":
         return make_case(simple=kind == "simple", steps=1)
     asked = {"model": None, "layers": None, "simple": False, "loss": None, "rate": None, "undilated": False}
     return chosen_case(
         **asked,
-        network=None if example else kept(network, NETWORK),
+        network=None if example else pasted(network, NETWORK),
         example=example or None,
         images=None,
         steps=1,
@@ -122,8 +131,13 @@ def sample(old: str, new: str, **of_case: str) -> dict[str, Any]:
 
 def verdict(answer: str, **of_case: str) -> dict[str, Any]:
     """The verdict on an answer to a case."""
-    found = check_answer(case_of(**of_case), read_answer(kept(answer, ANSWER)))
-    return {"verdict": found.verdict, "headline": headline_text(found), "text": verdict_text(found)}
+    found = check_answer(case_of(**of_case), read_answer(pasted(answer, ANSWER)))
+    headline = headline_text(found)
+    return {
+        "verdict": found.verdict,
+        "headline": headline,
+        "text": verdict_text(found).removeprefix(headline).lstrip("\n"),
+    }
 
 
 ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {

@@ -5,8 +5,7 @@ const byId = (id) => document.getElementById(id);
 const SIZES = document.body.dataset;
 const STAGES = [
   ["begin", "Beginning"],
-  ["python", `Loading Python, ${SIZES.python} MB`],
-  ["numpy", `Loading NumPy, ${SIZES.numpy} MB`],
+  ["python", `Loading Python and NumPy, ${SIZES.python} MB`],
   ["plaingrad", `Loading plaingrad, ${SIZES.plaingrad} MB`],
   ["ready", "Ready"],
 ];
@@ -76,7 +75,7 @@ function begin(name) {
   if (name === "ready") {
     rest(`Ready after ${seconds()}.`);
     ready.arrived();
-  } else say(`${STAGES[place][1]} (${Math.max(place, 1)} of 3)`);
+  } else say(`${STAGES[place][1]} (${Math.max(place, 1)} of 2)`);
 }
 
 function fail(line) {
@@ -196,7 +195,7 @@ async function openPage() {
   const frame = document.createElement("iframe");
   frame.setAttribute("sandbox", "allow-scripts");
   frame.title = told.title;
-  frame.srcdoc = told.html;
+  frame.srcdoc = byId("theme").checked ? told.html.replace('id="theme"', 'id="theme" checked') : told.html;
   byId("save-page").href = URL.createObjectURL(new Blob([told.html], { type: "text/html" }));
   byId("whole").append(frame);
   byId("whole").hidden = false;

@@ -14,18 +14,16 @@ async function load({ wheel }) {
   const say = (stage) => self.postMessage({ stage });
   say("python");
   const { loadPyodide } = await import(`${here}pyodide/pyodide.mjs`);
-  const python = await loadPyodide({ indexURL: `${here}pyodide/` });
-  say("numpy");
-  await python.loadPackage("numpy", { messageCallback: () => {} });
-  say("plaingrad");
-  const [packed, asked, weights, program] = await Promise.all([
+  const [python, packed, asked, trained, program] = await Promise.all([
+    loadPyodide({ indexURL: `${here}pyodide/`, packages: ["numpy"] }),
     file(wheel).then((got) => got.arrayBuffer()),
-    ...["asked.py", "weights.json", "program.py"].map((name) => file(name).then((got) => got.text())),
+    ...["asked.py", "trained.json", "program.py"].map((name) => file(name).then((got) => got.text())),
   ]);
+  say("plaingrad");
   python.unpackArchive(packed, "wheel");
   python.FS.writeFile("/home/pyodide/asked.py", asked);
   const module = python.pyimport("asked");
-  module.begin("/home/pyodide/pasted", weights, program);
+  module.begin("/home/pyodide/pasted", trained, program);
   answered = module.answered;
   say("ready");
 }
