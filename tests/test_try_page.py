@@ -376,3 +376,34 @@ def test_what_takes_too_long_can_be_stopped_and_python_begins_anew(page: Page) -
     page.run("byId('stop').click()")
     page.until("stage === 'ready'")
     assert page.ask(explained("overlap"))["quantity"] == EXAMPLES["overlap"].opens
+
+
+@pytest.mark.browser
+def test_where_python_ends_that_is_one_line_and_it_begins_anew(page: Page) -> None:
+    page.run("ask('explain-error', '', arguments[0])", explained("digits-by-hand"))
+    page.until("!byId('stop').hidden")
+    page.run("hear({failed: 'memory access out of bounds'})")
+    page.until("byId('explain-error').textContent.includes('memory access out of bounds')")
+    page.until("stage === 'ready'")
+    assert page.ask(explained("overlap"))["quantity"] == EXAMPLES["overlap"].opens
+
+
+@pytest.mark.browser
+def test_opened_as_a_file_it_says_what_it_needs(served: Path) -> None:
+    page = Page((served / "index.html").as_uri())
+    try:
+        page.until("document.querySelector('#state').dataset.stage === 'failed'")
+        assert "python -m http.server" in page.shown("#stage")
+    finally:
+        page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_of_it_lies_beside_the_screen(page: Page, width: int) -> None:
+    screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    page.run("closePage(); byId('kind').value = 'pasted'; byId('kind').onchange()")
+    page.run("document.querySelector('details').open = true")
+    assert page.run("return document.documentElement.scrollWidth === document.documentElement.clientWidth")
+    page.run("byId('kind').value = 'chosen'; byId('kind').onchange()")
