@@ -149,9 +149,8 @@ def test_one_s_own_gradients_of_a_network_with_a_skip_are_compared() -> None:
     net = pg.Network(*layers, input=shape, dtype="float64")
     x, labels = rng.normal(size=(2, *shape)), np.array([0, 1])
     run = net.run(x, labels)
-    told = {
-        f"{name}.{way}": run[name][way] for name, step in net.steps.items() for way in map("d{}".format, step.weights)
-    }
+    passes = [f"{name}.d{weight}" for name, step in net.steps.items() for weight in step.weights]
+    told = {each: run[each] for each in passes}
     assert pg.check(net, x, labels, told).is_right
     told["dense1.dw"] = 2 * told["dense1.dw"]
     assert not pg.check(net, x, labels, told).is_right

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from plaingrad.cli.terminal import begin, say
+from plaingrad.cli.terminal import say
 from plaingrad.errors import visible
 from plaingrad.training.progress import Event, Lines, describe
 

@@ -1,7 +1,7 @@
 """What a training tells as it goes on, and how that is shown in plain lines."""
 
-import math
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
