@@ -18,6 +18,8 @@ PAGE = (Path(__file__).parents[1] / "docs" / "training.md").read_text("utf-8")
 COMMAND_ONLY = {
     "--model",
     "--best",
+    "--class-weights",
+    "--label-smoothing",
     "--data",
     "--data-dir",
     "--label",

@@ -95,7 +95,8 @@ def share_out(index, share, *, one):
 def count_hits(x, target, hit):
     """Whether the largest score, the first of equals, is that of the class meant; never where one is not finite."""
     for n in range(x.shape[1]):
-        best, meant, strange = 0, 0, x[0, n] - x[0, n] != 0
+        best, meant = 0, 0
+        finite = 1 if x[0, n] * 0 == 0 else 0  # 0 · ∞ is not a number
         size = target[0, n] * target[0, n]  # 0 in the end where no class is meant
         for k in range(1, x.shape[0]):
             size += target[k, n] * target[k, n]
@@ -103,9 +104,9 @@ def count_hits(x, target, hit):
                 best = k
             if target[k, n] > target[meant, n]:
                 meant = k
-            if x[k, n] - x[k, n] != 0:
-                strange = True
-        hit[n] = 1 if best == meant and size > 0 and not strange else 0
+            if x[k, n] * 0 != 0:
+                finite = 0
+        hit[n] = 1 if best == meant and size > 0 and finite == 1 else 0
 
 
 TAKEN = [np.dtype(kind).str for kind in (np.uint8, np.float32, np.float64)]
