@@ -93,7 +93,7 @@ def test_every_command_shows_hostile_names_as_text(told, tmp_path: Path, name: s
     told("explain", run, "--label", f"none {name}", code=2)
     told("explain", run, f"dense1.{name}", code=2)
     told("explain", run, "--html", f"page {plain}.html")
-    assert f"net {shown}.safetensors: {visible(name)} as" in told("export", run, f"net {plain}.safetensors")
+    assert f"net {shown}.safetensors: {visible(name)} under" in told("export", run, f"net {plain}.safetensors")
     told("export", run, f"net.{plain}", code=2)
     told("export", f"none {name}", "net.safetensors", code=2)
     assert f"{visible(name)} on data {shown}" in told("find-rate", "--model", network, "--data", folder)
