@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from alone import alone
-from plaingrad.cli import progress, terminal
+from plaingrad.cli import terminal
+from plaingrad.training import progress
 
 LIBRARY = """
 import plaingrad as pg
@@ -19,11 +20,9 @@ assert pg.check(pg.MaxPool(2), input=(1, 4, 4)).is_right
 
 TRAINING = """
 import plaingrad as pg
-from plaingrad.cli.progress import Lines
 
 few = pg.digits().train.take(slice(0, 32))
-with Lines("training") as lines:
-    assert len(pg.train(pg.Network(pg.Flatten(), pg.Dense(10), input=(1, 8, 8)), few, epochs=2, watch=lines)) == 2
+assert len(pg.train(pg.Network(pg.Flatten(), pg.Dense(10), input=(1, 8, 8)), few, epochs=2, progress=True)) == 2
 """
 
 
@@ -39,6 +38,6 @@ def test_what_takes_long_is_done_where_no_thread_can_say_so(monkeypatch: pytest.
     monkeypatch.setattr("threading.Timer.start", refuse)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     done = []
-    with terminal.patience("compiling"), progress.Lines("training"):
+    with terminal.patience("compiling"), progress.Lines("training", print):
         done.append(True)
     assert done

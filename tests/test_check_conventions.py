@@ -23,7 +23,7 @@ from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.scales import scaled
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, Verdict
 from plaingrad.compiler.loops import Array
-from rights import PRINTS, Right, mixed, wronged
+from rights import PRINTS, Right, case_of, mixed, wronged
 from students import FLATTENED, ORDERS, WAYS, Student, Ways, flattened, in_print, is_done, softmax, told
 
 CASES = Path(__file__).parents[2] / "shared" / "field" / "cases"
@@ -258,6 +258,16 @@ def test_of_two_conventions_neither_hides_the_other(way, flat, part, network, se
     """One of them alone leaves what follows from the other wrong, or makes it agree by chance."""
     right = Right(network, 1, "student", "float32", way, "NHWC", "f32", part, seed, flat)
     assert wronged(right) is None
+
+
+@pytest.mark.parametrize("part", ["all", "outputs and gradients", "gradients"])
+@pytest.mark.parametrize("network", sorted(set(networks()) - {"simple"}))  # whose one kernel fits several ways
+@pytest.mark.often(5)
+def test_a_true_convolution_may_be_laid_out_backwards(network, part):
+    """In Julia's order maps with as many rows as columns look like maps turned over, and kernels like turned ones."""
+    for ties in (None, 1):
+        right = Right(network, ties, "student", "float32", "a true convolution", "Julia", "f32", part)
+        assert not is_done(case_of(network, ties), right.way) or wronged(right) is None
 
 
 def test_right_answers_in_mixed_conventions():

@@ -6,7 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.answers.layout import Order, Reading, group_of, readings, refuse, summary
+from plaingrad.checking.answers.layout import (
+    AXES,
+    Order,
+    Reading,
+    backwards,
+    fitting,
+    group_of,
+    readings,
+    refuse,
+    summary,
+    suspicious,
+)
 from plaingrad.checking.case import Case
 from plaingrad.checking.search.conventions import BY_POSITION
 from plaingrad.checking.search.passes import Key
@@ -60,7 +71,23 @@ def laid(
                 orders[group] = found[nearest].order
         if key[0] > 0:
             arrays[key], groups[key] = found, group
-    return arrays, groups, orders, misshapen
+    return arrays, groups, told_by_shapes(arrays, groups) | orders, misshapen
+
+
+def told_by_shapes(arrays: dict[Key, list[Reading]], groups: dict[Key, str]) -> dict[str, Order]:
+    """The order of each kind of array, where one alone fits the shapes of all of them.
+
+    A program lays out alike what is alike: where an array fits two orders, since two of its axes are equally long,
+    another one tells. No such order where only rows and columns are exchanged, which may be a mistake in all of them.
+    Where a program has its maps all the other way round, as Julia's and Fortran's are, so are its weights.
+    """
+    shared = fitting(arrays, groups)
+    odd = {groups[key] for key, found in arrays.items() if suspicious(found[0])}
+    orders = {group: next(iter(each)) for group, each in shared.items() if len(each) == 1 and group in AXES}
+    orders = {group: order for group, order in orders.items() if group not in odd}
+    if orders.get("maps") == backwards("maps"):
+        orders = {group: backwards(group) for group, each in shared.items() if backwards(group) in each} | orders
+    return orders
 
 
 def at_positions(case: Case, key: Key, given: Array) -> list[Reading]:

@@ -1,8 +1,9 @@
 """In which order an answer's arrays are laid out: NHWC, kernels with the channels last, one long row, …"""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,20 @@ def _orders(shape: tuple[int, ...], group: str) -> list[tuple[int, ...]]:
     usual = USUAL.get(group, ())
     every = itertools.permutations(range(len(shape)))
     return sorted(every, key=lambda order: usual.index(order) if order in usual else len(usual))
+
+
+def backwards(group: str) -> Order:
+    """The order of Julia and Fortran: all axes the other way round."""
+    return tuple(range(len(AXES.get(group, ()))))[::-1]
+
+
+def fitting(arrays: Mapping[Any, list[Reading]], groups: Mapping[Any, str]) -> dict[str, set[Order]]:
+    """The orders that fit the shapes of all arrays of a kind."""
+    shared: dict[str, set[Order]] = {}
+    for key, found in arrays.items():
+        own = {each.order for each in found}
+        shared[groups[key]] = shared.get(groups[key], own) & own
+    return shared
 
 
 def told(group: str, order: Order) -> str:

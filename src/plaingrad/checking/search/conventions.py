@@ -20,7 +20,7 @@ from math import prod
 
 import numpy as np
 
-from plaingrad.checking.answers.layout import Order, Reading
+from plaingrad.checking.answers.layout import AXES, Order, Reading, backwards, fitting
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.search.findings import Finding, Fit, form_of, forms_of
 from plaingrad.checking.search.memo import Memo
@@ -131,9 +131,13 @@ def conventions(
     truth = _truth(program)
     for ids in PAIRS if any(key[1:] == ("loss", "dx") for key in arrays) else ():  # else it is the same
         yield from _pairs(program, truth, ids)
+    back = _backwards(arrays, groups)
     for id, each in CATALOGUE.items():
         if each.convention and id not in dict(PAIRS):
-            yield from _throughout(program, truth, id)
+            for convention in _throughout(program, truth, id):
+                yield convention
+                if convention.terms and back:
+                    yield replace(convention, orders=back)
 
 
 def along(
@@ -170,6 +174,15 @@ def _orders(program: Program, arrays: Mapping[Key, list[Reading]], groups: Mappi
     for group, orders in kinds.items():
         for order in sorted(orders):
             yield Convention(f"layout-{group}", "", orders={group: order})
+
+
+def _backwards(arrays: Mapping[Key, list[Reading]], groups: Mapping[Key, str]) -> Mapping[str, Order]:
+    """All axes the other way round, where shapes leave that open; numbers that are others besides do not tell either.
+
+    With as many rows as columns, Julia's order of maps is like that of maps turned over.
+    """
+    shared = fitting(arrays, groups)
+    return {group: backwards(group) for group, each in shared.items() if group in AXES and {backwards(group)} < each}
 
 
 def _flattened(program: Program, arrays: Mapping[Key, list[Reading]]) -> Iterator[Convention]:

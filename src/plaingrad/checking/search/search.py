@@ -89,7 +89,8 @@ class Search(State):
             room += 2 * rounding.allowed(other.expected[key], array, self.precision).max(initial=0)
             is_far = not np.abs(asked_for(key) - array).max(initial=0) <= room
             if key in agreed:
-                is_laid_alike = self.arrays[key] is other.arrays[key]
+                group = self.groups[key]
+                is_laid_alike = self.arrays[key] is other.arrays[key] and self._order(group) == other._order(group)
                 env[key] = other.env[key] if is_laid_alike else self.own(array)
                 if is_far:
                     return True
