@@ -127,7 +127,7 @@ def ratio(split: Split, recipe: Recipe, threads: int) -> tuple[float, float]:
     torch.set_num_threads(threads)
     few = split.train.take(range(recipe.batch))
     net, index = model("resnet8").network(), np.arange(recipe.batch)
-    standardise(net, few)
+    standardise(net, few.images)
     inputs, labels = scaled(torch, few, few)[0], torch.tensor(few.labels)
     peers = []
     for layout in (torch.contiguous_format, torch.channels_last):
