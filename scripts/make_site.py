@@ -46,7 +46,7 @@ PACKAGES = {  # of what is none of these: the page that tells what is public of 
 }
 TRY = "try/index.html"  # where plaingrad runs
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#)([^)\s]+)\)")
-CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"(^```.*?^```$|`[^`]+`)", re.MULTILINE | re.DOTALL)
 FEATURES = (
     *("navigation.sections", "navigation.footer", "navigation.top"),
     *("content.code.copy", "search.highlight", "toc.follow"),
