@@ -4,6 +4,7 @@ Each test counts over many answers and holds the share to a floor. The whole tab
 docs/confusion.md tells what was counted.
 """
 
+import re
 import time
 
 import numpy as np
@@ -31,6 +32,10 @@ from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.passes import Key
+from plaingrad.checking.search.precision import DOUBLE
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.checking.verdict.formulas import mixes_images
+from plaingrad.checking.verdict.text import done_right
 from plaingrad.compiler.loops import Array
 from strange import STRANGE
 from students import Student, told
@@ -228,3 +233,20 @@ def test_every_mistake_without_its_entry(network):
 @pytest.mark.exhaustive
 def test_many_parts():
     not_missed(outcomes(list(parts(1500))))
+
+
+@pytest.mark.parametrize("network", networks())
+@pytest.mark.often(6)
+def test_how_it_is_done_right_is_told_of_every_array(network):
+    """The formula says the array by others, of all images where these are mixed, and the text is the one at work."""
+    program = Program(networks()[network], DOUBLE)
+    for key in program.keys:
+        told = done_right(program, key)
+        name, _, formula = (told["formula"] or "").partition(" = ")
+        assert name.split("[")[0] not in re.findall(r"[\w.]+", formula), told["formula"]
+        if told["formula"] and mixes_images(program, key) and key[2] in ("y", "dx"):
+            assert "[n," in name
+        layer = None if key[1] == "loss" else program.steps[key[1]].layer
+        if layer is not None and key[2] == "y":
+            text = layer.infer if key[0] > program.last and layer.infer else layer.forward
+            assert told["place"].startswith(f"{text.__name__} in ")

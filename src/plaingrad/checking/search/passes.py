@@ -196,8 +196,11 @@ class Passes:
 
     def is_same_code(self, key: Key, other: Key) -> bool:
         """Whether two passes are one pass in two steps: a layer that does something else once trained has two."""
-        has_two = key[1] != "loss" and self.steps[key[1]].layer.infer is not None
-        return key[1:] == other[1:] and (not has_two or (key[0] > self.last) == (other[0] > self.last))
+        return key[1:] == other[1:] and self.is_trained(key) == self.is_trained(other)
+
+    def is_trained(self, key: Key) -> bool:
+        """Whether a pass is that of a layer once it is trained, which then does something else."""
+        return key[0] > self.last and key[1] != "loss" and self.steps[key[1]].layer.infer is not None
 
     def is_update(self, key: Key) -> bool:
         """Whether a pass makes a weight after a step."""

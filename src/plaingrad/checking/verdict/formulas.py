@@ -24,10 +24,14 @@ MOST_TERMS, MOST_NUMBERS = 40_000, 2_000
 
 
 def formula_of(program: Program, key: Key) -> str | None:
-    """The general formula of an array, with the names of the case; None for one that would take too long."""
-    if not _is_small(program, key):
+    """The general formula of an array, with the names of the case; None for one that would take too long.
+
+    And for what a layer by itself does not make: what an earlier layer leads to, what is kept, and once it is trained.
+    """
+    if not _is_small(program, key) or not _is_of_layer(program, key):
         return None
     case, (_, name, quantity), rng = program.case, key, np.random.default_rng(0)
+    images = case.images if mixes_images(program, key) else 1
     is_loss, is_update, count = name == "loss", program.is_update(key), case.loss.count(case.batches[0].target)
     if is_loss:
         net, loss = Network(Flatten(), input=(*case.net.output, 1, 1), dtype="float64"), case.loss
@@ -35,9 +39,11 @@ def formula_of(program: Program, key: Key) -> str | None:
     else:
         step = program.steps[name]
         net, loss = Network(*flat(step.layer, step.x), input=step.x, dtype="float64"), HalfSquaredError()
-        target = rng.normal(size=(1, int(np.prod(step.y))))
-    run = Run(net, 1, loss, input_gradient=True, as_written=lambda work: True)
-    run.load(np.abs(rng.normal(size=(1, *net.input))) * np.where(rng.random(net.input) < NEGATIVE[not is_loss], -1, 1))
+        target = rng.normal(size=(images, int(np.prod(step.y))))
+    run = Run(net, images, loss, input_gradient=True, as_written=lambda work: True)
+    run.load(
+        np.abs(rng.normal(size=(images, *net.input))) * np.where(rng.random(net.input) < NEGATIVE[not is_loss], -1, 1)
+    )
     run.aim(target)
     if is_loss:
         run.records["loss"]["share"][...] = 1 / (count or 1)
@@ -47,9 +53,9 @@ def formula_of(program: Program, key: Key) -> str | None:
     tracer = tracer_of(run, State(SGD(rate=case.rate, momentum=0)) if is_update else None)
     asked = f"{name if is_loss else first}.{quantity}{'_after' if is_update else ''}"
     formula = as_text(described(tracer, tracer.twin.sheet_named(asked)[0])[0])
-    before, after = program.x_key(key)[1], "loss" if is_loss else program.dy_key(key)[1]
+    before, after = program.x_key(key)[1], "loss.dx" if is_loss else name_of((1, *program.dy_key(key)[1:]))
     before = before if before == "input" else f"{before}.y"
-    own = {"input": before, f"{first}.dy": f"{after}.dx", f"{first}.{quantity}_after": name_of(key)}
+    own = {"input": before, f"{first}.dy": after, f"{first}.{quantity}_after": name_of(key)}
     if is_loss:
         own |= {f"{first}.y": before, "loss.y": "loss", "loss.share": f"1/{count:g}"}
 
@@ -68,9 +74,24 @@ def over_images(program: Program, key: Key) -> str:
     """What a batch makes of an array whose formula is one image's; nothing where each image has its own."""
     _, layer, quantity = key
     is_gradient = layer != "loss" and quantity in {f"d{weight}" for weight in program.steps[layer].weights}
-    if program.case.images == 1 or not (is_gradient or key[1:] == ("loss", "y")):
+    if program.case.images == 1 or mixes_images(program, key) or not (is_gradient or key[1:] == ("loss", "y")):
         return ""
     return f"For one image; that of the batch is the {'sum' if is_gradient else 'mean'} over its images."
+
+
+def mixes_images(program: Program, key: Key) -> bool:
+    """Whether what a layer makes of an image depends on the other ones, as a mean over the batch does."""
+    layer = None if key[1] == "loss" else program.steps[key[1]].layer
+    return layer is not None and any("share" in text.arguments for text in (layer.forward, layer.backward))
+
+
+def _is_of_layer(program: Program, key: Key) -> bool:
+    """Whether a network of this layer alone makes the array as the case does."""
+    if key[1] == "loss":
+        return True
+    step = program.steps[key[1]]
+    is_own = key[2] in ("y", "dx", *step.weights, *(f"d{weight}" for weight in step.weights))
+    return is_own and step.layer.skips() is None and not program.is_trained(key)
 
 
 def _is_small(program: Program, key: Key) -> bool:

@@ -257,8 +257,12 @@ def right_text(program: Program, key: Key) -> Text:
     _, layer, quantity = key
     if program.is_update(key):
         return UPDATE
-    owner = program.case.loss if layer == "loss" else program.steps[layer].layer
-    text: Text = owner.forward if quantity == "y" else owner.backward
+    if layer == "loss":
+        loss: Text = program.case.loss.forward if quantity == "y" else program.case.loss.backward
+        return loss
+    step = program.steps[layer]
+    forward = step.layer.infer if program.is_trained(key) else step.layer.forward
+    text: Text = step.layer.settle if quantity in step.state else forward if quantity == "y" else step.layer.backward
     return text
 
 
