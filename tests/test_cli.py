@@ -1075,6 +1075,8 @@ def test_a_checkpoint_is_exported_under_the_names_of_pytorch(command: Command, r
         (("run", "net.safetensors", "--probabilities"), "--probabilities is for ONNX"),
         (("none", "net.safetensors"), "none"),
         (("run", "none/net.safetensors"), "cannot write none/net.safetensors"),
+        (("run", f"run/{CHECKPOINT}", "--force"), "which is what it reads: name another file"),
+        ((f"run/{BEST}", f"run/../run/{BEST}", "--force"), "which is what it reads: name another file"),
     ],
 )
 def test_what_cannot_be_exported(command: Command, run_copy: Path, words: tuple[str, ...], said: str) -> None:

@@ -1,5 +1,6 @@
 """Networks as PyTorch modules: both ways, and as a file of the arrays under PyTorch's names."""
 
+import importlib
 import sys
 
 import numpy as np
@@ -209,7 +210,42 @@ def two_inputs(torch):
     return Own()
 
 
+def hooked(torch):
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(72, 3))
+    module[1].register_forward_hook(lambda own, given, made: 2 * made)
+    return module
+
+
+def pruned(torch):
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(72, 3))
+    importlib.import_module("torch.nn.utils.prune").l1_unstructured(module[1], "weight", 2)
+    return module
+
+
+def written_over(torch, how):
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = torch.nn.Conv2d(2, 2, 1), torch.nn.Conv2d(2, 2, 1)
+            self.relu = torch.nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            a = self.one(x)
+            return self.other({"module": self.relu, "method": torch.Tensor.relu_}.get(how, how)(a)) + a
+
+    return Own()
+
+
+def in_place(torch):
+    return lambda x: torch.nn.functional.relu(x, inplace=True)
+
+
 REFUSED = {
+    "1 (Linear) has hooks": hooked,
+    "module 1 (Linear) has hooks, which may": pruned,
+    "relu works in place on a value that is used again": lambda torch: written_over(torch, "module"),
+    "relu_ works in place on a value that is used again": lambda torch: written_over(torch, lambda x: x.relu_()),
+    "in place on a value that is used again: let": lambda torch: written_over(torch, in_place(torch)),
     "module 1 (PReLU)": lambda torch: torch.nn.Sequential(torch.nn.ReLU(), torch.nn.PReLU()),
     "knows no layer for the call of erf": lambda torch: of_function(torch, torch.erf),
     "adds the network's input": lambda torch: of_function(torch, lambda x: torch.relu(x) + x),

@@ -87,6 +87,14 @@ def test_the_network_and_its_training_are_as_if_nothing_had_been(highest: float)
     assert numbers(tested) == after
 
 
+def test_images_count_by_their_weights() -> None:
+    data = few()
+    weights = np.where(data.labels == 3, 100.0, 1.0)
+    weighted = pg.from_arrays(data.images, data.labels, data.classes, weights=weights)
+    one, other = (list(pg.find_rate(network(), each, steps=12).losses) for each in (data, weighted))
+    assert one != other
+
+
 def test_images_and_labels_may_be_given_apart() -> None:
     data, net = few(), network()
     expected = bits(pg.find_rate(net, data, pg.Adam(), steps=10))
@@ -155,7 +163,8 @@ def test_with_the_suggestion_a_network_learns(optimiser: Any) -> None:
     ("settings", "word"),
     [
         *(({"lowest": value}, "lowest=") for value in (0, -1.0, math.nan, math.inf, "1", True, None)),
-        *(({"highest": value}, "highest=") for value in (0, math.inf, [1])),
+        *(({"highest": value}, "highest=") for value in (0, math.inf, [1], 10**400, 1e300)),
+        ({"lowest": 1e-320}, "lowest="),
         ({"lowest": 1.0, "highest": 1.0}, "lowest is to be below highest"),
         *(({"steps": value}, f"at least {FEWEST}") for value in (0, FEWEST - 1, 20.0, True)),
         ({"batch": 0}, "batch=0"),

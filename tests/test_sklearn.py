@@ -229,6 +229,9 @@ def test_settings_that_cannot_be_are_refused_in_one_line(settings, says):
 def test_weights_and_classes_that_cannot_be_are_refused_in_one_line():
     with pytest.raises(PlaingradError, match="weights that are all 0"):
         small(class_weight=dict.fromkeys(Y, 0)).fit(X, Y)
+    for weight in (-1.0, np.nan, np.inf):
+        with pytest.raises(PlaingradError, match=r"class_weight=.* numbers of at least 0"):
+            small(class_weight={Y[0]: weight}).fit(X, Y)
     with pytest.raises(ValueError, match="Negative values"):
         small().fit(X, Y, -np.ones(300))
     with pytest.raises(PlaingradError, match="first call needs all that will ever come"):

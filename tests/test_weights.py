@@ -153,3 +153,39 @@ def test_weights_that_cannot_be_are_refused_in_one_line(weights: object, says: s
     with pytest.raises(DataError, match=says) as told:
         with_weights(weights)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pg.SoftmaxCrossEntropy(),
+        pg.WeightedCrossEntropy(class_weights=(5, *[1] * 9)),
+        pg.WeightedCrossEntropy(ignore=3),
+        pg.WeightedCrossEntropy(class_weights=(5, *[1] * 9), label_smoothing=0.1, ignore=2),
+    ],
+    ids=str,
+)
+def test_an_image_of_weight_three_counts_as_three_of_it_whatever_the_loss(loss: pg.SoftmaxCrossEntropy) -> None:
+    data = pg.digits().train.take(range(40))
+    weights = np.where(data.labels == 3, 3.0, 1.0)
+    often = np.repeat(np.arange(40), weights.astype(int))
+    made = []
+    for each in (
+        from_arrays(data.images, data.labels, data.classes, weights=weights),
+        from_arrays(data.images[often], data.labels[often], data.classes),
+    ):
+        net = Network(Flatten(), Dense(10), input=(1, 8, 8), dtype="float64")
+        with Shards(net, loss, len(each), 1) as shards:
+            found = shards.step(each.images, each.labels, np.arange(len(each)), weights=each.relative_weights)
+            mean = shards.evaluate(each.images, each.labels, each.relative_weights)[0]
+            made.append(np.array([found[0] / len(each), mean, *shards.gradient]))
+    # At most 60 terms, none above the largest weight, pixel and loss of one image, each rounded fewer than ten times.
+    largest = 5 * 3 * max(1.0, made[0][0]) * data.images.max()
+    np.testing.assert_allclose(made[0], made[1], 0, 60 * 10 * 2.0**-53 * largest)
+
+
+def test_where_no_image_counts_the_loss_is_0() -> None:
+    net = Network(Flatten(), Dense(10), input=(1, 8, 8))
+    data = pg.digits().train.take(pg.digits().train.labels == 3)
+    loss = pg.WeightedCrossEntropy(class_weights=(1, 1, 1, 0, *[1] * 6), label_smoothing=0.1)
+    assert pg.evaluate(net, data, loss=loss).loss == 0

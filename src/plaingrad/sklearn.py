@@ -220,7 +220,13 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels, weights = np.searchsorted(classes, y), None
         if sample_weight is not None or self.class_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            own = compute_class_weight(self.class_weight, classes=classes, y=y, sample_weight=weights)
+            with np.errstate(divide="ignore", invalid="ignore"):  # balanced, where no image of a class counts
+                own = compute_class_weight(self.class_weight, classes=classes, y=y, sample_weight=weights)
+            own[~np.isin(classes, y[weights > 0])] = 0
+            if not (np.isfinite(own).all() and (own >= 0).all()):
+                raise SettingError(
+                    f"CNNClassifier got class_weight={self.class_weight!r}; it needs numbers of at least 0"
+                )
             weights = weights * own[labels]
             counted = weights > 0
             if not counted.any():

@@ -4,8 +4,8 @@ import pathlib
 from typing import Any
 
 from plaingrad.cli.commands import opened
-from plaingrad.errors import SettingError
-from plaingrad.training.run_folder import require_new
+from plaingrad.errors import SettingError, visible
+from plaingrad.training.run_folder import BEST, CHECKPOINT, require_new
 
 KINDS = {".onnx": "onnx", ".safetensors": "torch-state"}
 
@@ -18,6 +18,9 @@ def exported(run: str, file: str, probabilities: bool, force: bool) -> dict[str,
     if probabilities and kind != ".onnx":
         raise SettingError("--probabilities is for ONNX: a safetensors file holds the weights alone; leave it out")
     require_new(file, force)
+    target, source = pathlib.Path(file).resolve(), pathlib.Path(run).resolve()
+    if target in (source, source / CHECKPOINT, source / BEST):
+        raise SettingError(f"export got {visible(file)}, which is what it reads: name another file")
     net, about, _ = opened(run)
     if kind == ".onnx":
         net.to_onnx(file, probabilities=probabilities, classes=tuple(about.get("classes", ())))

@@ -75,9 +75,11 @@ class Follower:
         args, kwargs = (self.fx.node.map_arg(each, lambda n: self.found[n]) for each in (node.args, node.kwargs))
         if node.op == "call_module":
             name = str(node.target).removeprefix("0.")
+            self._require_kept(node, name, getattr(self.parts[name], "inplace", False))
             return self._module(self.parts[name], name, args)
         name = node.target if isinstance(node.target, str) else node.target.__name__
         value = args[0] if args else None
+        self._require_kept(node, name, bool(kwargs.get("inplace")))
         if not any(isinstance(each, Value) for each in args):
             if node.op == "call_function" and node.target in PLAIN:
                 return node.target(*args)
@@ -86,6 +88,7 @@ class Follower:
             return CALLS[name](self, value, *args[1:], **kwargs)
         if name in FUNCTIONS:
             settings = dict(zip(ARGUMENTS.get(FUNCTIONS[name], ()), args[1:], strict=False)) | kwargs
+            self._require_kept(node, name, bool(settings.get("inplace")))
             settings = {
                 own: each
                 for own, each in settings.items()
@@ -93,6 +96,11 @@ class Follower:
             }
             return self._module(self.kinds[FUNCTIONS[name]](**settings), name, args[:1])
         return self.refuse(name)
+
+    def _require_kept(self, node: Any, name: str, is_in_place: bool) -> None:
+        """SettingError where a value that is used again is written over."""
+        if (is_in_place or name.endswith("_")) and any(len(each.users) > 1 for each in node.all_input_nodes):
+            self.chain.refuse(f"{name} works in place on a value that is used again: let it make a new one")
 
     def refuse(self, name: str) -> NoReturn:
         """SettingError for a call that no layer stands for."""
@@ -108,6 +116,8 @@ class Follower:
     def _module(self, module: Any, name: str, args: Any) -> Value:
         value, chain, kind = self.value(args[0]), self.chain, kind_of(module)
         what = f"module {name} ({type(module).__name__})"
+        if module._forward_hooks or module._forward_pre_hooks:  # pruning and old spectral norms are such too
+            chain.refuse(f"{what} has hooks, which may compute anything: remove them")
         if type(module).__name__ == "Standardised":
             chain.shift(value, -numbers_of(module.offset).reshape(-1))
             chain.scale(value, numbers_of(module.factor).reshape(-1))

@@ -193,7 +193,8 @@ def about(twin: Twin, sheet: Sheet) -> str:
         more = ": pixels minus the mean of the training images, divided by their standard deviation" if scaled else ""
         return f"the image as the network receives it{more}"
     if layer == "loss":
-        known = {"y": "the loss: how wrong the output is for this image; 0 would be perfect"}
+        least = "less is better" if getattr(twin.run.loss, "label_smoothing", 0) else "0 would be perfect"
+        known = {"y": f"the loss: how wrong the output is for this image; {least}"}
         return known.get(name) or GLOSSARY.get(name, f"{name}, which the loss stores")
     step = twin.net.steps[layer]
     own, _, more = name.partition("_")

@@ -110,10 +110,11 @@ class Loss(Record, abstract=True):
     def check_target(self, target: Array) -> None:
         """DataError where the outputs cannot be meant to be these (image, output)."""
 
-    def count(self, targets: Array) -> Any:
+    def count(self, targets: Array, weights: Array | None = None) -> Any:
         """What the sum over a batch's images is divided by: their number. Targets (image, output), or labels (image,).
 
-        A loss whose images do not count alike gives another number, 0 where no image counts.
+        A loss whose images do not count alike gives another number, 0 where no image counts. It takes the `weights`
+        that its images have besides, whose mean over all images is 1, with labels.
         """
         return len(targets)
 
@@ -197,11 +198,14 @@ class WeightedCrossEntropy(SoftmaxCrossEntropy):
         counted[_is_none(target), 0] = 1
         super().check_target(counted)
 
-    def count(self, targets: Array) -> Any:
+    def count(self, targets: Array, weights: Array | None = None) -> Any:
         """The sum of the weights of the targets that count."""
         if targets.ndim == 1:
-            targets = targets[targets != self.ignore]
-            return len(targets) if self.class_weights is None else float(np.array(self.class_weights)[targets].sum())
+            counts = targets != self.ignore
+            own = None if self.class_weights is None else np.array(self.class_weights)[targets[counts]]
+            if weights is not None:
+                own = weights[counts] * (1 if own is None else own)
+            return int(counts.sum()) if own is None else float(own.sum())
         if self.class_weights is None:
             return len(targets) - int(_is_none(targets).sum())
         number: Any = Fraction if targets.dtype.hasobject else float

@@ -156,7 +156,7 @@ class Shards:
         `step` is the number of the step, on which masks depend; `epoch` that of the epoch, on which augmentation does.
         weights: of every image in `images`, 1 in the mean; its loss, its gradient and its hit count so much.
         """
-        count = self.loss.count(labels[index])
+        count = self.loss.count(labels[index], None if weights is None else weights[index])
         for run in self.runs:
             run.batch_share[0] = 1 / count if count else 0
             run.seeds[:], run.epoch[:] = (self.seed, step), epoch
@@ -220,7 +220,8 @@ class Shards:
                 outputs[row : row + count] = run.output[:count]
                 row += count
         loss, hits = self._total(rows, dealt)
-        return loss / (self.loss.count(labels) or 1), hits / size, self.ranks.gather(outputs, counts)
+        count = self.loss.count(labels, weights)
+        return loss / count if count else 0.0, hits / size, self.ranks.gather(outputs, counts)
 
     def outputs(self, images: Array, labels: Array) -> dict[str, Array]:
         """Each layer's `y` (image, …) for all these images, run on each rank."""

@@ -24,6 +24,7 @@ from plaingrad.training.trainer import Trainer, with_labels
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 100
 FEWEST = 10  # steps
 MEMORY = 0.9  # of the smoothed loss: the share of it that stays at each step
+LEAST, MOST = 1e-37, 1e38  # what float32 holds
 FAR = 4.0  # times the lowest smoothed loss, where it counts as diverged
 BELOW = 10.0  # times lower than the rate of the lowest loss is the suggestion
 FELL = 0.9  # of the first loss: less of a fall is taken for chance
@@ -128,8 +129,8 @@ def find_rate(
     if len(then) > 1 or (then and optimiser is not None):
         raise SettingError("find_rate got too many arguments; it takes a network, data and an optimiser, then names")
     for name, value in (("lowest", lowest), ("highest", highest)):
-        if not is_number(value) or value <= 0:
-            raise SettingError(f"find_rate got {name}={value!r}; it needs a rate, a number above 0")
+        if not is_number(value) or not LEAST <= value <= MOST:
+            raise SettingError(f"find_rate got {name}={value!r}; it needs a rate, a number from {LEAST:g} to {MOST:g}")
     if not lowest < highest:
         raise SettingError(f"find_rate got lowest={lowest!r} and highest={highest!r}; lowest is to be below highest")
     steps = require_whole("find_rate", "steps", steps, FEWEST)
@@ -169,13 +170,14 @@ def _tried(trainer: Trainer, ratio: float, steps: int) -> tuple[list[float], lis
     shards: Shards = together(trainer.shards)
     order = trainer.order(0)
     begin(trainer.net, trainer.data, None, trainer.loss)
+    data = trainer.data
     with shards:
         updates = trainer.updates(shards)
         for step in range(steps):
             epoch, number = divmod(step, trainer.per_epoch)
             order = order if number else trainer.order(epoch)
             index = order[number * trainer.batch : (number + 1) * trainer.batch]
-            loss = shards.step(trainer.data.images, trainer.data.labels, index, step, epoch)[0] / len(index)
+            loss = shards.step(data.images, data.labels, index, step, epoch, data.relative_weights)[0] / len(index)
             if not math.isfinite(loss) and not rates:
                 raise DivergedError(f"find_rate: before the first step {shards.culprit()} is not finite")
             if not math.isfinite(loss):
