@@ -38,7 +38,7 @@ from plaingrad.checking.verdict.formulas import mixes_images
 from plaingrad.checking.verdict.text import done_right
 from plaingrad.compiler.loops import Array
 from strange import STRANGE
-from students import Student, told
+from students import Student, in_print, told
 
 NAMED, BOTH, PLACED, MISNAMED, FOUND = 0.97, 0.90, 0.95, 0.05, 0.95
 SECONDS = 5.0
@@ -250,3 +250,12 @@ def test_how_it_is_done_right_is_told_of_every_array(network):
         if layer is not None and key[2] == "y":
             text = layer.infer if key[0] > program.last and layer.infer else layer.forward
             assert told["place"].startswith(f"{text.__name__} in ")
+
+
+@pytest.mark.parametrize("printed", ["f64", "f32"])
+def test_what_is_0_up_to_rounding_is_not_said_to_be_far_off(printed):
+    case = make_case([pg.Conv(3), pg.BatchNorm(), pg.Flatten(), pg.Dense(3)], (1, 5, 5), images=3)
+    arrays = Student(case, np.float32 if printed == "f32" else np.float64).arrays()
+    verdict = check_answer(case, told(arrays, printed=in_print(printed)))
+    assert verdict.is_right
+    assert max(row.error for row in verdict.rows) < 1e-3

@@ -168,7 +168,11 @@ class Search(State):
     def _judge(self, key: Key, expected: Estimate) -> None:
         reading = self.agreeing(key, expected)
         array = (reading or self.likeliest(key)).array
-        row = self.rows[key] = Row(key, "", "agrees", relative(array, expected.value))
+        # What is 0 up to rounding, such as the gradient of a bias before a batch normalisation, has no relative error.
+        is_zero = np.abs(expected.value).max(initial=0) <= rounding.allowed(expected, array, self.precision).max(
+            initial=0
+        )
+        row = self.rows[key] = Row(key, "", "agrees", 0.0 if is_zero else relative(array, expected.value))
         if reading:
             self.env[key] = self._anchored(expected, array)
             return
