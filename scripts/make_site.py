@@ -29,7 +29,7 @@ GROUPS = {  # of pages: a title, and the files of docs/ below it; a page that st
     "Guides": ["training.md", "data.md", "layers.md", "explain.md", "check.md"],
     "With other things": ["notebooks.md", "sklearn.md", "exchange.md", "distributed.md"],
     "Mistakes": ["mistakes.md", "confusion.md"],
-    "How well it does": ["accuracy.md", "benchmarks.md", "performance.md"],
+    "How well it does": ["accuracy.md", "cifar.md", "benchmarks.md", "performance.md"],
     "The project": ["house.md"],
 }
 BESIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "LICENSE": "license.md", "examples/README.md": "examples.md"}  # fmt: skip  # noqa: E501
