@@ -6,6 +6,7 @@ import statistics
 
 import numpy as np
 
+from plaingrad.cli import doctor_run
 from plaingrad.data import Split, digits, load
 from plaingrad.errors import PlaingradError
 from plaingrad.network.models import Recipe, model
@@ -49,7 +50,8 @@ def main() -> None:
             print(rows[-1], flush=True)
     text = (
         "# Accuracy\n\nTest accuracy of each built-in model with its recipe, and with its best one if that is another, "
-        f"for the seeds {', '.join(map(str, SEEDS))}; the time is one training's on this machine. "
+        f"for the seeds {', '.join(map(str, SEEDS))}; the time is one training's on "
+        f"{doctor_run.processor()}, {doctor_run.vectors()}. "
         "Written by `make accuracy`.\n\n"
         "The 8×8 digits are split by one seeded shuffle, 1,437 for training and 360 for testing. In the file's own "
         "order the last images come from writers that the first do not: that split asks for more, and gets less.\n\n"

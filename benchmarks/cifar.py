@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.cli import doctor_run
 from plaingrad.data import Dataset, Split, load
 from plaingrad.network.models import Recipe, model
 from plaingrad.textbook.losses import SoftmaxCrossEntropy
@@ -188,7 +189,7 @@ def write(rows: list[str], times: list[tuple[int, float, float]], split: Split, 
         + "\n".join(rows)
         + "\n\n| threads | PyTorch's time of a step / plaingrad's |\n|---|---|\n"
         + steps
-        + "\n"
+        + f"\n\nOf a batch of {recipe.batch}, on {doctor_run.processor()}, {doctor_run.vectors()}.\n"
     )
     (DOCS / "cifar.md").write_text(text, encoding="utf-8")
 

@@ -10,7 +10,6 @@ import importlib.metadata
 import os
 import pathlib
 import platform
-import re
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ from commands import commands
 from growth import growth
 from nests import nests
 from peak import measure
+from plaingrad.cli import doctor_run
 from plaingrad.compiler.machine_code import processors, registers
 from steps import fusing, inference, steps
 from text import said
@@ -48,11 +48,7 @@ UNSTEADY, THROTTLED = 1.25, 0.9
 
 def processor() -> str:
     """Its name, and the kind of vectors that are used."""
-    try:
-        found = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    except OSError:
-        found = None
-    name = found[1] if found else platform.processor() or platform.machine()
+    name = doctor_run.processor()
     if platform.machine() not in ("x86_64", "AMD64"):
         return name
     return f"{name}, {'AVX-512' if registers()[1] == 16 else 'AVX2'}"

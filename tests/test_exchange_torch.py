@@ -268,6 +268,28 @@ REFUSED = {
 
 
 @pytest.mark.exchange
+def test_what_is_written_over_and_not_used_again_is_followed(torch):
+    """As residual networks are usually written; a module's own name may end as in-place methods do."""
+
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other_ = torch.nn.Conv2d(2, 2, 1), torch.nn.Conv2d(2, 2, 1)
+            self.relu = torch.nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            identity = self.relu(self.one(x))
+            out = self.other_(identity)
+            out += identity
+            return self.relu(out)
+
+    module = Own().eval()
+    net = pg.from_torch(module, input=(2, 6, 6))
+    images = np.random.default_rng(0).normal(size=(3, 2, 6, 6)).astype("float32")
+    assert apart(net(images), outputs(torch, module, images)) <= APART
+
+
+@pytest.mark.exchange
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_cannot_be_taken_is_named_in_one_line(torch, words):
     with pytest.raises(pg.SettingError) as caught:

@@ -75,31 +75,32 @@ class Follower:
         args, kwargs = (self.fx.node.map_arg(each, lambda n: self.found[n]) for each in (node.args, node.kwargs))
         if node.op == "call_module":
             name = str(node.target).removeprefix("0.")
-            self._require_kept(node, name, getattr(self.parts[name], "inplace", False))
+            if getattr(self.parts[name], "inplace", False):
+                self._require_last_use(node, name)
             return self._module(self.parts[name], name, args)
         name = node.target if isinstance(node.target, str) else node.target.__name__
         value = args[0] if args else None
-        self._require_kept(node, name, bool(kwargs.get("inplace")))
+        is_in_place = name == "iadd" or (name.endswith("_") and not name.startswith("_"))
         if not any(isinstance(each, Value) for each in args):
             if node.op == "call_function" and node.target in PLAIN:
                 return node.target(*args)
             self.refuse(name)
+        if is_in_place or kwargs.get("inplace"):
+            self._require_last_use(node, name)
         if name in CALLS:
             return CALLS[name](self, value, *args[1:], **kwargs)
         if name in FUNCTIONS:
             settings = dict(zip(ARGUMENTS.get(FUNCTIONS[name], ()), args[1:], strict=False)) | kwargs
-            self._require_kept(node, name, bool(settings.get("inplace")))
-            settings = {
-                own: each
-                for own, each in settings.items()
-                if own not in ("inplace", "training", "dtype", "_stacklevel")
-            }
+            if settings.get("inplace"):
+                self._require_last_use(node, name)
+            settings = {own: each for own, each in settings.items() if own not in BESIDE}
             return self._module(self.kinds[FUNCTIONS[name]](**settings), name, args[:1])
         return self.refuse(name)
 
-    def _require_kept(self, node: Any, name: str, is_in_place: bool) -> None:
-        """SettingError where a value that is used again is written over."""
-        if (is_in_place or name.endswith("_")) and any(len(each.users) > 1 for each in node.all_input_nodes):
+    def _require_last_use(self, node: Any, name: str) -> None:
+        """SettingError where what this call writes over is used by a later one."""
+        every = list(node.graph.nodes)
+        if any(later in node.args[0].users for later in every[every.index(node) + 1 :]):
             self.chain.refuse(f"{name} works in place on a value that is used again: let it make a new one")
 
     def refuse(self, name: str) -> NoReturn:
@@ -286,6 +287,7 @@ FUNCTIONS = {
     "tanh": "Tanh",
 }
 """Functions and methods of PyTorch by the module that does the same."""
+BESIDE = ("inplace", "training", "dtype", "_stacklevel")  # which change nothing of what is computed
 ARGUMENTS = {
     "AdaptiveAvgPool2d": ("output_size",),
     "AdaptiveMaxPool2d": ("output_size",),
