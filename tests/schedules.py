@@ -143,13 +143,16 @@ def differing(layer, shape, lanes, rng):
     (step,) = slow.net.steps.values()
     for name in step.weights:
         mine[name][...] = numbers(rng, mine[name].shape)
-    for name in ("x", "dy"):
-        mine[name][...] = its[name][...] = numbers(rng, mine[name].shape)
+    given = {name: numbers(rng, mine[name].shape) for name in ("x", "dy")}
+    for name, values in given.items():
+        mine[name][...] = its[name][...] = values
     trained = [] if not slow.has_modes else differing_trained(slow, fast, mine, its, rng)
     fast.scratch[...] = Fraction(7)
     for name in its.keys() - {"x", "dy", "w", "b"}:
         if name not in ("winner", "running_mean", "running_variance", "share"):
             its[name][...] = Fraction(7)
+    for name, values in given.items():  # once more: y may be x, and dx be dy
+        its[name][...] = values
     for run in (slow, fast):
         run.forward()
         for call in run.backward_calls:
@@ -157,3 +160,46 @@ def differing(layer, shape, lanes, rng):
     left = ("winner", "mean", "variance", "deviation", "normal", "mean_error", "mean_product")
     made = [name for name in ("y", *left, "dx", *("d" + each for each in step.weights)) if name in mine]
     return trained + [name for name in made if not (mine[name] == its[name]).all()]
+
+
+def drawn_before_a_pool(rng):
+    """A layer with weights and an activation, and a max pool whose windows tile its output; and an input's shape."""
+    while True:
+        layer, shape = _layer(rng)
+        if not isinstance(layer, Conv) or layer.activation is None:
+            continue
+        try:
+            _, *sides = layer.output(shape)
+        except ShapeError:
+            continue
+        size = tuple(int(rng.choice([each for each in range(1, side + 1) if side % each == 0])) for side in sides)
+        return (layer, MaxPool(size)), shape
+
+
+def differing_before_a_pool(layers, shape, lanes, rng):
+    """The arrays in which the nests that go back through a pool and an activation at once differ from the texts."""
+    net = Network(*layers, input=shape, dtype=object)
+    slow, fast = Run(net, lanes, input_gradient=True), FastRun(net, lanes, input_gradient=True, by_patches=True)
+    for array in net.arrays.values():
+        array[...] = numbers(rng, array.shape)
+    for record in fast.records.values():
+        for name in record.keys() - {"w", "b", "winner"}:
+            record[name][...] = Fraction(7)
+    last = list(net.steps)[-1]
+    given, errors = numbers(rng, slow.x.shape), numbers(rng, slow.records[last]["dy"].shape)
+    found = []
+    for way in ("forward", "backward"):
+        for run in (slow, fast):
+            run.x[...], run.records[last]["dy"][...] = given, errors
+            for call in getattr(run, way + "_calls"):
+                call()
+        found += [
+            f"{step}.{name} after {way}"
+            for step, record in fast.records.items()
+            for name in record
+            if (name in ("y", "winner")) == (way == "forward")  # where y lay is dz in the end
+            if name not in ("x", "dy")
+            if not (record[name] == slow.records[step][name]).all()
+        ]
+    assert "dx" not in fast.records[last]  # else nothing was joined
+    return found

@@ -141,7 +141,7 @@ def test_a_wrong_skip_breaks_a_law_in_a_network_and_by_itself() -> None:
 def test_a_layer_with_a_skip_can_be_read_and_shown_fast() -> None:
     for layers, shape in SKIPS:
         for step in pg.Network(*layers, input=shape):
-            assert "def " in step.backward.fast, step.name
+            assert "def " in step.backward.fast or "takes no time" in step.backward.fast, step.name
 
 
 def test_one_s_own_gradients_of_a_network_with_a_skip_are_compared() -> None:

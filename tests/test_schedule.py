@@ -7,16 +7,17 @@ import pytest
 
 from cases import CASES
 from often import is_first, some
-from plaingrad.compiler.loops import Loops
+from plaingrad.compiler.loops import Loops, has_numba
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
 from plaingrad.schedule import fast, nests, written
 from plaingrad.schedule.reading import NotReadable, sums
 from plaingrad.schedule.tree import fills
 from plaingrad.schedule.written import WRITTEN
-from plaingrad.textbook.layers import Conv, Dense, LeakyReLU, MaxPool, ReLU
+from plaingrad.textbook.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, ReLU
+from plaingrad.textbook.losses import SoftmaxCrossEntropy
 from plaingrad.textbook.text import Text, made, places
-from schedules import LANES, REGISTERS, differing, drawn, on
+from schedules import LANES, REGISTERS, differing, differing_before_a_pool, drawn, drawn_before_a_pool, on
 
 
 @pytest.fixture(params=REGISTERS, ids=str)
@@ -49,6 +50,26 @@ def test_random_settings_equal_their_texts(seed, monkeypatch):
 @pytest.mark.parametrize("seed", range(100, 125))
 def test_2500_random_settings_equal_their_texts(seed, monkeypatch):
     check_random(seed, 100, monkeypatch)
+
+
+def check_before_a_pool(seed, count, monkeypatch):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        layers, shape = drawn_before_a_pool(rng)
+        lanes, registers = int(rng.choice(LANES)), REGISTERS[rng.integers(len(REGISTERS))]
+        on(registers, monkeypatch)
+        assert differing_before_a_pool(layers, shape, lanes, rng) == [], (layers, shape, lanes, registers)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_going_back_through_a_pool_and_an_activation_at_once_equals_their_texts(seed, monkeypatch):
+    check_before_a_pool(seed, 12, monkeypatch)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(100, 105))
+def test_500_pools_at_once_with_an_activation_equal_their_texts(seed, monkeypatch):
+    check_before_a_pool(seed, 100, monkeypatch)
 
 
 # ------------------------------------------------------------------------------------------- bits of compiled nests
@@ -145,6 +166,9 @@ BROKEN = [  # of each nest first what the first few settings show
     ("gather", "stride_1 == 1", "True"),  # what lies side by side
     ("summed", "range(k * size, k * size + size, length)", "range(k * size, k * size + size - length, length)"),
     ("rectified_and_summed", "store(part, dz, n, 0)", "store(load(dy, n), dz, n, 0)"),
+    ("unpooled_rectified_and_summed", "u * columns + v", "v * columns + u"),  # the winner
+    ("unpooled_rectified_and_summed", "load_line(p, error)", "load_line(dp, error)"),
+    ("unpooled_rectified_and_summed", "start += (end - start) // length * length", "start = end"),
     ("dense_made", "min(part, units - block)", "part"),
     ("dense_gathered", "min(part, inputs - length)", "0"),
     ("dense_gathered", "k * lanes + n, lanes", "k * lanes, lanes"),
@@ -154,14 +178,14 @@ BROKEN = [  # of each nest first what the first few settings show
 ]
 
 
-def is_found(monkeypatch):
+def is_found(monkeypatch, draw=drawn, law=differing):
     """Whether the law notices that something is broken, within a thousand random settings."""
     rng = np.random.default_rng(1)
     for _ in range(1000):
-        layer, shape = drawn(rng)
+        layer, shape = draw(rng)
         on(REGISTERS[rng.integers(len(REGISTERS))], monkeypatch)
         try:
-            if differing(layer, shape, int(rng.choice(LANES)), rng):
+            if law(layer, shape, int(rng.choice(LANES)), rng):
                 return True
         except (IndexError, ValueError):  # it leaves its arrays
             return True
@@ -183,8 +207,9 @@ def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
     if name == "turn":
         monkeypatch.setattr(nests, "TURN", Loops(broken))
     fast.nest.cache_clear()
+    before_a_pool = drawn_before_a_pool, differing_before_a_pool
     try:
-        assert is_found(monkeypatch)
+        assert is_found(monkeypatch, *(before_a_pool if name.startswith("unpooled") else ()))
     finally:
         fast.nest.cache_clear()
 
@@ -237,3 +262,37 @@ def test_an_edited_text_is_no_convolution_and_gets_no_convolution_s_nest():
 def test_an_activation_is_laid_in_from_its_text():
     assert fast.laid_in(ReLU.forward).endswith("return choose(sums, zeros(like), sums)\n")
     assert "choose(sums, scaled(errors, slope), errors)" in fast.laid_in(LeakyReLU.backward, back=True)
+
+
+def mirrored_backward(dx, y, dy):
+    for place in places(y):
+        dx[place] = y[place] if y[place] <= 0 else dy[place]
+
+
+def test_only_an_activation_that_asks_y_for_its_sign_goes_back_at_once_with_a_pool():
+    assert fast.asks_for_signs(ReLU.backward) and fast.asks_for_signs(LeakyReLU.backward)
+    assert fast.is_laid_in(Text(mirrored_backward), back=True)
+    assert not fast.asks_for_signs(Text(mirrored_backward))
+
+
+@pytest.mark.skipif(not has_numba(), reason="nothing is compiled without Numba")
+@pytest.mark.parametrize(  # with too few lanes for patches, whose sums have other terms
+    ("lanes", "activation", "dtype"), [(8, ReLU(), "float32"), (3, LeakyReLU(0.1), "float64")]
+)
+def test_going_back_at_once_changes_no_bit(lanes, activation, dtype):
+    rng = np.random.default_rng(0)
+    layers = Conv(5, size=3, padding=1), Conv(6, size=3, padding=1, activation=activation), MaxPool((2, 3)), Dense(3)
+    net = Network(*layers[:3], Flatten(), layers[3], input=(2, 8, 9), dtype=dtype)
+    images, labels = rng.normal(size=(lanes, 2, 8, 9)), rng.integers(0, 3, lanes)
+    images[0, 0, 0, 0] = np.inf if lanes == 8 else 0  # then some numbers are none
+    gradients = []
+    for at_once in (False, True):
+        run = Run(net, lanes, SoftmaxCrossEntropy(), by_patches=at_once)
+        assert any(call.name.startswith("unpooled") for call in run.backward_calls) == at_once
+        run.load(images)
+        run.aim(labels)
+        for call in (*run.forward_calls, *run.loss_calls, *run.backward_calls):
+            call()
+        gradients.append(run.gradient)
+    assert gradients[0].any()
+    assert gradients[0].tobytes() == gradients[1].tobytes()

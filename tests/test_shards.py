@@ -54,6 +54,46 @@ def test_the_gradient_of_a_batch_is_the_sum_over_its_images(count, loss):
         assert value == pytest.approx(losses * count / divisor, rel=250 * np.finfo(np.float64).eps)
 
 
+def test_the_totals_of_a_shard_are_the_sums_of_its_images_in_their_order():
+    net = network().copy()
+    with Shards(net, pg.SoftmaxCrossEntropy(), 150, 1) as shards:
+        shards.evaluate(IMAGES[:41], LABELS[:41])
+        (run,) = shards.runs
+        record, count = run["loss"], int((run.index >= 0).sum())
+        assert count < len(run.index)  # some lanes are empty
+        assert run.score() == (float(sum(record.y[:count].tolist())), int(record.hit[:count].sum()))
+
+
+def test_the_sum_is_complete_whoever_asks_for_it_and_when():
+    """What the last round left to add is added by the update, or by whoever reads the gradient before it."""
+    ends = []
+    for reads in (False, True):
+        net = network()
+        with Shards(net, pg.SoftmaxCrossEntropy(), 150, 2) as shards:
+            updates = Updates(shards, pg.SGD(rate=0.5, momentum=0.0), {"velocity": np.zeros(net.parameters.shape)})
+            for index in (np.arange(150), np.arange(20)):
+                before = net.parameters.copy()
+                shards.step(IMAGES, LABELS, index)
+                given = shards.gradient.copy() if reads else None
+                updates(0, 1.0)
+                if given is not None:
+                    np.testing.assert_array_equal(shards.gradient, given)
+                    assert not (net.parameters == before).all()
+        ends.append(net.parameters.tobytes())
+    assert ends[0] == ends[1]
+
+
+def test_what_diverged_first_is_told_after_the_way_back_too():
+    """There errors that are no numbers may lie where outputs lay that were."""
+    net = pg.Network(
+        pg.Conv(3, size=3, activation=pg.ReLU()), pg.MaxPool(2), pg.Flatten(), pg.Dense(3), input=(1, 6, 6), seed=0
+    )
+    net["dense1"].w[...] = np.nan
+    with Shards(net, pg.SoftmaxCrossEntropy(), 32, 1) as shards:
+        shards.step(np.resize(IMAGES, (40, 1, 6, 6)), LABELS, np.arange(32))
+        assert shards.culprit() == "dense1.w"
+
+
 def test_where_no_image_counts_there_is_no_loss_and_no_gradient():
     net = network()
     with Shards(net, pg.WeightedCrossEntropy(ignore=2), 64, 2) as shards:

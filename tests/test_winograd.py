@@ -207,7 +207,7 @@ BROKEN = [  # of each nest first what the first few settings show
     ("winograd_made", "y.shape[1] - i", "out"),  # what lies within
     ("winograd_made", "columns - j", "out"),
     ("winograd_made", "range(points)", "range(points - 1)"),
-    ("winograd_gathered", "i + j > 0", "i > 0"),  # where sums begin
+    ("winograd_gathered", "i + j + first > 0", "i + first > 0"),  # where sums begin
     ("winograd_gathered", "own_padding_0 - i", "padding_0 - i"),
     ("winograd_gathered", "= padding_0 - i, padding_1 - j", "= padding_0 - i, -j"),
     ("winograd_gathered", "dw[c, k, u, v]", "dw[c, k, v, u]"),

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from ctypes import addressof, c_int64
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -20,6 +21,7 @@ from plaingrad.compiler.native_call import COUNT, RAISED, RESULT, RETURNED, SLOT
 # Looks, a quarter of a millisecond or more: a thread stays awake from one step of training to the next.
 PATIENCE = 1_000_000
 NAP = 5e-5  # seconds
+NOWHERE = RAISED.ctypes.data
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Program:
         for line, call, row in zip(self.table, self.calls, rows, strict=False):
             if self.is_compiled:
                 line[0], line[1 : 1 + len(row)] = call.nest.address, row
-        self.place, self.returned = self.table.ctypes.data, self.table[-1].ctypes.data
+        self.place, returned = self.table.ctypes.data, self.table[-1].ctypes.data
+        self.given, self.failed = (returned, NOWHERE, self.place, len(rows)), c_int64.from_address(returned)
 
     def give(self, number: int, first: Any) -> None:
         """Let a call take another first argument, of the same type."""
@@ -64,8 +67,8 @@ class Program:
 
     def perform(self) -> int:
         """Make the calls, all compiled: the number of the first that failed, or 0."""
-        callers().perform(self.returned, RAISED.ctypes.data, self.place, len(self.calls))
-        return int(self.table[-1, 0])
+        callers().perform(*self.given)
+        return self.failed.value
 
     def check(self, failed: int) -> None:
         """Where a call failed, counted from 1: make it once more from Python, which raises what it found."""
@@ -82,8 +85,8 @@ class Workers:
 
     def __init__(self, size: int) -> None:
         self.size, self.patience = size, PATIENCE if size <= processors() else 1
-        self.back: Array = zeros((2,), "int64")
-        self.returned = self.back.ctypes.data, RAISED.ctypes.data
+        self.back = c_int64()
+        self.returned = addressof(self.back), NOWHERE
         self._bells: list[SimpleQueue[bool]] = []
         self._threads: list[threading.Thread] = []
 
@@ -98,6 +101,7 @@ class Workers:
         others = range(self.size - 1)
         self.slots: Array = zeros((len(others), SLOT), "int64")
         self.places = [self.slots.ctypes.data + number * self.slots.strides[0] for number in others]
+        self.words = [memoryview(slot) for slot in self.slots]  # which Python reads and writes sooner than arrays
         self.ticket, self.asleep = 0, [True for _ in others]
         self._threads, self._process = [], os.getpid()
         self._bells = [SimpleQueue() for _ in others]
@@ -130,13 +134,13 @@ class Workers:
         interruption: BaseException | None = None
         try:
             for number, program in enumerate(others):
-                self.slots[number, TABLE], self.slots[number, COUNT] = program.place, len(program.calls)
+                self.words[number][TABLE], self.words[number][COUNT] = program.place, len(program.calls)
                 callers().wake(*self.returned, self.places[number], self.ticket)
                 self._wake(number)
             failed = own.perform()
         except BaseException as error:
             interruption = error
-        called = [number for number in range(len(others)) if self.slots[number, TICKET] == self.ticket]
+        called = [number for number in range(len(others)) if self.words[number][TICKET] == self.ticket]
         while called:  # whatever interrupts this thread, those it called are at work on their arrays
             try:
                 self._wake(called[0])
@@ -150,7 +154,7 @@ class Workers:
             raise interruption
         own.check(failed)
         for number, program in enumerate(others):
-            program.check(int(self.slots[number, RESULT]))
+            program.check(self.words[number][RESULT])
 
     def _wake(self, number: int) -> None:
         if self.asleep[number]:
@@ -158,12 +162,12 @@ class Workers:
 
     def _is_done(self, number: int) -> bool:
         callers().finished(*self.returned, self.places[number], self.ticket, self.patience)
-        return bool(self.back[0])
+        return bool(self.back.value)
 
 
 def _wait(slots: Array, slot: int, bell: "SimpleQueue[bool]", asleep: list[bool], number: int, patience: int) -> None:
     """What a thread does: asleep until its bell rings, then awake until nothing was posted for some time."""
-    serve, nowhere = callers().serve, (RETURNED.ctypes.data, RAISED.ctypes.data)
+    serve, nowhere = callers().serve, (RETURNED.ctypes.data, NOWHERE)
     while bell.get():
         asleep[number] = False
         serve(*nowhere, slot, patience)

@@ -109,6 +109,16 @@ def count_hits(x, target, hit):
         hit[n] = 1 if best == meant and size > 0 and finite == 1 else 0
 
 
+@loops
+def add_up(loss, hit, index, totals):
+    """Σ loss and Σ hit of the lanes that hold an image, one after the other."""
+    totals[0], totals[1] = 0, 0
+    for n in range(index.size):
+        if index[n] >= 0:
+            totals[0] += np.float64(loss[n])
+            totals[1] += hit[n]
+
+
 TAKEN = [np.dtype(kind).str for kind in (np.uint8, np.float32, np.float64)]
 
 

@@ -40,6 +40,7 @@ class Way:
         tasks, calls = self.make(self.layer, self.way)
         claimed: set[tuple[int, str]] = set()
         shown = ["\n".join([*_head(call, tasks, claimed), _source(call)]) for call in calls]
+        shown += ["\n".join(_left_out(task.text)) for task in tasks if not calls]
         return "\n\n\n".join(dict.fromkeys(shown))  # each share of a grouped text is the same nest again
 
 
@@ -56,6 +57,12 @@ def _head(call: Call, tasks: list[Task], claimed: set[tuple[int, str]]) -> Itera
         yield "# lays numbers out for the nest after it"
     if constants := _constants(call):
         yield f"# with {', '.join(f'{name} = {value}' for name, value in constants.items())}"
+
+
+def _left_out(text: Text) -> Iterator[str]:
+    """What is told of a text for which nothing is done."""
+    yield f"# {text.__name__} takes no time: the numbers already lie in the order of its array"
+    yield from (f"# stands for `{line}`" for name in fills(text) for line in _stores(text, name))
 
 
 def _lines(call: Call, tasks: list[Task], claimed: set[tuple[int, str]]) -> Iterator[str]:

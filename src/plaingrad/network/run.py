@@ -3,7 +3,8 @@
 Over 300 lines, since who reads and who fills an array is decided where the arrays are made.
 """
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
@@ -18,6 +19,7 @@ from plaingrad.errors import DataError, SettingError
 from plaingrad.network.augment import DRAWN, Augment, draw_augmentation, load_augmented
 from plaingrad.network.loading import (
     WORDS,
+    add_up,
     count_hits,
     draw_mask,
     in_own_numbers,
@@ -29,8 +31,9 @@ from plaingrad.network.loading import (
 )
 from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered, until_weights
-from plaingrad.schedule.calls import fast_calls, fuses, text_calls
+from plaingrad.schedule.calls import fast_calls, fuses, goes_on, text_calls
 from plaingrad.schedule.fast import Task, check
+from plaingrad.schedule.written import SAME_NUMBERS
 from plaingrad.textbook.layer import Layer, Pass, Shape, bind, not_provided, passes, shares_of
 from plaingrad.textbook.layers.skip import BOTH_ERRORS
 from plaingrad.textbook.losses import Loss
@@ -73,6 +76,8 @@ class Run(Readable):
         self.is_fast = as_written is None and not net.dtype.hasobject and has_numba()
         self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
         self.index, self.batch_share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
+        self.places = self.index.data
+        self.totals = zeros((2,), "f8")  # of the loss and of the hits
         self.share, self.seeds, self.epoch = zeros((lanes,), net.dtype), np.zeros(2, np.int64), np.zeros(1, np.int64)
         self.starts = {step.layer.skips(): step.name for step in net.steps.values() if step.layer.skips()}
         y = self._array(Laid(net.input))
@@ -81,10 +86,12 @@ class Run(Readable):
         gradients_of = net.views(self.gradient) if backward else iter(lambda: dict[str, Array](), None)
         for step, gradients in zip(net.steps.values(), gradients_of, strict=backward):
             kinds = {name: Laid(step.x) for name in ("x", "dx")} | {name: Laid(step.y) for name in ("y", "dy")}
-            record = {"x": y, "y": self._array(kinds["y"]), **step.arrays, **step.state}
+            stays = self.is_fast and step.layer.forward in SAME_NUMBERS
+            record = {"x": y, "y": self._array(kinds["y"], y if stays else None), **step.arrays, **step.state}
             if backward:
                 record |= {"dx": dy} if dy is not None else {}
-                record |= {} if step.name in left_out[:-1] else {"dy": self._array(kinds["dy"])}
+                error = {"dy": self._array(kinds["dy"], dy if stays else None)}
+                record |= {} if step.name in left_out[:-1] else error
                 record |= {"d" + name: each for name, each in gradients.items()}
             y, dy = record["y"], record.get("dy")
             self._add(step.name, step.layer, step.x, record, kinds)
@@ -106,9 +113,12 @@ class Run(Readable):
             self._add_loss(loss, net.output, y, dy)
             hits = bind(count_hits, loss, self.records["loss"], not self.is_fast)
             self.loss_calls = [*self.calls("loss", "forward"), hits]
+            if self.is_fast:
+                its = {"loss": self.records["loss"]["y"], "hit": self.records["loss"]["hit"]}
+                self.loss_calls.append(bind(add_up, loss, {**its, "index": self.index, "totals": self.totals}))
         ways = [*(["loss"] if loss is not None else []), *reversed(net.steps)] if backward else []
         ways = ways[: len(ways) - len(left_out[:-1])]
-        self.backward_calls = [call for step in ways for call in self.calls(step, "backward")]
+        self.backward_calls = list(self._backward(ways))
 
     def _left_out(self, net: Layered) -> tuple[str, ...]:
         """The layers whose dx nobody asked for: up to the first with weights, if it can go back without.
@@ -186,16 +196,33 @@ class Run(Readable):
         record |= {"dx": dy} if dy is not None else {}
         self._add("loss", loss, x, record, kinds | {"x": Laid(x), "dx": Laid(x)})
 
-    def calls(self, name: str, way: str) -> list[Call]:
-        """What a layer does on its way forward or back."""
+    def _backward(self, names: list[str]) -> Iterator[Call]:
+        """What these do on the way back, in order; what a max pool does is left to the next one's nest where it can."""
+        before, previous = list[Task](), ""
+        for name, following in itertools.zip_longest(names, names[1:]):
+            tasks = self.tasks(name, "backward") if self.by_patches and self.is_fast and following else []
+            if len(tasks) == 1 and goes_on(tasks[0], self.tasks(following, "backward")):
+                (pool,), previous = tasks, name
+                before = [replace(pool, laid={**pool.laid, "y": self.records[name]["y"]})]
+                self.records[following]["dz"] = self.records[following]["y"]  # which nobody reads from here on
+                continue
+            yield from self.calls(name, "backward", before)
+            if before:  # nothing fills the errors between the two
+                del self.records[name]["dy"], self.records[previous]["dx"]
+            before = []
+
+    def calls(self, name: str, way: str, before: Sequence[Task] = ()) -> list[Call]:
+        """What a layer does on its way forward or back, and `before` it."""
         owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
-        tasks, groups = self.tasks(name, way), shares_of(owner)
+        tasks, groups = [*before, *self.tasks(name, way)], shares_of(owner)
         if way == "backward" and "dlater" in self.records[name]:
             return [*self._called(name, tasks[:1], 1, way), *self._called(name, tasks[1:], groups, way)]
         return self._called(name, tasks, groups, way)
 
     def _called(self, name: str, tasks: list[Task], groups: int, way: str) -> list[Call]:
         owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
+        if self.is_fast:
+            tasks = [task for task in tasks if task.text not in SAME_NUMBERS]
         for task in tasks:
             check(task, groups)
         if not self.is_fast:
@@ -245,12 +272,13 @@ class Run(Readable):
             self.scratch = zeros((size,), self.net.dtype)
         return self.scratch
 
-    def _array(self, kind: Laid) -> Array:
-        dtype = kind.dtype or self.net.dtype
-        if not kind.has_images:
-            return zeros(kind.shape, dtype)
-        *most, last = kind.shape or (1,)
-        return zeros((*most, last * self.lanes) if most else (last, self.lanes) if kind.shape else (self.lanes,), dtype)
+    def _array(self, kind: Laid, numbers: Array | None = None) -> Array:
+        """An array of zeros; or of these numbers, which stay where they are."""
+        dtype, shape = kind.dtype or self.net.dtype, kind.shape
+        if kind.has_images:
+            *most, last = shape or (1,)
+            shape = (*most, last * self.lanes) if most else (last, self.lanes) if kind.shape else (self.lanes,)
+        return zeros(shape, dtype) if numbers is None else numbers.reshape(shape)
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings as the texts take them: fractions and lists in the network's own numbers."""
@@ -373,6 +401,9 @@ class Run(Readable):
 
     def score(self, weights: Array | None = None) -> tuple[float, float]:
         """Σ loss over the images of this shard, added in order, and how many were named right, each by its weight."""
+        if self.is_fast and weights is None:
+            total, hits = self.totals.tolist()
+            return total, int(hits)
         count = int(np.count_nonzero(self.index >= 0))
         loss, hit = self.records["loss"]["y"][:count], self.records["loss"]["hit"][:count]
         if weights is not None:

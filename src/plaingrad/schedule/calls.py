@@ -1,7 +1,7 @@
 """From texts and their arrays to calls: fast nests where numbers are compiled for, else the texts as they stand."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -13,9 +13,9 @@ from plaingrad.compiler.code_cache import as_written
 from plaingrad.compiler.loops import Array, Bound, Loops
 from plaingrad.compiler.program import Call
 from plaingrad.schedule.elementwise import elementwise, is_elementwise
-from plaingrad.schedule.fast import Task, has_nests, is_laid_in, not_a_sum, sum_nests
+from plaingrad.schedule.fast import Task, asks_for_signs, has_nests, is_laid_in, not_a_sum, sum_nests
 from plaingrad.schedule.open import Opened, axes_of, opened
-from plaingrad.schedule.written import WRITTEN
+from plaingrad.schedule.written import MAX_POOL, WRITTEN
 from plaingrad.textbook.layer import bind
 from plaingrad.textbook.text import Text, made
 
@@ -51,9 +51,10 @@ def fast_calls(
     then: Task | None = None,
 ) -> Iterator[Call]:
     """Nests for tasks done one after the other; `then` is an activation to lay into the last."""
-    before: Task | None = None
-    if len(tasks) == 2 and has_nests(tasks[1]) and "db" in tasks[1].wanted and is_laid_in(tasks[0].text, back=True):
-        before, *tasks = tasks  # the way back through an activation, which the sum of the errors does by the way
+    before: Sequence[Task] = ()
+    if sums_errors(tasks[-2:]):  # the way back through an activation, which the sum of the errors does by the way
+        *before, last = tasks
+        tasks = [last]
     for task in tasks:
         if has_nests(task):
             for nest, known in sum_nests(task, lanes, groups, scratch, by_patches, then, before):
@@ -65,6 +66,20 @@ def fast_calls(
         else:
             tell_slow(task.text)
             yield from map(compiled, shares(task, groups))
+
+
+def sums_errors(tasks: Sequence[Task]) -> bool:
+    """Whether of two tasks the first sends errors back through an activation, and the nest of the other can do that."""
+    if len(tasks) != 2 or not has_nests(tasks[1]):
+        return False
+    return "db" in tasks[1].wanted and is_laid_in(tasks[0].text, back=True)
+
+
+def goes_on(pool: Task, tasks: Sequence[Task]) -> bool:
+    """Whether errors that come back through max pools are taken on, row by row, by the nest of the tasks after it."""
+    if pool.text != MAX_POOL or not pool.laid["window"].is_tiling or not sums_errors(tasks):
+        return False
+    return asks_for_signs(tasks[0].text) and tasks[0].laid["dy"] is pool.laid["dx"]
 
 
 def as_maps(task: Task) -> dict[str, Any]:

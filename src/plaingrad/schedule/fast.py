@@ -8,7 +8,7 @@ Over 300 lines, since which nest, with which tile and arrays, is one decision fo
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import gcd, prod
@@ -67,15 +67,15 @@ def sum_nests(
     scratch: Callable[[int], Array],
     by_patches: bool,
     then: Task | None,
-    before: Task | None,
+    before: Sequence[Task],
 ) -> list[Bound]:
     """Nests with what to bind them to, in order.
 
-    `then` is an activation to lay into the store of the sum; `before` one whose way back is done first, to the errors
-    that all sums here read: the sum of these does it by the way.
+    `then` is an activation to lay into the store of the sum; `before` ends in one whose way back is done first, to the
+    errors that all sums here read: the sum of these does it by the way. A max pool's may stand before it.
     """
     read = {name: each for name, each in kinds(task.text).items() if name in task.wanted}
-    if before is not None:  # the sum of the errors first
+    if before:  # the sum of the errors first
         read = dict(sorted(read.items(), key=lambda each: not each[1][1].endswith("summed")))
     scheduled = (Scheduled(*each, task, lanes, groups, scratch, by_patches, then, before) for each in read.values())
     return [bound for each in scheduled for bound in each.nests()]
@@ -212,7 +212,7 @@ class Scheduled:
     scratch: Callable[[int], Array]
     by_patches: bool
     then: Task | None
-    before: Task | None
+    before: Sequence[Task]
 
     def nests(self) -> list[Bound]:
         """The nests that fill the target."""
@@ -222,11 +222,19 @@ class Scheduled:
             size = divisor(target_length := arrays["dy"].size // target.size, vector_size(width))
             tile = Tile(1, next(each for each in (8, 4, 2, 1) if target_length // size % each == 0), size)
             arrays["length"] = tile.length
-            if self.before is None:
+            if not self.before:
                 return [(nest(nests.summed, tile), arrays)]
-            given = {name: self.before.laid[name] for name in ("dy", "y")} | {"dz": arrays["dy"]}
-            back = activation(self.before, back=True)
-            return [(nest(nests.rectified_and_summed, tile, then=back), arrays | given)]
+            *pools, own = self.before
+            arrays |= {"dy": own.laid["dy"], "y": own.laid["y"], "dz": arrays["dy"]}
+            back = activation(own, back=True)
+            if not pools:
+                return [(nest(nests.rectified_and_summed, tile, then=back), arrays)]
+            (pool,) = pools
+            arrays |= {"dp": pool.laid["dy"], "p": pool.laid["y"], "winner": pool.laid["winner"], "lanes": self.lanes}
+            arrays |= dict(zip(("size_0", "size_1"), pool.laid["window"].size, strict=True))
+            part = divisor(self.lanes, vector_size(width))
+            line = Tile(1, self.lanes // part, part)
+            return [(nest(nests.unpooled_rectified_and_summed, tile, line=line, then=back), arrays)]
         if kind.startswith("dense"):
             return self._dense(kind, arrays, width)
         window, w = self.task.laid["window"], arrays["dw" if kind == "gathered" else "w"]
@@ -358,6 +366,15 @@ def is_laid_in(text: Text, back: bool = False) -> bool:
 
 
 @cache
+def asks_for_signs(text: Text) -> bool:
+    """Whether an activation's way back only asks of y whether it is 0 or less: what has no error then sends none."""
+    nodes = [*ast.walk(ast.parse(laid_in(text, back=True)))]
+    tested = [each.args[0] for each in nodes if isinstance(each, ast.Call) and ast.unparse(each.func) == "choose"]
+    known = {id(each) for test in tested for each in ast.walk(test)}
+    return all(id(each) in known for each in nodes if isinstance(each, ast.Name) and each.id == "sums")
+
+
+@cache
 def nest(
     plain: Callable[..., None],
     tile: Tile,
@@ -380,7 +397,8 @@ def nest(
     if not has_edge:
         names["window_sums"] = names["window_sums_wide"]
     if line is not None:
-        names |= {name + "_line": getattr(functions_of(line), name) for name in ("load", "store")}
+        of_line = for_tile(line, names, then)
+        names |= {name + "_line": of_line[name] for name in ("load", "store", "won", "activated")}
     return Loops(FunctionType(plain.__code__, names, plain.__name__))
 
 

@@ -21,12 +21,16 @@ begin, zeros, resume, multiply, store = SINGLE.begin, SINGLE.zeros, SINGLE.resum
 correlate, store_totals = SINGLE.correlate, SINGLE.store_totals
 correlate_part = correlate_rest = SINGLE.correlate_part
 plus, store_total, load_line, store_line = SINGLE.plus, SINGLE.store_total, SINGLE.load, SINGLE.store
+won_line = SINGLE.won
 load = SINGLE.load
 
 
 def activated(sums, *others):
     """What an activation makes of a tile: nothing, where there is none."""
     return sums
+
+
+activated_line = activated
 
 
 def within(start, stride, count, size):
@@ -284,6 +288,29 @@ def rectified_and_summed(dy, y, dz, db, *, length):
             part = activated(load(y, n), load(dy, n), dz)
             store(part, dz, n, 0)
             sums = plus(sums, part)
+        store_total(sums, db, k)
+
+
+def unpooled_rectified_and_summed(dp, p, winner, dz, db, *, length, lanes, size_0, size_1):
+    """The same of errors that come back through max pools, without dy and y.
+
+    A pool's output p is its winner's y; a pixel that is no winner has no error, whatever its y.
+    """
+    size, row, columns = dz.size // db.size, dz.shape[2], dz.shape[2] // lanes
+    for k in range(db.size):
+        sums, start = zeros(db), k * size
+        for i in range(dp.shape[1]):
+            for j in range(dp.shape[2] // lanes):
+                error = (k * dp.shape[1] + i) * dp.shape[2] + j * lanes
+                errors = activated_line(load_line(p, error), load_line(dp, error), dp)
+                for u in range(i * size_0, i * size_0 + size_0):
+                    for v in range(j * size_1, j * size_1 + size_1):
+                        part = won_line(errors, winner, error, u * columns + v)
+                        store_line(part, dz, k * size + u * row + v * lanes, 0)
+            end = k * size + (i + 1) * size_0 * row
+            for n in range(start, end - length + 1, length):
+                sums = plus(sums, load(dz, n))
+            start += (end - start) // length * length
         store_total(sums, db, k)
 
 

@@ -60,12 +60,16 @@ class Builder:
 
         self.ir, self.builder, self.tile, self.args = ir, builder, tile, list(args)
         self.whole = ir.IntType(64)
+        self.number: Any = None
         for place, (kind, value) in enumerate(zip(signature.args, args, strict=True)):
             if isinstance(kind, Array):
                 self.args[place] = make_array(kind)(context, builder, value).data
-                self.number, self.width = context.get_data_type(kind.dtype), kind.dtype.bitwidth // 8
+                number, self.width = context.get_data_type(kind.dtype), kind.dtype.bitwidth // 8
             elif hasattr(kind, "dtype"):
-                self.number = value.type.element.element
+                number = value.type.element.element
+            else:
+                continue
+            self.number = self.number or number  # of the first: places of winners come after errors
         self.vector = ir.VectorType(self.number, tile.size)
 
     def offset(self, start: Any, count: int, step: Any = 1) -> Any:
@@ -105,9 +109,9 @@ class Builder:
         place = self.builder.bitcast(self.place(array, offset), self.vector.as_pointer())
         self.builder.store(vector, place, align=self.width)
 
-    def spread(self, number: Any) -> Any:
-        """One number in every place of a vector."""
-        ir, undefined = self.ir, self.ir.Constant(self.vector, self.ir.Undefined)
+    def spread(self, number: Any, vector: Any = None) -> Any:
+        """One number in every place of a vector, of the tile's numbers unless told."""
+        ir, undefined = self.ir, self.ir.Constant(vector or self.vector, self.ir.Undefined)
         one = self.builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.tile.size), [0] * self.tile.size)
         return self.builder.shuffle_vector(one, undefined, zeros)
@@ -321,6 +325,24 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
         """`low` where a sum is 0 or less; `high` elsewhere, and where it is not a number."""
         return np.where((sums <= 0).astype(bool), low, high)
 
+    def write_won(at: Builder) -> Any:
+        errors, winners, start, pixel = at.args
+        errors = at.sums(errors)
+        whole, zero = at.ir.VectorType(at.ir.IntType(32), size), at.constant(0)
+        pixel = at.spread(at.builder.trunc(pixel, whole.element), whole)
+        made = []
+        for r in across:
+            here = at.builder.bitcast(at.place(winners, at.offset(start, r * size)), whole.as_pointer())
+            has_won = at.builder.icmp_signed("==", at.builder.load(here, align=4), pixel)
+            made.append(at.builder.fadd(at.builder.select(has_won, errors[r], zero), zero))
+        return at.joined(made)
+
+    @instruction(of_sums, write_won)
+    def won(errors: Any, winners: Any, start: int, pixel: int) -> Any:
+        """A lone row of errors, added to 0, where the winner, from a place on, is this pixel; 0 where it is another."""
+        winners = winners.reshape(-1)[start : start + tile.length]
+        return np.where(winners == pixel, errors, errors.dtype.type(0)) + errors.dtype.type(0)
+
     def write_correlate(at: Builder) -> Any:
         sums, errors, start, step, pixels, place, channel, spacing = at.args
         factors = [lambda q=q: at.load(errors, at.offset(start, q, step)) for q in rows]
@@ -436,6 +458,7 @@ def functions_of(tile: Tile, channels: int = 1, grain: int = 0) -> SimpleNamespa
         store,
         scaled,
         choose,
+        won,
         correlate,
         correlate_part,
     )

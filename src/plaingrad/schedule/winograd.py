@@ -23,6 +23,7 @@ LARGEST_WINDOW = 5  # for the same reason
 FEWEST_LANES = 16  # with fewer the transforms, which have vectors of lanes, take longer than the products saved
 VECTOR = 16  # channels, the most that one holds: what is left of the last one is done in vain
 ENOUGH = 0.85  # of what the windows take: what is less is taken
+SHARE = 16  # images, the most that are transformed at a time for the gradient of the weights
 LINE = 16  # numbers of a cache line: so far apart the points lie, which would else begin in one set of the cache
 
 Bound = tuple[Loops, dict[str, Any]]
@@ -107,12 +108,13 @@ def winograd_made(
 def winograd_gathered(
     one, other, turned, dw, spread, panel, products, padding_0, padding_1, own_padding_0, own_padding_1, step,
     panel_step,
-    *, lanes, block, length, part, size, out, window, is_turned,
+    *, lanes, share, block, length, part, size, out, window, is_turned,
 ):  # fmt: skip
     """dw[k, c, u, v] = Σ(n, i, j) dy[n, k, i, j] · x[n, c, i + u - padding, j + v - padding].
 
     `one` are errors and the other pixels, or, where it `is_turned`, the other way round. A vector runs along the
-    channels or filters of the other, which was turned so that these lie side by side.
+    channels or filters of the other, which was turned so that these lie side by side. The images are gone through in
+    shares, of which all that is transformed stays in the nearest cache.
     """
     count, inside, points, places = one.shape[0], turned.shape[1], (out + window - 1) ** 2, window + out - 1
     row, channel, other_row = one.shape[2], one.shape[1] * one.shape[2], other.shape[2]
@@ -122,31 +124,33 @@ def winograd_gathered(
         for j in range(0, columns, out):
             top, left = padding_0 - i, padding_1 - j
             bottom, right = other.shape[1] + top, other_row // lanes + left
-            for n in range(lanes):
-                place = (n - top * other_row - left * lanes) * inside
-                for c in range(0, inside, size):
-                    transform(
-                        turned, place + c, other_row * inside, lanes * inside, top, bottom, left, right,
-                        panel, n * inside + c, panel_step,
-                    )  # fmt: skip
-            top, left = own_padding_0 - i, own_padding_1 - j
-            bottom, right = one.shape[1] + top, row // lanes + left
-            for k in range(count):
-                place = k * channel - top * row - left * lanes
-                for n in range(0, lanes, part):
-                    transform_one(
-                        one, place + n, row, lanes, top, bottom, left, right, spread, k * lanes + n, step
-                    )  # fmt: skip
-            for p in range(points):
-                for k in range(0, units, block):
-                    for c in range(0, inside, length):
-                        sums, place = zeros(dw), (p * units + k) * inside + c
-                        for n in range(lanes):
-                            factor, number = p * step + k * lanes + n, p * panel_step + n * inside + c
-                            sums = multiply(sums, spread, factor, lanes, panel, number)
-                        if i + j > 0:
-                            sums = plus(resume(products, place, inside), sums)
-                        store(sums, products, place, inside)
+            own_top, own_left = own_padding_0 - i, own_padding_1 - j
+            own_bottom, own_right = one.shape[1] + own_top, row // lanes + own_left
+            for first in range(0, lanes, share):
+                for n in range(share):
+                    place = (first + n - top * other_row - left * lanes) * inside
+                    for c in range(0, inside, size):
+                        transform(
+                            turned, place + c, other_row * inside, lanes * inside, top, bottom, left, right,
+                            panel, n * inside + c, panel_step,
+                        )  # fmt: skip
+                for k in range(count):
+                    place = k * channel - own_top * row - own_left * lanes + first
+                    for n in range(0, share, part):
+                        transform_one(
+                            one, place + n, row, lanes, own_top, own_bottom, own_left, own_right,
+                            spread, k * share + n, step,
+                        )  # fmt: skip
+                for p in range(points):
+                    for k in range(0, units, block):
+                        for c in range(0, inside, length):
+                            sums, place = zeros(dw), (p * units + k) * inside + c
+                            for n in range(share):
+                                factor, number = p * step + k * share + n, p * panel_step + n * inside + c
+                                sums = multiply(sums, spread, factor, share, panel, number)
+                            if i + j + first > 0:
+                                sums = plus(resume(products, place, inside), sums)
+                            store(sums, products, place, inside)
     for k in range(count):
         for c in range(0, inside, size):
             row, step = places * units * inside, units * inside
@@ -222,7 +226,8 @@ def _made(known: dict[str, Any], scratch: Callable[[int], Array], then: Any, is_
 def _gathered(arrays: dict[str, Any], known: dict[str, Any], scratch: Callable[[int], Array]) -> list[Bound]:
     dw, lanes, window = arrays["dw"], known["lanes"], known["window"]
     width = dw.dtype.itemsize
-    points, part, size = (OUT + window - 1) ** 2, divisor(lanes, vector_size(width)), vector_size(width)
+    points, share, size = (OUT + window - 1) ** 2, divisor(lanes, SHARE), vector_size(width)
+    part = divisor(share, size)
     turns = is_turned(*dw.shape[:2])
     one, other = (arrays["x"], arrays["dy"]) if turns else (arrays["dy"], arrays["x"])
     inside = -(-other.shape[0] // size) * size
@@ -230,7 +235,7 @@ def _gathered(arrays: dict[str, Any], known: dict[str, Any], scratch: Callable[[
     if inside % tile.length:
         tile = run_tile(one.shape[0], size, width)
     units = -(-one.shape[0] // tile.block) * tile.block
-    step, panel_step = units * lanes + LINE, max(lanes, window * window) * inside + LINE
+    step, panel_step = units * share + LINE, share * inside + LINE
     rooms = other[0].size * inside, points * step, points * panel_step, points * units * inside
     turned, *others = parts(scratch, rooms)
     turned = turned.reshape(-1, inside)
@@ -239,7 +244,7 @@ def _gathered(arrays: dict[str, Any], known: dict[str, Any], scratch: Callable[[
         known |= {f"{name}_{axis}": each for axis, each in enumerate(padding)}
     known |= {"one": one, "other": other, "turned": turned, "dw": dw, "step": step, "panel_step": panel_step}
     known |= dict(zip(("spread", "panel", "products"), others, strict=True)) | {"is_turned": turns}
-    known |= {"block": tile.block, "length": tile.length, "part": part, "size": size}
+    known |= {"block": tile.block, "length": tile.length, "share": share, "part": part, "size": size}
     a, g, t = transforms(window, OUT)
     own = {"transform": (g if turns else t, size), "transform_one": (t if turns else g, part)}
     own["transform_weights"] = a, size

@@ -5,7 +5,9 @@ between two numbers, done for many images at once. A step that depends on a comp
 either way at random costs ten times as much.
 """
 
-from plaingrad.compiler.loops import Loops, at, flat, loops, sqrt
+import numpy as np
+
+from plaingrad.compiler.loops import Loops, at, loops, sqrt
 from plaingrad.schedule import written_normalisation
 from plaingrad.textbook.layers import dense, pool
 from plaingrad.textbook.text import Text
@@ -23,9 +25,9 @@ def reach(index, stride, margin, size, dilation, count, overhangs):
 
 @loops
 def fast_maxpool_forward(
-    x, y, winner, lanes,
+    x, y, winner,
     *,
-    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+    lanes, size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
 ):  # fmt: skip
     columns = x.shape[2] // lanes
     for c in range(y.shape[0]):
@@ -34,7 +36,8 @@ def fast_maxpool_forward(
             for j in range(y.shape[2] // lanes):
                 start, end = reach(j, stride_1, padding_1, size_1, dilation_1, columns, may_overhang)
                 for n in range(lanes):
-                    best, place = x[c, first, at(start * lanes + n)], first * columns + start
+                    # Places are numbers of the width of the values: so many are compared and chosen at a time.
+                    best, place = x[c, first, at(start * lanes + n)], np.int32(first * columns + start)
                     for u in range(size_0):
                         for v in range(size_1):
                             # Beyond the edge a window meets its last pixels again, which do not win against themselves.
@@ -42,16 +45,16 @@ def fast_maxpool_forward(
                             value = x[c, row, at(column * lanes + n)]
                             wins = (value > best) | (value != value)  # a NaN wins, and nothing beats it
                             best = value if wins else best
-                            place = row * columns + column if wins else place
+                            place = np.int32(row * columns + column) if wins else place
                     y[c, i, at(j * lanes + n)] = best
                     winner[c, i, at(j * lanes + n)] = place
 
 
 @loops
 def fast_maxpool_backward(
-    dy, winner, dx, lanes,
+    dy, winner, dx,
     *,
-    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+    lanes, size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
 ):  # fmt: skip
     columns = dx.shape[2] // lanes
     dx[0, 0, 0] = 0
@@ -66,8 +69,9 @@ def fast_maxpool_backward(
                 start, end = reach(j, stride_1, padding_1, size_1, dilation_1, columns, may_overhang)
                 for u in range(first, last, dilation_0):
                     for v in range(start, end, dilation_1):
+                        place = np.int32(u * columns + v)
                         for n in range(lanes):
-                            won = winner[c, i, at(j * lanes + n)] == u * columns + v
+                            won = winner[c, i, at(j * lanes + n)] == place
                             # Chosen is what is added: vectors of eight then have no branch.
                             dx[c, u, at(v * lanes + n)] += dy[c, i, at(j * lanes + n)] if won else nothing
 
@@ -162,27 +166,16 @@ def fast_l2pool_backward(
                             dx[c, u, at(v * lanes + n)] = total
 
 
-@loops
-def fast_flatten_forward(x, y):
-    x, y = flat(x), flat(y)
-    for m in range(x.size):
-        y[m] = x[m]
-
-
-@loops
-def fast_flatten_backward(dy, dx):
-    dy, dx = flat(dy), flat(dx)
-    for m in range(dx.size):
-        dx[m] = dy[m]
-
+MAX_POOL = Text(pool.maxpool_backward)
 
 WRITTEN: dict[Text, Loops] = written_normalisation.WRITTEN | {
     Text(pool.maxpool_forward): fast_maxpool_forward,
-    Text(pool.maxpool_backward): fast_maxpool_backward,
+    MAX_POOL: fast_maxpool_backward,
     Text(pool.meanpool_forward): fast_meanpool_forward,
     Text(pool.meanpool_backward): fast_meanpool_backward,
     Text(pool.l2pool_forward): fast_l2pool_forward,
     Text(pool.l2pool_backward): fast_l2pool_backward,
-    Text(dense.flatten_forward): fast_flatten_forward,
-    Text(dense.flatten_backward): fast_flatten_backward,
 }
+
+SAME_NUMBERS = {Text(dense.flatten_forward), Text(dense.flatten_backward)}
+"""Texts that only say of numbers that they lie otherwise; in a run's arrays they lie one after the other either way."""

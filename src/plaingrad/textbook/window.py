@@ -50,6 +50,12 @@ class Window:
         """Whether some window may lie partly beyond the edge of the image."""
         return self.ceil_mode or any(map(any, self.margins))
 
+    @property
+    def is_tiling(self) -> bool:
+        """Whether each pixel of the image lies in one window, and each window within the image."""
+        whole = all(image % size == 0 for image, size in zip(self.image, self.size, strict=True))
+        return whole and self.reach == self.size == self.stride and not any(map(any, self.margins))
+
     def over(self, x: Shape) -> "Window":
         """The window over images of this shape (channel, row, column)."""
         return replace(self, image=(x[1], x[2]))

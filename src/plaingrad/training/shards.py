@@ -69,7 +69,7 @@ def count_of_workers(threads: int | None, shards: int) -> int:
 
 
 class Shards:
-    """Runs of one network, one for each thread. `gradient` is the last batch's sum, laid out as the parameters.
+    """Runs of one network, one for each thread.
 
     Of several ranks each runs the shards that are dealt to it; the sum is the same on all of them.
     """
@@ -98,10 +98,15 @@ class Shards:
             Run(net, self.lanes, loss, backward=backward, by_patches=True, augment=augment) for _ in range(size)
         ]
         self.workers = Workers(size)
-        self.gradient = zeros(net.parameters.shape, net.dtype)
+        self._gradient = zeros(net.parameters.shape, net.dtype)
+        self._left: tuple[int, bool] | None = None
+        self._joined: dict[tuple[int, bool], tuple[list[Program], list[Program]]] = {}
+        self._known: dict[int, list[range]] = {}
+        self._counts_all = type(loss).count is Loss.count
+        self._changes = any(run.draw_calls for run in self.runs) or augment is not None
         self.chain: Chain | None = None
         if backward and self.ranks.size > 1:
-            self.chain = Chain(net, self.runs, self.gradient, self.ranks, self.most, self.workers.run)
+            self.chain = Chain(net, self.runs, self._gradient, self.ranks, self.most, self.workers.run)
         self._programs: dict[Any, list[Program]] = {}
 
     def __enter__(self) -> Self:
@@ -118,18 +123,20 @@ class Shards:
         self, images: Array, labels: Array, index: Array, backward: bool, own: range, weights: Array | None = None
     ) -> Iterator[list[Run]]:
         """As many shards at a time as there are threads, of those that are this rank's; their runs in shard order."""
-        key = self.prepare(images, labels, backward, weights)
-        padded = np.full((self.count(len(index)), self.lanes), -1, np.int64)
-        padded.reshape(-1)[: len(index)] = index
+        programs, lanes = self.prepare(images, labels, backward, weights), self.lanes
+        if len(index) % lanes:
+            index = np.concatenate([index, np.full(-len(index) % lanes, -1)])
+        places = np.ascontiguousarray(index, np.int64).data  # which Python copies sooner than an array
         for start in range(own.start, own.stop, len(self.runs)):
             runs = self.runs[: own.stop - start]
-            for run, its in zip(runs, padded[start:], strict=False):
-                run.index[:] = its
-            self.workers.run(self._programs[key][: len(runs)])
+            for number, run in enumerate(runs, start):
+                run.places[:] = places[number * lanes : (number + 1) * lanes]
+            self.complete()
+            self.workers.run(programs[: len(runs)])
             yield runs
 
-    def prepare(self, images: Array, labels: Array, backward: bool, weights: Array | None = None) -> Any:
-        """Bind every nest that these images will pass; the key of their programs."""
+    def prepare(self, images: Array, labels: Array, backward: bool, weights: Array | None = None) -> list[Program]:
+        """Bind every nest that these images will pass: a program for each thread."""
         key = id(images), id(labels), backward, id(weights)
         if key not in self._programs:
             self._programs[key] = [run.program(images, labels, backward, weights) for run in self.runs]
@@ -140,7 +147,7 @@ class Shards:
                     self._adders(len(self.runs), first)
                 if self.chain is not None and not self.ranks.is_first:
                     self.chain.prepare(self.most)
-        return key
+        return self._programs[key]
 
     def step(
         self,
@@ -156,17 +163,19 @@ class Shards:
         `step` is the number of the step, on which masks depend; `epoch` that of the epoch, on which augmentation does.
         weights: of every image in `images`, 1 in the mean; its loss, its gradient and its hit count so much.
         """
-        count = self.loss.count(labels[index], None if weights is None else weights[index])
+        count = self._count(labels, index, weights)
         for run in self.runs:
             run.batch_share[0] = 1 / count if count else 0
-            run.seeds[:], run.epoch[:] = (self.seed, step), epoch
-        dealt = self.ranks.dealt(self.count(len(index)))
+            if self._changes:
+                run.seeds[:], run.epoch[:] = (self.seed, step), epoch
+        self._left = None
+        dealt = self._dealt(len(index))
         own, rows = dealt[self.ranks.rank], list[tuple[float, float]]()
         if self.chain is not None:
             self.chain.begin(len(own))
         for runs in self._rounds(images, labels, index, True, own, weights):
             if self.chain is None or self.ranks.is_first:
-                self._add(len(runs), first=not rows)
+                self._left = len(runs), not rows
                 for run in runs:
                     for call in run.settle_calls:  # in shard order, as gradients are added
                         call()
@@ -174,9 +183,22 @@ class Shards:
                 self.chain.keep(runs)
             rows += [run.score(weights) for run in runs]
         if self.chain is not None:
+            self.complete()
             self.chain.pass_on()
         loss, hits = self._total(rows, dealt)
         return loss * (len(index) / count) if count else 0.0, hits
+
+    def _count(self, labels: Array, index: Array, weights: Array | None) -> Any:
+        """What the loss of these images is divided by."""
+        if self._counts_all:
+            return len(index)
+        return self.loss.count(labels[index], None if weights is None else weights[index])
+
+    def _dealt(self, images: int) -> list[range]:
+        """Of the shards of so many images those of each rank."""
+        if images not in self._known:
+            self._known[images] = self.ranks.dealt(self.count(images))
+        return self._known[images]
 
     def _total(self, rows: list[tuple[float, float]], dealt: list[range]) -> tuple[float, float]:
         """The sums of all shards' losses and hits, added in shard order."""
@@ -188,17 +210,38 @@ class Shards:
 
     def parts(self) -> list[slice]:
         """The parameters cut into a part for each thread."""
-        return cut(self.gradient.size, len(self.runs))
+        return cut(self._gradient.size, len(self.runs))
 
-    def _add(self, count: int, first: bool) -> None:
-        """Add the gradients of the first `count` runs, in their order, to the sum of the rounds before."""
-        self.workers.run(self._adders(count, first))
+    @property
+    def gradient(self) -> Array:
+        """The last batch's sum, laid out as the parameters."""
+        self.complete()
+        return self._gradient
+
+    def complete(self) -> None:
+        """Add to the sum what the last round left."""
+        if self._left:
+            self.workers.run(self._adders(*self._left))
+            self._left = None
+
+    def after_sum(self, programs: list[Program]) -> list[Program]:
+        """These, one for each thread, which work at its part; if the last round left something to add, after that."""
+        left, self._left = self._left, None
+        if left is None:
+            return programs
+        known, joined = self._joined.get(left, (None, programs))
+        if known is not programs:
+            pairs = zip(self._adders(*left), programs, strict=True)
+            joined = [Program([*sums.calls, *own.calls]) for sums, own in pairs]
+            self._joined[left] = programs, joined
+        return joined
 
     def _adders(self, count: int, first: bool) -> list[Program]:
+        """What adds the gradients of so many runs, in their order, to the sum of the rounds before: for each thread."""
         if (key := (count, first)) not in self._programs:
             rows = [run.gradient for run in self.runs[:count]]
             self._programs[key] = [
-                adding(self.net, [row[part] for row in rows], self.gradient[part], first) for part in self.parts()
+                adding(self.net, [row[part] for row in rows], self._gradient[part], first) for part in self.parts()
             ]
         return self._programs[key]
 
@@ -208,7 +251,7 @@ class Shards:
         weights: as in `step`.
         """
         size = len(images)
-        dealt = self.ranks.dealt(self.count(size))
+        dealt = self._dealt(size)
         own, rows = dealt[self.ranks.rank], list[tuple[float, float]]()
         counts = [max(0, min(each.stop * self.lanes, size) - each.start * self.lanes) for each in dealt]
         outputs = np.empty((counts[self.ranks.rank], self.net.output[0]), self.net.dtype)
@@ -240,6 +283,8 @@ class Shards:
 
     def _culprit(self) -> str:
         for run in self.runs:
+            for call in run.forward_calls:  # once more: errors on their way back may lie where outputs lay
+                call()
             for layer, record in run.records.items():
                 for name in [*(n for n in ("w", "b") if n in record), "y"]:
                     if not np.isfinite(record[name]).all():

@@ -86,6 +86,7 @@ class Updates:
     clip: float | None = None
     average: float | None = None
     averaged: tuple[Array, Array] | None = None
+    last: list[float] = field(default_factory=list, init=False)
     norm: float = field(default=math.nan, init=False)  # of the last step's gradient, where it is clipped
 
     def __post_init__(self) -> None:
@@ -130,9 +131,12 @@ class Updates:
     def __call__(self, step: int, factor: float) -> None:
         """Change the parameters by the last batch's gradient: at this step, from 0 on, with `factor` on the rate."""
         run = self.shards.workers.run
-        with np.errstate(over="ignore"):  # a rate beyond the number type is infinite, and the run diverges
-            self.numbers[:] = list(self.optimiser.numbers(step, factor).values())
+        numbers = [*self.optimiser.numbers(step, factor).values()]
+        if numbers != self.last:
+            with np.errstate(over="ignore"):  # a rate beyond the number type is infinite, and the run diverges
+                self.numbers[:], self.last = numbers, numbers
         if self.clip is not None:
+            self.shards.complete()
             run(self.adding)
             self.norm = math.sqrt(math.fsum(self.squares.ravel().tolist()))
             self.factor[0] = clip_factor(self.norm, self.clip)
@@ -140,7 +144,7 @@ class Updates:
                 run(self.scaling)
         if self.average is not None:
             self.share[0] = averaging_share(self.average, step)
-        run(self.programs)
+        run(self.shards.after_sum(self.programs))
 
     @property
     def has_clipped(self) -> bool:
