@@ -39,17 +39,17 @@ def calls(net: Network) -> dict[tuple[str, str], Call]:
     convolutions = [step.name for step in net.steps.values() if isinstance(step.layer, Conv)]
     # A nest as a program of its own: called as it is among others, without Python's own arguments.
     found, before = dict[tuple[str, str], Call](), list[Any]()
-    for name, way in ((name, way) for name in convolutions for way in ("forward", "backward")):
-        for call in run.calls(name, way):
-            before.append(call)
-            if {"w", "dw"} & arguments(call):
-                found[name, call.name] = Program(before)
-                before = []
-            elif call.name != "turn":  # which belongs to the nest after it
-                before = []
+    for call in (*run.forward_calls, *run.backward_calls):
+        before.append(call)
+        weights = [call.given[place] for place, name in enumerate(arguments(call)) if name in ("w", "dw")]
+        for layer in convolutions:
+            if any(each is run.records[layer][name] for each in weights for name in ("w", "dw")):
+                found[layer, call.name] = Program(before)
+        if call.name != "turn":  # which belongs to the nest after it
+            before = []
     return found
 
 
-def arguments(call: Any) -> set[str]:
+def arguments(call: Any) -> tuple[str, ...]:
     """The names of what a nest is given."""
-    return {*call.nest.plain.__code__.co_varnames[: len(call.given)]}
+    return call.nest.plain.__code__.co_varnames[: len(call.given)]  # type: ignore[no-any-return]

@@ -270,7 +270,8 @@ def mirrored_backward(dx, y, dy):
 
 
 def test_only_an_activation_that_asks_y_for_its_sign_goes_back_at_once_with_a_pool():
-    assert fast.asks_for_signs(ReLU.backward) and fast.asks_for_signs(LeakyReLU.backward)
+    assert fast.asks_for_signs(ReLU.backward)
+    assert fast.asks_for_signs(LeakyReLU.backward)
     assert fast.is_laid_in(Text(mirrored_backward), back=True)
     assert not fast.asks_for_signs(Text(mirrored_backward))
 
