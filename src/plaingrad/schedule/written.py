@@ -25,9 +25,9 @@ def reach(index, stride, margin, size, dilation, count, overhangs):
 
 @loops
 def fast_maxpool_forward(
-    x, y, winner,
+    x, y, winner, lanes,
     *,
-    lanes, size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
 ):  # fmt: skip
     columns = x.shape[2] // lanes
     for c in range(y.shape[0]):
@@ -52,9 +52,9 @@ def fast_maxpool_forward(
 
 @loops
 def fast_maxpool_backward(
-    dy, winner, dx,
+    dy, winner, dx, lanes,
     *,
-    lanes, size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
+    size_0, size_1, stride_0, stride_1, padding_0, padding_1, dilation_0, dilation_1, may_overhang,
 ):  # fmt: skip
     columns = dx.shape[2] // lanes
     dx[0, 0, 0] = 0

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plaingrad.network.network import Network
+from plaingrad.network.network import LANES, Network, lanes_taken
+from plaingrad.network.run import Run
 from plaingrad.textbook.layers import Dense, Flatten
+from plaingrad.textbook.losses import SoftmaxCrossEntropy
 from plaingrad.textbook.phrases import counted, shape_text
 
 if TYPE_CHECKING:
@@ -160,7 +162,10 @@ def kernels(net: Network) -> dict[str, Any]:
 
 def maps(net: Network, images: Array, labels: Array, low: float, high: float) -> dict[str, Any]:
     """The first of the images, what every layer makes of it, and what the loss says to its pixels."""
-    run = net.run(images[:1], labels[:1])
+    # The nests of the training, which are there already; its errors may lie where outputs lay.
+    run = Run(net, lanes_taken(LANES, 1), SoftmaxCrossEntropy(), input_gradient=True, by_patches=True)
+    run.load(images[:1])
+    run.forward()
     layers = []
     for step in list(net.steps.values())[:MAP_LAYERS]:
         values = np.asarray(run[step.name].y, float)[0]
@@ -175,6 +180,8 @@ def maps(net: Network, images: Array, labels: Array, low: float, high: float) ->
             {"name": step.name, "is_strip": values.ndim != 3, "shape": shape_text(values.shape), "note": note} | drawn
         )
     note = first_of(len(layers), len(net.steps), "layers")
+    run.aim(labels[:1])
+    run.backward()
     gradient = np.asarray(run[next(iter(net.steps))].dx, float)[0]
     pixels = tiles(gradient, 144) if gradient.ndim == 3 else None
     return {"image": photograph(images[0], low, high, 144), "layers": layers, "note": note, "gradient": pixels}
