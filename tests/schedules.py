@@ -20,6 +20,7 @@ from plaingrad.textbook.layers import (
     MeanPool,
     ReLU,
 )
+from plaingrad.textbook.text import Text, made
 
 LANES = (1, 1, 2, 3, 4, 5, 6, 8, 12, 16)
 REGISTERS = ((32, 16), (16, 8), (32, 4), (16, 2))  # how many, and how many float32 numbers in each
@@ -162,6 +163,13 @@ def differing(layer, shape, lanes, rng):
     return trained + [name for name in made if not (mine[name] == its[name]).all()]
 
 
+def with_a_text_of_its_own(layer, way):
+    """The same layer, one of whose texts is written anew: who knows the library's does not know that one."""
+    text, again = getattr(layer, way), layer.replace()
+    again.put(**{way: Text(made(text.source, text.names, text.__name__))})
+    return again
+
+
 def drawn_before_a_pool(rng):
     """A layer with weights and an activation, and a max pool whose windows tile its output; and an input's shape."""
     while True:
@@ -176,8 +184,11 @@ def drawn_before_a_pool(rng):
         return (layer, MaxPool(size)), shape
 
 
-def differing_before_a_pool(layers, shape, lanes, rng):
-    """The arrays in which the nests that go back through a pool and an activation at once differ from the texts."""
+def differing_before_a_pool(layers, shape, lanes, rng, is_joined=True):
+    """The arrays in which the nests that go back through a pool and an activation at once differ from the texts.
+
+    Unless it `is_joined`, the network is one in which each goes alone.
+    """
     net = Network(*layers, input=shape, dtype=object)
     slow, fast = Run(net, lanes, input_gradient=True), FastRun(net, lanes, input_gradient=True, by_patches=True)
     for array in net.arrays.values():
@@ -201,5 +212,5 @@ def differing_before_a_pool(layers, shape, lanes, rng):
             if name not in ("x", "dy")
             if not (record[name] == slow.records[step][name]).all()
         ]
-    assert "dx" not in fast.records[last]  # else nothing was joined
+    assert ("dx" not in fast.records[last]) == is_joined
     return found

@@ -24,6 +24,7 @@ SKIPS: list[tuple[list[pg.Layer], tuple[int, ...]]] = [
     ([pg.Conv(2, size=1), pg.Conv(3, size=3, stride=2, padding=1), pg.Add("conv1"), pg.Flatten()], (1, 5, 4)),
     ([pg.MaxPool(2), pg.Conv(4, groups=2, padding=1, bias=False), pg.Add("maxpool1")], (4, 4, 5)),  # before any weight
     ([pg.Conv(2, size=1), pg.ReLU(), pg.Add("conv1"), pg.Dropout(0.5), pg.MaxPool(2)], (1, 2, 4)),
+    ([pg.Conv(2, size=2), pg.Flatten(), pg.Dense(4), pg.Add("flatten1"), pg.Dense(2)], (1, 3, 2)),
 ]
 
 
@@ -83,6 +84,28 @@ def test_compiled_a_skip_gives_the_numbers_of_its_text(layers: list[pg.Layer], s
             if name not in fast.records[layer]:  # the sums z, which a fast nest does not keep
                 continue
             np.testing.assert_array_equal(array.astype("float32"), fast.records[layer][name], err_msg=f"{layer}.{name}")
+
+
+@pytest.mark.parametrize("as_written", [None, lambda work: False])
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
+def test_a_skip_may_begin_at_every_layer(layer: pg.Layer, shape: tuple[int, ...], as_written: Any) -> None:
+    """Twice its output, by a way through a layer that changes nothing, and by the skip: it gets twice the error."""
+    rng = np.random.default_rng(0)
+    alone = pg.Network(layer, input=shape)
+    (name,) = alone.steps
+    same = pg.Flatten() if len(alone.output) == 1 else pg.MaxPool(1)
+    twice = pg.Network(layer, same, pg.Add(name), input=shape)
+    x, dy = rng.normal(size=(2, *shape)), rng.normal(size=(2, *alone.output)).astype("float32")
+    ends = []
+    for net, factor in ((alone, 2), (twice, 1)):
+        net.parameters[:] = np.linspace(-1, 1, len(net.parameters))
+        run = Run(net, 2, input_gradient=True, as_written=as_written)
+        run.load(x)
+        run.forward()
+        run.backward(factor * dy)
+        ends.append([run.output * factor, run.records[name]["dx"], run.gradient])
+    for one, two in zip(*ends, strict=True):
+        np.testing.assert_array_equal(two, one)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,17 @@ from plaingrad.schedule.written import WRITTEN
 from plaingrad.textbook.layers import Conv, Dense, Flatten, LeakyReLU, MaxPool, ReLU
 from plaingrad.textbook.losses import SoftmaxCrossEntropy
 from plaingrad.textbook.text import Text, made, places
-from schedules import LANES, REGISTERS, differing, differing_before_a_pool, drawn, drawn_before_a_pool, on
+from schedules import (
+    LANES,
+    REGISTERS,
+    differing,
+    differing_before_a_pool,
+    drawn,
+    drawn_before_a_pool,
+    on,
+    with_a_text_of_its_own,
+    with_roots_left_out,
+)
 
 
 @pytest.fixture(params=REGISTERS, ids=str)
@@ -30,6 +40,20 @@ def registers(request, monkeypatch):
 @pytest.mark.parametrize(("layer", "shape"), CASES, ids=str)
 def test_the_table_s_nests_equal_their_texts(layer, shape, lanes, registers):
     assert differing(layer, shape, lanes, np.random.default_rng(0)) == []
+
+
+OWN_TEXTS = [
+    (layer, shape, way)
+    for layer, shape in CASES
+    for way in ("forward", "backward", "infer")
+    if getattr(layer, way) is not None
+]
+
+
+@pytest.mark.parametrize(("layer", "shape", "way"), OWN_TEXTS, ids=str)
+def test_no_nest_takes_for_granted_that_the_layer_s_other_texts_are_the_library_s(layer, shape, way, monkeypatch):
+    with_roots_left_out(monkeypatch)
+    assert differing(with_a_text_of_its_own(layer, way), shape, 3, np.random.default_rng(0)) == []
 
 
 def check_random(seed, count, monkeypatch):
@@ -274,6 +298,15 @@ def test_only_an_activation_that_asks_y_for_its_sign_goes_back_at_once_with_a_po
     assert fast.asks_for_signs(LeakyReLU.backward)
     assert fast.is_laid_in(Text(mirrored_backward), back=True)
     assert not fast.asks_for_signs(Text(mirrored_backward))
+
+
+@pytest.mark.parametrize("read", ["x[n, c, row, column]", "w[k, c, u, v]"])
+def test_outputs_that_a_text_of_one_s_own_reads_on_its_way_back_are_not_written_over(read):
+    layer = Conv(3, size=2, activation=ReLU())
+    edits = ("(dy, x,", "(dy, y, x,"), (f"dy[n, k, i, j] * {read}", f"y[n, k, i, j] * {read}")
+    layer.put(backward=Conv.backward.edited(*edits))
+    layers = layer, MaxPool(2)
+    assert differing_before_a_pool(layers, (2, 5, 5), 3, np.random.default_rng(0), is_joined=False) == []
 
 
 @pytest.mark.skipif(not has_numba(), reason="nothing is compiled without Numba")

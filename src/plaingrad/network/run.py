@@ -31,7 +31,7 @@ from plaingrad.network.loading import (
 )
 from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered, until_weights
-from plaingrad.schedule.calls import fast_calls, fuses, goes_on, text_calls
+from plaingrad.schedule.calls import fast_calls, fuses, goes_on, is_one_array, text_calls
 from plaingrad.schedule.fast import Task, check
 from plaingrad.schedule.written import SAME_NUMBERS
 from plaingrad.textbook.layer import Layer, Pass, Shape, bind, not_provided, passes, shares_of
@@ -86,11 +86,12 @@ class Run(Readable):
         gradients_of = net.views(self.gradient) if backward else iter(lambda: dict[str, Array](), None)
         for step, gradients in zip(net.steps.values(), gradients_of, strict=backward):
             kinds = {name: Laid(step.x) for name in ("x", "dx")} | {name: Laid(step.y) for name in ("y", "dy")}
-            stays = self.is_fast and step.layer.forward in SAME_NUMBERS
+            by_way, is_start = passes(step.layer), next(reversed(self.records), "") in self.starts
+            stays = self._stays(by_way["forward"], by_way["infer"]) and not is_start  # one layer may read both
             record = {"x": y, "y": self._array(kinds["y"], y if stays else None), **step.arrays, **step.state}
             if backward:
                 record |= {"dx": dy} if dy is not None else {}
-                error = {"dy": self._array(kinds["dy"], dy if stays else None)}
+                error = {"dy": self._array(kinds["dy"], dy if self._stays(by_way["backward"]) else None)}
                 record |= {} if step.name in left_out[:-1] else error
                 record |= {"d" + name: each for name, each in gradients.items()}
             y, dy = record["y"], record.get("dy")
@@ -119,6 +120,10 @@ class Run(Readable):
         ways = [*(["loss"] if loss is not None else []), *reversed(net.steps)] if backward else []
         ways = ways[: len(ways) - len(left_out[:-1])]
         self.backward_calls = list(self._backward(ways))
+
+    def _stays(self, *ways: list[Pass]) -> bool:
+        """Whether all numbers stay where they are on these ways, of which then none is gone."""
+        return self.is_fast and all(each.text in SAME_NUMBERS for way in ways for each in way)
 
     def _left_out(self, net: Layered) -> tuple[str, ...]:
         """The layers whose dx nobody asked for: up to the first with weights, if it can go back without.
@@ -222,7 +227,7 @@ class Run(Readable):
     def _called(self, name: str, tasks: list[Task], groups: int, way: str) -> list[Call]:
         owner: Any = self.loss if name == "loss" else self.net.steps[name].layer
         if self.is_fast:
-            tasks = [task for task in tasks if task.text not in SAME_NUMBERS]
+            tasks = [task for task in tasks if task.text not in SAME_NUMBERS or not is_one_array(task)]
         for task in tasks:
             check(task, groups)
         if not self.is_fast:
@@ -249,7 +254,7 @@ class Run(Readable):
             known = self.known[name] | self._settings(each.owner.settings())
             laid = {argument: record[quantity] for argument, quantity in arrays.items()}
             seen = {argument: self.seen(name, quantity) for argument, quantity in arrays.items()}
-            if isinstance(each.owner, Layer):
+            if isinstance(each.owner, Layer) and each.text != BOTH_ERRORS:
                 seen = {argument: each.owner.seen(argument, array) for argument, array in seen.items()}
             rest = {argument: known[argument] for argument in own if argument not in arrays and argument in known}
             always = {argument for argument, quantity in own.items() if quantity not in ("dx", "dskip", "z")}

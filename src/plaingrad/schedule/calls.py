@@ -79,7 +79,15 @@ def goes_on(pool: Task, tasks: Sequence[Task]) -> bool:
     """Whether errors that come back through max pools are taken on, row by row, by the nest of the tasks after it."""
     if pool.text != MAX_POOL or not pool.laid["window"].is_tiling or not sums_errors(tasks):
         return False
-    return asks_for_signs(tasks[0].text) and tasks[0].laid["dy"] is pool.laid["dx"]
+    back, sums = tasks
+    is_read = any(array is back.laid["y"] for array in sums.laid.values())  # where it lies, the errors will
+    return asks_for_signs(back.text) and back.laid["dy"] is pool.laid["dx"] and not is_read
+
+
+def is_one_array(task: Task) -> bool:
+    """Whether what a task reads and what it fills are the same numbers in memory."""
+    read, filled = (array for array in task.laid.values() if isinstance(array, np.ndarray))
+    return bool(np.may_share_memory(read, filled))
 
 
 def as_maps(task: Task) -> dict[str, Any]:
