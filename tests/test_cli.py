@@ -311,7 +311,7 @@ def test_find_rate_says_what_the_library_does(command: Command, tmp_path: Path) 
         (("--steps", 3), "steps=3"),
         (("--batch", 0), "batch=0"),
         (("--clip", -1), "clip=-1"),
-        (("--augment", "none,flip"), "'none'"),
+        (("--augment", "none,flip"), "none stands alone"),
         (("--optimiser", "agam"), "did you mean 'adam'?"),
         (("--model", "lenet6"), "did you mean 'lenet5'?"),
         (("--data", "digit"), "did you mean 'digits'?"),

@@ -289,6 +289,45 @@ def test_what_is_written_over_and_not_used_again_is_followed(torch):
     assert apart(net(images), outputs(torch, module, images)) <= APART
 
 
+DROPPED = {  # a function of the module and x
+    "usual": lambda functional, own, x: functional.dropout(x),
+    "told how much": lambda functional, own, x: functional.dropout(x, 0.25),
+    "by channel": lambda functional, own, x: functional.dropout2d(x),
+    "always": lambda functional, own, x: functional.dropout(x, training=True),
+    "none at all": lambda functional, own, x: functional.dropout(x, 0.0),
+    "in training": lambda functional, own, x: functional.dropout(x, training=own.training),
+    "in training, by place": lambda functional, own, x: functional.dropout2d(x, 0.25, own.training),
+    "never": lambda functional, own, x: functional.dropout(x, 0.25, False),
+    "torch's own": lambda functional, own, x: functional.torch.dropout(x, 0.25, True),
+    "torch's own, by name": lambda functional, own, x: functional.torch.dropout(x, p=0.25, train=own.training),
+}
+
+
+@pytest.mark.exchange
+@pytest.mark.parametrize("is_training", [False, True])
+@pytest.mark.parametrize("how", DROPPED)
+def test_a_dropout_is_left_out_where_it_ends_with_training_and_refused_where_it_does_not(torch, how, is_training):
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.functional = torch.nn.Conv2d(2, 2, 1), torch.nn.functional
+
+        def forward(self, x):
+            return DROPPED[how](self.functional, self, self.one(x))
+
+    images = np.random.default_rng(0).normal(size=(3, 2, 6, 6)).astype("float32")
+    module = Own().eval()
+    wanted = outputs(torch, module.one, images)
+    ends = apart(outputs(torch, module, images), wanted) == 0
+    module.train(is_training)
+    if ends:
+        assert apart(pg.from_torch(module, input=(2, 6, 6))(images), wanted) <= APART
+    else:
+        with pytest.raises(pg.SettingError, match=r"^[^\n]*goes on once the network is trained[^\n]*$"):
+            pg.from_torch(module, input=(2, 6, 6))
+    assert all(each.training == is_training for each in module.modules())
+
+
 @pytest.mark.exchange
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_cannot_be_taken_is_named_in_one_line(torch, words):

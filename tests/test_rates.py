@@ -1,5 +1,6 @@
 """The learning rate range test: what it does by definition, what it leaves alone, and what it suggests."""
 
+import inspect
 import json
 import math
 import sys
@@ -261,3 +262,11 @@ def test_the_help_tells_the_defaults_of_the_library() -> None:
     told = {option.name: option.help for option in cli.commands["find-rate"].params}
     for name, value in (("lowest", LOWEST), ("highest", HIGHEST), ("steps", STEPS)):
         assert told[name].endswith(f"[{value:g}]")
+
+
+def test_the_command_takes_every_setting_of_the_function_and_every_option_of_train_that_changes_a_step() -> None:
+    known = {option.name for option in cli.commands["find-rate"].params}
+    settings = {*inspect.signature(pg.find_rate).parameters} - {"net", "data", "then", "foreign"}
+    assert settings <= known
+    of_run = {"best", "epochs", "rate", "schedule", "average", "validation", "patience", "out", "resume", "no_report"}
+    assert {option.name for option in cli.commands["train"].params} - known == of_run

@@ -1,5 +1,6 @@
 """A training that stands still says why; one that goes well says nothing."""
 
+import itertools
 import warnings
 from typing import Any
 
@@ -108,6 +109,39 @@ def test_what_begins_equal_and_may_is_no_disease() -> None:
     layers = [pg.Conv(4), pg.BatchNorm(), pg.ReLU(), pg.GroupNorm(2), pg.Flatten(), pg.Dropout(0.5), pg.Dense(10)]
     net = pg.Network(*layers, input=(1, 8, 8))
     assert history(net, epochs=1, augment="shift=2,cutout=4")[1] == []
+
+
+NORMALISED = [
+    (layer, sides, batch)
+    for layer in (pg.BatchNorm(), pg.GroupNorm(1), pg.GroupNorm(4))
+    for sides in ((1, 1), (1, 2))
+    for batch in (1, 2, 3, 4, 20)
+]
+
+
+@pytest.mark.parametrize(("layer", "sides", "batch"), NORMALISED, ids=str)
+def test_where_single_numbers_are_normalised_it_is_told_and_nothing_else(
+    layer: pg.Layer, sides: tuple[int, int], batch: int
+) -> None:
+    """They are where no gradient goes back: the convolution before them never changes."""
+    rng = np.random.default_rng(0)
+    data = pg.from_arrays(rng.normal(size=(batch * 4 + 1, 2, *sides)), rng.integers(0, 2, batch * 4 + 1))
+    net = pg.Network(pg.Conv(4, size=1), layer, pg.ReLU(), pg.Flatten(), pg.Dense(2), input=(2, *sides), seed=0)
+    before = net["conv1"].w.copy()
+    _, lines = history(net, data, batch=batch, optimiser=SGD(rate=1e-4), **CONSTANT)
+    stays = bool((net["conv1"].w == before).all())
+    told = [line.partition(":")[0] for line in lines]
+    assert ("one number" in told) == stays
+    assert "vanishing gradient" not in told
+
+
+def test_weights_that_are_too_large_from_the_start_are_no_matter_of_the_rate() -> None:
+    for first, calls in itertools.product((1e308, np.inf, np.nan), (pg.train, pg.find_rate)):
+        net = pg.Network(pg.Flatten(), pg.Dense(10), input=(1, 8, 8), dtype="float64")
+        net["dense1"].w[...] = first
+        with pytest.raises(pg.DivergedError, match=r"before .*; begin with other") as caught:
+            calls(net, DIGITS, threads=1)
+        assert "rate " not in str(caught.value).removeprefix("find_rate ")
 
 
 SOFTMAX = (pg.Flatten(), pg.Dense(10), pg.Softmax())

@@ -472,7 +472,7 @@ def test_a_run_that_diverges_says_where_and_keeps_a_finite_network(
             message = str(error)
         if message:
             found = re.fullmatch(
-                r"training diverged at step (\d+) \(epoch (\d+)\): (.*) is no longer finite\. The learning rate \S+ "
+                r"training diverged at step (\d+) \(epoch (\d+)\): (.*) is no longer finite, the learning rate \S+ "
                 r"is probably too high: start again with a tenth of it; the last good checkpoint is in (.*)",
                 message,
             )

@@ -132,7 +132,7 @@ def test_what_stands_still_is_held_against_weighted_guessing() -> None:
     labels = (np.arange(200) < 4).astype(int)
     data = from_arrays(rng.random((200, 1, 4, 4)), labels, weights=np.where(labels, 49.0, 1.0))
     net = whole()
-    epoch = Epoch(net, HalfSquaredError(), data, {}, {}, net.parameters, net.parameters, 1, 1)
+    epoch = Epoch(net, HalfSquaredError(), data, {}, {}, net.parameters, net.parameters, 1, 1, 1)
     assert epoch.frequencies.tolist() == [0.5, 0.5, 0]
     assert epoch.guessed == 0.5
 

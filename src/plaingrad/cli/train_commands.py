@@ -19,6 +19,9 @@ OPTIMISER = click.option(
 )
 AUGMENT = click.option("--augment", metavar="LIST", help="Change training images at random: shift=4 by up to so many pixels, flip left to right, cutout=8 a black square; as shift=4,flip; or none.  [the model's]")  # fmt: skip  # noqa: E501
 CLIP = click.option("--clip", type=float, metavar="NORM", help="Scale a gradient down whose norm is larger.  [off]")
+LOSS = click.option("--loss", metavar="NAME", help="softmax-cross-entropy, cross-entropy, mse or half-squared-error.  [cross-entropy, as the last layer needs it]")  # fmt: skip  # noqa: E501
+CLASS_WEIGHTS = click.option("--class-weights", metavar="W,W,…", help="A weight for each class in the cross-entropy, in their order: more than 1 for a class that is rare.")  # fmt: skip  # noqa: E501
+LABEL_SMOOTHING = click.option("--label-smoothing", type=float, metavar="SHARE", help="Spread this share of each target, such as 0.1, over all classes.")  # fmt: skip  # noqa: E501
 DTYPE = click.option("--dtype", metavar="TYPE", help="float32 or float64.  [float32]")
 DATA_DIR = click.option("--data-dir", metavar="DIR", help="Folder with the files of mnist, fashion-mnist or cifar10.")
 LABEL = click.option("--label", metavar="COLUMN", help="Labels of a CSV file: first, last, none, or a heading; of CIFAR-100: fine or coarse.  [found out]")  # fmt: skip  # noqa: E501
@@ -41,9 +44,9 @@ THREADS = click.option("--threads", type=int, metavar="T", help="Number of threa
 @AUGMENT
 @CLIP
 @click.option("--average", type=float, metavar="SHARE", help="Average the weights over the steps; this share of the average, such as 0.999, stays at each. The averaged weights are tested and kept.  [off]")  # fmt: skip  # noqa: E501
-@click.option("--loss", metavar="NAME", help="softmax-cross-entropy, cross-entropy, mse or half-squared-error.  [cross-entropy, as the last layer needs it]")  # fmt: skip  # noqa: E501
-@click.option("--class-weights", metavar="W,W,…", help="A weight for each class in the cross-entropy, in their order: more than 1 for a class that is rare.")  # fmt: skip  # noqa: E501
-@click.option("--label-smoothing", type=float, metavar="SHARE", help="Spread this share of each target, such as 0.1, over all classes.")  # fmt: skip  # noqa: E501
+@LOSS
+@CLASS_WEIGHTS
+@LABEL_SMOOTHING
 @click.option("--validation", type=float, metavar="SHARE", help="Hold back this fraction of the training images for validation; the weights of the epoch with the best validation accuracy are kept.")  # fmt: skip  # noqa: E501
 @click.option("--patience", type=int, metavar="N", help="Stop after N epochs without better validation accuracy.")
 @click.option("--seed", type=int, metavar="S", help="Random seed; the same seed gives the same result, bit for bit, with any number of threads and of processes.  [0]")  # fmt: skip  # noqa: E501
@@ -113,6 +116,9 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
 @OPTIMISER
 @AUGMENT
 @CLIP
+@LOSS
+@CLASS_WEIGHTS
+@LABEL_SMOOTHING
 @click.option("--seed", type=int, metavar="S", help="Random seed of the network and the batches.  [0]")
 @THREADS
 @DTYPE

@@ -1,4 +1,7 @@
-"""From a PyTorch module to a network: its forward pass is followed, call by call, by `torch.fx`."""
+"""From a PyTorch module to a network: its forward pass is followed, call by call, by `torch.fx`.
+
+Over 300 lines, since what each call stands for is one table, beside the rules that read it.
+"""
 
 import importlib
 import math
@@ -51,11 +54,17 @@ class Follower:
                 return hasattr(m, OURS) or type(m).__name__ == "Standardised" or super().is_leaf_module(m, name)
 
         holder = self.torch.nn.Sequential(module)  # a module of PyTorch's own is then one call
+        trains = {each: each.training for each in holder.modules()}
         try:
+            for each in trains:  # what it does once it is trained is followed
+                each.training = False
             graph = Tracer().trace(holder)
         except Exception as error:  # whatever its forward raises on a tensor without numbers
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise SettingError(f"{WHO} cannot follow the module's forward: {reason}") from None
+        finally:
+            for each, was in trains.items():
+                each.training = was
         return {name.removeprefix("0."): each for name, each in holder.named_modules(remove_duplicate=False)}, graph
 
     def follow(self) -> None:
@@ -258,12 +267,25 @@ def _same(follower: Follower, value: Value, *_: Any, **__: Any) -> Value:
     return value
 
 
+def _dropped(
+    follower: Follower, value: Value, p: float = 0.5, training: bool = True, inplace: bool = False, **named: Any
+) -> Value:
+    """A dropout that ends with training falls away; PyTorch's function goes on, unless it is told that this is over."""
+    if named.get("train", training) and p > 0:
+        follower.chain.refuse(
+            "has no layer for a dropout that goes on once the network is trained, as F.dropout(x) does: write "
+            "F.dropout(x, training=self.training)"
+        )
+    return value
+
+
 PLAIN = (operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv)
 """What a program may do with sizes."""
 CALLS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("add", "iadd", "add_", "__add__", "__radd__"), _add),
     **dict.fromkeys(("view", "reshape"), _view),
-    **dict.fromkeys(("contiguous", "clone", "detach", "dropout", "dropout2d"), _same),
+    **dict.fromkeys(("contiguous", "clone", "detach"), _same),
+    **dict.fromkeys(("dropout", "dropout2d"), _dropped),
     "flatten": _flatten,
     "getattr": _attribute,
     "getitem": _item,

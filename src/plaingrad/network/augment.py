@@ -99,6 +99,8 @@ class Augment(Record):
         for part in text.split(","):
             name, equals, value = (each.strip() for each in part.partition("="))
             known = {each: getattr(cls, each) for each in ("shift", "flip", "cutout")}
+            if name == "none":
+                raise SettingError(f"augmentation got {text!r}; none stands alone: leave it out, or all the others")
             if name not in known:
                 ours = OURS.get(name)
                 hint = f"here it is called {ours}; " if ours in known else ""

@@ -15,7 +15,7 @@ from plaingrad.data.pixels import Seen, constant_channels, look, say, unit_of
 from plaingrad.errors import DataError, SettingError, nearest
 from plaingrad.network.loading import pixel_sums
 from plaingrad.network.network import Network
-from plaingrad.textbook.layers import Sigmoid, Softmax, Tanh
+from plaingrad.textbook.layers import BatchNorm, GroupNorm, Sigmoid, Softmax, Tanh
 from plaingrad.textbook.losses import (
     CrossEntropy,
     HalfSquaredError,
@@ -136,12 +136,13 @@ def standardise(net: Network, images: Array, weights: Array | None = None) -> No
     net.offset[:], net.factor[:] = offset, factor
 
 
-def begin(net: Network, data: Dataset, validation: Dataset | None, loss: Loss) -> None:
+def begin(net: Network, data: Dataset, validation: Dataset | None, loss: Loss, together: int) -> None:
     """Standardise a new network by its training images; keep what one has that was trained before. Say what surprises.
 
-    Other factors would make another function of the same weights.
+    Other factors would make another function of the same weights. So many images run `together`.
     """
-    for line in [*constant_channels(data.images, data.name), *mismatches(net, loss)]:
+    lines = *constant_channels(data.images, data.name), *mismatches(net, loss), *normalised_away(net, together)
+    for line in lines:
         say(net, line, line)
     if net.seen is None and not net.offset.any() and (net.factor == 1).all():
         standardise(net, data.images, data.weights)
@@ -247,3 +248,17 @@ def mismatches(net: Network, loss: Loss) -> Iterator[str]:
             f"no softmax: CrossEntropy takes the logarithm of probabilities, and {net.name} ends in {name}, which "
             "gives scores of either sign: end the network in Softmax(), or take loss=SoftmaxCrossEntropy()"
         )
+
+
+def normalised_away(net: Network, together: int) -> Iterator[str]:
+    """Layers that normalise single numbers where so many images run `together`: of each its own mean is taken off."""
+    for name, step in net.steps.items():
+        pixels = math.prod(step.x[1:])
+        alone = f"{name} normalises each number by itself, which leaves 0, and no gradient goes back through it"
+        if isinstance(step.layer, BatchNorm) and together * pixels == 1:
+            yield (
+                f"one number: {alone}: a mean is over the images of a shard, and at this batch a shard is 1 image, of "
+                "1 pixel there: take batch=4 or more, or leave the layer out"
+            )
+        elif isinstance(step.layer, GroupNorm) and step.x[0] // step.layer.groups * pixels == 1:
+            yield f"one number: {alone}: each group is 1 channel of 1 pixel: take fewer groups, or leave the layer out"

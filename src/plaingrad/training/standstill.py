@@ -22,6 +22,7 @@ from plaingrad.textbook.losses import (
     SoftmaxCrossEntropy,
     WeightedCrossEntropy,
 )
+from plaingrad.training.preparing import normalised_away
 
 WELL = 0.9  # training accuracy from which nothing is looked for
 NEAR_CHANCE = 0.15  # above the share of the most frequent class
@@ -49,6 +50,7 @@ class Epoch:
     started: Array  # some parameters, as training began with them
     step: int
     steps: int
+    together: int  # images of the last batch, whose gradient it is
 
     @property
     def guessed(self) -> float:
@@ -145,7 +147,7 @@ def _saturated(epoch: Epoch) -> Iterator[str]:
 def _lost_on_the_way(epoch: Epoch) -> list[str]:
     """A gradient that gets smaller from layer to layer, until the first hardly has one."""
     layers = _layers_with_weights(epoch.net)
-    if not layers:
+    if not layers or any(normalised_away(epoch.net, epoch.together)):
         return []
     first, last = layers[0], layers[-1]
     of_layers = zip(epoch.net.steps, epoch.net.views(epoch.gradient), strict=True)

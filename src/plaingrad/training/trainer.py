@@ -282,7 +282,7 @@ class Trainer:
         self.compile_seconds = time.perf_counter() - began
         self._say_who_idles(shards)
         if at.step == 0:
-            begin(self.net, self.data, self.validation, self.loss)
+            begin(self.net, self.data, self.validation, self.loss, self.together(shards))
             for average, own in zip(self.averaged or (), self._values(), strict=False):
                 average[:] = own  # as they are now, which need not be as they were when this trainer was made
         at.begun = at.begun or sampled(self.net.parameters)
@@ -341,6 +341,10 @@ class Trainer:
         summing(self.data.images)
         return shards
 
+    def together(self, shards: Shards) -> int:
+        """How many images run together, at most."""
+        return min(shards.lanes, self.batch, len(self.data))
+
     @property
     def steps(self) -> int:
         """Steps of the whole run."""
@@ -365,7 +369,7 @@ class Trainer:
             given = self.data.images, self.data.labels, index
             loss, hits = shards.step(*given, at.step, epoch, self.data.relative_weights)
             if not math.isfinite(loss):
-                raise DivergedError(self._diverged(shards.culprit(), at.step))
+                raise DivergedError(self._diverged(shards.culprit(), at.step, is_new=at.step == 0))
             updates(at.step, self.schedule(at.step, self.steps, self.per_epoch))
             at.clipped += updates.has_clipped
             at.step += 1
@@ -437,7 +441,16 @@ class Trainer:
         few, at = self.data.take(slice(0, LOOKED_AT)), self.position
         outputs = shards.outputs(few.images, few.labels)
         epoch = Epoch(
-            self.net, self.loss, self.data, entry, outputs, shards.gradient, np.array(at.begun), at.step, self.steps
+            self.net,
+            self.loss,
+            self.data,
+            entry,
+            outputs,
+            shards.gradient,
+            np.array(at.begun),
+            at.step,
+            self.steps,
+            min(shards.lanes, len(self.data) - (self.per_epoch - 1) * self.batch),
         )
         lines = [line for line in findings(epoch) if line.partition(":")[0] not in known]
         for line in lines:
@@ -534,12 +547,18 @@ class Trainer:
             broken = (name for name, array in arrays.items() if not np.isfinite(array).all())
             raise DivergedError(self._diverged(next(broken, "a parameter"), self.position.step - 1))
 
-    def _diverged(self, culprit: str, step: int) -> str:
-        kept = f"; the last good checkpoint is in {self.out}" if self.out else ""
+    def _diverged(self, culprit: str, step: int, is_new: bool = False) -> str:
+        """What to say; `is_new` where no weight was changed yet, so that the rate is not to blame."""
+        kept = f"; the last good checkpoint is in {self.out}" if self.out and not is_new else ""
+        why = (
+            "before any weight was changed: the weights that it began with are too large or not finite; begin with "
+            "others, such as start=He()"
+            if is_new
+            else f"the learning rate {self.optimiser.rate:g} is probably too high: start again with a tenth of it"
+        )
         return (
             f"training diverged at step {step + 1} (epoch {step // self.per_epoch + 1}): {culprit} is no longer "
-            f"finite. The learning rate {self.optimiser.rate:g} is probably too high: start again with a tenth of it"
-            f"{kept}"
+            f"finite, {why}{kept}"
         )
 
     def _stopped(self) -> str:

@@ -169,7 +169,7 @@ def _tried(trainer: Trainer, ratio: float, steps: int) -> tuple[list[float], lis
     rates, losses, smoothed, mean = list[float](), list[float](), list[float](), 0.0
     shards: Shards = together(trainer.shards)
     order = trainer.order(0)
-    begin(trainer.net, trainer.data, None, trainer.loss)
+    begin(trainer.net, trainer.data, None, trainer.loss, trainer.together(shards))
     data = trainer.data
     with shards:
         updates = trainer.updates(shards)
@@ -179,7 +179,10 @@ def _tried(trainer: Trainer, ratio: float, steps: int) -> tuple[list[float], lis
             index = order[number * trainer.batch : (number + 1) * trainer.batch]
             loss = shards.step(data.images, data.labels, index, step, epoch, data.relative_weights)[0] / len(index)
             if not math.isfinite(loss) and not rates:
-                raise DivergedError(f"find_rate: before the first step {shards.culprit()} is not finite")
+                raise DivergedError(
+                    f"find_rate: before the first step {shards.culprit()} is not finite; begin with other weights, "
+                    "such as start=He()"
+                )
             if not math.isfinite(loss):
                 return rates, losses, smoothed, "the loss was no longer finite"
             mean = MEMORY * mean + (1 - MEMORY) * loss
