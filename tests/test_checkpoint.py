@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from exchanged import refuse_what_is_not_finite
 from plaingrad.errors import CheckpointError
 from plaingrad.network.models import MODELS
 from plaingrad.network.network import Network
@@ -355,3 +356,11 @@ def test_nothing_here_unpickles() -> None:
 def test_a_path_that_cannot_be_is_one_line() -> None:
     with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
         checkpoint.load("a\0b")
+
+
+def test_weights_of_a_file_that_are_not_finite_are_refused(tmp_path):
+    def again(net):
+        checkpoint.save(tmp_path / "net.safetensors", net)
+        checkpoint.load_weights(tmp_path / "net.safetensors", net.copy())
+
+    refuse_what_is_not_finite(again)

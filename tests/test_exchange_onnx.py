@@ -12,7 +12,7 @@ import pytest
 
 import plaingrad as pg
 from cases import CASES
-from exchanged import APART, apart, disturbed, networks
+from exchanged import APART, apart, disturbed, networks, refuse_what_is_not_finite
 from plaingrad.exchange.onnx_layers import OPERATIONS
 from plaingrad.exchange.onnx_operators import OPERATORS
 from plaingrad.network.models import MODELS
@@ -46,6 +46,14 @@ def test_without_the_package_there_is_a_word_of_what_to_install(monkeypatch, tmp
         with pytest.raises(pg.MissingError, match=r"needs the onnx package, .* pip install 'plaingrad\[onnx\]'$"):
             taken()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_not_finite_is_refused(onnx, tmp_path):
+    def again(net):
+        net.to_onnx(tmp_path / "net.onnx")
+        return pg.from_onnx(tmp_path / "net.onnx")
+
+    refuse_what_is_not_finite(again)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 
 import plaingrad as pg
-from exchanged import APART, apart, disturbed, networks
+from exchanged import APART, apart, disturbed, networks, refuse_what_is_not_finite
 from plaingrad.exchange.torch_writing import MODULES, planned
 from plaingrad.textbook.layer import Layer
 from plaingrad.textbook.layers.pool import Pool
@@ -287,6 +287,11 @@ def test_what_is_written_over_and_not_used_again_is_followed(torch):
     net = pg.from_torch(module, input=(2, 6, 6))
     images = np.random.default_rng(0).normal(size=(3, 2, 6, 6)).astype("float32")
     assert apart(net(images), outputs(torch, module, images)) <= APART
+
+
+@pytest.mark.exchange
+def test_what_is_not_finite_is_refused(torch):
+    refuse_what_is_not_finite(lambda net: pg.from_torch(net.to_torch(), input=net.input))
 
 
 DROPPED = {  # a function of the module and x

@@ -146,8 +146,8 @@ def tested_rates(options: dict[str, Any]) -> RateTest:
     told = {name: value for name, value in options.items() if value is not None}
     net, recipe, split, seed, _ = material(told)
     given = {name: told[name] for name in ("lowest", "highest", "steps") if name in told}
-    given["loss"] = chosen_loss(told, net)
-    return find_rate(net, split.train, **how(told, recipe.fitted(len(split.train))), **given, seed=seed)
+    own = how(told, recipe.fitted(len(split.train)))
+    return find_rate(net, split.train, **own, **given, loss=chosen_loss(told, net), seed=seed)
 
 
 def take_up(run: str, options: dict[str, Any]) -> Training:

@@ -15,6 +15,9 @@ from plaingrad.network.network import Network
 __all__ = ["from_keras", "from_onnx", "from_torch", "to_onnx", "to_torch", "to_torch_state"]
 
 
+NOT_FINITE = np.errstate(all="ignore")  # is refused where all arrays are there
+
+
 def from_onnx(path: str | os.PathLike[str], input: Sequence[int] | None = None) -> Network:
     """The network that an ONNX file holds: a chain of operators with skips, with its weights and its input's offset.
 
@@ -25,7 +28,8 @@ def from_onnx(path: str | os.PathLike[str], input: Sequence[int] | None = None) 
     """
     from plaingrad.exchange.onnx_reading import read_onnx
 
-    return read_onnx(path, input)
+    with NOT_FINITE:
+        return read_onnx(path, input)
 
 
 def to_onnx(
@@ -57,7 +61,8 @@ def from_torch(module: Any, *, input: Sequence[int]) -> Network:
     """
     from plaingrad.exchange.torch_reading import read_module
 
-    return read_module(module, input)
+    with NOT_FINITE:
+        return read_module(module, input)
 
 
 def to_torch(net: Network) -> Any:
@@ -95,7 +100,8 @@ def from_keras(model: Any, weights: Sequence[Any] | None = None) -> Network:
     """
     from plaingrad.exchange.keras_model import read_keras
 
-    return read_keras(model, weights)
+    with NOT_FINITE:
+        return read_keras(model, weights)
 
 
 Network.to_onnx, Network.to_torch, Network.to_torch_state = to_onnx, to_torch, to_torch_state

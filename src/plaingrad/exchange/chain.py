@@ -284,4 +284,7 @@ class Chain:
                     )
                 own[each][...] = array
         net.offset[:], net.factor[:] = self.offset, self.factor
+        for each, array in {**net.arrays, **net.kept, "input.offset": net.offset, "input.factor": net.factor}.items():
+            if not np.isfinite(array).all():
+                self.refuse(f"{each} holds what is no finite number; a network needs finite weights")
         return net

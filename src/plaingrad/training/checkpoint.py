@@ -171,7 +171,7 @@ def load_weights(path: pathlib.Path, net: Network) -> None:
     _, arrays, metadata = _read(path, "a safetensors file", "name one with arrays such as conv1.w")
     if "plaingrad" in metadata:
         arrays = arrays_of(load(path)[0])  # a checkpoint is held to its digest
-    for name in net.trained:
+    for name in arrays_of(net):
         if name in arrays and not (arrays[name].dtype.kind == "f" and np.isfinite(arrays[name]).all()):
             raise CheckpointError(f"{path}: {name} is of {arrays[name].dtype} or not finite; it needs finite floats")
     untouched = {"input.offset": net.offset, "input.factor": net.factor}
