@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 import shlex
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -231,6 +233,44 @@ def test_the_page(explain: Any, trained: Path) -> None:
     page = Path("page.html").read_text("utf-8")
     assert '"opens":"conv1.dy[0,1,1]"' in page.replace('": ', '":')
     assert page.count("<script") == 2
+
+
+def page_data(page: Path) -> Any:
+    return json.loads(
+        page.read_text("utf-8").partition('type="application/json" id="data">')[2].partition("</script>")[0]
+    )
+
+
+def test_a_page_shows_the_whole_network_until_a_number_is_asked_for(explain: Any, trained: Path) -> None:
+    for source in ((trained,), ("--example", "first-cnn"), ("--network", "digits")):
+        for asked in ((), ("conv1.dw[0,0,1,0]",)):
+            explain(*source, *asked, "--html", "page.html", "--force")
+            assert page_data(Path("page.html"))["is_asked"] == bool(asked)
+
+
+def test_the_command_on_a_page_explains_the_next_number_of_the_same_run(explain: Any, trained: Path) -> None:
+    of_network = ("--network", "digits", "--seed", 3, "--label", "2")
+    for source in ((trained, "--image", 2), (trained, "--rate", 0.5), of_network, ("--example", "first-cnn")):
+        explain(*source, "--html", "page.html", "--force")
+        data = page_data(Path("page.html"))
+        program, command, *words = shlex.split(data["command"])
+        assert (program, command) == ("plaingrad", "explain")
+        for name in ("loss.y", "conv1.w_after[0,0,1,1]"):
+            own = told(explain(*source, name, "--json", "--optimiser", "sgd"))
+            assert told(explain(*words, name, "--json", "--optimiser", "sgd")) == own
+
+
+def test_a_page_leads_to_the_report_of_its_run(explain: Any, run_copy: Path, tmp_path: Path) -> None:
+    folder = run_copy.rename(run_copy.parent / "my run #1")
+    (folder / "report.html").write_text("<title>a report</title>")
+    (tmp_path / "elsewhere").mkdir()
+    for page in (tmp_path / "elsewhere" / "page.html", folder / "page.html"):
+        explain(folder, "--html", page)
+        (address,) = re.findall('<a href="([^"]*)">training report</a>', page.read_text("utf-8"))
+        assert (page.parent / unquote(address)).read_text() == "<title>a report</title>"
+    (folder / "report.html").unlink()
+    explain(folder, "--html", page, "--force")
+    assert "training report</a>" not in page.read_text("utf-8")
 
 
 def test_the_page_is_written_whole_or_not_at_all(explain: Any, trained: Path) -> None:

@@ -999,6 +999,49 @@ def test_every_number_of_a_small_network_is_written_in_its_square(browser: Brows
     assert written["conv1.dw[0,0,0,0]"][1] == written["conv1.w[0,0,0,0]"][1]
 
 
+@pytest.mark.parametrize("number", some(["conv1.dw[0,0,0,0]", "l2pool1.dx[0,0,0]", "dense1.dw[0,0]"], lambda n: n == 0))
+def test_no_number_is_wider_than_its_square(browser: Browser, pages: Pages, number: str) -> None:
+    """Nor are those beside an explanation, of whatever size they are."""
+    browser.open(pages("every_layer")[1], number, size=LAID)
+    written = browser.js(WRITTEN.replace("#layers", "#explanation"))
+    assert written
+    for name, (text, left, _, right, _, width) in written.items():
+        assert width <= right - left + 1, f"{name}: {text} is wider than its square"
+
+
+IN_SIGHT = """
+const row = document.querySelector("#layers");
+const box = row.querySelector(`[data-layer="${arguments[0]}"]`).getBoundingClientRect();
+const seen = Math.min(box.right, row.getBoundingClientRect().right) - Math.max(box.left, 0);
+return [row.scrollWidth > row.clientWidth, seen / Math.min(box.width, row.clientWidth)];
+"""
+
+
+@pytest.mark.parametrize("tab", ["player", "matrix"])
+def test_what_is_played_is_seen_above_the_sheet_of_a_phone(browser: Browser, pages: Pages, tab: str) -> None:
+    browser.open(pages("every_layer")[1], "conv1.dw[0,0,0,0]", size=PHONE)
+    browser.js("scrollTo(0, document.body.scrollHeight)")
+    browser.js("document.querySelector(`#tabs [data-tab=${arguments[0]}]`).click()", tab)
+    browser.until("return document.querySelector(arguments[0])?.childElementCount > 1", "nothing is shown", f"#{tab}")
+    code = "return document.querySelector(arguments[0]).getBoundingClientRect()"
+    heading, sheet = (browser.js(code, each) for each in ('#layers [data-layer="conv1"] h3', "#stage"))
+    assert 0 <= heading["top"] < heading["bottom"] <= sheet["top"]
+
+
+@pytest.mark.parametrize("tab", ["player", "matrix"])
+def test_what_is_played_is_seen_in_the_network(browser: Browser, pages: Pages, tab: str) -> None:
+    """Also where the row was scrolled to the loss before, by the error's way."""
+    browser.open(pages("every_layer")[1], "conv1.dw[0,0,0,0]", size=LAID)
+    browser.click("#tabs [data-tab=way]")
+    browser.until("return document.querySelector('#way .stops')", "the way is not drawn")
+    browser.js("document.querySelector('#layers').scrollLeft = 1e6")
+    browser.click(f"#tabs [data-tab={tab}]")
+    browser.until("return document.querySelector(arguments[0])?.childElementCount > 1", "nothing is shown", f"#{tab}")
+    is_wide, seen = browser.js(IN_SIGHT, "conv1")
+    assert is_wide
+    assert seen > 0.9
+
+
 CONTRAST = """
 const light = (colour) => {
   const [red, green, blue] = colour.map((part) => part / 255)
@@ -1586,7 +1629,7 @@ def test_a_page_of_a_part_says_what_it_holds(browser: Browser, tmp_path: Path, m
     monkeypatch.setattr("plaingrad.explaining.page.SLICE_TERMS", 2000)
     monkeypatch.setattr("plaingrad.explaining.page.LARGE", 140)
     own, name = Own(every_layer()), "conv2.dw[1,2,1,0]"
-    Page(own.run, opens=name).save(tmp_path / "part.html")
+    Page(own.run, opens=name, command="plaingrad explain 'my run'").save(tmp_path / "part.html")
     browser.open(tmp_path / "part.html")
     assert name in browser.text("#partial.warning")
     shown = browser.read()
@@ -1599,7 +1642,9 @@ def test_a_page_of_a_part_says_what_it_holds(browser: Browser, tmp_path: Path, m
     browser.click_cell(left_out)
     shown = browser.read()
     assert shown["rows"] == []
-    assert f'Its terms are not in this page. Ask for them with plaingrad explain RUN "{left_out}".' in shown["text"]
+    again = f"plaingrad explain 'my run' \"{left_out}\""
+    assert f"Its terms are not in this page. Ask for them with {again}." in shown["text"]
+    assert again in browser.text("#again")
     browser.click_cell("conv1.dx[1,4,4]")
     assert browser.read()["numbers"][0]["text"] == "not held"
 

@@ -107,6 +107,11 @@ def test_the_page_tells_what_was_learned(tmp_path: Path) -> None:
     assert any("training from 1.25 to 0.5; validation from 0.75" in each["alt"] for each in read.every("img"))
 
 
+def test_the_page_says_by_which_command_its_own_run_is_explained(tmp_path: Path) -> None:
+    read = written(tmp_path, small(), data(), out="runs/my run")
+    assert "plaingrad explain 'runs/my run' --html page.html" in read.text
+
+
 def test_the_page_asks_for_nothing_outside(tmp_path: Path) -> None:
     names = ("http://example.org/a.png", '<img src="http://example.org/b.png">', "c")
     read = written(tmp_path, small(), data(names=names), link="<a href='http://example.org'>")

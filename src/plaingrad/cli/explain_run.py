@@ -2,6 +2,8 @@
 
 import pathlib
 import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -81,8 +83,11 @@ def answer(
     if page is not None and (symbols or mathml or all_terms):
         raise SettingError("--html writes a page with all numbers: leave out --symbols, --mathml and --all")
     if page is not None:
-        made = explained.page(quantity)
-        made.save(page)
+        own = {"example": example_name, "network": network, "input": input, "weights": weights, "seed": seed}
+        options = own | {"image": image, "label": label, "data-dir": data_dir, "optimiser": optimiser, "rate": rate}
+        run = None if is_named else words[0]
+        made = replace(explained, command=command(run, options)).page(quantity)
+        made.save(page, report_of(run) if run else None)
         size = pathlib.Path(page).stat().st_size
         told = {"page": page, "title": made.title, "bytes": size}
         return told if as_json else f"{visible(page)}: {visible(made.title)}, {size / 1e6:.1f} MB; open it in a browser"
@@ -107,6 +112,19 @@ def answer(
     if as_json:
         return explanation.to_json()
     return explanation.mathml if mathml else explanation.text(all_terms)
+
+
+def command(run: str | None, options: Mapping[str, object]) -> str:
+    """What explains a number of the same run, once its name is put behind it; without what was left to itself."""
+    given = [part for name, each in options.items() if each is not None for part in (f"--{name}", str(each))]
+    return visible(shlex.join(["plaingrad", "explain", *([] if run is None else [run]), *given]))
+
+
+def report_of(run: str) -> pathlib.Path | None:
+    """The report in a run folder, or beside a checkpoint."""
+    place = pathlib.Path(run)
+    report = (place if place.is_dir() else place.parent) / "report.html"
+    return report if report.is_file() else None
 
 
 def example(name: str) -> Explained:

@@ -22,6 +22,7 @@ class Explained:
     title: str
     classes: tuple[str, ...]
     first: str = ""
+    command: str = ""
 
     @property
     def opens(self) -> str:
@@ -35,7 +36,15 @@ class Explained:
 
     def page(self, opens: str | None) -> Page:
         """The page of all numbers."""
-        return Page(self.run, self.state, opens=opens or self.first or None, title=self.title, classes=self.classes)
+        return Page(
+            self.run,
+            self.state,
+            opens=opens,
+            begins=self.first,
+            command=self.command,
+            title=self.title,
+            classes=self.classes,
+        )
 
     @property
     def note(self) -> str | None:

@@ -148,3 +148,12 @@ def told_of(record: Any) -> str:
         return RECORDS[name] + (" " + RECORDS["activation"] if getattr(record, "activation", None) else "")
     text = inspect.getdoc(record) or name
     return " ".join(text.split("\n\n")[0].split()).replace("`", "")
+
+
+def partial(opens: str, command: str) -> str:
+    """What a page says that holds no more than leads to one number, with the command that explains another."""
+    again = f'{command} "NAME"' if command else 'run.explain("NAME")'
+    return (
+        f"This page holds the part of a large network that leads to {opens}. "
+        f"Of its largest arrays only the numbers met are held. For another number: {again}"
+    )

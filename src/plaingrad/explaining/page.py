@@ -21,6 +21,7 @@ from plaingrad.explaining.facts import (
     layers_told,
     loss_told,
     note,
+    partial,
     points_at,
     sheets_shown,
 )
@@ -40,7 +41,7 @@ from plaingrad.network.run import Run
 from plaingrad.textbook.notebook import frame
 from plaingrad.textbook.record import json_text
 from plaingrad.training.checkpoint import page_file, write_safely
-from plaingrad.training.report.look import headed, pages_beside, styled
+from plaingrad.training.report.look import from_page, headed, pages_beside, styled
 
 MOST_TERMS = 4_000_000  # recorded in one page: beyond it the file outgrows 8 MB, and a browser's patience
 SLICE_TERMS = 400_000
@@ -50,7 +51,8 @@ LARGE = 50_000  # numbers: of an array so large a slice holds only those that ar
 class Page:
     """A page to click through: `page.save("page.html")`, or left to a notebook to show.
 
-    Of a run with several images it shows one. `opens` is the number that is explained first.
+    Of several images it shows one. `opens` is the number asked for; without one the whole network is shown first, and
+    `begins` explained below it. `command`, with a name behind it, explains a number of this run.
     """
 
     def __init__(
@@ -60,21 +62,22 @@ class Page:
         *,
         image: int = 0,
         opens: str | None = None,
+        begins: str = "",
+        command: str = "",
         title: str = "",
         classes: Iterable[str] = (),
     ) -> None:
-        self.run, self.opens, self.classes = single(run, image), opens, [str(each) for each in classes]
+        self.run, self.classes = single(run, image), [str(each) for each in classes]
         self.tracer = Tracer(Twin(self.run), state)
         self.twin = self.tracer.twin
         self.alive = self._program()
         self.title = title or f"{self.run.net.name} on one image"
-        if opens is not None:
-            self.opens = self.twin.name(self.twin.cell(opens))
+        self.opens = None if opens is None else self.twin.name(self.twin.cell(opens))
         self.patterns, self.reasons = Patterns(), Patterns()
         self.reasons.list = []
         self.records: dict[str, Record] = {}
         self.told: set[str] = set()
-        self._html = ""
+        self.begins, self.command, self._html = begins, command, ""
 
     def _program(self) -> Program | None:
         """The run as a program that the page can run again; None where it is too large, or says what no page can."""
@@ -93,10 +96,10 @@ class Page:
         )
         return {"text/plain": told, "text/html": frame(self.title, self.html(), told)}
 
-    def save(self, path: str | Path) -> None:
-        """Write the page, whole or not at all."""
+    def save(self, path: str | Path, report: Path | None = None) -> None:
+        """Write the page, whole or not at all; it links to the pages beside it, and to the `report` of its training."""
         place = page_file(path, "page.html")
-        linked = headed("page.html", pages_beside(place))
+        linked = headed("page.html", pages_beside(place), from_page(place, report) if report else None)
         write_safely(place, self.html().replace(headed("page.html"), linked, 1).encode())
 
     def html(self) -> str:
@@ -273,15 +276,12 @@ class Page:
         layers = layers_told(self.tracer)
         for layer in layers:
             layer["dense"] = arrays.get(layer.get("sums", ""), {}).pop("dense", None)
-        partial = (
-            f"This page holds the part of a large network that leads to {self.opens}. "
-            'Of its largest arrays only the numbers met are held. For another number: plaingrad explain RUN "NAME"'
-        )
         return {
             "title": self.title,
-            "opens": self.opens or first_gradient(self.tracer),
+            "opens": self.opens or self.begins or first_gradient(self.tracer),
+            "command": self.command,
             "is_asked": self.opens is not None,
-            "partial": partial if is_slice else None,
+            "partial": partial(self.opens or "", self.command) if is_slice else None,
             "note": note(self.tracer),
             "classes": class_names(self.tracer, self.classes),
             "label": label(self.tracer),

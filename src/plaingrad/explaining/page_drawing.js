@@ -173,6 +173,13 @@ function mathElement(tag, ...children) {
   return made;
 }
 
+/** A sign between two numbers, with its spaces also where a line begins or ends with it. */
+function mathSign(text) {
+  const made = mathElement("mo", text);
+  made.setAttribute("form", "infix");
+  return made;
+}
+
 function mathBlock(...children) {
   const made = mathElement("math", ...children);
   made.setAttribute("display", "block");

@@ -39,6 +39,12 @@ async function explain(name, keepsView = false) {
     usesPlace(),
     sourceOf(array),
   );
+  fill(
+    byId("again"),
+    `This number ${DATA.command ? "in the terminal" : "in Python"}: `,
+    code(againOf(cell)),
+    DATA.command ? [", and with ", code("--html FILE"), " a page that opens with it."] : ".",
+  );
   PAGE.layer = layerOf(array);
   showChange(cell);
   lightForGood([{ cell, kind: "picked" }]);
@@ -89,6 +95,11 @@ function headingOf(cell) {
   );
 }
 
+/** What explains a number of this run outside the page. */
+function againOf(cell) {
+  return DATA.command ? `${DATA.command} "${cellName(cell)}"` : `run.explain("${cellName(cell)}")`;
+}
+
 /** What the compiled training code made of the same number. */
 function comparisonOf(cell) {
   const [value, run, bound] = [NUMBERS.values[cell], NUMBERS.run?.[cell] ?? NaN, NUMBERS.bounds?.[cell] ?? NaN];
@@ -120,8 +131,7 @@ function bodyOf(array, cell, records) {
   const index = cell - array.start;
   if (!array.made_by) return paragraph("This number is given: nothing inside the network made it.");
   if (!isHeld(array, index)) {
-    const command = code(`plaingrad explain RUN "${cellName(cell)}"`);
-    return paragraph("Its terms are not in this page. Ask for them with ", command, ".");
+    return paragraph("Its terms are not in this page. Ask for them with ", code(againOf(cell)), ".");
   }
   const because = reasonsList(records.reasons, index);
   const { terms } = records;
@@ -147,16 +157,16 @@ function numbersOf(cell, terms, entries) {
   const parts = [...told].map((entry, n) => mathOfTerm(terms, entry, n > 0));
   if (left)
     parts.push(
-      mathBlock(mathElement("mo", "+"), mathElement("mo", "⋯"), mathElement("mtext", ` ${counted(left, "more term")}`)),
+      mathBlock(mathSign("+"), mathElement("mo", "⋯"), mathElement("mtext", ` ${counted(left, "more term")}`)),
     );
   const total = numberInMath(cell, shown(NUMBERS.values[cell]));
-  parts.push(mathBlock(mathElement("mo", "="), total));
+  parts.push(mathBlock(mathSign("="), total));
   const title = "With this cell’s numbers";
   return element(
     "section",
     { class: "formula" },
     element("h3", {}, isLong ? `${title}, its largest terms first` : title),
-    scrolling(element("div", { class: "numbers" }, mathBlock(named(cell), mathElement("mo", "=")), parts)),
+    scrolling(element("div", { class: "numbers" }, mathBlock(named(cell), mathSign("=")), parts)),
   );
 }
 
@@ -180,8 +190,9 @@ function mathOfTerm(terms, entry, isNext) {
     return mathElement("munder", line, named(cell));
   };
   const made = mathOf(pattern.math, { slot: (n) => number(cells[n]) });
+  for (const bracket of made.querySelectorAll("mo")) bracket.setAttribute("stretchy", "false"); // names stand below
   const hasSign = pattern.text.startsWith("−");
-  return isNext && !hasSign ? mathBlock(mathElement("mo", "+"), made) : mathBlock(made);
+  return isNext && !hasSign ? mathBlock(mathSign("+"), made) : mathBlock(made);
 }
 
 function sourceOf(array) {

@@ -157,9 +157,21 @@ function viewFor({ role }) {
 /** Scrolls the layer that shows an array into the row. */
 function scrollToArray(array) {
   const canvas = viewOf(array)?.cells;
+  if (canvas) scrollToCard(canvas.closest(".layer"));
+}
+
+/** Scrolls a layer's own card into the row, or on a phone above the sheet. */
+function scrollToLayer({ name }) {
+  const card = [...byId("layers").children].find((each) => each.dataset.layer === name);
+  if (!card) return;
+  if (getComputedStyle(byId("stage")).position === "fixed") scrollAboveSheet(card.querySelector("h3"), card);
+  else scrollToCard(card);
+}
+
+function scrollToCard(card) {
   const row = byId("layers");
-  if (!canvas || row.scrollWidth <= row.clientWidth) return;
-  const [box, rowBox] = [canvas.closest(".layer").getBoundingClientRect(), row.getBoundingClientRect()];
+  if (row.scrollWidth <= row.clientWidth) return;
+  const [box, rowBox] = [card.getBoundingClientRect(), row.getBoundingClientRect()];
   if (box.left < rowBox.left || box.right > rowBox.right)
     row.scrollLeft += box.left - rowBox.left - Math.max(0, (rowBox.width - box.width) / 2);
 }

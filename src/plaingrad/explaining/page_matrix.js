@@ -16,6 +16,7 @@ async function drawMatrix(layer) {
     return;
   }
   showView("values");
+  scrollToLayer(layer);
   const weights = arraysIn(records.terms).filter((array) => array.role === "weight" && array.shape.length > 1);
   const rows = rowsToDraw(input, output);
   const reading = element(

@@ -9,13 +9,21 @@ function inSquare(value) {
   return text.replace("-", "−");
 }
 
+const WIDTHS = { "−": 0.84, ".": 0.32 }; // of a sign, as a part of the print's height; those of figures are 0.64
+
+/** The height of print at which a number fits its square. */
+function printIn(cell, text) {
+  const width = [...text].reduce((sum, sign) => sum + (WIDTHS[sign] ?? 0.64), 0);
+  return Math.min(10.5, cell / 3, (cell - 2) / width);
+}
+
 /** Writes the numbers of a map whose squares are large enough, and those of its terms. */
 function printNumbers(view) {
   const { cell, maps, height, width, top, left } = view.layout;
   const written = [];
   const put = (number, text, kind) => {
     const [x, y] = view.cornerOf(number);
-    const print = kind === "digits" ? Math.min(10.5, cell / 3) : 8.5;
+    const print = kind === "digits" ? printIn(cell, text) : 8.5;
     const style = `left: ${x}px; top: ${y}px; width: ${cell}px; height: ${cell}px; font-size: ${print}px`;
     written.push(element("span", { class: kind, style, "data-at": cellName(number) }, text));
   };

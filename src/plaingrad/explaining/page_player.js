@@ -47,6 +47,7 @@ async function drawPlayer(layer) {
     drawPlayer(layer);
   };
   showView(mode === "forward" ? "values" : mode === "weight" ? "gradients" : "errors");
+  scrollToLayer(layer);
   const controls = controlsOf(scene, story);
   fill(
     root,

@@ -141,9 +141,12 @@ function bringIntoSight() {
 function bringAboveSheet() {
   byId("panel").scrollTop = 0;
   const canvas = viewOf(arrayOf(SHOWN.cell))?.cells;
-  const box = canvas?.getBoundingClientRect();
-  if (box && (box.top < 0 || box.bottom > byId("stage").getBoundingClientRect().top))
-    canvas.closest("figure").scrollIntoView();
+  if (canvas) scrollAboveSheet(canvas, canvas.closest("figure"));
+}
+
+function scrollAboveSheet(part, whole) {
+  const { top, bottom } = part.getBoundingClientRect();
+  if (top < 0 || bottom > byId("stage").getBoundingClientRect().top) whole.scrollIntoView();
 }
 
 function readAddress() {

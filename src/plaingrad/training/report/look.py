@@ -1,8 +1,10 @@
 """What plaingrad's pages look like: one style and one header for explanation, report, range test, verdict and class."""
 
+import os
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
 PAGES = {
     "page.html": "explanation",
@@ -18,9 +20,20 @@ def styled(own: str) -> str:
     return files("plaingrad.training.report").joinpath("look.css").read_text("utf-8") + own
 
 
-def headed(name: str, beside: Iterable[str] = ()) -> str:
-    """The header of a page, which is named as in `PAGES`, with links to pages beside it."""
-    return masthead(PAGES[name], [(each, PAGES[each]) for each in beside])
+def headed(name: str, beside: Iterable[str] = (), report: str | None = None) -> str:
+    """The header of a page, which is named as in `PAGES`, with links to pages beside it and to a report elsewhere."""
+    links = [(each, PAGES[each]) for each in beside]
+    if report and (report, PAGES["report.html"]) not in links:
+        links.append((report, PAGES["report.html"]))
+    return masthead(PAGES[name], links)
+
+
+def from_page(page: Path, other: str | Path) -> str:
+    """The address of a file in links of a page: relative where a path leads there, so that both may be moved."""
+    try:
+        return quote(os.path.relpath(other, page.parent).replace(os.sep, "/"))
+    except ValueError:  # on another drive
+        return Path(other).absolute().as_uri()
 
 
 def masthead(what: str, links: Iterable[tuple[str, str]] = ()) -> str:

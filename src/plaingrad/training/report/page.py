@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,7 @@ def contents(
         "title": net.name if net.name == test.name else f"{net.name} on {test.name}",
         "version": __version__,
         "facts": facts,
+        "run": shlex.quote(str(facts.get("out", "RUN"))),
         "headline": headline(found),
         "curves": curves(history) if history else [],
         "history": history,
