@@ -14,34 +14,46 @@ derivative: what's a derivative; derivatives for beginners; slope of the loss; f
 why-it-works: backprop; backpropagation; back propagation; back-propagation; why does backprop work;
     how does back propagation work; gradient descent; intuition behind backpropagation
 best-explanation: best explanation of backpropagation; best tutorial; good tutorial
-first-cnn: a cnn step by step; worked example cnn; derive all gradients of a cnn; CNN example by hand
+first-cnn: how do I backpropagate through max pooling, and find the derivatives of the weights of the convolution;
+    back propagation through a simple convolutional neural network; a cnn step by step; worked example cnn;
+    derive all gradients of a cnn; CNN example by hand
 chain-rule: just the chain rule?; is backprop only chain rule; chain rule
 reverse-mode: autodiff; automatic differentiation; auto-diff; reverse mode; reverse-mode AD; dynamic programming;
     computational graph; memoization
 dense-loop: Sum = Sum + weights[k][j] * error[k]; sum += weights[k][j] * error[k]; for loop convolution java;
     nested loops; c++ code; loop of a dense layer for a convolution
-full-convolution: backward pass convolution; convolution backward; full convolution; rotate kernel 180;
-    flip the kernel; flipped filters; conv2d backward; scipy convolve2d; matlab conv2; conv layer backprop
-rotated-or-not: books rotate, programs do not; cross-correlation; col2im; is rotating necessary
+kernel-gradient: bias of a convolution; update kernel; how to update the kernels if they are 5x5 and the image is 28x28;
+    bias of a feature map; bias is a single value for the whole feature map, how to update it;
+    weight gradient of a convolution; which output of the input neuron is used
+full-convolution: backward pass convolution; convolution backward; full convolution; rotate kernel 180; flip the kernel;
+    flipped filters; conv2d backward; scipy convolve2d; matlab conv2; conv layer backprop
+rotated-or-not: why does the kernel need to be rotated in gradient computing; books rotate, programs do not;
+    cross-correlation; col2im; is rotating necessary
 stride: strides; stride 2; strided convolution; convolution with stride and padding; dilated errors
 dense-formula: dW = delta * x^T; dW = δ·xᵀ; dW = Δ·Xᵀ; dw = delta x.T; im2col; weight gradient of a dense layer;
     fully connected formula
-shared-weight: weight sharing; shared weights; sum over positions or mean; bias of a convolution; update kernel
+shared-weight: how does one adapt backpropagation for shared weights; weight sharing; shared weights;
+    sum over positions or mean
 two-kernels: two kernels; product of sums; sum of products; dC/dw1; ∂C/∂w₁; two convolutions in a row
 as-dense: convolution as a matrix; toeplitz; is convolution fully-connected; convolution is a dense layer;
     sparse matrix
-error-through-pooling: pooling backward; pooling layer backpropagation; error through pooling;
-    backprop through pooling; layer l - 1
-no-weights: next layer has no weights; layer without weights; lenet 1998 delta; delta of a conv layer
+error-through-pooling: how propagate the error delta from a pooling layer to l - 1; pooling backward;
+    pooling layer backpropagation; error through pooling; backprop through pooling; layer l - 1
+no-weights: delta when the next layer is subsampling without weights; next layer has no weights; layer without weights;
+    lenet 1998 delta; delta of a conv layer
 upsample-formula: upsample; up-sample; upsampling; δ = upsample(Wᵀδ) • f′; ufldl; delta = upsample(W^T delta) . f';
     kron
 mean-pool-beta: mean pooling; average pooling; avgpool; avg pool; beta; β; mean-pool; divide by 4
 max-position: equal pixels; ties; argmax; switches; two maxima; store the maximum's position; tie in max pooling
-one-or-error: 1 or the error; maximum gets 1; gradient of max pooling; maxpool backward
+one-or-error: am I to multiply it by the input after max pooling; 1 or the error; maximum gets 1;
+    gradient of max pooling; maxpool backward
 max-formula: derivative of max; max(x,y); absolute value; |x - y|
 overlap: overlapping pooling; overlaps; mask; 0/1 mask; stride smaller than window
 l2-pool: L2 pooling's backward; l2 backward; l2-pooling; norm pooling
-whose-derivative: sigmoid derivative; relu derivative; derivative of tanh; y(1-y); σ′; activation's derivative;
+flatten: flatten; flattening; unflatten; reshape; backprop through flatten; flatten backward;
+    the derivative of the loss with respect to the flattened layer
+relu: relu derivative; relu backward; relu backprop; derivative of relu at 0; error through relu
+whose-derivative: sigmoid derivative; derivative of tanh; y(1-y); σ′; activation's derivative;
     which activation's derivative; sigmoid prime
 which-activation: activation functions; leaky relu; leaky-relu; relu or sigmoid; dead relu; dying ReLUs; tanh
 relu-place: relu own layer; is relu a layer; relu part of convolution
@@ -64,8 +76,8 @@ dropout: dropout; inverted dropout; dropout scaling; dropout backward; why divid
     keep probability
 plus-or-minus: w += or w -=; +=; -=; w += rate; w -= lr * grad; plus or minus; plus or minus sign;
     add or subtract the gradient; why minus
-update-during-pass: when to update the weights; update weights immediately; update before backprop; order of updates;
-    weights during backward pass
+update-during-pass: can I update weights during the backward pass; when to update the weights;
+    update weights immediately; update before backprop; order of updates; weights during backward pass
 sum-or-mean: minibatch; mini-batch; mini batches; batches; batch gradient sum or mean; learning rate; divide by N;
     batch size
 scaling: normalize; normalise inputs; pixels 255; scale images; standardize; normalisation of the pixels; preprocessing

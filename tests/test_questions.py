@@ -348,7 +348,7 @@ WRONG = {
     ("conv2", "dx", "kernel-rotated"): "rotated-or-not",
     ("maxpool1", "dx", "winner-overwritten"): "overlap",
     ("dense1", "dx", "updated-weights"): "update-during-pass",
-    ("relu1", "dx", "slope-left-out"): "whose-derivative",
+    ("relu1", "dx", "slope-left-out"): "relu",
     ("conv2", "dw", "gradient-rotated"): "rotated-or-not",
 }
 
