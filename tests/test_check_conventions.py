@@ -261,7 +261,7 @@ def test_of_two_conventions_neither_hides_the_other(way, flat, part, network, se
 
 
 @pytest.mark.parametrize("part", ["all", "outputs and gradients", "gradients"])
-@pytest.mark.parametrize("network", sorted(set(networks()) - {"simple"}))  # whose one kernel fits several ways
+@pytest.mark.parametrize("network", sorted(networks()))
 @pytest.mark.often(5)
 def test_a_true_convolution_may_be_laid_out_backwards(network, part):
     """In Julia's order maps with as many rows as columns look like maps turned over, and kernels like turned ones."""

@@ -5,12 +5,15 @@ import itertools
 import numpy as np
 import pytest
 
-from bars import sampled
-from diseased import networks
+import plaingrad as pg
+from bars import chosen, sampled
+from diseased import form_of, networks, played, sites
 from frameworks import SOURCES, installed
 from often import counts
+from plaingrad.checking.check import check_answer
+from plaingrad.checking.new_case import make_case
 from rights import Right, case_of, every_right, of_programs, partly, wronged
-from students import WAYS, Student, is_done
+from students import ORDERS, WAYS, Student, is_done, told
 
 LIKE_THE_CASE = ("the last of equal maxima", "equal maxima share", "softmax fused with the loss")
 NETWORKS = list(networks())
@@ -63,6 +66,42 @@ def test_the_other_conventions_give_other_numbers():
             if not all(alike(other[key], array) for key, array in plain.items()):
                 changed.add(way)
     assert changed == WAYS.keys() - {"as the case"}
+
+
+DENSE = (pg.Tanh(), pg.Flatten(), pg.Dense(3), pg.Dense(3))  # the last has as many inputs as units
+SMALL = {  # maps, kernels, or both have axes of length 1, which tell no order
+    "one of each": networks()["simple"],
+    "square": make_case((pg.Conv(1, size=3, padding=1), pg.ReLU(), pg.Conv(1, size=2), *DENSE), (1, 4, 4), images=1),
+    "one map": make_case((pg.Conv(1, size=2), *DENSE), (1, 5, 4), images=2),
+    "two filters": make_case((pg.Conv(2, size=2), *DENSE), (1, 5, 4), images=1),
+    "one row": make_case((pg.Conv(2, size=(1, 3)), *DENSE), (1, 1, 6), images=2),
+    "one column": make_case((pg.Conv(1, size=(3, 1)), *DENSE), (2, 6, 1), images=1),
+    "none": make_case((pg.Conv(2, size=2), *DENSE), (3, 5, 4), images=4),
+}
+ALIKE = ("as the case", "a true convolution")
+
+
+@counts(24, 10**4, pytest.mark.exhaustive)
+def test_axes_of_length_1_make_no_order_a_mistake(count):
+    parts = ("all", "gradients", "outputs and gradients", "errors", "second step")
+    every = list(itertools.product(SMALL, ALIKE, ("Julia", *sorted(ORDERS.keys() - {"Julia"})), parts))
+    often = [each for each in every if each[2] == "Julia"] if count < len(every) else every
+    for small, way, order, part in sampled(often, count):
+        arrays = Student(SMALL[small], ways=WAYS[way]).arrays()
+        assert check_answer(SMALL[small], told(chosen(arrays, part, 0), order)).is_right, (small, way, order, part)
+
+
+@counts(6, 10**4, pytest.mark.exhaustive)
+@pytest.mark.parametrize("part", ["all", "outputs and gradients"])
+def test_nor_do_they_give_a_mistake_another_name(count, part):
+    """Where nothing but gradients is told, and they are of kernels alone, two orders have the same shape."""
+    there = [site for site in sites("simple") if site.place in (("conv1", "dw"), ("maxpool1", "dx"))]
+    case = networks()["simple"]
+    for site in sampled(there, count):
+        arrays, _ = played(case, {site.place: form_of(site.id, site.form)})
+        verdicts = [check_answer(case, told(chosen(arrays, part, 0), order)) for order in ("usual", "Julia")]
+        one, other = ([(each.id, [found.key for found in each.findings]) for each in v.mistakes] for v in verdicts)
+        assert one == other, site
 
 
 @pytest.mark.exhaustive

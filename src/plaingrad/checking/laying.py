@@ -11,6 +11,7 @@ from plaingrad.checking.answers.layout import (
     Order,
     Reading,
     backwards,
+    commonest,
     fitting,
     group_of,
     readings,
@@ -79,15 +80,27 @@ def told_by_shapes(arrays: dict[Key, list[Reading]], groups: dict[Key, str]) -> 
 
     A program lays out alike what is alike: where an array fits two orders, since two of its axes are equally long,
     another one tells. No such order where only rows and columns are exchanged, which may be a mistake in all of them.
-    Where a program has its maps all the other way round, as Julia's and Fortran's are, so are its weights.
+    Where a program has its maps all the other way round, as Julia's and Fortran's are, so are its rows and its kernels;
+    the weights of dense layers are written (unit, input) in these languages too.
     """
-    shared = fitting(arrays, groups)
+    shared = {group: told_apart(group, each, arrays, groups) for group, each in fitting(arrays, groups).items()}
     odd = {groups[key] for key, found in arrays.items() if suspicious(found[0])}
     orders = {group: next(iter(each)) for group, each in shared.items() if len(each) == 1 and group in AXES}
     orders = {group: order for group, order in orders.items() if group not in odd}
     if orders.get("maps") == backwards("maps"):
-        orders = {group: backwards(group) for group, each in shared.items() if backwards(group) in each} | orders
+        kept = fitting(arrays, groups)
+        alike = [group for group, each in kept.items() if group != "dense" and backwards(group) in each]
+        orders = {group: backwards(group) for group in alike} | orders
     return orders
+
+
+def told_apart(group: str, orders: set[Order], arrays: dict[Key, list[Reading]], groups: dict[Key, str]) -> set[Order]:
+    """Of orders that differ only in where axes of length 1 are, the commonest: they are the same numbers."""
+    shapes = [found[0].array.shape for key, found in arrays.items() if groups[key] == group]
+    by_long: dict[Order, Order] = {}
+    for order in sorted(orders, key=commonest(group)):
+        by_long.setdefault(tuple(axis for axis in order if any(shape[axis] > 1 for shape in shapes)), order)
+    return set(by_long.values())
 
 
 def at_positions(case: Case, key: Key, given: Array) -> list[Reading]:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,14 @@ class Reading:
     """An answered array as the case lays it out, and the order it was found in.
 
     Where it is made of other numbers than were answered, it is what `made_by`, a sum or a mean, makes of `printed`.
+    `is_whole`: it was given with all its axes, also those of length 1.
     """
 
     array: Array
     order: Order
     printed: Array | None = None
     made_by: Callable[[Array], Array] | None = None
+    is_whole: bool = True
 
     @property
     def answered(self) -> Array:
@@ -66,23 +68,27 @@ def readings(given: Array, shape: tuple[int, ...], group: str) -> list[Reading]:
             if order != tuple(range(len(shape))) and tuple(shape[axis] for axis in order) == given.shape:
                 found.append(Reading(given.transpose(np.argsort(order)), order))
     elif given.ndim == len(shape) - 1 and shape[0] == 1:
-        found += readings(given[None], shape, group)
+        found += [replace(each, is_whole=False) for each in readings(given[None], shape, group)]
     if not found and given.size == int(np.prod(shape)):
         squeezed, wanted = given.squeeze(), tuple(size for size in shape if size > 1)
         if squeezed.shape == wanted:
-            found.append(Reading(squeezed.reshape(shape), tuple(range(len(shape)))))
+            found.append(Reading(squeezed.reshape(shape), tuple(range(len(shape))), is_whole=False))
         elif given.ndim <= 2 or squeezed.ndim <= 1:
             for order in _orders(shape, group):
                 flat = given.reshape([shape[axis] for axis in order])
-                found.append(Reading(flat.transpose(np.argsort(order)), order))
+                found.append(Reading(flat.transpose(np.argsort(order)), order, is_whole=False))
     return found
 
 
 def _orders(shape: tuple[int, ...], group: str) -> list[tuple[int, ...]]:
     """All orders of the axes, those in use first, the case's own before all."""
+    return sorted(itertools.permutations(range(len(shape))), key=commonest(group))
+
+
+def commonest(group: str) -> Callable[[Order], tuple[int, Order]]:
+    """By what to sort orders, so that those in use come first."""
     usual = USUAL.get(group, ())
-    every = itertools.permutations(range(len(shape)))
-    return sorted(every, key=lambda order: usual.index(order) if order in usual else len(usual))
+    return lambda order: (usual.index(order) if order in usual else len(usual), order)
 
 
 def backwards(group: str) -> Order:
@@ -120,6 +126,14 @@ def refuse(name: str, given: Array, shape: tuple[int, ...]) -> AnswerError:
 
 
 def suspicious(reading: Reading) -> bool:
-    """Whether an order only exchanges rows and columns: a mistake, where nothing else tells."""
-    axes = [axis for axis in reading.order if reading.array.shape[axis] > 1]  # axes of length 1 have no order
-    return len(reading.order) == 4 and axes != sorted(axes) and sorted(axes) == [{2: 3, 3: 2}.get(a, a) for a in axes]
+    """Whether an order only exchanges rows and columns: a mistake, where nothing else tells.
+
+    Axes of length 1 tell the order where they are given: Julia's order of one map, (column, row, 1, 1), is no exchange
+    in place.
+    """
+    order, shape = reading.order, reading.array.shape
+    if len(order) != 4:
+        return False
+    long = [axis for axis in order if shape[axis] > 1]
+    there = [place for place, axis in enumerate(order) if shape[axis] > 1] if reading.is_whole else sorted(long)
+    return long != there and there == [{2: 3, 3: 2}.get(axis, axis) for axis in long]

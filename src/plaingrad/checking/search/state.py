@@ -56,9 +56,11 @@ class State:
             orders = [each.order for each in readings]
             if reading.order != known and suspicious(reading) and not suspicious(readings[0]):
                 continue
-            if group in AXES and self._tells(reading, readings, expected):
-                if known in orders and reading.order != known:  # it could be as the others are, and is not
-                    continue
+            others = [each for each in readings if each.order != reading.order and self.agrees(expected, each.array)]
+            if group in AXES and known in orders and reading.order != known:
+                if all(np.array_equal(each.array, reading.array) for each in others):
+                    continue  # it could be as the others are, and is not
+            elif group in AXES and not others:
                 if known is None:
                     self.found_orders[group] = reading.order
                 elif reading.order != known:
@@ -87,10 +89,6 @@ class State:
 
     def _order(self, group: str) -> Order | None:
         return self.found_orders.get(group, self.orders.get(group))
-
-    def _tells(self, reading: Reading, readings: list[Reading], expected: Estimate) -> bool:
-        """Whether no other reading would have agreed as well."""
-        return not any(self.agrees(expected, other.array) for other in readings if other.order != reading.order)
 
     def is_of_own_output(self, key: Key, array: Array) -> bool:
         """Whether an error is right for the output that the program made, where that is another than it should be."""
