@@ -1009,6 +1009,14 @@ def test_no_number_is_wider_than_its_square(browser: Browser, pages: Pages, numb
         assert width <= right - left + 1, f"{name}: {text} is wider than its square"
 
 
+@pytest.mark.parametrize(("name", "number"), [("first_cnn", "conv1.dw[0,0,1,0]"), ("long_sums", "conv1.dw[1,0,1,1]")])
+def test_small_figures_are_told_of_where_they_stand(browser: Browser, pages: Pages, name: str, number: str) -> None:
+    browser.open(pages(name)[1], number, size=LAID)
+    figures = browser.js("return document.querySelectorAll('#explanation .place').length")
+    assert bool(figures) == (name == "first_cnn")
+    assert ("the small figures count the terms" in browser.text(".pictures .note")) == bool(figures)
+
+
 IN_SIGHT = """
 const row = document.querySelector("#layers");
 const box = row.querySelector(`[data-layer="${arguments[0]}"]`).getBoundingClientRect();

@@ -51,4 +51,5 @@ function numberTerms(root, terms, order) {
     for (const [cell, own] of places) if (own.length === 1) view.places.set(cell, String(own[0]));
     printNumbers(view);
   }
+  root.querySelector(".figures").hidden = !root.querySelector(".place");
 }

@@ -16,7 +16,11 @@ function picturesOf(terms, entries) {
     "aside",
     { class: "pictures", "aria-label": "Where the factors lie" },
     element("div", { class: "maps" }, pictures),
-    note("Outlined: every number that was used; the small figures count the terms. Point at a term to see its own."),
+    note(
+      "Outlined: every number that was used",
+      element("span", { class: "figures", hidden: true }, "; the small figures count the terms"),
+      ". Point at a term to see its own.",
+    ),
   );
 }
 
