@@ -140,5 +140,6 @@ def test_words_of_several_questions_find_all_of_them() -> None:
 
 @pytest.mark.parametrize("asked", ["xylophone", "", "   ", "\x1b[31m", "?!"])
 def test_words_of_no_question_are_refused(asked: str) -> None:
-    with pytest.raises(SettingError, match="plaingrad questions"):
+    with pytest.raises(SettingError, match="plaingrad questions") as refused:
         found(asked)
+    assert str(refused.value).count(",") == 0, "one line, and not the list of all names"

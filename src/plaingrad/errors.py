@@ -91,14 +91,17 @@ LONGEST_NAME = 100  # letters that are compared with known names
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """The hint that ends a message about an unknown name: those it is part of, or else the nearest; and the list."""
+    names = sorted(known)
+    return f"{guess(name, names)}choose from {', '.join(names)}" if names else "there is none to choose from"
+
+
+def guess(name: object, known: Iterable[str]) -> str:
+    """Which names may be meant by an unknown one, as a question and a space; nothing where none is near."""
     names, asked = sorted(known), str(name).lower()[:LONGEST_NAME]
     within = [each for each in names if len(asked) >= FEW_LETTERS and asked in each.lower()]
     near = get_close_matches(asked, {each.lower(): each for each in names}, 1)
     guesses = within or [each for each in names if near and each.lower() == near[0]][:1]
-    if not names:
-        return "there is none to choose from"
-    guess = f"did you mean {' or '.join(map(repr, guesses))}? " if guesses else ""
-    return f"{guess}choose from {', '.join(names)}"
+    return f"did you mean {' or '.join(map(repr, guesses))}? " if guesses else ""
 
 
 def is_number(value: object) -> bool:

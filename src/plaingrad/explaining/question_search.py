@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import pairwise
 
-from plaingrad.errors import SettingError, nearest
+from plaingrad.errors import SettingError, guess
 from plaingrad.explaining.questions import Question, questions
 
 LETTERS = 400  # of what is asked: more are not read
@@ -103,6 +103,6 @@ def found(asked: str) -> list[Question]:
     best = max(points.values())
     if not best:
         raise SettingError(
-            f"there is no question about {asked[:60]!r}; `plaingrad questions` lists all; {nearest(asked, known)}"
+            f"there is no question about {asked[:60]!r}; {guess(asked, known)}`plaingrad questions` lists all"
         )
     return [known[name] for name in sorted(points, key=lambda each: -points[each]) if points[name] >= NEAR * best]
