@@ -270,6 +270,45 @@ def test_a_true_convolution_may_be_laid_out_backwards(network, part):
         assert not is_done(case_of(network, ties), right.way) or wronged(right) is None
 
 
+WEIGHTED = make_case(
+    LAYERS, (1, 2, 4), loss=pg.WeightedCrossEntropy(class_weights=(1, 2.25, 0.3), label_smoothing=0.1), images=5, seed=6
+)
+WEIGHTED = replace(  # its images weigh less in the second step
+    WEIGHTED,
+    batches=tuple(
+        replace(each, target=each.target[[0, 1, 2, t + 1, t + 1]]) for t, each in enumerate(WEIGHTED.batches)
+    ),
+)
+DIVIDED = {  # by what the mean is larger, of the weight of all targets of a step and the number of images
+    "by the images": lambda weight, images: weight / images,
+    "by nothing": lambda weight, images: weight,
+    "by the images, and not by the weights": lambda weight, images: images,
+    "by the weights again": lambda weight, images: 1 / weight,
+    "by both": lambda weight, images: 1 / images,
+}
+
+
+@pytest.mark.parametrize("way", DIVIDED)
+@pytest.mark.parametrize("part", ["all", *some(["gradients", "errors"], lambda place: False)])
+def test_a_weighted_loss_may_be_divided_by_the_images_or_not_at_all(way, part):
+    """As Keras does, and as whoever takes a sum; in both cases its gradient has to be."""
+    case = WEIGHTED
+    weights = [case.loss.count(batch.target) for batch in case.batches]
+
+    def divided(context):
+        step = min(context.step, len(weights))  # what the last step leads to is computed of its images once more
+        return np.asarray(context.expected) * DIVIDED[way](weights[step - 1], case.images)
+
+    arrays, _ = played(case, {("loss", "y"): divided, ("loss", "dx"): divided})
+    verdict = verdict_on(case, arrays, part)
+    assert verdict.verdict == (CONVENTION if way in ("by the images", "by nothing") else MISTAKE)
+    alone, _ = played(case, {("loss", "y"): divided})
+    verdict = verdict_on(case, alone)
+    assert (verdict.verdict, {finding.key[1:] for each in verdict.mistakes for finding in each.findings}) == (
+        MISTAKE, {("loss", "y")}
+    )  # fmt: skip
+
+
 def test_right_answers_in_mixed_conventions():
     answers = list(mixed(6, seed=20))
     assert not [(each, said) for each in answers if (said := wronged(each))]

@@ -9,7 +9,7 @@ import plaingrad as pg
 from bars import chosen, sampled
 from diseased import form_of, networks, played, sites
 from frameworks import SOURCES, installed
-from often import counts
+from often import counts, some
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
 from rights import Right, case_of, every_right, of_programs, partly, wronged
@@ -47,6 +47,13 @@ def test_what_the_library_computes():
 def test_every_convention_as_it_was_computed(way):
     network = next(each for each in NETWORKS if is_done(networks()[each], way))
     assert_right([Right(network, 1, "student", "float64", way)])
+
+
+@pytest.mark.parametrize("program", some(SOURCES, lambda place: place == 0))
+def test_other_programs_can_do_all_that_they_are_asked(program):
+    if program not in installed():
+        pytest.skip(f"{program} is not installed")
+    assert_right([each for each in of_programs([program]) if each.ties is None and each.printed == "f64"])
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> bool:

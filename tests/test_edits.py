@@ -15,11 +15,14 @@ from diseased import MODERN, networks, places
 from often import some
 from plaingrad.checking import check_answer, read_case
 from plaingrad.checking.answers.answer import read_answer
+from plaingrad.checking.edits import factors
 from plaingrad.checking.edits.edited_line import ADVICE, EditedLine
 from plaingrad.checking.edits.making import making
 from plaingrad.checking.edits.search import new_lines, old_and_new
 from plaingrad.checking.edits.stepped import every_at_once, stepped
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
+from plaingrad.checking.search.passes import exact
+from plaingrad.checking.search.precision import estimated
 from students import Student, told
 
 CASES = Path(__file__).resolve().parent.parent.parent / "shared" / "field" / "cases"
@@ -169,6 +172,24 @@ def test_numbers_that_no_edit_makes_are_given_no_line(network):
         verdict = check_answer(networks()[network], told(given))
         lines = [fit for each in verdict.search.findings for fit in each.fits if isinstance(fit.mistake, EditedLine)]
         assert not lines
+
+
+@pytest.mark.parametrize(("network", "place"), some(PASSES, lambda place: place % 5 == 0))
+def test_a_line_with_a_factor_is_a_line(network, place):
+    """Up to where it says what its numbers are, and when it is done."""
+    context = edited.context_of(network, place)
+    how = making(context)
+    assert how is not None
+    if not context.expected.any():
+        return
+    expected, given = exact(context.expected), 100 * context.expected
+    told = [line for line, _ in factors.found(context, how.lines, expected, given, estimated([[given]]))]
+    assert told
+    for line in told:
+        for each in line.edited:
+            code = each.removesuffix(", once all is added").partition("  (")[0]
+            assert len(ast.parse(code).body) == 1
+            assert code.count(" = ") + code.count(" += ") + code.count(" -= ") == 1
 
 
 FIELD = {

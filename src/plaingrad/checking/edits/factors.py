@@ -13,6 +13,7 @@ from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
 from plaingrad.checking.search.rounding import explains, fits
+from plaingrad.checking.search.weighed import is_weighed, weight_of
 from plaingrad.compiler.loops import Array
 
 Number = Callable[[Context], float]
@@ -25,6 +26,8 @@ def sizes(context: Context) -> dict[str, float]:
     y = (context.x.shape[1],) if is_loss else context.program.steps[context.name].y
     x = context.x.shape[1:]
     found = {"images": float(context.images), "outputs" if len(y) == 1 else "filters": float(y[0])}
+    if is_weighed(context.program.case):
+        found["weight of all targets"] = weight_of(context.program.case, min(context.step, context.program.last))
     if not is_loss:
         found["inputs" if len(x) == 1 else "channels"] = float(x[0])
         found["classes"] = float(context.program.case.net.output[0])
@@ -91,7 +94,7 @@ def found(
     for factor, names in fitting.items():
         said = f"{line} {shown(names, context)}"
         if is_begun:  # what the sum begins with has the factor too
-            cell = line.split(" += ")[0]
+            cell = ast.unparse(_targets(stores(lines)[-1])[0])
             said = f"{cell} = {cell} {shown(names, context)}, once all is added"
         yield edited([line], [said], Kind.FACTOR, _times(names[0]), ()), factor * expected.value
 
@@ -117,17 +120,25 @@ def _times(words: str) -> Callable[[Context], Iterator[Array]]:
 
 def last_line(lines: Lines) -> str:
     """The last line that fills the array."""
-    stores = [each for each in ast.walk(lines.tree) if isinstance(each, ast.Assign | ast.AugAssign)]
-    cells = [each for each in stores if lines.wanted in {node.id for node in ast.walk(_target(each)) if isinstance(node, ast.Name)}]  # fmt: skip  # noqa: E501
-    return line_of(cells[-1])
+    return line_of(stores(lines)[-1])
 
 
 def begins_with_a_number(lines: Lines) -> bool:
     """Whether a sum begins with something else than 0."""
-    stores = [each for each in ast.walk(lines.tree) if isinstance(each, ast.Assign) and lines.wanted in ast.dump(each)]
-    adds = any(isinstance(each, ast.AugAssign) for each in ast.walk(lines.tree))
-    return adds and any(not (isinstance(each.value, ast.Constant) and not each.value.value) for each in stores)
+    begun = (each.value for each in stores(lines) if isinstance(each, ast.Assign))
+    adds = any(isinstance(each, ast.AugAssign) for each in stores(lines))
+    return adds and any(not (isinstance(each, ast.Constant) and not each.value) for each in begun)
 
 
-def _target(node: ast.Assign | ast.AugAssign) -> ast.expr:
-    return node.target if isinstance(node, ast.AugAssign) else node.targets[0]
+def stores(lines: Lines) -> list[ast.Assign | ast.AugAssign]:
+    """The lines that fill the array."""
+    every = [each for each in ast.walk(lines.tree) if isinstance(each, ast.Assign | ast.AugAssign)]
+    return [each for each in every if any(lines.wanted in _names(target) for target in _targets(each))]
+
+
+def _targets(node: ast.Assign | ast.AugAssign) -> list[ast.expr]:
+    return [node.target] if isinstance(node, ast.AugAssign) else node.targets
+
+
+def _names(node: ast.expr) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}

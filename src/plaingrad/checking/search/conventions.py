@@ -22,6 +22,7 @@ import numpy as np
 
 from plaingrad.checking.answers.layout import AXES, Order, Reading, backwards, fitting
 from plaingrad.checking.catalogue import CATALOGUE
+from plaingrad.checking.search import weighed
 from plaingrad.checking.search.findings import Finding, Fit, form_of, forms_of
 from plaingrad.checking.search.memo import Memo
 from plaingrad.checking.search.passes import Env, Estimate, Key, Way, exact
@@ -151,6 +152,8 @@ def along(
     yield from _flattened(program, arrays)
     yield from _turned(program, arrays)
     yield from _scales(program, found, arrays, precision)
+    for id, title, way in weighed.ways(program.case):
+        yield Convention(id, title, ways={LOSS: way, GRADIENT: way})
     yield from _by_position(program, groups)
 
 
@@ -279,7 +282,8 @@ def _scales(
     One program has one, for a product of two is in no table. Where one is taken, another with the same gradient of the
     loss may be tried in its place.
     """
-    every = scaled(program.case.loss, program.case.images, prod(program.case.net.output))
+    images = 1 if weighed.is_weighed(program.case) else program.case.images  # by which nobody multiplies a mean
+    every = scaled(program.case.loss, images, prod(program.case.net.output))
     if any(place in program.factors for place in (LOSS, GRADIENT)):
         for each in every:
             factors = factors_of(program, each)
