@@ -383,9 +383,10 @@ def flattened(case: Case, arrays: Arrays, order: tuple[int, ...]) -> Arrays:
         places = np.arange(math.prod(step.x)).reshape(step.x).transpose(order).reshape(-1)
         for after in names[names.index(name) :]:
             is_dense = isinstance(case.net.steps[after].layer, Dense)
-            for t in range(1, len(case.batches) + 1):
-                for quantity in ("dx", "dw", "w") if is_dense else ("y",) if after == name else ("y", "dx"):
-                    found[t, after, quantity] = found[t, after, quantity][:, places]
+            moved = ("dx", "dw", "w") if is_dense else ("y",) if after == name else ("y", "dx")
+            for key in found:  # also of the trained network, which is one step more
+                if key[1] == after and key[2] in moved:
+                    found[key] = found[key][:, places]
             if is_dense:
                 break
     return found

@@ -11,19 +11,20 @@ import pytest
 
 import edited
 import plaingrad as pg
-from diseased import MODERN, networks, places
+from diseased import MODERN, networks, places, played
 from often import some
 from plaingrad.checking import check_answer, read_case
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.edits import factors
-from plaingrad.checking.edits.edited_line import ADVICE, EditedLine
+from plaingrad.checking.edits.edited_line import ADVICE, MOST_TOLD, EditedLine
 from plaingrad.checking.edits.making import making
 from plaingrad.checking.edits.search import new_lines, old_and_new
 from plaingrad.checking.edits.stepped import every_at_once, stepped
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from plaingrad.checking.search.passes import exact
 from plaingrad.checking.search.precision import estimated
-from students import Student, told
+from students import Student
+from students import told as told_as
 
 CASES = Path(__file__).resolve().parent.parent.parent / "shared" / "field" / "cases"
 PASSES = [
@@ -122,10 +123,10 @@ def test_a_list_of_edits_is_the_same_each_time_and_says_nothing_twice():
         assert len(said) == len(set(said))
 
 
-def judged(count: int, seed: int) -> list[edited.Told]:
+def judged(count: int, seed: int, among: tuple[str, ...] = ()) -> list[edited.Told]:
     """Random slips, printed in turn in three ways, and what is said of those that show."""
     prints = ("f64", "f32", "6 digits")
-    tried = (edited.tried(slip, prints[number % 3]) for number, slip in enumerate(edited.slips(count, seed)))
+    tried = (edited.tried(slip, prints[number % 3]) for number, slip in enumerate(edited.slips(count, seed, among)))
     return [each for each in tried if each is not None]
 
 
@@ -137,6 +138,28 @@ def held(found: list[edited.Told]) -> None:
     assert len(missed) <= max(1, 0.1 * len(found)), missed
 
 
+def test_of_more_lines_than_are_shown_the_others_are_counted():
+    """Where there is one image, and one filter of one channel, nearly every letter in place of a 0 is one."""
+    network, place = "simple", ("conv1", "dx")
+    how = making(edited.context_of(network, place))
+    assert how is not None
+    old, new = "w[k, c, u, v]", "w[k, c, 0, v]"
+    slips = [
+        edited.Slip(network, place, each, new_lines(how.lines, each))
+        for each in how.edits()
+        if new_lines(how.lines, each) == tuple(line.replace(old, new) for line in old_and_new(how.lines, each)[0])
+    ]
+    told = edited.tried(slips[0])
+    assert told is not None
+    assert told.how == "among"
+    arrays, _ = played(networks()[network], {place: lambda context: making(context).made(slips[0].edit)})
+    verdict = check_answer(networks()[network], told_as(arrays))
+    line = json.loads(json.dumps(verdict.to_json()))["mistakes"][0]["line"]
+    (finding, *_) = verdict.search.findings
+    assert len(finding.fits) == 1 + len(line["or"]) + line["more"] > MOST_TOLD
+    assert f"or by:  one of {line['more']} more lines" in verdict.text()
+
+
 @pytest.mark.parametrize("seed", some(range(2), lambda place: place == 0))
 def test_a_random_slip_is_told_by_its_line(seed):
     held(judged(7, seed))
@@ -146,9 +169,7 @@ def test_a_random_slip_is_told_by_its_line(seed):
 @pytest.mark.parametrize("seed", range(2))
 def test_no_other_line_is_told_in_modern_networks(seed):
     """Texts that fill several arrays have more edits than are tried, so that some stay without a name."""
-    prints = ("f64", "f32", "6 digits")
-    slips = enumerate(edited.slips(24, seed, MODERN))
-    found = [told for number, slip in slips if (told := edited.tried(slip, prints[number % 3]))]
+    found = judged(24, seed, MODERN)
     assert not [str(each.slip) for each in found if each.how == "another" or each.wrong_place]
     assert sum(each.how == "missed" for each in found) <= len(found) / 3
 
@@ -169,7 +190,7 @@ def test_numbers_that_no_edit_makes_are_given_no_line(network):
     for key in [each for each in arrays if each[0] == 1 and each[2] in ("dx", "dw")][:3]:
         given = dict(arrays)
         given[key] = given[key] + rng.normal(size=given[key].shape)
-        verdict = check_answer(networks()[network], told(given))
+        verdict = check_answer(networks()[network], told_as(given))
         lines = [fit for each in verdict.search.findings for fit in each.fits if isinstance(fit.mistake, EditedLine)]
         assert not lines
 

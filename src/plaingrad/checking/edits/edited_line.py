@@ -1,21 +1,31 @@
 """A mistake that is known by its line."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plaingrad.checking.catalogue.entry import Kind, Mistake, Wrong
+
+MOST_TOLD = 4  # lines where several make the numbers
 
 
 @dataclass(frozen=True)
 class EditedLine(Mistake):
     """What the text says, and what a text would say that makes the answer's numbers.
 
-    `others` are further lines that make the same numbers in this case, though not in every one.
+    `others` are further lines that make the same numbers in this case, though not in every one, and `more` is how many
+    there are beside these.
     """
 
     right: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
     others: tuple[tuple[str, ...], ...] = ()
+    more: int = 0
+
+    def among(self, lines: Sequence["EditedLine"]) -> "EditedLine":
+        """The same beside other lines that make the numbers as well."""
+        others = tuple(each.edited for each in lines)
+        title = "one of these lines makes exactly these numbers" if others else self.title
+        return replace(self, others=others[: MOST_TOLD - 1], more=len(others[MOST_TOLD - 1 :]), title=title)
 
 
 ADVICE = {
@@ -31,21 +41,16 @@ ADVICE = {
 """What to do about each kind of edit."""
 
 
-def edited(
-    old: Sequence[str], new: Sequence[str], kind: Kind, wrong: Wrong, others: tuple[tuple[str, ...], ...]
-) -> EditedLine:
+def edited(old: Sequence[str], new: Sequence[str], kind: Kind, wrong: Wrong) -> EditedLine:
     """The mistake that an edit is."""
     said = "; ".join(new)
     return EditedLine(
         id=f"edited-line: {said}",
         passes=(),
-        title="one changed line makes exactly these numbers"
-        if not others
-        else "one of these lines makes exactly these numbers",
+        title="one changed line makes exactly these numbers",
         advice=ADVICE[kind],
         wrong=wrong,
         right=tuple(old),
         edited=tuple(new),
         kind=kind,
-        others=others,
     )

@@ -96,7 +96,7 @@ def found(
         if is_begun:  # what the sum begins with has the factor too
             cell = ast.unparse(_targets(stores(lines)[-1])[0])
             said = f"{cell} = {cell} {shown(names, context)}, once all is added"
-        yield edited([line], [said], Kind.FACTOR, _times(names[0]), ()), factor * expected.value
+        yield edited([line], [said], Kind.FACTOR, _times(names[0])), factor * expected.value
 
 
 def shown(names: list[str], context: Context) -> str:

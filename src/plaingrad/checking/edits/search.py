@@ -28,7 +28,7 @@ STEPS = 200  # the same where they are done one after the other
 MARGIN = 20.0  # bits of evidence beyond those that so many candidates could meet by chance
 EXACT = 40.0  # bits a number tells at most
 PLAIN = 200  # about as many whole arrays are tried before
-MOST_TOLD = 4  # lines that are told where several make the numbers
+MOST_KEPT = 40  # claims that are held against further steps
 FAR = 1e-3  # of the largest number: what is farther off is off by no rounding
 LOOSE = 4.0  # a sample is judged so much more loosely than the whole: its largest number may be smaller
 
@@ -64,7 +64,7 @@ def found(
         return
     whole_ones = list(whole.found(context, how, expected, given, precision, scaled=False))
     if whole_ones:
-        yield from whole_ones[:MOST_TOLD]
+        yield from whole_ones[:MOST_KEPT]
         return
     matches, tried = matched(how, factor, expected, given, precision)
     chosen = choosing(context, how)
@@ -76,12 +76,8 @@ def found(
         return
     if evidence(expected, given, precision) - math.log2(max(tried, 1)) < margin:
         return
-    groups = claims(context, how, matches)
-    told = [group[0] for group in groups]
-    lines = [new_lines(how.lines, match.edit) for match in told]
-    for number, match in enumerate(told[:MOST_TOLD]):
-        others = tuple(each for place, each in enumerate(lines[:MOST_TOLD]) if place != number)
-        yield edited_line(how.lines, match.edit, others, how.then is not None), match.made
+    for match, *_ in claims(context, how, matches)[:MOST_KEPT]:
+        yield edited_line(how.lines, match.edit, how.then is not None), match.made
 
 
 def matched(
@@ -259,7 +255,7 @@ def new_lines(lines: Lines, edit: Edit) -> tuple[str, ...]:
     return tuple(old_and_new(lines, edit)[1])
 
 
-def edited_line(lines: Lines, edit: Edit, others: tuple[tuple[str, ...], ...], chooses: bool = False) -> EditedLine:
+def edited_line(lines: Lines, edit: Edit, chooses: bool = False) -> EditedLine:
     """The mistake that an edit is."""
     old, new = old_and_new(lines, edit)
 
@@ -271,4 +267,4 @@ def edited_line(lines: Lines, edit: Edit, others: tuple[tuple[str, ...], ...], c
         if made is not None:
             yield made
 
-    return edited(old, new, edit.kind, wrong, others)
+    return edited(old, new, edit.kind, wrong)

@@ -156,14 +156,14 @@ def found(
             if _is(expected, factor * made, given, precision):
                 line = f"{each.line} {words}".strip()
                 wrong = _times(each.make, words)
-                yield edited(own, [line], Kind.FUNCTION, wrong, ()), factor * made
+                yield edited(own, [line], Kind.FUNCTION, wrong), factor * made
                 break
     if scaled:
         return
     for words, make in running(context):
         made = make(context)
         if made is not None and _is(expected, made, given, precision):
-            yield edited(own, [words], Kind.SUM, _times(make, ""), ()), made
+            yield edited(own, [words], Kind.SUM, _times(make, "")), made
             break
     off = given - expected.value
     for name, other in _others(how):
@@ -175,7 +175,7 @@ def found(
                 continue
             if _is(expected, expected.value + added, given, precision):
                 words = f"{own[0]}  + {share:g} * {name}".replace("+ -", "- ").replace(" 1 * ", " ")
-                yield edited(own, [words], Kind.ARRAY, _plus(name, share), ()), expected.value + added
+                yield edited(own, [words], Kind.ARRAY, _plus(name, share)), expected.value + added
 
 
 def _others(how: Making) -> Iterator[tuple[str, Array]]:

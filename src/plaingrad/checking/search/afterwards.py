@@ -1,5 +1,7 @@
 """What is taken back once all passes were judged: names that do not hold in every step, suspects that are cleared."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from plaingrad.checking.edits.edited_line import EditedLine
@@ -21,7 +23,18 @@ def keep_consistent(state: State, findings: list[Finding]) -> None:
             if not all(changes_nothing(state, fit, key) for key in agreeing):
                 kept.discard(id)
         for each in there:
-            each.fits = [fit for fit in each.fits if fit.mistake.id in kept]
+            each.fits = _beside_each_other([fit for fit in each.fits if fit.mistake.id in kept])
+
+
+def _beside_each_other(fits: list[Fit]) -> list[Fit]:
+    """The same, each line told the others that are left."""
+    lines = [fit.mistake for fit in fits if isinstance(fit.mistake, EditedLine)]
+    return [
+        replace(fit, mistake=fit.mistake.among([each for each in lines if each is not fit.mistake]))
+        if isinstance(fit.mistake, EditedLine)
+        else fit
+        for fit in fits
+    ]
 
 
 def changes_nothing(state: State, fit: Fit, key: Key) -> bool:

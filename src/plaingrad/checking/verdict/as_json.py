@@ -20,6 +20,7 @@ def line_json(edited: EditedLine) -> dict[str, Any]:
         "textbook": list(edited.right),
         "makes_yours": list(edited.edited),
         "or": [list(each) for each in edited.others],
+        "more": edited.more,
         "kind": str(edited.kind),
     }
 

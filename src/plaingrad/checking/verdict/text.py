@@ -106,6 +106,8 @@ def _edited_lines(verdict: Verdict, named: Named, edited: EditedLine) -> list[st
     lines = [f"{some(named.where)}: {named.title}"]
     said = [("the textbook has", edited.right), ("yours is made by", edited.edited)]
     said += [("or by", each) for each in edited.others]
+    if edited.more:
+        said.append(("or by", (f"one of {edited.more} more lines that this case cannot tell from these",)))
     wide = max(len(label) for label, _ in said)
     for label, each in said:
         lines.append(f"  {label:>{wide}}:  {each[0]}")
