@@ -12,11 +12,11 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from plaingrad import checkpoint, digits, example, model
+from plaingrad import checkpoint, digits, example, model, train
 from plaingrad.cli.main import main
 from plaingrad.explaining.examples import EXAMPLES
 from plaingrad.network.network import Network
-from plaingrad.training.run_folder import BEST, CHECKPOINT, IMAGES, MOST_KEPT
+from plaingrad.training.run_folder import BEST, CHECKPOINT, IMAGES, MOST_KEPT, kept_images
 
 KEYS = {"quantity", "value", "run_value", "formula", "terms", "reasons", "next"}
 OPENS = "conv1.dw[0,0,0,0]"
@@ -374,6 +374,22 @@ def test_a_run_without_images_or_data(explain: Any, run_copy: Path, tmp_path: Pa
     refused(explain(run_copy, OPENS, "--image", MOST_KEPT), f"holds {MOST_KEPT} images")
     (run_copy / IMAGES).unlink()
     refused(explain(run_copy, OPENS), "holds no images")
+
+
+@pytest.mark.parametrize(("validation", "part"), [(None, "training"), (0.1, "validation")])
+def test_a_run_made_in_python_holds_images_to_explain(
+    explain: Any, tmp_path: Path, validation: float | None, part: str
+) -> None:
+    run, data = tmp_path / "run", digits().train.take(slice(0, 200))
+    net = Network.from_json({"input": [1, 8, 8], "layers": LAYERS})
+    train(net, data, epochs=1, validation=validation, out=run, threads=1)
+    assert f"{part} image 1" in told(explain(run, "--image", 1, "--json"))["title"]
+    assert_explains(told(explain(run, OPENS, "--json")))
+    refused(explain(run, OPENS, "--image", MOST_KEPT), f"holds {MOST_KEPT} images", "--image FILE")
+    images, labels, _ = kept_images(run) or ((), (), "")
+    held = data.split(validation)[1] if validation else data
+    np.testing.assert_array_equal(images, held.images[:MOST_KEPT])
+    np.testing.assert_array_equal(labels, held.labels[:MOST_KEPT])
 
 
 def test_a_checkpoint_file_is_a_run(explain: Any, trained: Path) -> None:

@@ -240,7 +240,10 @@ def test_a_stop_says_where_it_is_and_how_to_go_on(tmp_path: Path) -> None:
     run = Trainer(network(few()), few(), epochs=2, out=tmp_path / "run", watch=watch)
     with pytest.raises(StoppedError) as caught:
         run.train()
-    assert str(caught.value) == f"stopped after step 2 of 6; saved, go on with: plaingrad train --resume {run.out}"
+    way = f"Trainer.resume({str(run.out)!r}, data).train()"
+    assert str(caught.value) == f"stopped after step 2 of 6; saved, go on with: {way}"
+    assert run.out is not None
+    assert len(Trainer.resume(run.out, few()).train()) == 2
 
 
 class EnoughError(Exception):

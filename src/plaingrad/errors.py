@@ -17,6 +17,8 @@ PlaingradError
 import json
 import math
 import numbers
+import os
+import pathlib
 import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -86,6 +88,7 @@ class MissingError(PlaingradError, ImportError):
 
 LARGEST = 1 << 53  # of a whole number: beyond it float64 skips some, and soon after machine code holds none
 FEW_LETTERS = 3  # that are part of a name by chance
+FEW_TOLD = 60  # letters of a value that a message shows
 LONGEST_NAME = 100  # letters that are compared with known names
 
 
@@ -116,6 +119,20 @@ def require_whole(who: str, name: str, value: object, least: int) -> int:
         most = f" and at most 2⁵³ = {LARGEST:,}" if whole and value > LARGEST else ""  # type: ignore[operator]
         raise SettingError(f"{who} got {name}={value!r}; it needs a whole number of at least {least}{most}")
     return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def require_path(who: str, path: object) -> pathlib.Path:
+    """The name of a file or a folder, as text or as a Path; SettingError for any other."""
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise SettingError(f"{who} got {shortly(path)}; it needs the name of a file or a folder, as text or as a Path")
+    return pathlib.Path(name)
+
+
+def shortly(value: object) -> str:
+    """What was got instead of something else, as one would write it, in a few letters."""
+    text = visible(repr(value))
+    return text if len(text) <= FEW_TOLD else f"{text[:FEW_TOLD]}…"
 
 
 def visible(text: object) -> str:

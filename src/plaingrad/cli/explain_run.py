@@ -176,8 +176,8 @@ def _image(
     kept = kept_images(folder) if folder.is_dir() else None
     data = about.get("data")
     if kept is not None and number < len(kept[0]):
-        images, labels = kept
-        name = f"test image {number}" + (f" of {pathlib.Path(data).name}" if data else "")
+        images, labels, part = kept
+        name = f"{part} image {number}" + (f" of {pathlib.Path(data).name}" if data else "")
         return images[number : number + 1], int(labels[number]), name
     held = f"holds {len(kept[0])} images, counted from 0" if kept else "holds no images"
     if data is None:

@@ -12,7 +12,7 @@ from plaingrad.data.found import TEST_SHARE, Found, Part, require_share
 from plaingrad.data.images import KINDS, Pixels, in_channels, is_image, pixels_of, prepared_image, size_text
 from plaingrad.data.layout import Labels, channels_and_sides
 from plaingrad.data.names import TRAIN, is_litter, part_of
-from plaingrad.errors import DataError
+from plaingrad.errors import DataError, require_path
 
 FOLDER = "folder of images"
 MOST_BYTES = 1 << 32  # of a folder's images
@@ -37,7 +37,7 @@ def image_folder(
     bits. Hidden files and files that are not PNG, JPEG, BMP, GIF, TIFF or WebP by name are passed over, which
     `split.notes` tells. Everything else that does not fit is a DataError.
     """
-    path = Path(path)
+    path = require_path("image_folder", path)
     require_share(test_share, path)
     found = images_found(path, seed, shape)
     return found.split(path.resolve().name or str(path), test_share, seed)

@@ -13,7 +13,7 @@ from plaingrad.data.dataset import Split
 from plaingrad.data.formats import found_at
 from plaingrad.data.idx import idx_split
 from plaingrad.data.layout import shape_told
-from plaingrad.errors import DataError, SettingError, nearest
+from plaingrad.errors import DataError, SettingError, nearest, require_path
 
 if TYPE_CHECKING:  # imported where it is needed: see there
     from plaingrad.data.mirrors import Progress
@@ -134,7 +134,7 @@ def _no_folder(name: str, folder: str | Path) -> SettingError:
 def _read(name: str, folder: str | Path | None) -> Split:
     if name not in SOURCES:
         raise _no_folder(name, folder or "")
-    place, source = Path(default_folder(name) if folder is None else folder), SOURCES[name]
+    place, source = require_path(name, default_folder(name) if folder is None else folder), SOURCES[name]
     if len(source.files) > 1:
         return idx_split(place, name, source.classes)
     (file,) = source.files

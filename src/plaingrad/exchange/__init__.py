@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from plaingrad.errors import require_path
 from plaingrad.network.network import Network
 
 __all__ = ["from_keras", "from_onnx", "from_torch", "to_onnx", "to_torch", "to_torch_state"]
-
-
-NOT_FINITE = np.errstate(all="ignore")  # is refused where all arrays are there
 
 
 def from_onnx(path: str | os.PathLike[str], input: Sequence[int] | None = None) -> Network:
@@ -28,8 +26,8 @@ def from_onnx(path: str | os.PathLike[str], input: Sequence[int] | None = None) 
     """
     from plaingrad.exchange.onnx_reading import read_onnx
 
-    with NOT_FINITE:
-        return read_onnx(path, input)
+    with np.errstate(all="ignore"):  # what is not finite is refused where all arrays are there
+        return read_onnx(require_path("from_onnx", path), input)
 
 
 def to_onnx(
@@ -49,7 +47,7 @@ def to_onnx(
     """
     from plaingrad.exchange.onnx_writing import write_onnx
 
-    write_onnx(net, path, probabilities, classes, dtype)
+    write_onnx(net, require_path("to_onnx", path), probabilities, classes, dtype)
 
 
 def from_torch(module: Any, *, input: Sequence[int]) -> Network:
@@ -61,7 +59,7 @@ def from_torch(module: Any, *, input: Sequence[int]) -> Network:
     """
     from plaingrad.exchange.torch_reading import read_module
 
-    with NOT_FINITE:
+    with np.errstate(all="ignore"):  # what is not finite is refused where all arrays are there
         return read_module(module, input)
 
 
@@ -86,7 +84,7 @@ def to_torch_state(net: Network, path: str | os.PathLike[str]) -> None:
     """
     from plaingrad.exchange.torch_writing import write_state
 
-    write_state(net, path)
+    write_state(net, require_path("to_torch_state", path))
 
 
 def from_keras(model: Any, weights: Sequence[Any] | None = None) -> Network:
@@ -100,7 +98,7 @@ def from_keras(model: Any, weights: Sequence[Any] | None = None) -> Network:
     """
     from plaingrad.exchange.keras_model import read_keras
 
-    with NOT_FINITE:
+    with np.errstate(all="ignore"):  # what is not finite is refused where all arrays are there
         return read_keras(model, weights)
 
 

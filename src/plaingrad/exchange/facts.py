@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plaingrad.data.pixels import BYTE
-from plaingrad.errors import SettingError
+from plaingrad.errors import SettingError, shortly
 
 
 def input_words(net: Any) -> str:
@@ -23,8 +23,9 @@ def _changes(net: Any) -> bool:
 
 def class_names(classes: Sequence[str], net: Any) -> list[str]:
     """The names of the outputs as texts; SettingError where there are more than outputs."""
-    if isinstance(classes, str) or not all(isinstance(each, str) for each in classes):
-        raise SettingError(f"classes are a list of names, got {classes!r}")
+    is_list = isinstance(classes, Sequence) and not isinstance(classes, str)
+    if not is_list or not all(isinstance(each, str) for each in classes):
+        raise SettingError(f"classes are a list of names, got {shortly(classes)}")
     if len(classes) > net.output[0]:
         raise SettingError(f"{net.name} has {net.output[0]} outputs, and got the names of {len(classes)} classes")
     return list(classes)

@@ -37,7 +37,7 @@ def read_keras(model: Any, weights: Sequence[Any] | None) -> Network:
             raise CheckpointError(f"{model} holds no model that Keras wrote: {reason}") from None
         except MemoryError:
             raise CheckpointError(f"{model} needs more memory than there is") from None
-    if hasattr(model, "to_json") and hasattr(model, "layers"):
+    if hasattr(model, "to_json") and hasattr(model, "get_weights"):
         arrays = {each.name: [np.asarray(array) for array in each.get_weights()] for each in model.layers}
         return _built(json.loads(model.to_json()), arrays)
     try:

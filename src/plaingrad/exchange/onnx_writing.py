@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from plaingrad.errors import CheckpointError, SettingError
+from plaingrad.errors import CheckpointError, SettingError, shortly
 from plaingrad.exchange.facts import class_names, input_words
 from plaingrad.exchange.onnx_graph import FUSED, Graph, required
 from plaingrad.exchange.onnx_layers import OPERATIONS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plaingrad.network.network import Network
 
 OPSET, IR = 18, 10
+KINDS = np.dtype("float32"), np.dtype("float64")
 PIXELS, INPUT, CLASSES = "plaingrad.pixels", "input", "classes"  # names of metadata
 
 
@@ -28,8 +29,8 @@ def write_onnx(
 ) -> None:
     """See `plaingrad.exchange.to_onnx`."""
     onnx = required("to_onnx")
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise SettingError(f"to_onnx got dtype {np.dtype(dtype)}; it needs float32 or float64")
+    if isinstance(dtype, np.ndarray) or dtype not in (*KINDS, *(kind.name for kind in KINDS)):
+        raise SettingError(f"to_onnx got dtype {shortly(dtype)}; it needs float32 or float64")
     writer = Writer(onnx, net, np.dtype(dtype))
     output = writer.layers()
     if probabilities and not isinstance(net.layers[-1], Softmax):

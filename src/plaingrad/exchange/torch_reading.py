@@ -6,7 +6,7 @@ Over 300 lines, since what each call stands for is one table, beside the rules t
 import importlib
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -32,7 +32,8 @@ def read_module(module: Any, input: Sequence[int]) -> Network:
     if not isinstance(module, torch.nn.Module):
         raise SettingError(f"{WHO} got a {type(module).__name__}; it needs a torch.nn.Module")
     dtype = np.float32 if dtype_of(torch, WHO, module.parameters()) == torch.float32 else np.float64
-    chain = Chain(WHO, Network(Flatten(), input=tuple(input)).input)  # or it says what an input is
+    told = tuple(input) if isinstance(input, Iterable) else (input,)
+    chain = Chain(WHO, Network(Flatten(), input=told).input)  # or it says what an input is
     Follower(torch, module, chain).follow()
     return chain.network(dtype)
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from plaingrad.compiler.loops import Array, at, loops
-from plaingrad.errors import SettingError, nearest
+from plaingrad.data.pixels import as_array
+from plaingrad.errors import SettingError, nearest, shortly
 from plaingrad.network.loading import STEP_OF_PLACES, WORDS, scrambled
 from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.layer import Shape
@@ -93,6 +94,8 @@ class Augment(Record):
     @classmethod
     def from_text(cls, text: str) -> "Augment | None":
         """The augmentation that a command line tells: `shift=4,flip,cutout=8`; None for `none`. SettingError else."""
+        if not isinstance(text, str):
+            raise SettingError(f"augmentation got {shortly(text)}; it needs a text, such as shift=4,flip")
         if text.strip() == "none":
             return None
         told: dict[str, Any] = {}
@@ -130,7 +133,7 @@ class Augment(Record):
         For looking at them: a training makes no such array. first: the number of the first one in the training data.
         SettingError where the images are too small.
         """
-        images = np.asarray(images)
+        images = as_array(images, f"{self!r}: images")
         if images.ndim != 4:
             raise SettingError(f"{self!r} got images of shape {images.shape}; it needs (image, channel, row, column)")
         self.check(images.shape[1:])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from plaingrad.compiler.loops import Array, has_numba, zeros
 from plaingrad.data.pixels import Seen, look
-from plaingrad.errors import SettingError, nearest, require_whole
+from plaingrad.errors import SettingError, nearest, require_whole, shortly
 from plaingrad.network.loading import exactly, numbers
 from plaingrad.network.outline import Outline
 from plaingrad.network.passes import Made
@@ -78,17 +78,24 @@ class Network(Outline):
         refuse("a network", foreign, ("input", "seed", "dtype", "name"))
         if len(layers) == 1 and isinstance(layers[0], list | tuple):
             layers = tuple(layers[0])
+        if not isinstance(name, str):
+            raise SettingError(f"a network got name={shortly(name)}; it needs a text")
         super().__init__(*layers, input=input, name=name)
         self.seed = seed
-        if dtype is None or dtype not in (
-            np.float32,
-            np.float64,
-            object,
-            "float32",
-            "float64",
-            np.dtype("f4"),
-            np.dtype("f8"),
-            np.dtype("O"),
+        if (
+            dtype is None
+            or isinstance(dtype, np.ndarray)
+            or dtype
+            not in (
+                np.float32,
+                np.float64,
+                object,
+                "float32",
+                "float64",
+                np.dtype("f4"),
+                np.dtype("f8"),
+                np.dtype("O"),
+            )
         ):
             got = " ".join(str(dtype).split())
             raise SettingError(f"a network got dtype {got}; it needs float32, float64 or object")
@@ -179,7 +186,7 @@ class Network(Outline):
             return list(self)[name]
         if isinstance(name, slice):
             raise SettingError("a network gives one layer at a time: net[0] or net['conv1']; list(net)[0:2] gives some")
-        if name not in self.steps:
+        if not isinstance(name, str) or name not in self.steps:
             raise SettingError(f"the network has no layer {name!r}; {nearest(name, self.steps)}")
         return self.steps[name]
 
@@ -217,7 +224,11 @@ class Network(Outline):
         images = np.asarray(numbers(images, self))
         lanes = len(images) if self.dtype == object else lanes_taken(LANES, len(images))
         training = targets is not None if training is None else training
-        loss = None if targets is None else loss or SoftmaxCrossEntropy()
+        if not isinstance(training, bool):
+            raise SettingError(f"a run got training={shortly(training)}; it needs True or False")
+        loss = None if targets is None else SoftmaxCrossEntropy() if loss is None else loss
+        if not (loss is None or isinstance(loss, Loss)):
+            raise SettingError(f"a run got loss={shortly(loss)}; it needs one such as SoftmaxCrossEntropy()")
         run = Run(self, lanes, loss, input_gradient=True, training=training)
         run.seeds[:] = self.seed, require_whole("a run", "step", step, 0)
         run.load(images)
@@ -251,6 +262,13 @@ class Network(Outline):
 
     def __repr__(self) -> str:
         return f"<Network {self.name}: {shape_text(self.input)} → {shape_text(self.output)}, {self.size:,} parameters>"
+
+
+def require_network(who: str, net: object) -> Network:
+    """SettingError for what is no network."""
+    if not isinstance(net, Network):
+        raise SettingError(f"{who} got {shortly(net)}; it needs a Network, such as model('digits').network()")
+    return net
 
 
 def lanes_taken(lanes: int, images: int) -> int:

@@ -72,8 +72,8 @@ class Readable:
         return f"<Run of {self.net.name} on {count} images{labels}: {', '.join(self.records)}>"
 
     def __getitem__(self, name: str) -> Any:
-        layer, _, quantity = name.partition(".")
-        if layer not in self.records:
+        layer, _, quantity = name.partition(".") if isinstance(name, str) else (name, "", "")
+        if not isinstance(layer, str) or layer not in self.records:
             raise SettingError(f"the run has no layer {layer!r}; {nearest(layer, self.records)}")
         if not quantity:
             return Quantities(self, layer)

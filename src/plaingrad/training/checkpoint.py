@@ -15,8 +15,8 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array
 from plaingrad.data.pixels import Seen
-from plaingrad.errors import CheckpointError, SettingError
-from plaingrad.network.network import Network
+from plaingrad.errors import CheckpointError, SettingError, require_path
+from plaingrad.network.network import Network, require_network
 from plaingrad.network.outline import MOST_BYTES, Outline
 
 FORMAT = "plaingrad checkpoint 1"
@@ -83,6 +83,7 @@ def save(path: str | os.PathLike[str], net: Network, more: dict[str, Array] | No
     """Write a network, further arrays, and facts that JSON can hold."""
     import safetensors.numpy
 
+    path, net = require_path("a checkpoint", path), require_network("a checkpoint", net)
     if taken := sorted(arrays_of(net).keys() & (more or {}).keys()):
         raise CheckpointError(f"cannot write {path}: {taken[0]!r} is the name of an array of the network's own")
     # Contiguous copies: the library writes the memory behind a strided view, which is not its values.
@@ -98,7 +99,7 @@ def save(path: str | os.PathLike[str], net: Network, more: dict[str, Array] | No
     again = safetensors.numpy.load(content)
     if any(not np.array_equal(again[name], array, equal_nan=True) for name, array in arrays.items()):
         raise CheckpointError(f"cannot write {path}: the arrays read back differ from the ones in memory")
-    write_safely(pathlib.Path(path), content)
+    write_safely(path, content)
 
 
 def _plain(array: Array) -> Array:
@@ -112,7 +113,7 @@ def arrays_of(net: Network) -> dict[str, Array]:
 
 def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[str, Any]]:
     """The network a checkpoint holds, its further arrays, and its facts."""
-    path = pathlib.Path(path)
+    path = require_path("a checkpoint", path)
     content, arrays, metadata = _read(path, "a checkpoint", "take another one, or train again")
     try:
         about = json.loads(metadata["plaingrad"])

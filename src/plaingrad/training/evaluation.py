@@ -9,8 +9,8 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array
 from plaingrad.data.pixels import look
-from plaingrad.errors import SettingError, visible
-from plaingrad.network.network import Network
+from plaingrad.errors import SettingError, shortly, visible
+from plaingrad.network.network import Network, require_network
 from plaingrad.textbook.losses import Loss
 from plaingrad.training.preparing import check_fit, dataset, loss_for, named
 from plaingrad.training.shards import Shards
@@ -200,12 +200,12 @@ def evaluate(
     loss: as in `train`; by default the one that fits the network's last layer. DataError where images or labels do
     not fit the network.
     """
-    data = dataset(data, labels)
+    net, data = require_network("evaluate", net), dataset(data, labels)
     check_fit(net, data)
-    chosen = named("loss", loss, net) or loss_for(net)
+    chosen = loss_for(net) if loss is None else named("loss", loss, net)
     if not isinstance(chosen, Loss):
         raise SettingError(
-            f"evaluate got loss={loss!r}; it needs one of {', '.join(f'{each}()' for each in Loss.kinds())}"
+            f"evaluate got loss={shortly(loss)}; it needs one of {', '.join(f'{each}()' for each in Loss.kinds())}"
         )
     return judged(net, data, chosen, threads)[0]
 

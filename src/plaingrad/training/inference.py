@@ -14,7 +14,7 @@ from plaingrad.data import Dataset, prepared_image
 from plaingrad.data.pixels import look, say, unit_of
 from plaingrad.errors import DataError, ShapeError
 from plaingrad.network.loading import numbers
-from plaingrad.network.network import Network
+from plaingrad.network.network import Network, require_network
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import compiled
 from plaingrad.schedule.fast import Task
@@ -34,7 +34,7 @@ class Inference:
 
     def __init__(self, net: Network, threads: int | None = None) -> None:
         count_of_workers(threads, 1)
-        self.net, self.threads = net, int(threads or processors())
+        self.net, self.threads = require_network("predict", net), int(threads or processors())
         self.workers = Workers(self.threads)
         self.asked = 0
         self._lock = threading.Lock()
@@ -96,7 +96,7 @@ def predict(net: Network, images: Any, threads: int | None = None) -> Array:
     network ends in scores, as with SoftmaxCrossEntropy, their softmax is taken; where it ends in Softmax, its outputs
     as they are.
     """
-    if len(net.output) != 1:
+    if len(require_network("predict", net).output) != 1:
         raise ShapeError(f"{net.name} gives {net.output} for an image; probabilities need one axis of scores")
     made = outputs(net, images, threads)
     return made.astype(np.float64) if isinstance(net.layers[-1], Softmax) else softmax(made)
@@ -104,6 +104,7 @@ def predict(net: Network, images: Any, threads: int | None = None) -> Array:
 
 def outputs(net: Network, images: Any, threads: int | None = None) -> Array:
     """What the network gives for images, a Dataset or an image file; it stays ready to be asked again."""
+    count_of_workers(threads, 1)  # or it says what is wrong
     infer = net.cached.setdefault(("inference", threads), None) or Inference(net, threads)
     net.cached["inference", threads] = infer
     if isinstance(images, str | pathlib.Path):

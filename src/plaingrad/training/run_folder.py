@@ -1,6 +1,7 @@
 """The folder a training run leaves: checkpoint, best checkpoint, history. It is there whole, or not at all."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -13,7 +14,7 @@ import numpy as np
 
 from plaingrad.compiler.loops import Array
 from plaingrad.data.dataset import Dataset
-from plaingrad.errors import CheckpointError, SettingError
+from plaingrad.errors import CheckpointError, SettingError, visible
 from plaingrad.network.network import Network
 from plaingrad.textbook.record import json_text
 from plaingrad.training import checkpoint
@@ -21,7 +22,7 @@ from plaingrad.training.checkpoint import umask, write_safely
 from plaingrad.training.saved_facts import checked
 
 CHECKPOINT, BEST, HISTORY = "checkpoint.safetensors", "best.safetensors", "history.jsonl"
-IMAGES, MOST_KEPT = "images.safetensors", 8  # a few test images, so that the run can be explained without its data
+IMAGES, MOST_KEPT = "images.safetensors", 8  # a few images, so that the run can be explained without its data
 
 
 def find(folder: pathlib.Path, name: str) -> pathlib.Path:
@@ -136,16 +137,16 @@ def sweep(folder: pathlib.Path) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def keep_images(folder: pathlib.Path, test: Dataset) -> None:
-    """Keep the first few test images beside the network, with their labels."""
+def keep_images(folder: pathlib.Path, data: Dataset, part: str = "test") -> None:
+    """Keep the first few images beside the network, with their labels; `part` is what they were for."""
     import safetensors.numpy
 
-    arrays = {"images": np.ascontiguousarray(test.images[:MOST_KEPT]), "labels": np.asarray(test.labels[:MOST_KEPT])}
-    write_safely(folder / IMAGES, safetensors.numpy.save(arrays))
+    arrays = {"images": np.ascontiguousarray(data.images[:MOST_KEPT]), "labels": np.asarray(data.labels[:MOST_KEPT])}
+    write_safely(folder / IMAGES, safetensors.numpy.save(arrays, {"part": part}))
 
 
-def kept_images(folder: pathlib.Path) -> tuple[Array, Array] | None:
-    """The images that were kept beside a network and their labels; None where there are none."""
+def kept_images(folder: pathlib.Path) -> tuple[Array, Array, str] | None:
+    """The images that were kept beside a network, their labels, and what they were for; None where there are none."""
     import safetensors
     import safetensors.numpy
 
@@ -153,7 +154,9 @@ def kept_images(folder: pathlib.Path) -> tuple[Array, Array] | None:
     if not path.is_file():
         return None
     try:
-        arrays = safetensors.numpy.load(path.read_bytes())
+        content = path.read_bytes()
+        arrays = safetensors.numpy.load(content)
+        told = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
         images, labels = arrays["images"], arrays["labels"]
         if images.ndim != 4 or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
             raise ValueError(f"shapes {images.shape} and {labels.shape}")
@@ -161,7 +164,7 @@ def kept_images(folder: pathlib.Path) -> tuple[Array, Array] | None:
         raise CheckpointError(
             f"{path} is damaged ({error}); remove it, and the images are read from the data"
         ) from None
-    return images, labels
+    return images, labels, visible(told.get("part", "test"))
 
 
 def write_history(folder: pathlib.Path, history: list[dict[str, Any]]) -> None:

@@ -31,10 +31,11 @@ from plaingrad.errors import (
     SettingError,
     StoppedError,
     is_number,
+    require_path,
     require_whole,
 )
 from plaingrad.network.augment import Augment
-from plaingrad.network.network import Network
+from plaingrad.network.network import Network, require_network
 from plaingrad.textbook.habits import refuse
 from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
@@ -45,7 +46,17 @@ from plaingrad.training.launched import start
 from plaingrad.training.preparing import begin, check_fit, dataset, loss_for, named, standardise, summing, versions
 from plaingrad.training.progress import Event, Lines, print_line
 from plaingrad.training.ranks import OneRank
-from plaingrad.training.run_folder import BEST, CHECKPOINT, find, locked, make, require_free, sweep, write_history
+from plaingrad.training.run_folder import (
+    BEST,
+    CHECKPOINT,
+    find,
+    keep_images,
+    locked,
+    make,
+    require_free,
+    sweep,
+    write_history,
+)
 from plaingrad.training.saved_facts import checked
 from plaingrad.training.shards import Shards, batch_for
 from plaingrad.training.standstill import WELL, Epoch, findings, sampled
@@ -114,21 +125,22 @@ class Trainer:
         **foreign: Any,
     ) -> None:
         refuse("training", foreign, [*inspect.signature(Trainer).parameters][2:-1])
-        data = dataset(data)
+        net, data = require_network("training", net), dataset(data)
         if (isinstance(validation, float) or is_number(validation)) and isinstance(data, Dataset):
             data, validation = data.split(float(validation), seed)  # type: ignore[arg-type]
         self.net, self.data, self.patience = net, data, patience
         self.validation: Dataset | None = dataset(validation)
-        self.optimiser = named("optimiser", optimiser, net) or SGD()
-        self.schedule = named("schedule", schedule, net) or OneCycle()
-        self.loss: Loss = named("loss", loss, net) or loss_for(net)
+        self.optimiser = SGD() if optimiser is None else named("optimiser", optimiser, net)
+        self.schedule = OneCycle() if schedule is None else named("schedule", schedule, net)
+        self.loss: Loss = loss_for(net) if loss is None else named("loss", loss, net)
         self.augment = Augment.from_text(augment) if isinstance(augment, str) else augment
         self.clip = check_share("training", "clip", clip, 0, math.inf, "a number above 0")
         self.average = check_share("training", "average", average, 0, 1, "a number between 0 and 1, such as 0.999")
         self.seed, self.batch, self.epochs = seed, batch, epochs
         self.ranks = start() if ranks is None else ranks
-        self.out = None if out is None or not self.ranks.is_first else pathlib.Path(out)
-        self.watch, self.about, self.threads = watch or (lambda event: None), about or {}, threads
+        self.out = None if out is None or not self.ranks.is_first else require_path("training", out)
+        self.watch: Any = (lambda event: None) if watch is None else watch
+        self.about, self.threads = {} if about is None else about, threads
         self._check()
         if not isinstance(progress, bool):
             raise SettingError(f"training got progress={progress!r}; it needs True or False, or watch=a function")
@@ -180,7 +192,7 @@ class Trainer:
 
         more: `validation`, `threads`, `watch` and `ranks`, which are not part of what is saved.
         """
-        out = pathlib.Path(out)
+        out = require_path("resume", out)
         net, arrays, facts = checkpoint.load(find(out, CHECKPOINT))
         checked(facts, out / CHECKPOINT)
         try:
@@ -289,7 +301,7 @@ class Trainer:
         with shards, self._signals():
             updates = self.updates(shards)
             if self.out is not None and not self.has_folder:  # only now: settings that cannot be leave nothing behind
-                make(self.out, self._save_in)
+                make(self.out, self._begin_in)
                 self.has_folder = True
                 self._tell("saved")
             self._tell("started")
@@ -463,6 +475,13 @@ class Trainer:
             self._save_in(self.out)
             self._tell("saved")
 
+    def _begin_in(self, folder: pathlib.Path) -> None:
+        """What a new run folder holds; a few images too, where nothing says from where they can be read again."""
+        self._save_in(folder)
+        if "data" not in self.about:
+            part, images = ("training", self.data) if self.validation is None else ("validation", self.validation)
+            keep_images(folder, images, part)
+
     def _save_in(self, folder: pathlib.Path) -> None:
         slots = self._slots()
         if self.averaged is not None:  # who loads the file is given the averaged network
@@ -562,7 +581,9 @@ class Trainer:
         )
 
     def _stopped(self) -> str:
-        saved = f"; saved, go on with: plaingrad train --resume {self.out}" if self.out else ""
+        own = f"Trainer.resume({str(self.out)!r}, data).train()"
+        way = f"plaingrad train --resume {self.out}" if "data" in self.about else own
+        saved = f"; saved, go on with: {way}" if self.out else ""
         return f"stopped after step {self.position.step} of {self.steps}{saved}"
 
 

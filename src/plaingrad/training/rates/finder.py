@@ -11,7 +11,7 @@ from plaingrad.compiler.loops import Array
 from plaingrad.compiler.machine_code import together
 from plaingrad.errors import DivergedError, SettingError, is_number, require_whole, visible
 from plaingrad.network.augment import Augment
-from plaingrad.network.network import Network
+from plaingrad.network.network import Network, require_network
 from plaingrad.textbook.habits import refuse
 from plaingrad.textbook.losses import Loss
 from plaingrad.textbook.optimisers import Optimiser
@@ -142,7 +142,7 @@ def find_rate(
         "seed": seed,
         "threads": threads,
     }
-    trainer = Trainer(net.copy(), data, then[0] if then else optimiser, **own)
+    trainer = Trainer(require_network("find_rate", net).copy(), data, then[0] if then else optimiser, **own)
     trainer.optimiser = trainer.optimiser.replace(rate=float(lowest))
     trainer.net.cached["said"] = net.cached.setdefault("said", set())  # what is said of a network is said once
     ratio = (float(highest) / float(lowest)) ** (1 / (steps - 1))
