@@ -5,6 +5,7 @@ import pytest
 
 import plaingrad as pg
 from plaingrad.compiler.loops import Loops
+from plaingrad.network.loading import added_up
 from plaingrad.network.network import LANES
 from plaingrad.network.run import Run
 from plaingrad.textbook.layer import Weights, bind
@@ -61,7 +62,8 @@ def test_the_totals_of_a_shard_are_the_sums_of_its_images_in_their_order():
         (run,) = shards.runs
         record, count = run["loss"], int((run.index >= 0).sum())
         assert count < len(run.index)  # some lanes are empty
-        assert run.score() == (float(sum(record.y[:count].tolist())), int(record.hit[:count].sum()))
+        assert run.score() == (added_up(record.y[:count].tolist()), int(record.hit[:count].sum()))
+        assert run.score(np.ones(41)) == run.score()  # by the other way
 
 
 def test_the_sum_is_complete_whoever_asks_for_it_and_when():

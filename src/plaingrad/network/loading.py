@@ -119,6 +119,14 @@ def add_up(loss, hit, index, totals):
             totals[1] += hit[n]
 
 
+def added_up(values: list[Any]) -> float:
+    """The sum of numbers, each added to those before: from Python 3.12 on `sum` keeps what is rounded off of floats."""
+    total = 0.0
+    for each in values:
+        total += float(each)
+    return total
+
+
 TAKEN = [np.dtype(kind).str for kind in (np.uint8, np.float32, np.float64)]
 
 

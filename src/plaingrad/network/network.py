@@ -37,18 +37,10 @@ from plaingrad.textbook.losses import Loss, SoftmaxCrossEntropy
 from plaingrad.textbook.phrases import shape_text
 
 LANES = 32
+DTYPES = np.dtype("float32"), np.dtype("float64"), np.dtype(object)
 KEPT = ("parameters", "state", "offset", "factor")  # the numbers that a network is
-SILENT = (
-    MaxPool,
-    MeanPool,
-    L2Pool,
-    GlobalMeanPool,
-    Flatten,
-    Dropout,
-    BatchNorm,
-    GroupNorm,
-    Add,
-)  # no say in the level of what follows
+# What has no say in the level of what follows.
+SILENT = MaxPool, MeanPool, L2Pool, GlobalMeanPool, Flatten, Dropout, BatchNorm, GroupNorm, Add
 NUMBERS_IN_LINE = 16  # float32 numbers in a cache line: each parameter array starts on one
 
 
@@ -82,21 +74,7 @@ class Network(Outline):
             raise SettingError(f"a network got name={shortly(name)}; it needs a text")
         super().__init__(*layers, input=input, name=name)
         self.seed = seed
-        if (
-            dtype is None
-            or isinstance(dtype, np.ndarray)
-            or dtype
-            not in (
-                np.float32,
-                np.float64,
-                object,
-                "float32",
-                "float64",
-                np.dtype("f4"),
-                np.dtype("f8"),
-                np.dtype("O"),
-            )
-        ):
+        if dtype is None or isinstance(dtype, np.ndarray) or dtype not in DTYPES:
             got = " ".join(str(dtype).split())
             raise SettingError(f"a network got dtype {got}; it needs float32, float64 or object")
         self.dtype = np.dtype(dtype)

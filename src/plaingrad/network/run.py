@@ -20,6 +20,7 @@ from plaingrad.network.augment import DRAWN, Augment, draw_augmentation, load_au
 from plaingrad.network.loading import (
     WORDS,
     add_up,
+    added_up,
     count_hits,
     draw_mask,
     in_own_numbers,
@@ -413,7 +414,7 @@ class Run(Readable):
         loss, hit = self.records["loss"]["y"][:count], self.records["loss"]["hit"][:count]
         if weights is not None:
             loss, hit = loss * weights[self.index[:count]], hit * weights[self.index[:count]]
-        return float(sum(loss.tolist())), sum(hit.tolist())
+        return added_up(loss.tolist()), sum(hit.tolist())
 
     @property
     def output(self) -> Array:
