@@ -85,6 +85,26 @@ def test_the_sum_is_complete_whoever_asks_for_it_and_when():
     assert ends[0] == ends[1]
 
 
+def test_an_interruption_adds_nothing_twice(monkeypatch):
+    """It reaches who waits for the threads once they have finished."""
+    with Shards(network(), pg.SoftmaxCrossEntropy(), 150, 1) as shards:
+        shards.step(IMAGES, LABELS, np.arange(150))
+        wanted = shards.gradient.copy()
+        shards.step(IMAGES, LABELS, np.arange(150))
+        run = shards.workers.run
+
+        def interrupted(programs):
+            run(programs)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(shards.workers, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            shards.complete()
+        monkeypatch.setattr(shards.workers, "run", run)
+        assert shards.lanes < 150  # more than one round, so that what is left is added to something
+        np.testing.assert_array_equal(shards.gradient, wanted)
+
+
 def test_what_diverged_first_is_told_after_the_way_back_too():
     """There errors that are no numbers may lie where outputs lay that were."""
     net = pg.Network(

@@ -220,9 +220,9 @@ class Shards:
 
     def complete(self) -> None:
         """Add to the sum what the last round left."""
-        if self._left:
-            self.workers.run(self._adders(*self._left))
-            self._left = None
+        left, self._left = self._left, None  # first: whatever interrupts the threads, they finish what they are at
+        if left is not None:
+            self.workers.run(self._adders(*left))
 
     def after_sum(self, programs: list[Program]) -> list[Program]:
         """These, one for each thread, which work at its part; if the last round left something to add, after that."""
