@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from diseased import form_of, networks
+from diseased import played as with_wrong
 from plaingrad.checking import read_case
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.catalogue import CATALOGUE
@@ -195,3 +197,12 @@ def test_what_people_sent(case: str, named: str, words: str) -> None:
     assert names_in(verdict) == {named}
     assert words in verdict.text()
     assert lines_before_the_table(verdict) <= SCREEN
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2", "dense1"])
+@pytest.mark.parametrize("weight", ["w", "b"])
+def test_weights_that_the_step_replaces_are_not_called_shrunk_by_all_their_size(layer: str, weight: str) -> None:
+    """In numbers it is the same; nobody means a weight decay by it."""
+    for form in (0, 1):
+        arrays, _ = with_wrong(networks()["thorough"], {(layer, weight): form_of("weight-replaced", form)})
+        assert names_in(check_answer(networks()["thorough"], told(arrays))) == {"weight-replaced"}

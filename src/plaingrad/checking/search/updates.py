@@ -262,6 +262,9 @@ class Updates:
         else:
             last = solved[max(solved)]
             factor = 1.0 if last.near("own", 1.0) else last["own"]
+            is_replaced = "weight" in last.value and abs(factor) == 1 and last.near("weight", 1.0)
+            if is_replaced:  # by the step: nothing of the weight is left to be shrunk
+                return
             for decay, free in usual(last, "weight", [each * self.program.case.rate for each in USUAL_DECAYS]):
                 if "weight" in last.value:
                     yield words.decayed(self.program, factor, decay, free + (factor != 1))
