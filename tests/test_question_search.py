@@ -5,12 +5,13 @@ import re
 import pytest
 
 from plaingrad.errors import SettingError
-from plaingrad.explaining.question_search import found
+from plaingrad.explaining.question_search import found, is_sure, tokens
 from plaingrad.explaining.questions import questions
 
 # The name of a question, and what people type who mean it.
 TYPED = """
-derivative: what's a derivative; derivatives for beginners; slope of the loss; finite differences; gradient meaning
+derivative: what's a derivative; derivatives for beginners; slope of the loss; gradient meaning;
+    what is a derivative in simple words why do we need it for neural network
 why-it-works: backprop; backpropagation; back propagation; back-propagation; why does backprop work;
     how does back propagation work; gradient descent; intuition behind backpropagation
 best-explanation: best explanation of backpropagation; best tutorial; good tutorial
@@ -26,7 +27,8 @@ kernel-gradient: bias of a convolution; update kernel; how to update the kernels
     bias of a feature map; bias is a single value for the whole feature map, how to update it;
     weight gradient of a convolution; which output of the input neuron is used
 full-convolution: backward pass convolution; convolution backward; full convolution; rotate kernel 180; flip the kernel;
-    flipped filters; conv2d backward; scipy convolve2d; matlab conv2; conv layer backprop
+    flipped filters; conv2d backward; scipy convolve2d; matlab conv2; conv layer backprop;
+    two filters over 3 channels which deltas do i sum for the previous layer
 rotated-or-not: why does the kernel need to be rotated in gradient computing; books rotate, programs do not;
     cross-correlation; col2im; is rotating necessary
 stride: strides; stride 2; strided convolution; convolution with stride and padding; dilated errors
@@ -43,7 +45,8 @@ no-weights: delta when the next layer is subsampling without weights; next layer
     lenet 1998 delta; delta of a conv layer
 upsample-formula: upsample; up-sample; upsampling; δ = upsample(Wᵀδ) • f′; ufldl; delta = upsample(W^T delta) . f';
     kron
-mean-pool-beta: mean pooling; average pooling; avgpool; avg pool; beta; β; mean-pool; divide by 4
+mean-pool-beta: mean pooling; average pooling; avgpool; avg pool; beta; β; mean-pool; divide by 4;
+    average pooling backward do i divide the error by 4
 max-position: equal pixels; ties; argmax; switches; two maxima; store the maximum's position; tie in max pooling
 one-or-error: am I to multiply it by the input after max pooling; 1 or the error; maximum gets 1;
     gradient of max pooling; maxpool backward
@@ -55,10 +58,13 @@ flatten: flatten; flattening; unflatten; reshape; backprop through flatten; flat
 relu: relu derivative; relu backward; relu backprop; derivative of relu at 0; error through relu
 whose-derivative: sigmoid derivative; derivative of tanh; y(1-y); σ′; activation's derivative;
     which activation's derivative; sigmoid prime
-which-activation: activation functions; leaky relu; leaky-relu; relu or sigmoid; dead relu; dying ReLUs; tanh
+which-activation: activation functions; leaky relu; leaky-relu; relu or sigmoid; tanh; which activation should I choose
 relu-place: relu own layer; is relu a layer; relu part of convolution
 fused-relu: fused relu; fusing; is relu faster; speed
-vanishing: vanishing gradient; gradients vanish; exploding gradients; deep networks; vanishing gradient problem
+dead-relu: dead relu; dying ReLUs; dying relu problem; dead neurons;
+    most of my relu outputs are zero and never change, dead neurons?
+vanishing: sigmoid my first layers dont learn gradients get tiny;
+    vanishing gradient; gradients vanish; exploding gradients; deep networks; vanishing gradient problem
 softmax: softmax; softmax jacobian; cross entropy; cross-entropy derivative; softmax's derivative; p - y; p − y;
     log loss; derivative of the softmax
 one-hot: one hot; onehot; one-hot encoding; labels; encode classes
@@ -82,6 +88,13 @@ sum-or-mean: minibatch; mini-batch; mini batches; batches; batch gradient sum or
     batch size
 scaling: normalize; normalise inputs; pixels 255; scale images; standardize; normalisation of the pixels; preprocessing
 beyond-94-percent: 94%; 94 %; accuracy; mnist; better accuracy; cnn vs feed-forward; mlp or cnn; feedforward
+does-not-learn: my network does not learn; loss stays at 2.3; accuracy stays at 10%; loss stuck at 2.303;
+    network is not learning; loss does not decrease
+initial-weights: how should i initialise weights zero or random; why not initialise weights with zero;
+    Xavier He init; initial weights; weight initialization; kaiming; random weights
+momentum: momentum / weight decay formula; momentum; weight decay; sgd with momentum; L2 regularization
+numerical-check: how do i check my gradients numerically; finite differences; gradient check; gradient checking;
+    numerical gradient; central difference; are my gradients right
 """
 ASKED = {
     name: asked.split("; ")
@@ -136,6 +149,34 @@ def test_words_that_say_enough_show_the_answer_itself(asked: str, name: str) -> 
 
 def test_words_of_several_questions_find_all_of_them() -> None:
     assert {"max-position", "one-or-error", "overlap"} <= {each.name for each in found("max pooling")}
+
+
+@pytest.mark.parametrize("first", ["batch norm backward pass formula ", ""])
+@pytest.mark.parametrize("last", [" batch norm backward pass formula", ""])
+def test_words_of_two_matters_find_both(first: str, last: str) -> None:
+    names = [each.name for each in found(f"{first}skip connection in resnet backward{last}")]
+    assert {"skip", *(["batchnorm"] if first or last else [])} <= {*names}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["how do i install cuda drivers on windows for the training", "recommend a good laptop please, for deep learning"],
+)
+def test_a_weak_match_is_no_answer(asked: str) -> None:
+    """Most of the words are in no question at all: some questions are listed, and none is given as the answer."""
+    fitting = found(asked)
+    assert len(fitting) > 1
+    assert not is_sure(asked, fitting[0])
+
+
+@pytest.mark.parametrize(("asked", "name"), [(asked, name) for name in ASKED for asked in ASKED[name]])
+def test_what_people_type_is_no_weak_match(asked: str, name: str) -> None:
+    assert is_sure(asked, questions()[name])
+
+
+def test_american_spelling_is_the_same_word() -> None:
+    assert tokens("initialize, normalization, regularized") == tokens("initialise, normalisation, regularised")
+    assert tokens("size") == ["siz"], "of a short word the z belongs to it"
 
 
 @pytest.mark.parametrize("asked", ["xylophone", "", "   ", "\x1b[31m", "?!"])

@@ -290,6 +290,13 @@ def test_questions_that_fit_alike_are_listed(said: Any) -> None:
     assert {"max-position", "one-or-error", "overlap"} <= {line.split()[0] for line in out.splitlines()[1:]}
 
 
+def test_a_weak_match_is_told_as_such(said: Any) -> None:
+    code, out, _ = said("how do i install cuda drivers on windows for the training")
+    assert code == 0
+    assert out.splitlines()[0] == "no question fits well, these are the closest; show one by its name:"
+    assert {line.split()[0] for line in out.splitlines()[1:]} <= {*NAMES}
+
+
 @pytest.mark.parametrize("asked", ["xylophone", "", "\x1b[31m\u202e"])
 def test_what_nobody_asks_is_one_line_on_stderr(said: Any, asked: str) -> None:
     code, out, err = said(asked)

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from plaingrad.explaining.examples import STEP, example_named
-from plaingrad.explaining.question_search import found
+from plaingrad.explaining.question_search import found, is_sure
 from plaingrad.explaining.questions import Question, groups, plainly, questions
 from plaingrad.textbook.record import json_text
 
@@ -26,7 +26,12 @@ def answer(asked: str | None, as_json: bool) -> Iterator[str]:
         yield "".join(f"{title}\n{lines_of(every, wide)}\n\n" for title, every in groups(fitting).items())[:-1]
         yield "Show one: plaingrad questions NAME, or a few words of it"
     elif len(fitting) > 1:
-        yield f"{len(fitting)} questions fit; show one by its name:"
+        told = (
+            f"{len(fitting)} questions fit"
+            if is_sure(asked, fitting[0])
+            else "no question fits well, these are the closest"
+        )
+        yield f"{told}; show one by its name:"
         yield lines_of(fitting)
     else:
         yield from shown(fitting[0])
