@@ -24,7 +24,7 @@ def answer(asked: str | None, as_json: bool) -> Iterator[str]:
     elif asked is None:
         wide = max(len(each.name) for each in fitting)
         yield "".join(f"{title}\n{lines_of(every, wide)}\n\n" for title, every in groups(fitting).items())[:-1]
-        yield "Show one: plaingrad questions NAME, or a few words of it"
+        yield "Show one: plaingrad questions NAME, or a few words of it (those with * or brackets in quotes)"
     elif len(fitting) > 1:
         told = (
             f"{len(fitting)} questions fit"
