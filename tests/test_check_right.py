@@ -1,6 +1,7 @@
 """No right answer is called wrong: whole or in part, by any program, in any convention, layout and arithmetic."""
 
 import itertools
+from math import prod
 
 import numpy as np
 import pytest
@@ -10,10 +11,14 @@ from bars import chosen, sampled
 from diseased import form_of, networks, played, sites
 from frameworks import SOURCES, installed
 from often import counts, some
+from plaingrad.checking.answers.layout import Reading, suspicious
+from plaingrad.checking.asked import Asked
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
-from rights import Right, case_of, every_right, of_programs, partly, wronged
-from students import ORDERS, WAYS, Student, is_done, told
+from plaingrad.checking.search import search
+from plaingrad.checking.search.names import name_of
+from rights import TIES, Right, case_of, every_right, of_programs, partly, wronged
+from students import FLATTENED, ORDERS, WAYS, Student, is_done, told
 
 LIKE_THE_CASE = ("the last of equal maxima", "equal maxima share", "softmax fused with the loss")
 NETWORKS = list(networks())
@@ -109,6 +114,95 @@ def test_nor_do_they_give_a_mistake_another_name(count, part):
         verdicts = [check_answer(case, told(chosen(arrays, part, 0), order)) for order in ("usual", "Julia")]
         one, other = ([(each.id, [found.key for found in each.findings]) for each in v.mistakes] for v in verdicts)
         assert one == other, site
+
+
+EQUALLY_LONG = {  # axes of which the shape does not tell one from the other
+    "units and images": make_case(
+        (pg.Conv(2, size=2), pg.Tanh(), pg.Flatten(), pg.Dense(4), pg.Tanh(), pg.Dense(4)),
+        (1, 4, 3),
+        images=4,
+        loss=pg.HalfSquaredError(),
+    ),
+    "channels and filters": make_case((pg.Conv(3, size=2, padding=1), pg.Flatten(), pg.Dense(4)), (3, 3, 4), images=4),
+}
+SCALED = (
+    "a sum over the batch",
+    "the sum of squares",
+    "the mean square",
+    "the mean over images and classes",
+    "negated",
+)
+
+
+def orders_left_open(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """In which orders of its axes an array has the same shape; none that only exchanges rows and columns."""
+    every = list(itertools.permutations(range(len(shape))))[1:]
+    same = [order for order in every if tuple(shape[axis] for axis in order) == shape]
+    return [order for order in same if not suspicious(Reading(np.empty(shape), order))]
+
+
+@counts(12, 10**4, pytest.mark.exhaustive)
+def test_an_order_that_is_right_is_so_at_every_scale_of_the_loss(count):
+    """Also where a single array tells both, of a shape that leaves its order open."""
+    every = [
+        (which, way, key, order)
+        for which, case in EQUALLY_LONG.items()
+        for way in SCALED
+        if is_done(case, way)
+        for key, array in Student(case).arrays().items()
+        if key[0] == 1 and key[1:] != ("loss", "y")
+        for order in orders_left_open(array.shape)
+    ]
+    asked = 0
+    for which, way, key, order in sampled(every, count):
+        case = EQUALLY_LONG[which]
+        plain, scaled = (Student(case, ways=WAYS[each]).arrays()[key].transpose(order) for each in ("as the case", way))
+        if check_answer(case, {name_of(key): plain}).is_right:
+            asked += 1
+            assert check_answer(case, {name_of(key): scaled}).is_right, (which, way, key, order)
+    assert asked
+
+
+def test_a_square_batch_of_unknown_order_with_a_scale():
+    order = {"order": "MATLAB", "printed": "6 decimals", "part": "half", "seed": 1041}
+    assert_right([Right("norms", 3, "student", "float64", "the mean square", **order)])
+
+
+OF_MAPS = [  # networks that flatten maps
+    network
+    for network, case in networks().items()
+    if any(isinstance(step.layer, pg.Flatten) and prod(step.x) > step.x[0] > 1 for step in case.net.steps.values())
+]
+FLAT = sorted(FLATTENED.keys() - {"channel, row, column"})
+
+
+@counts(24, 300, pytest.mark.exhaustive)
+def test_what_is_found_to_agree_is_not_far_off(count, monkeypatch):
+    """A further way is tried against what agrees: with none more, nothing of it may be given up as hopeless.
+
+    Each array is then made of the same numbers as before, and off by no more than rounding allows, `FAR` or not.
+    Numbers of few digits make the difference between what is printed and what is known the largest.
+    """
+    monkeypatch.setattr(search, "FAR", 0)
+    asked, searched = [], Asked.searched
+    monkeypatch.setattr(Asked, "searched", lambda each: asked.append((each, searched(each))) or asked[-1][1])
+    rights = [
+        Right(network, ties, "student", "float64", way, printed=printed, part="outputs and gradients", flat=flat)
+        for network, ties, printed, flat in itertools.product(OF_MAPS, TIES, ("3 digits", "4 decimals"), FLAT)
+        for way in ("as the case", "a bias for each position")
+    ]
+    for right in sampled(rights, count):
+        asked.clear()
+        assert_right([right])
+        for each, (found, taken) in asked:
+            again, other = (each._begun(taken, found.program.unit) for _ in range(2))
+            assert again.disagreeing() == [], right
+            assert not other.is_hopeless(frozenset(each.arrays), again, 0), right
+
+
+def test_a_bias_for_each_position_of_maps_that_are_flattened_otherwise():
+    how = {"order": "NHWC", "printed": "3 digits", "part": "outputs and gradients", "flat": "row, column, channel"}
+    assert_right([Right("smooth", 3, "student", "float64", "a bias for each position", seed=1728, **how)])
 
 
 @pytest.mark.exhaustive

@@ -211,8 +211,9 @@ class Asked:
                 continue
             others = []
             if not self._begun(taken, unit).is_hopeless(forward, tried.search, 0):
-                seen = self._begun(taken, unit).supposed(first, tried.search)
-                for other in along(self._begun(taken, unit).program, seen, self.arrays, self.groups, self.precision):
+                begun = self._begun(taken, unit)
+                seen = begun.supposed(first, tried.search)
+                for other in along(begun.program, seen, begun.arrays, self.groups, self.precision):
                     is_likely = other.factors or other.straightens(seen, self.program, self.precision)
                     if is_likely and not self._is_hopeless(tried, [convention, other], unit, len(first)):
                         others.append(other)
@@ -228,9 +229,9 @@ class Asked:
         """Those that may be worth a try: the same in either arithmetic, as long as the same passes disagree."""
         what = (*map(id, tried.taken), *(each.key for each in tried.found))
         if what not in self.known:
-            program = self._begun(tried.taken, unit).program
+            begun = self._begun(tried.taken, unit)
             self.known[what] = Replayed(
-                conventions(program, tried.found, self.arrays, self.groups, self.precision), tried
+                conventions(begun.program, tried.found, begun.arrays, self.groups, self.precision), tried
             )
         return iter(self.known[what])
 

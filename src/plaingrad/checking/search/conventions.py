@@ -277,7 +277,8 @@ def _scales(
 ) -> Iterator[Convention]:
     """The programs of the tables, of which a factor is seen in some pass that disagrees.
 
-    Where the first of these is made with weights after a step, no factor has to be seen in it.
+    Where the first of these is made with weights after a step, no factor has to be seen in it. Where the shape of an
+    array leaves open in which order its axes are, a factor may be seen in any of them.
 
     One program has one, for a product of two is in no table. Where one is taken, another with the same gradient of the
     loss may be tried in its place.
@@ -291,7 +292,7 @@ def _scales(
             if is_like and shows(each, program, arrays):
                 yield Convention("+".join(each.ids), each.title, advice_of(each), factors=factors)
         return
-    seen = [(each.key, compared(program, each, precision)) for each in found]
+    seen = [(each.key, compared(program, read, precision)) for each in found for read in _in_any_order(each, arrays)]
     is_later = bool(found) and found[0].key[0] > 1 and (found[0].key[2] == "y" or program.is_update(found[0].key))
     for each in every:
         is_seen = is_later or any(
@@ -300,6 +301,12 @@ def _scales(
         )
         if is_seen and shows(each, program, arrays):
             yield Convention("+".join(each.ids), each.title, advice_of(each), factors=factors_of(program, each))
+
+
+def _in_any_order(finding: Finding, arrays: Mapping[Key, list[Reading]]) -> Iterator[Finding]:
+    """An array that disagrees, read in each order that its shape leaves open."""
+    for reading in arrays[finding.key]:
+        yield replace(finding, given=reading.array)
 
 
 def _throughout(program: Program, truth: Env, id: str) -> Iterator[Convention]:

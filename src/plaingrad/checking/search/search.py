@@ -90,7 +90,10 @@ class Search(State):
             is_far = not np.abs(asked_for(key) - array).max(initial=0) <= room
             if key in agreed:
                 group = self.groups[key]
-                is_laid_alike = self.arrays[key] is other.arrays[key] and self._order(group) == other._order(group)
+                # The lists are made anew where arrays are laid out otherwise, the arrays are not.
+                arrays = zip(self.arrays[key], other.arrays[key], strict=True)
+                is_laid_alike = all(one.array is each.array for one, each in arrays)
+                is_laid_alike &= self._order(group) == other._order(group)
                 env[key] = other.env[key] if is_laid_alike else self.own(array)
                 if is_far:
                     return True
