@@ -23,18 +23,20 @@ reverse-mode: autodiff; automatic differentiation; auto-diff; reverse mode; reve
     computational graph; memoization
 dense-loop: Sum = Sum + weights[k][j] * error[k]; sum += weights[k][j] * error[k]; for loop convolution java;
     nested loops; c++ code; loop of a dense layer for a convolution
-kernel-gradient: bias of a convolution; update kernel; how to update the kernels if they are 5x5 and the image is 28x28;
+kernel-gradient: how do i calculate the bias gradient of a filter; bias of a convolution; update kernel; how to update the kernels if they are 5x5 and the image is 28x28;
     bias of a feature map; bias is a single value for the whole feature map, how to update it;
     weight gradient of a convolution; which output of the input neuron is used
 full-convolution: backward pass convolution; convolution backward; full convolution; rotate kernel 180; flip the kernel;
     flipped filters; conv2d backward; scipy convolve2d; matlab conv2; conv layer backprop;
-    two filters over 3 channels which deltas do i sum for the previous layer
+    two filters over 3 channels which deltas do i sum for the previous layer;
+    conv2 has 2 filters and 3 input channels, what do i sum over to get the error of each channel
 rotated-or-not: why does the kernel need to be rotated in gradient computing; books rotate, programs do not;
     cross-correlation; col2im; is rotating necessary
 stride: strides; stride 2; strided convolution; convolution with stride and padding; dilated errors
 dense-formula: dW = delta * x^T; dW = δ·xᵀ; dW = Δ·Xᵀ; dw = delta x.T; im2col; weight gradient of a dense layer;
     fully connected formula
-shared-weight: how does one adapt backpropagation for shared weights; weight sharing; shared weights;
+shared-weight: same kernel used at 576 positions, do i add the gradients or divide by 576;
+    how does one adapt backpropagation for shared weights; weight sharing; shared weights;
     sum over positions or mean
 two-kernels: two kernels; product of sums; sum of products; dC/dw1; ∂C/∂w₁; two convolutions in a row
 as-dense: convolution as a matrix; toeplitz; is convolution fully-connected; convolution is a dense layer;
@@ -66,8 +68,9 @@ dead-relu: dead relu; dying ReLUs; dying relu problem; dead neurons;
 vanishing: sigmoid my first layers dont learn gradients get tiny;
     vanishing gradient; gradients vanish; exploding gradients; deep networks; vanishing gradient problem
 softmax: softmax; softmax jacobian; cross entropy; cross-entropy derivative; softmax's derivative; p - y; p − y;
-    log loss; derivative of the softmax
-one-hot: one hot; onehot; one-hot encoding; labels; encode classes
+    log loss; derivative of the softmax;
+    i have the softmax output and cross entropy, what do i give back to the layer before
+one-hot: why do labels have to be 0 0 0 1 0 0 instead of just 3; one hot; onehot; one-hot encoding; labels; encode classes
 batchnorm: batchnorm; batch norm; batch normalization backward; backprop through batchnorm; BatchNorm gradient;
     gradient of batch normalisation; derivative of batch norm; batchnorm dx
 batchnorm-axes: batchnorm axes; axes of batch norm; batchnorm axis; layernorm vs batchnorm; instance norm; group norm
