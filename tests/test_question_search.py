@@ -23,7 +23,8 @@ reverse-mode: autodiff; automatic differentiation; auto-diff; reverse mode; reve
     computational graph; memoization
 dense-loop: Sum = Sum + weights[k][j] * error[k]; sum += weights[k][j] * error[k]; for loop convolution java;
     nested loops; c++ code; loop of a dense layer for a convolution
-kernel-gradient: how do i calculate the bias gradient of a filter; bias of a convolution; update kernel; how to update the kernels if they are 5x5 and the image is 28x28;
+kernel-gradient: how do i calculate the bias gradient of a filter;
+    bias of a convolution; update kernel; how to update the kernels if they are 5x5 and the image is 28x28;
     bias of a feature map; bias is a single value for the whole feature map, how to update it;
     weight gradient of a convolution; which output of the input neuron is used
 full-convolution: backward pass convolution; convolution backward; full convolution; rotate kernel 180; flip the kernel;
@@ -70,7 +71,8 @@ vanishing: sigmoid my first layers dont learn gradients get tiny;
 softmax: softmax; softmax jacobian; cross entropy; cross-entropy derivative; softmax's derivative; p - y; p − y;
     log loss; derivative of the softmax;
     i have the softmax output and cross entropy, what do i give back to the layer before
-one-hot: why do labels have to be 0 0 0 1 0 0 instead of just 3; one hot; onehot; one-hot encoding; labels; encode classes
+one-hot: why do labels have to be 0 0 0 1 0 0 instead of just 3;
+    one hot; onehot; one-hot encoding; labels; encode classes
 batchnorm: batchnorm; batch norm; batch normalization backward; backprop through batchnorm; BatchNorm gradient;
     gradient of batch normalisation; derivative of batch norm; batchnorm dx
 batchnorm-axes: batchnorm axes; axes of batch norm; batchnorm axis; layernorm vs batchnorm; instance norm; group norm
