@@ -52,4 +52,5 @@ def calls(net: Network) -> dict[tuple[str, str], Call]:
 
 def arguments(call: Any) -> tuple[str, ...]:
     """The names of what a nest is given."""
-    return call.nest.plain.__code__.co_varnames[: len(call.given)]  # type: ignore[no-any-return]
+    names: tuple[str, ...] = call.nest.plain.__code__.co_varnames
+    return names[: len(call.given)]

@@ -56,13 +56,16 @@ def test_no_nest_takes_for_granted_that_the_layer_s_other_texts_are_the_library_
     assert differing(with_a_text_of_its_own(layer, way), shape, 3, np.random.default_rng(0)) == []
 
 
-def check_random(seed, count, monkeypatch):
+BEFORE_A_POOL = drawn_before_a_pool, differing_before_a_pool
+
+
+def check_random(seed, count, monkeypatch, draw=drawn, law=differing):
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        layer, shape = drawn(rng)
+        layer, shape = draw(rng)
         lanes, registers = int(rng.choice(LANES)), REGISTERS[rng.integers(len(REGISTERS))]
         on(registers, monkeypatch)
-        assert differing(layer, shape, lanes, rng) == [], (layer, shape, lanes, registers)
+        assert law(layer, shape, lanes, rng) == [], (layer, shape, lanes, registers)
 
 
 @pytest.mark.parametrize("seed", some(range(5), lambda place: place < 2))
@@ -76,24 +79,15 @@ def test_2500_random_settings_equal_their_texts(seed, monkeypatch):
     check_random(seed, 100, monkeypatch)
 
 
-def check_before_a_pool(seed, count, monkeypatch):
-    rng = np.random.default_rng(seed)
-    for _ in range(count):
-        layers, shape = drawn_before_a_pool(rng)
-        lanes, registers = int(rng.choice(LANES)), REGISTERS[rng.integers(len(REGISTERS))]
-        on(registers, monkeypatch)
-        assert differing_before_a_pool(layers, shape, lanes, rng) == [], (layers, shape, lanes, registers)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_going_back_through_a_pool_and_an_activation_at_once_equals_their_texts(seed, monkeypatch):
-    check_before_a_pool(seed, 12, monkeypatch)
+    check_random(seed, 12, monkeypatch, *BEFORE_A_POOL)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(100, 105))
 def test_500_pools_at_once_with_an_activation_equal_their_texts(seed, monkeypatch):
-    check_before_a_pool(seed, 100, monkeypatch)
+    check_random(seed, 100, monkeypatch, *BEFORE_A_POOL)
 
 
 # ------------------------------------------------------------------------------------------- bits of compiled nests
@@ -231,9 +225,8 @@ def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
     if name == "turn":
         monkeypatch.setattr(nests, "TURN", Loops(broken))
     fast.nest.cache_clear()
-    before_a_pool = drawn_before_a_pool, differing_before_a_pool
     try:
-        assert is_found(monkeypatch, *(before_a_pool if name.startswith("unpooled") else ()))
+        assert is_found(monkeypatch, *(BEFORE_A_POOL if name.startswith("unpooled") else ()))
     finally:
         fast.nest.cache_clear()
 

@@ -36,7 +36,7 @@ def fast_maxpool_forward(
             for j in range(y.shape[2] // lanes):
                 start, end = reach(j, stride_1, padding_1, size_1, dilation_1, columns, may_overhang)
                 for n in range(lanes):
-                    # Places are numbers of the width of the values: so many are compared and chosen at a time.
+                    # Places are as wide as float32 values: as many are compared and chosen at a time.
                     best, place = x[c, first, at(start * lanes + n)], np.int32(first * columns + start)
                     for u in range(size_0):
                         for v in range(size_1):

@@ -114,7 +114,7 @@ def arrays_of(net: Network) -> dict[str, Array]:
 def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[str, Any]]:
     """The network a checkpoint holds, its further arrays, and its facts."""
     path = require_path("a checkpoint", path)
-    content, arrays, metadata = _read(path, "a checkpoint", "take another one, or train again")
+    content, arrays, metadata = read_arrays(path, "a checkpoint", "take another one, or train again")
     try:
         about = json.loads(metadata["plaingrad"])
         if about["format"] != FORMAT:
@@ -143,7 +143,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Array], dict[
     return net, {_renamed(name): array for name, array in arrays.items() if name not in own}, _in_new_names(facts)
 
 
-def _read(path: pathlib.Path, wanted: str, advice: str) -> tuple[bytes, dict[str, Array], dict[str, str]]:
+def read_arrays(path: pathlib.Path, wanted: str, advice: str) -> tuple[bytes, dict[str, Array], dict[str, str]]:
     """The bytes of a safetensors file, its arrays and its metadata. CheckpointError where it is none."""
     import safetensors
     import safetensors.numpy
@@ -169,7 +169,7 @@ def load_weights(path: pathlib.Path, net: Network) -> None:
     CheckpointError where one is missing, has another shape or holds what is no finite number. A file without
     `input.offset` and `input.factor` leaves the pixels as they are.
     """
-    _, arrays, metadata = _read(path, "a safetensors file", "name one with arrays such as conv1.w")
+    _, arrays, metadata = read_arrays(path, "a safetensors file", "name one with arrays such as conv1.w")
     if "plaingrad" in metadata:
         arrays = arrays_of(load(path)[0])  # a checkpoint is held to its digest
     for name in arrays_of(net):

@@ -1,7 +1,6 @@
 """The folder a training run leaves: checkpoint, best checkpoint, history. It is there whole, or not at all."""
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -147,23 +146,16 @@ def keep_images(folder: pathlib.Path, data: Dataset, part: str = "test") -> None
 
 def kept_images(folder: pathlib.Path) -> tuple[Array, Array, str] | None:
     """The images that were kept beside a network, their labels, and what they were for; None where there are none."""
-    import safetensors
-    import safetensors.numpy
-
-    path = folder / IMAGES
+    path, advice = folder / IMAGES, "remove it, and the images are read from the data"
     if not path.is_file():
         return None
+    _, arrays, told = checkpoint.read_arrays(path, "the images of a run", advice)
     try:
-        content = path.read_bytes()
-        arrays = safetensors.numpy.load(content)
-        told = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
         images, labels = arrays["images"], arrays["labels"]
         if images.ndim != 4 or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
             raise ValueError(f"shapes {images.shape} and {labels.shape}")
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({error}); remove it, and the images are read from the data"
-        ) from None
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); {advice}") from None
     return images, labels, visible(told.get("part", "test"))
 
 

@@ -99,10 +99,10 @@ class Shards:
         ]
         self.workers = Workers(size)
         self._gradient = zeros(net.parameters.shape, net.dtype)
-        self._left: tuple[int, bool] | None = None
+        self._left: tuple[int, bool] | None = None  # what the last round left to add: of how many runs, is it the first
         self._joined: dict[tuple[int, bool], tuple[list[Program], list[Program]]] = {}
-        self._known: dict[int, list[range]] = {}
-        self._counts_all = type(loss).count is Loss.count
+        self._dealt_to: dict[int, list[range]] = {}
+        self._counts_all = type(loss).count is Loss.count  # each image alike
         self._changes = any(run.draw_calls for run in self.runs) or augment is not None
         self.chain: Chain | None = None
         if backward and self.ranks.size > 1:
@@ -196,9 +196,9 @@ class Shards:
 
     def _dealt(self, images: int) -> list[range]:
         """Of the shards of so many images those of each rank."""
-        if images not in self._known:
-            self._known[images] = self.ranks.dealt(self.count(images))
-        return self._known[images]
+        if images not in self._dealt_to:
+            self._dealt_to[images] = self.ranks.dealt(self.count(images))
+        return self._dealt_to[images]
 
     def _total(self, rows: list[tuple[float, float]], dealt: list[range]) -> tuple[float, float]:
         """The sums of all shards' losses and hits, added in shard order."""
