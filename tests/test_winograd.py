@@ -29,9 +29,11 @@ def test_the_transforms_make_the_sums(out, size):
 
 def drawn(rng, largest=9):
     """A convolution that moves by one, and the shape of an input it takes, of so many rows and columns at most."""
-    size = int(rng.integers(2, winograd.LARGEST_WINDOW + 1))
+    is_in_parts = rng.integers(4) == 0
+    size = int(rng.integers(2, winograd.LARGEST_WINDOW + 1)) + winograd.LARGEST_WINDOW * int(is_in_parts)
     padding = tuple(int(each) for each in rng.integers(0, size + 1, 2))
-    sides = tuple(int(rng.integers(max(1, size - 2 * each), largest + 1)) for each in padding)
+    least = [max(1, size - 2 * each) for each in padding]
+    sides = tuple(int(rng.integers(each, max(largest, each) + 1)) for each in least)
     filters, channels = (int(rng.integers(1, 13 if rng.integers(3) == 0 else 5)) for _ in range(2))
     activation = [None, ReLU(), LeakyReLU(0.5)][rng.integers(3)]
     bias = bool(rng.integers(4))
@@ -86,10 +88,12 @@ def test_patches_are_taken_where_they_take_less():
     assert nests_of(many, 16) == {f"winograd_{way}" for way in ways}
     assert nests_of(many, 8) == nests_of(few, 16) == {*ways}  # few lanes share a transform; one channel shares none
     assert {"winograd_made", "made"} <= nests_of(model("mnist-cnn").network(), 32)
+    in_parts = Network(Conv(32, size=7, padding=3), input=(32, 28, 28))
+    assert nests_of(in_parts, 16) == {"winograd_made", "gathered", "winograd_scattered"}
 
 
 @pytest.mark.parametrize(
-    "setting", [{"stride": 2}, {"dilation": 2}, {"size": (3, 2)}, {"size": 7}, {"groups": 2}], ids=str
+    "setting", [{"stride": 2}, {"dilation": 2}, {"size": (3, 2)}, {"size": 1}, {"groups": 2}], ids=str
 )
 def test_other_windows_are_met_one_by_one(setting):
     assert not any("winograd" in name for name in nests_of(Network(Conv(64, **setting), input=(32, 16, 16)), 16))
@@ -135,11 +139,25 @@ def test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image(dtype, mon
             np.testing.assert_array_equal(made[name], meant[name], err_msg=f"{name}, {registers=}, {lanes=}")
 
 
-def corners(array, padding, count, outputs):
-    """The patches (image, channel, patch, row, column) of an array (image, channel, row, column) with zeros around."""
-    wide = np.pad(array, ((0, 0), (0, 0), *((each, each + count + 1) for each in padding)))
+def corners(array, padding, count, outputs, shifts):
+    """The patches (part, image, channel, patch, row, column) of an array (image, channel, row, column), zeros around.
+
+    Each part of a window meets its own, so many pixels further down and to the right.
+    """
+    wide = np.pad(array, ((0, 0), (0, 0), *((each, each + count + 1 + max(shifts)[0]) for each in padding)))
     starts = [(i, j) for i in range(0, outputs[0], 2) for j in range(0, outputs[1], 2)]
-    return np.stack([wide[:, :, i : i + count, j : j + count] for i, j in starts], axis=2)
+    return np.stack(
+        [
+            np.stack([wide[:, :, i + u : i + u + count, j + v : j + v + count] for i, j in starts], axis=2)
+            for u, v in shifts
+        ]
+    )
+
+
+def cut(w, part, shifts):
+    """A window's parts (part, filter, channel, row, column), those beyond it 0."""
+    wide = np.pad(w, ((0, 0), (0, 0), (0, part), (0, part)))
+    return np.stack([wide[:, :, u : u + part, v : v + part] for u, v in shifts])
 
 
 def transformed(matrix, array):
@@ -156,7 +174,7 @@ def laid_out(patches, sides):
     return whole.reshape(images, filters, 2 * rows, 2 * columns)[:, :, : sides[0], : sides[1]]
 
 
-@pytest.mark.parametrize("size", [2, 3, 4, 5])
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 7, 11])
 def test_rounding_stays_within_its_bound(size, monkeypatch):
     """N roundings in a row leave a sum off by at most N u / (1 - N u) times the sum of all terms without their signs.
 
@@ -164,21 +182,25 @@ def test_rounding_stays_within_its_bound(size, monkeypatch):
     them stand the channels' products, or those of lanes and patches (N. Higham, Accuracy and Stability, chapter 3).
     """
     by_patches(monkeypatch)
-    layer, shape, count = Conv(6, size=size, padding=1), (7, 9, 8), size + 1
-    given, (filters, *places) = numbers(layer, shape, 16), layer.output(shape)
+    apart, part = winograd.parts_of(size)
+    layer, shape, count = Conv(6, size=size, padding=size // 2), (7, 9, 8), part + 1
+    shifts = [(u * part, v * part) for u in range(apart) for v in range(apart)]
+    given, (filters, *places), near = numbers(layer, shape, 16), layer.output(shape), (size // 2,) * 2
     w, x, dy = (given[name] for name in ("w", "x", "dy"))
-    a, g, t = transforms(2, size)
-    y = np.einsum("ncprs,kcrs->nkprs", transformed(t, corners(x, (1, 1), count, places)), transformed(g, w))
-    back = corners(dy, (size - 2, size - 2), count, shape[1:])
-    dx = np.einsum("nkprs,kcrs->ncprs", transformed(t, back), transformed(g, w[:, :, ::-1, ::-1]))
-    of_weights = transforms(size, 2)
-    errors = transformed(of_weights[1], corners(dy, (0, 0), 2, places))
-    dw = np.einsum("nkprs,ncprs->kcrs", errors, transformed(of_weights[2], corners(x, (1, 1), count, places)))
+    a, g, t = transforms(2, part)
+    pixels, weights, turned = corners(x, near, count, places, shifts), cut(w, part, shifts), w[:, :, ::-1, ::-1]
+    y = np.einsum("mncprs,mkcrs->nkprs", transformed(t, pixels), transformed(g, weights))
+    back = corners(dy, (size - 1 - size // 2,) * 2, count, shape[1:], shifts)
+    dx = np.einsum("mnkprs,mkcrs->ncprs", transformed(t, back), transformed(g, cut(turned, part, shifts)))
+    of_weights = transforms(part, 2)
+    errors = transformed(of_weights[1], corners(dy, (0, 0), 2, places, [(0, 0)])[0])
+    dw = np.einsum("nkprs,ncprs->kcrs", errors, transformed(of_weights[2], pixels[0]))
     sizes = {
-        "y": (laid_out(transformed(a, y), places) + abs(given["b"])[:, None, None], shape[0] + 1),
-        "dx": (laid_out(transformed(a, dx), shape[1:]), filters),
-        "dw": (transformed(of_weights[0], dw), 16 + errors.shape[2]),
+        "y": (laid_out(transformed(a, y), places) + abs(given["b"])[:, None, None], shape[0] * apart**2 + 1),
+        "dx": (laid_out(transformed(a, dx), shape[1:]), filters * apart**2),
     }
+    if apart == 1:
+        sizes["dw"] = transformed(of_weights[0], dw), 16 + errors.shape[2]
     monkeypatch.setattr(winograd, "FEWEST_LANES", 17)
     exact = through(layer, shape, 16, "float64", given)  # window by window
     monkeypatch.setattr(winograd, "FEWEST_LANES", 1)
@@ -193,12 +215,16 @@ def test_rounding_stays_within_its_bound(size, monkeypatch):
 
 # ----------------------------------------------------------------------------------- schedules broken on purpose
 BROKEN = [  # of each nest first what the first few settings show
-    ("pack_weights", "window - 1 - u", "u"),  # the windows turned round
+    ("pack_weights", "size - 1 - u", "u"),  # the windows turned round
     ("pack_weights", "min(part, others - block)", "part"),  # the last block
     ("pack_weights", "w[k + q, c, u, v]", "w[k, c, u, v]"),
-    ("pack_weights", "o + c * block", "o"),
+    ("pack_weights", "o + plane * block", "o"),
+    ("pack_weights", "plane // apart % apart * window", "0"),  # the parts of a window
+    ("pack_weights", "max(u, v) >= size", "u >= size"),
     ("winograd_made", "padding_0 - i", "-i"),  # where a patch lies
-    ("winograd_made", "x.shape[1] + padding_0 - i", "x.shape[1] - i"),
+    ("winograd_made", "x.shape[1] + top", "x.shape[1] - i"),
+    ("winograd_made", "- plane // apart % apart * window", ""),
+    ("winograd_made", "- plane % apart * window", ""),
     ("winograd_made", "across + left", "across"),
     ("winograd_made", "range(0, patches, group)", "range(0, patches // group * group, group)"),  # the last of a row
     ("winograd_made", "min(unit, filters - block)", "unit"),

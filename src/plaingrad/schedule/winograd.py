@@ -3,6 +3,9 @@
 A patch is `out` by `out` outputs beside each other, and the pixels their windows meet. All are transformed, and for
 each point of the transform there is a product of matrices: forward and back filters × channels times channels × lanes,
 for the weights filters × lanes times lanes × channels. The order of every sum is the same in a tile of any shape.
+
+A larger window is several small ones beside each other, each with a plane of pixels of its own: of a window of seven
+four of four, of which the last row and column of some have weights of 0.
 """
 
 from collections.abc import Callable
@@ -19,7 +22,7 @@ from plaingrad.schedule.vectors import functions_of
 from plaingrad.textbook.text import made
 
 OUT = 2  # outputs beside each other; with more, numbers grow in the transforms, and rounding with them
-LARGEST_WINDOW = 5  # for the same reason
+LARGEST_WINDOW = 5  # for the same reason; larger ones are gone through in parts
 FEWEST_LANES = 16  # with fewer the transforms, which have vectors of lanes, take longer than the products saved
 VECTOR = 16  # channels, the most that one holds: what is left of the last one is done in vain
 ENOUGH = 0.85  # of what the windows take: what is less is taken
@@ -40,46 +43,52 @@ def activated(sums, *others):
     return sums
 
 
-def pack_weights(w, packed, products, channels, points, window, block, is_back):
-    """The weights of each block at the points, packed: block, point, channel, row. Turned round, where it `is_back`."""
-    o, others = 0, w.shape[1] if is_back else w.shape[0]
+def pack_weights(w, packed, products, channels, points, window, apart, block, is_back):
+    """The weights of each block at the points, packed: block, point, plane, row. Turned round, where it `is_back`."""
+    o, others, size = 0, w.shape[1] if is_back else w.shape[0], w.shape[2]
     for part in range(0, others, block):
         k = min(part, others - block)
-        for c in range(channels):
+        for plane in range(channels * apart * apart):
+            c, top, left = plane // (apart * apart), plane // apart % apart * window, plane % apart * window
             place = 0
-            for u in range(window):
-                for v in range(window):
+            for u in range(top, top + window):
+                for v in range(left, left + window):
                     for q in range(block):
-                        if is_back:
-                            products[place + q] = w[c, k + q, window - 1 - u, window - 1 - v]
+                        if max(u, v) >= size:  # beyond the window
+                            products[place + q] = 0
+                        elif is_back:
+                            products[place + q] = w[c, k + q, size - 1 - u, size - 1 - v]
                         else:
                             products[place + q] = w[k + q, c, u, v]
                     place += block
-            row, step = window * block, channels * block
-            transform_weights(products, 0, row, block, 0, window, 0, window, packed, o + c * block, step)
-        o += points * channels * block
+            row, step = window * block, channels * apart * apart * block
+            transform_weights(products, 0, row, block, 0, window, 0, window, packed, o + plane * block, step)
+        o += points * channels * apart * apart * block
 
 
 def winograd_made(
     x, w, b, y, packed, spread, products, padding_0, padding_1, step,
-    *, lanes, block, piece, part, group, out, window, is_back,
+    *, lanes, block, piece, part, group, out, window, apart, is_back,
 ):  # fmt: skip
     """y[n, k, i, j] = b[k] + Σ(c, u, v) w[k, c, u, v] · x[n, c, i + u - padding, j + v - padding].
 
-    Where it `is_back`, x are errors, y the pixels' errors and the windows are turned round.
+    Where it `is_back`, x are errors, y the pixels' errors and the windows are turned round. Of `apart` parts of a
+    window along each axis each meets a plane of its own.
     """
     filters, channels, points = y.shape[0], x.shape[0], (out + window - 1) ** 2
+    planes = channels * apart * apart
     row, channel, filter = x.shape[2], x.shape[1] * x.shape[2], y.shape[1] * y.shape[2]
     columns, across, length = y.shape[2] // lanes, x.shape[2] // lanes, group * lanes
     patches = -(-columns // out)
-    pack_weights(w, packed, products, channels, points, window, block, is_back)
+    pack_weights(w, packed, products, channels, points, window, apart, block, is_back)
     for i in range(0, y.shape[1], out):
-        top, bottom = padding_0 - i, x.shape[1] + padding_0 - i
         for start in range(0, patches, group):
-            for c in range(channels):
+            for plane in range(planes):
+                c, top = plane // (apart * apart), padding_0 - i - plane // apart % apart * window
+                bottom = x.shape[1] + top
                 for member in range(group):
-                    left = padding_1 - (start + member) * out
-                    place, o = c * channel - top * row - left * lanes, c * length + member * lanes
+                    left = padding_1 - (start + member) * out - plane % apart * window
+                    place, o = c * channel - top * row - left * lanes, plane * length + member * lanes
                     for n in range(0, lanes, part):
                         transform(
                             x, place + n, row, lanes, top, bottom, left, across + left, spread, o + n, step
@@ -90,10 +99,10 @@ def winograd_made(
                 for p in range(points):
                     for n in range(0, length, piece):
                         sums = zeros(y)
-                        for c in range(channels):
+                        for c in range(planes):
                             sums = multiply(sums, packed, o + c * block, 1, spread, p * step + c * length + n)
                         store(sums, products, p * block * length + n, length)
-                    o += channels * block
+                    o += planes * block
                 for q in range(block):
                     for member in range(group):
                         j = (start + member) * out
@@ -170,24 +179,33 @@ def takes_less(filters: int, channels: int, window: Any, outputs: tuple[int, int
     It rests on the layer alone: what is chosen changes bits.
     """
     size, sides = window.size[0], list(zip(window.image, outputs, window.padding, strict=True))
-    if {*window.size} != {size} or not 1 < size <= LARGEST_WINDOW or {*window.stride, *window.dilation} != {1}:
+    if {*window.size} != {size} or size == 1 or {*window.stride, *window.dilation} != {1}:
         return False
     met, patches = 1, 1  # what windows meet of the image, one axis times the other
     for image, places, padding in sides:
         met *= sum(0 <= i + u - padding < image for i in range(places) for u in range(size))
         patches *= -(-(image if kind == "scattered" else places) // OUT)
-    points = (OUT + size - 1) ** 2
+    apart, part = parts_of(size)
+    if kind == "gathered" and apart > 1:  # each part would be a sum of its own, with all transforms anew
+        return False
+    points = (OUT + part - 1) ** 2
     if kind == "gathered":
-        _, g, t = transforms(size, OUT)
+        _, g, t = transforms(part, OUT)
         turns = is_turned(filters, channels)
         errors, pixels = (vectors_of(filters), channels) if turns else (filters, vectors_of(channels))
         turning = VECTOR * OUT**2 * (filters if turns else channels)  # number by number
         each = points * errors * pixels + errors * effort(g) + pixels * effort(t) + turning
     else:
-        a, _, t = transforms(OUT, size)
+        a, _, t = transforms(OUT, part)
         rows, planes = (channels, filters) if kind == "scattered" else (filters, channels)
-        each = points * rows * planes + planes * effort(t) + rows * effort(a)
+        each = apart**2 * (points * rows * planes + planes * effort(t)) + rows * effort(a)
     return bool(patches * each < ENOUGH * met * filters * channels)
+
+
+def parts_of(size: int) -> tuple[int, int]:
+    """Into how many parts a window is cut along each axis, and of how many weights each."""
+    apart = -(-size // LARGEST_WINDOW)
+    return apart, -(-size // apart)
 
 
 def scheduled(
@@ -195,9 +213,11 @@ def scheduled(
 ) -> list[Bound]:
     """The nests and what to bind them to; an activation is laid in `then`."""
     padding = dict(zip(("padding_0", "padding_1"), window.padding, strict=True))
-    known = {**padding, "lanes": lanes, "out": OUT, "window": window.size[0]}
+    apart, part = parts_of(window.size[0])
+    known = {**padding, "lanes": lanes, "out": OUT, "window": part}
     if kind == "gathered":
         return _gathered(arrays, known, scratch)
+    known["apart"] = apart
     if kind == "made":
         return [_made({name: arrays[name] for name in "xwby"} | known, scratch, then, is_back=False)]
     known |= {name: window.size[0] - 1 - each for name, each in padding.items()}
@@ -207,7 +227,7 @@ def scheduled(
 
 def _made(known: dict[str, Any], scratch: Callable[[int], Array], then: Any, is_back: bool) -> Bound:
     y, lanes, window = known["y"], known["lanes"], known["window"]
-    rows, planes, width = y.shape[0], known["x"].shape[0], y.dtype.itemsize
+    rows, planes, width = y.shape[0], known["x"].shape[0] * known["apart"] ** 2, y.dtype.itemsize
     points, part = (OUT + window - 1) ** 2, divisor(lanes, vector_size(width))
     group = max(min(-(-2 * vector_size(width) // lanes), -(-(y.shape[2] // lanes) // OUT)), 1)
     length = group * lanes
