@@ -12,7 +12,7 @@ import sys, threading
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("click", "jinja2", "matplotlib", "PIL", "rich", "safetensors", "sympy"):
+        if name.partition(".")[0] in ("click", "jinja2", "PIL", "rich", "safetensors", "sympy"):
             raise ModuleNotFoundError(name)
 
 def refuse(self):

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "plaingrad").rglob("*.py"))
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))]
 LONG_PAGES = "docs/questions/", "docs/explain.md"  # a question's page trains networks, or explains many numbers
-HEAVY = ["numba", "matplotlib", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors", "onnx", "h5py"]
+HEAVY = ["numba", "sympy", "torch", "PIL", "rich", "click", "jinja2", "safetensors", "onnx", "h5py"]
 
 
 def test_every_layer_has_a_row_and_a_public_name():
@@ -70,7 +70,7 @@ def test_files_stay_readable():
 
 @pytest.mark.parametrize("page", some(PAGES, lambda place: not PAGES[place].startswith(LONG_PAGES)))
 def test_pages_print_what_they_say(page):
-    pytest.importorskip("matplotlib", reason="the pages train with the report, an extra")
+    pytest.importorskip("jinja2", reason="the pages train with the report, an extra")
     pytest.importorskip("numba", reason="the pages train, which takes minutes without Numba")
     if page == "docs/exchange.md":
         pytest.importorskip("onnx", reason="the page writes ONNX files, for which there is an extra")

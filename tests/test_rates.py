@@ -226,7 +226,6 @@ def test_any_losses_can_be_drawn(losses: list[float]) -> None:
 
 
 def test_text_json_and_page_say_the_same(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")
     net = network()
     net.name = "<i>net</i> {{ 7 }}"
@@ -240,7 +239,7 @@ def test_text_json_and_page_say_the_same(tmp_path: Path) -> None:
     assert "&lt;i&gt;net&lt;/i&gt; {{ 7 }} on digits" in page
     assert f"<strong>{found.suggestion:.2g}</strong>" in page
     assert page.count("<tr>") == 1 + len(found.rates)
-    assert page.count("data:image/svg+xml;base64,") == 2
+    assert page.count('class="chart"') == 1
     for tag in ("<script", "<iframe", "<object", "<i>net", "src='http", 'src="http', 'href="http'):
         assert tag not in page
     found.save(tmp_path / "rates.html")
@@ -249,11 +248,10 @@ def test_text_json_and_page_say_the_same(tmp_path: Path) -> None:
         found.save(tmp_path)
 
 
-@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
-def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = pg.find_rate(network(), few(), steps=10)
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(pg.MissingError, match=rf"the page of a range test needs {package}.*plaingrad\[report\]"):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(pg.MissingError, match=r"the page of a range test needs jinja2.*plaingrad\[report\]"):
         found.save(tmp_path / "rates.html")
     assert not list(tmp_path.iterdir())
 

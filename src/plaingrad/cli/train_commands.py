@@ -139,13 +139,13 @@ def find_rate(page: str | None, force: bool, as_json: bool, **options: Any) -> N
     """
     from plaingrad.cli.commands import tested_rates
     from plaingrad.training.checkpoint import page_file
-    from plaingrad.training.report.page import require_drawing
+    from plaingrad.training.report.page import require_jinja
     from plaingrad.training.run_folder import require_new
 
     require_new(page, force)
     if page is not None:  # what cannot be written is told before the work
         page_file(page, "rates.html")
-        require_drawing("the page of a range test")
+        require_jinja("the page of a range test")
     with patience("working: code for a network is compiled the first time, then kept"):
         found = tested_rates(options)
     if page is not None:

@@ -6,6 +6,8 @@ for the weights filters × lanes times lanes × channels. The order of every sum
 
 A larger window is several small ones beside each other, each with a plane of pixels of its own: of a window of seven
 four of four, of which the last row and column of some have weights of 0.
+
+Over 300 lines, since what the nests need of their arrays is said beside them.
 """
 
 from collections.abc import Callable

@@ -7,22 +7,21 @@ from typing import Any
 import numpy as np
 
 from plaingrad.training.checkpoint import page_file, write_safely
+from plaingrad.training.report.chart import Array, Line, chart, linear, logarithmic
 from plaingrad.training.report.look import headed, pages_beside, styled
-from plaingrad.training.report.page import require_drawing, sentence, template
-from plaingrad.training.report.pictures import THEMES, Array, finished, in_themes
+from plaingrad.training.report.page import sentence, template
 
-SIZE = (9.6, 4.2)  # inches, of 100 pixels
+SIZE = (960, 420)  # pixels
 ROOM = 1.25  # times the highest loss before the lowest: what lies above, where training diverged, is cut off
 
 
 def write_page(path: str | Path, told: dict[str, Any]) -> None:
     """Write what `RateTest.to_json` gives, with its advice, as one HTML file; it replaces a page that is there."""
-    require_drawing("the page of a range test")
     place = page_file(path, "rates.html")
     folder = files("plaingrad.training.rates")
     page, style = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css"))
     made = template(page, "the page of a range test").render(
-        contents(told), style=styled(style), header=headed("rates.html", pages_beside(place))
+        contents(told), style=styled(style, "chart.css"), header=headed("rates.html", pages_beside(place))
     )
     write_safely(place, made.encode("utf-8", "replace"))
 
@@ -43,24 +42,18 @@ def contents(told: dict[str, Any]) -> dict[str, Any]:
         "suggestion": told["suggestion"],
         "advice": sentence(told["advice"]),
         "facts": {"steps": len(rates), "end": told["ended"], **told["settings"]},
-        "plot": {"alt": alt} | in_themes(drawn(rates, losses, smoothed, told["suggestion"])),
+        "plot": drawn(rates, losses, smoothed, told["suggestion"], alt),
         "rows": list(zip(told["rates"], told["losses"], told["smoothed"], strict=True)),
     }
 
 
-def drawn(rates: Array, losses: Array, smoothed: Array, suggestion: float | None) -> str:
-    """The plot as SVG: each loss a point, the smoothed loss a line, and the suggested rate as an upright one."""
-    from matplotlib.figure import Figure
-
-    ink, _, blue, orange = THEMES["light"]
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(rates, losses, "o", color=ink, markersize=2.5, label="loss of a batch")
-    axes.plot(rates, smoothed, "-", color=blue, linewidth=2, label="smoothed loss")
-    if suggestion is not None:
-        axes.axvline(suggestion, color=orange, linestyle="--", label=f"suggested rate {suggestion:.2g}")
+def drawn(rates: Array, losses: Array, smoothed: Array, suggestion: float | None, told: str) -> str:
+    """The plot: each loss a point, the smoothed loss a line, and the suggested rate as an upright one."""
+    lines = [
+        Line("loss of a batch", rates, losses, "each", joined=False),
+        Line("smoothed loss", rates, smoothed, "first"),
+    ]
     before = np.concatenate([smoothed[: np.argmin(smoothed) + 1], losses[: np.argmin(smoothed) + 1]])
-    axes.set_xscale("log")
-    axes.set_ylim(0, ROOM * float(before.max()) or 1)
-    axes.legend(loc="lower left", frameon=False, labelcolor=ink, fontsize=10.5)
-    return finished(figure, axes, "learning rate")
+    across, up = logarithmic(float(rates.min()), float(rates.max())), linear(0, ROOM * float(before.max()) or 1, 6)
+    upright = None if suggestion is None else (suggestion, f"suggested rate {suggestion:.2g}")
+    return chart(lines, across, up, SIZE, "learning rate", told, "lower left", upright)

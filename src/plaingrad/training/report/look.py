@@ -15,9 +15,10 @@ PAGES = {
 }
 
 
-def styled(own: str) -> str:
-    """The shared style, and after it the style of a page of its own, which may add to it."""
-    return files("plaingrad.training.report").joinpath("look.css").read_text("utf-8") + own
+def styled(own: str, *shared: str) -> str:
+    """The style of all pages, after it that of other files they share, and the style of a page of its own last."""
+    names = ("look.css", *shared)
+    return "".join(files("plaingrad.training.report").joinpath(name).read_text("utf-8") for name in names) + own
 
 
 def headed(name: str, beside: Iterable[str] = (), report: str | None = None) -> str:

@@ -40,7 +40,7 @@ def write_report(
     probabilities: what the network gives each test image (image, class); an image with one that is not a number
     counts as wrong. history: one entry for each epoch. facts: shown at the top, in their order.
     """
-    require_drawing("the report")
+    require_jinja("the report")
     shares = np.asarray(probabilities, float)
     if shares.shape != (len(test), len(test.classes)):
         raise DataError(
@@ -51,28 +51,28 @@ def write_report(
     write_safely(Path(path), page.encode("utf-8", "replace"))
 
 
-def require_drawing(who: str) -> None:
-    """MissingError where Matplotlib or Jinja2 is not there."""
-    for package in ("matplotlib", "jinja2"):
-        try:
-            importlib.import_module(package)
-        except ImportError:
-            raise MissingError(who, package, "report") from None
+def require_jinja(who: str) -> None:
+    """MissingError where Jinja2 is not there."""
+    try:
+        importlib.import_module("jinja2")
+    except ImportError:
+        raise MissingError(who, "jinja2", "report") from None
 
 
 def rendered(content: dict[str, Any], beside: list[str]) -> str:
     """The page with its contents filled in and escaped; it links to the pages `beside` it."""
     folder = files("plaingrad.training.report")
     page, style = (folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css"))
-    return template(page, "the report").render(content, style=styled(style), header=headed("report.html", beside))
+    return template(page, "the report").render(
+        content, style=styled(style, "chart.css"), header=headed("report.html", beside)
+    )
 
 
 def template(page: str, who: str) -> "Template":
     """A page whose contents are still to be filled in, each escaped. MissingError without Jinja2."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise MissingError(who, "jinja2", "report") from None
+    require_jinja(who)
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": percent, "value": value_text, "sentence": sentence}
     return environment.from_string(page)

@@ -1,10 +1,11 @@
 """The pictures of a report: curves as SVG, pixels as small PNGs that the page enlarges, all inside the page itself."""
 
 import base64
-import io
 import math
+import struct
+import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +15,14 @@ from plaingrad.network.run import Run
 from plaingrad.textbook.layers import Dense, Flatten
 from plaingrad.textbook.losses import SoftmaxCrossEntropy
 from plaingrad.textbook.phrases import counted, shape_text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from plaingrad.training.report.chart import Line, chart, linear
 
 Array = NDArray[Any]
 
 KERNEL_LAYERS, KERNELS, KERNEL_CHANNELS = 4, 32, 8
 MAP_LAYERS, MAPS, STRIP, STRIP_WIDTH = 24, 16, 256, 32
-MARKED_EPOCHS = 30  # with more points than these, markers hide the line
 SIGNED = ((11, 55, 109), (91, 155, 213), (255, 255, 255), (240, 138, 60), (143, 45, 4))  # look.css has the same
 NOT_A_NUMBER = (150, 150, 150, 255)
-THEMES = {  # ink, grid, and the two lines
-    "light": ("#46515e", "#d9dfe6", "#1f66b0", "#bd4b12"),
-    "dark": ("#b4c0cd", "#36414d", "#7cb4f2", "#f2a272"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,18 +37,23 @@ class Picture:
 # Pixels
 
 
-def data_uri(content: bytes, kind: str) -> str:
-    """The bytes of an image as an address that holds them."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
 def picture(pixels: Array, scale: int = 1) -> Picture:
     """uint8 pixels (row, column, RGB or RGBA), shown `scale` times as large; the browser keeps them crisp."""
-    from matplotlib.image import imsave
+    address = f"data:image/png;base64,{base64.b64encode(png(pixels)).decode('ascii')}"
+    return Picture(address, pixels.shape[1] * scale, pixels.shape[0] * scale)
 
-    file = io.BytesIO()
-    imsave(file, pixels, format="png", origin="upper", pil_kwargs={"pnginfo": None})
-    return Picture(data_uri(file.getvalue(), "png"), pixels.shape[1] * scale, pixels.shape[0] * scale)
+
+def png(pixels: Array) -> bytes:
+    """uint8 pixels (row, column, RGB or RGBA) as a PNG file (W3C, Portable Network Graphics, third edition)."""
+    rows, columns, parts = pixels.shape
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", columns, rows, 8, {3: 2, 4: 6}[parts], 0, 0, 0)
+    lines = np.pad(pixels.reshape(rows, -1), ((0, 0), (1, 0)))  # each line begins with how it is filtered: not
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines.tobytes())) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + content
 
 
 def enlarged(array: Array, size: int, most: int = 18) -> int:
@@ -217,7 +215,7 @@ def series(history: list[dict[str, Any]], key: str) -> Array:
 
 
 def curves(history: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Loss, accuracy and learning rate over the epochs, each for light and for dark pages."""
+    """Loss, accuracy and learning rate over the epochs."""
     epochs = series(history, "epoch")
     panels = []
     for title, keys in (
@@ -228,66 +226,21 @@ def curves(history: list[dict[str, Any]]) -> list[dict[str, str]]:
         lines = {name: series(history, key) for name, key in keys.items() if any(key in each for each in history)}
         told = "; ".join(f"{name} from {values[0]:.4g} to {values[-1]:.4g}" for name, values in lines.items())
         alt = f"{title} over {counted(len(history), 'epoch')}: {told}"
-        drawn = curve(title, epochs, lines)
-        panels.append({"title": title, "alt": alt} | in_themes(drawn))
+        panels.append({"title": title, "alt": alt, "chart": curve(title, epochs, lines, alt)})
     return panels
 
 
-def in_themes(drawn: str) -> dict[str, str]:
-    """A light picture as addresses that hold it, for light and for dark pages."""
-    return {theme: data_uri(recoloured(drawn, theme).encode(), "svg+xml") for theme in THEMES}
-
-
-def recoloured(drawn: str, theme: str) -> str:
-    """A light picture in the colours of a theme: drawing it again would take longer than all the rest of the page."""
-    for old, new in zip(THEMES["light"], THEMES[theme], strict=True):
-        drawn = drawn.replace(old, new)
-    return drawn
-
-
-def curve(title: str, epochs: Array, lines: dict[str, Array]) -> str:
-    """One panel as SVG on a clear background, in the colours of the light theme."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    ink, _, *colours = THEMES["light"]
-    # Figure and not pyplot: it leaves nothing behind in the process and works in any thread.
-    figure = Figure(figsize=(3.7, 2.6), layout="constrained")
-    axes = figure.add_subplot()
-    marks = "os" if len(epochs) <= MARKED_EPOCHS else ("", "")
-    for (name, values), colour, mark, dashes in zip(lines.items(), colours, marks, ("-", "--"), strict=False):
-        # Points at the edge, such as a loss of zero, are drawn whole.
-        axes.plot(epochs, values, dashes, color=colour, marker=mark, markersize=4.5, label=name, clip_on=False)
-    reached = finite(epochs)
-    if reached.size:
-        room = max(float(np.ptp(reached)) * 0.03, 0.5 if len(reached) == 1 else 0.0)
-        axes.set_xlim(reached.min() - room, reached.max() + room)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-    reached = finite(np.concatenate([*lines.values(), []]))
+def curve(title: str, epochs: Array, lines: dict[str, Array], told: str) -> str:
+    """One panel."""
+    reached = finite(epochs) if np.isfinite(epochs).any() else np.zeros(1)
+    room = max(float(np.ptp(reached)) * 0.03, 0.5 if len(reached) == 1 else 0.0)
+    across = linear(float(reached.min()) - room, float(reached.max()) + room, 5, least=1)
+    reached, corner = finite(np.concatenate([*lines.values(), []])), "upper right"
     if title == "Accuracy":
-        lowest = float(reached.min(initial=0.99))
-        axes.set_ylim(max(lowest - 0.1 * (1 - lowest), 0), 1)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        lowest, corner = float(reached.min(initial=0.99)), "lower right"
+        up = linear(max(lowest - 0.1 * (1 - lowest), 0), 1, 5, unit="%")
     else:
-        axes.set_ylim(0, float(reached.max(initial=0)) * 1.05 or 1)
-    if len(lines) > 1:
-        axes.legend(
-            loc=f"{'lower' if title == 'Accuracy' else 'upper'} right", frameon=False, labelcolor=ink, fontsize=10.5
-        )
-    return finished(figure, axes, "epoch")
-
-
-def finished(figure: "Figure", axes: "Axes", quantity: str) -> str:
-    """A panel as SVG, with what is along its lower side, a grid and no frame."""
-    ink, grid, *_ = THEMES["light"]
-    axes.set_xlabel(quantity, color=ink, fontsize=10.5)
-    axes.tick_params(colors=ink, labelsize=10.5, length=0)
-    axes.grid(color=grid, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(grid)
-    file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return file.getvalue()
+        up = linear(0, float(reached.max(initial=0)) * 1.05 or 1, 5)
+    kinds = zip(lines.items(), ("first", "second"), strict=False)
+    drawn = [Line(name, epochs, values, kind) for (name, values), kind in kinds]
+    return chart(drawn, across, up, (310, 230), "epoch", told, corner)
