@@ -264,6 +264,30 @@ def test_without_its_report_a_run_is_the_same(command: Command) -> None:
     assert done.stdout.splitlines()[-1] == "False", done.stderr
 
 
+@pytest.mark.long  # it compiles a network without what is on disk
+def test_what_the_report_needs_is_compiled_with_the_training(tmp_path: Path) -> None:
+    """By all processes at once, before training begins: what comes after it compiles nothing but one softmax."""
+    pytest.importorskip("numba", reason="without it nothing is compiled")
+    code = """
+import plaingrad.compiler.machine_code as machine_code, plaingrad.cli.main as cli
+from plaingrad.training.trainer import Trainer
+
+def train(trainer, own=Trainer.train):
+    done = own(trainer)
+    machine_code.make = lambda file, function, *given, own=machine_code.make: print("late", function.__name__) or own(
+        file, function, *given
+    )
+    return done
+
+Trainer.train = train
+cli.cli(["train", "--epochs", "1", "--out", "apart"], standalone_mode=False)
+"""
+    around = os.environ | {"PLAINGRAD_CACHE_DIR": str(tmp_path / "compiled")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=around)
+    assert "report.html" in done.stdout, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("late")] == ["late softmax_forward"]
+
+
 def test_the_same_seed_gives_the_same_result_for_any_threads(command: Command) -> None:
     results = []
     for threads in (1, 3):

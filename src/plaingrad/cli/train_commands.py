@@ -1,5 +1,6 @@
 """The subcommands that train: `train` and `find-rate`."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -54,7 +55,7 @@ THREADS = click.option("--threads", type=int, metavar="T", help="Number of threa
 @DTYPE
 @click.option("--out", metavar="RUN", help="Folder to create for this run.  [runs/MODEL-DATA]")
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped, with its own settings.")
-@click.option("--no-report", is_flag=True, help="Do not write report.html, which takes about a third of a second.")
+@click.option("--no-report", is_flag=True, help="Do not write report.html, which takes a fraction of a second.")
 @JSON
 def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) -> None:
     """Train a network and write a run folder.
@@ -73,6 +74,7 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
     """
     from plaingrad.cli.commands import finish, prepare, take_up
     from plaingrad.cli.progress import progress
+    from plaingrad.training.report.pictures import run_for_maps
 
     training = prepare(options) if resume is None else take_up(resume, options)
     if not training.trainer.ranks.is_first:  # the first one shows and writes
@@ -81,6 +83,8 @@ def train(as_json: bool, resume: str | None, no_report: bool, **options: Any) ->
     if training.trainer.position.done:
         say(f"{visible(resume)} is finished; to train for longer, start a new run with more --epochs", err=True)
     else:
+        if not no_report:
+            training.trainer.afterwards.append(partial(run_for_maps, training.trainer.net))
         with progress(training.headline()) as training.trainer.watch:
             training.trainer.train()
     result = finish(training, report=not no_report)

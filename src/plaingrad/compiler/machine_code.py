@@ -6,6 +6,7 @@ in a tenth of the time.
 
 import contextlib
 import functools
+import gc
 import importlib.util
 import os
 import pathlib
@@ -13,7 +14,7 @@ import platform
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,23 @@ def machine_code(function: Callable[..., Any], given: list[Any], constants: tupl
 
 def make(file: pathlib.Path, function: Callable[..., Any], given: list[Any], constants: tuple[Any, ...]) -> Code:
     """Compile a function, and keep its code where there is room for it."""
-    MADE[file] = code = compiled(function, given, constants)
+    with collecting_seldom():
+        MADE[file] = code = compiled(function, given, constants)
     if is_usable():
         with contextlib.suppress(OSError):  # no room to keep it: compiled in each process
             write(file, code)
     return code
+
+
+@contextlib.contextmanager
+def collecting_seldom() -> Iterator[None]:
+    """Within it Python looks for garbage a hundred times as seldom: Numba makes many objects, and little waste."""
+    before = gc.get_threshold()
+    gc.set_threshold(before[0] * 100, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 MADE: dict[pathlib.Path, Code] = {}  # in this process

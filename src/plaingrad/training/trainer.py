@@ -152,6 +152,7 @@ class Trainer:
         # Parameters and state, averaged.
         self.averaged = None if self.average is None else (net.parameters.copy(), net.state.copy())
         self.compile_seconds, self.stop, self.stopped_by = 0.0, False, int(signal.SIGINT)
+        self.afterwards: list[Callable[[], Any]] = []  # make runs that are used after training
         self.best: tuple[Array, Array] | None = None  # parameters and state at the best epoch on the validation images
         self.has_folder = False
 
@@ -290,7 +291,7 @@ class Trainer:
 
     def _train(self) -> History:
         at, began = self.position, time.perf_counter()
-        shards: Shards = self.ranks.build(self.shards)
+        shards: Shards = self.ranks.build(self._nests)
         self.compile_seconds = time.perf_counter() - began
         self._say_who_idles(shards)
         if at.step == 0:
@@ -312,6 +313,14 @@ class Trainer:
                 self.stop = False
         self._tell("ended")
         return self._finished()
+
+    def _nests(self) -> Shards:
+        """What trains, and what is used afterwards: what is missing of both is compiled by the same processes."""
+        made = self.shards()
+        for later in self.afterwards:
+            with contextlib.suppress(PlaingradError):  # which then says what is wrong
+                later()
+        return made
 
     def _say_who_idles(self, shards: Shards) -> None:
         """Where a batch has fewer shards than there are ranks."""

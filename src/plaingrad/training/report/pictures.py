@@ -158,10 +158,17 @@ def kernels(net: Network) -> dict[str, Any]:
     return {"layers": layers, "note": first_of(len(layers), len(every), "convolutions"), "kind": every and every[0][1]}
 
 
+def run_for_maps(net: Network) -> Run:
+    """The run of one image that maps are taken from: of the nests of the training, whose errors may lie where outputs
+
+    lay, and of those that send an error back to the pixels.
+    """
+    return Run(net, lanes_taken(LANES, 1), SoftmaxCrossEntropy(), input_gradient=True, by_patches=True)
+
+
 def maps(net: Network, images: Array, labels: Array, low: float, high: float) -> dict[str, Any]:
     """The first of the images, what every layer makes of it, and what the loss says to its pixels."""
-    # The nests of the training, which are there already; its errors may lie where outputs lay.
-    run = Run(net, lanes_taken(LANES, 1), SoftmaxCrossEntropy(), input_gradient=True, by_patches=True)
+    run = run_for_maps(net)
     run.load(images[:1])
     run.forward()
     layers = []
