@@ -81,7 +81,7 @@ def test_give_replaces_the_first_argument_of_one_call(exact):
     program = Program([bind(stir, "test", {"x": x, "y": y, "times": 1}) for y in (first, second)])
     assert program.is_compiled == (not exact)
     expected = x - first * first, new_x - second * second  # whole numbers: nothing rounds
-    program.give(1, new_x)
+    program.give(new_x, 1)
     program()
     for array, meant in zip((first, second), expected, strict=True):
         np.testing.assert_array_equal(array, meant)
@@ -108,7 +108,7 @@ def test_a_nest_that_fails_raises_its_own_exception():
     with pytest.raises(ValueError, match="a number is not above zero"):
         program()
     np.testing.assert_array_equal(after.calls[0].given[1], untouched)
-    program.give(1, np.ones(4))
+    program.give(np.ones(4), 1)
     program.calls[1].given[1][:] = 0
     program()
     assert program.calls[1].given[1].tolist() == [1, 1, 1, 1]

@@ -50,13 +50,14 @@ class Program:
         self.place, returned = self.table.ctypes.data, self.table[-1].ctypes.data
         self.given, self.failed = (returned, NOWHERE, self.place, len(rows)), c_int64.from_address(returned)
 
-    def give(self, number: int, first: Any) -> None:
-        """Let a call take another first argument, of the same type."""
-        call = self.calls[number]
-        self.calls[number] = Call(call.name, call.nest, (first, *call.given[1:]))
+    def give(self, first: Any, *numbers: int) -> None:
+        """Let calls, told by their numbers, take another first argument, of the same type."""
+        for number in numbers:
+            call = self.calls[number]
+            self.calls[number] = Call(call.name, call.nest, (first, *call.given[1:]))
         if self.is_compiled:
             row = words((first,))
-            self.table[number, 1 : 1 + len(row)] = row
+            self.table[numbers if len(numbers) > 1 else numbers[0], 1 : 1 + len(row)] = row
 
     def __call__(self) -> None:
         if self.is_compiled:

@@ -314,7 +314,7 @@ class Run(Readable):
     def fill(self, images: Array, index: Array) -> None:
         """Lay `images[index]` into the lanes; an index of -1 is an empty lane."""
         self.index[:] = index
-        self._load_call(images)()
+        self.load_call(images)()
 
     def _load_augmented(self, images: Array) -> Iterator[Call]:
         """Load images as they are changed in this epoch."""
@@ -324,8 +324,10 @@ class Run(Readable):
         yield bind(draw_augmentation, self.net, known, not self.is_fast)
         yield bind(load_augmented, self.net, self._laying(images) | known, not self.is_fast)
 
-    def _load_call(self, images: Array) -> Call:
-        return bind(load_images, self.net, self._laying(images), not self.is_fast)
+    def load_call(self, images: Array, index: Array | None = None) -> Call:
+        """What lays `images[index]` into the lanes, by the run's own index unless told."""
+        own = {} if index is None else {"index": index}
+        return bind(load_images, self.net, self._laying(images) | own, not self.is_fast)
 
     def _laying(self, images: Array) -> dict[str, Any]:
         """What a nest is given that lays images into the lanes."""
@@ -360,7 +362,7 @@ class Run(Readable):
         gradient where told. The images are not copied.
         """
         is_plain = self.augment is None or not backward
-        calls = [self._load_call(images)] if is_plain else list(self._load_augmented(images))
+        calls = [self.load_call(images)] if is_plain else list(self._load_augmented(images))
         if backward:
             calls += [*self._shares(), *self.draw_calls, *self.forward_calls]
         else:

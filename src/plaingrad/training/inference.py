@@ -1,5 +1,6 @@
 """A trained network at work: what it says of images, without labels and without gradients."""
 
+import math
 import pathlib
 import threading
 from collections.abc import Iterator
@@ -7,23 +8,56 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.compiler.loops import Array
+from plaingrad.compiler.loops import Array, zeros
 from plaingrad.compiler.machine_code import processors
-from plaingrad.compiler.program import Program, Workers
+from plaingrad.compiler.program import Call, Program, Workers
 from plaingrad.data import Dataset, prepared_image
 from plaingrad.data.pixels import look, say, unit_of
 from plaingrad.errors import DataError, ShapeError
 from plaingrad.network.loading import numbers
-from plaingrad.network.network import Network, require_network
+from plaingrad.network.network import LANES, Network, require_network
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import compiled
 from plaingrad.schedule.fast import Task
+from plaingrad.schedule.nests import TURN
+from plaingrad.textbook.layer import bind
 from plaingrad.textbook.layers import Softmax
 from plaingrad.textbook.losses import CrossEntropy, Loss
 from plaingrad.training.shards import count_of_workers, lanes_for
 
-# Programs to run at once; for each, its index of images, what to write there, and which outputs it makes, and where.
-Round = tuple[list[Program], list[tuple[Array, Array, slice, Array]]]
+MOST_IN_A_ROW = 16  # shards that a thread goes through before Python is asked again
+MOST_PRODUCTS = 1 << 28  # and products: some hundredths of a second, within which nothing is interrupted
+
+
+class Stretch:
+    """Shards that one thread goes through in a row, without Python between them.
+
+    `index` says which image each lane of each shard is given, (shard, lane); `outputs` are what the network makes of
+    them, (image, output), one shard after the other.
+    """
+
+    def __init__(self, run: Run, images: Array, count: int) -> None:
+        self.index = np.full((count, run.lanes), -1)
+        self.outputs = zeros((count * run.lanes, *run.net.output), run.net.dtype)
+        calls: list[Call] = []
+        made = run.y.reshape(-1, run.lanes)
+        for own, part in zip(self.index, self.outputs.reshape(count, run.lanes, -1), strict=True):
+            laying = {"x": made, "turned": part, "span": min(len(made), 8)}
+            calls += [run.load_call(images, own), *run.infer_calls, bind(TURN, run.net, laying, not run.is_fast)]
+        self.program = Program(calls)
+        self.loads, self.given = range(0, len(calls), len(calls) // count), (0, 0)
+
+    def give(self, images: Array, first: int, end: int) -> None:
+        """Take these images, from the first to the one before the end, as many as there are lanes at most."""
+        self.program.give(images, *self.loads)
+        if self.given != (first, end):
+            lanes, count, self.given = self.index.reshape(-1), end - first, (first, end)
+            lanes[:count] = np.arange(first, end)
+            lanes[count:] = -1
+
+
+Round = list[tuple[Stretch, int, int]]
+"""What threads do at once: each goes through the images from the first to the one before the end."""
 
 
 class Inference:
@@ -38,8 +72,10 @@ class Inference:
         self.workers = Workers(self.threads)
         self.asked = 0
         self._lock = threading.Lock()
+        products = sum(step.layer.multiplications(step.x) for step in net.steps.values())
+        self.most = max(1, min(MOST_IN_A_ROW, MOST_PRODUCTS // max(products * LANES, 1)))
         self._runs: dict[int, list[Run]] = {}
-        self._programs: dict[Any, list[Program]] = {}
+        self._stretches: dict[Any, Stretch] = {}
         self._last: tuple[Any, list[Round]] = None, []
 
     def __call__(self, images: Any) -> Array:
@@ -51,31 +87,41 @@ class Inference:
         if self._last[0] != (key := (len(images), images.dtype, unit_of(images, self.net.seen))):
             self._last = key, list(self._rounds(images))
         outputs = np.empty((len(images), *self.net.output), self.net.dtype)
-        for programs, shards in self._last[1]:
-            for program, (index, own, _, _) in zip(programs, shards, strict=True):
-                program.give(0, images)
-                index[:] = own
-            self.workers.run(programs)
-            for _, _, part, made in shards:
-                outputs[part] = made
+        for stretches in self._last[1]:
+            for stretch, first, end in stretches:
+                stretch.give(images, first, end)
+            self.workers.run([stretch.program for stretch, _, _ in stretches])
+            for stretch, first, end in stretches:
+                outputs[first:end] = stretch.outputs[: end - first]
         return outputs
 
     def _rounds(self, images: Array) -> Iterator[Round]:
-        """What is to be done for so many images: as many shards at a time as there are threads."""
-        count = len(images)
-        lanes = lanes_for(self.net, count)
-        size = count_of_workers(self.threads, -(-count // lanes))
-        kind = lanes, images.dtype, unit_of(images, self.net.seen)
-        runs, programs = self._runs.setdefault(lanes, []), self._programs.setdefault(kind, [])
+        """What is to be done for so many images: each thread goes through as many shards as every other, or one less.
+
+        The lanes of a shard follow from the network and the images alone.
+        """
+        lanes = lanes_for(self.net, len(images))
+        shards = -(-len(images) // lanes)
+        size = count_of_workers(self.threads, shards)
+        runs = self._runs.setdefault(lanes, [])
         runs += [Run(self.net, lanes, backward=False, by_patches=True) for _ in range(size - len(runs))]
-        programs += [run.program(images) for run in runs[len(programs) : size]]
-        for first in range(0, count, lanes * max(size, 1)):
-            shards = []
-            for start, run in zip(range(first, count, lanes), runs[:size], strict=False):
-                end, own = min(start + lanes, count), np.full(lanes, -1)
-                own[: end - start] = np.arange(start, end)
-                shards.append((run.index, own, slice(start, end), run.output[: end - start]))
-            yield programs[: len(shards)], shards
+        done = 0
+        while done < shards:
+            left = min(shards - done, size * self.most)
+            found: Round = []
+            for number in range(min(size, left)):
+                count = left // size + (number < left % size)
+                first, end = done * lanes, min((done + count) * lanes, len(images))
+                found.append((self._stretch(number, lanes, count, images), first, end))
+                done += count
+            yield found
+
+    def _stretch(self, number: int, lanes: int, count: int, images: Array) -> Stretch:
+        """So many shards in a row for a thread."""
+        key = number, lanes, count, images.dtype, unit_of(images, self.net.seen)
+        if key not in self._stretches:
+            self._stretches[key] = Stretch(self._runs[lanes][number], images, count)
+        return self._stretches[key]
 
     def _images(self, given: Any) -> Array:
         images, needs = np.ascontiguousarray(numbers(given, self.net)), self.net.input
