@@ -192,7 +192,6 @@ BROKEN = [  # of each nest first what the first few settings show
     ("dense_gathered", "k * lanes + n, lanes", "k * lanes, lanes"),
     ("dense_scattered", "min(part, inputs - block)", "part"),
     ("dense_scattered", "k * inputs + c, 1", "k * inputs + c, inputs"),
-    ("turn", "min(part, x.shape[0] - span)", "part"),
 ]
 
 
@@ -222,8 +221,6 @@ def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
     broken = made(source.replace(old, new), vars(nests), name)
     broken.__kwdefaults__ = plain.__kwdefaults__
     monkeypatch.setattr(nests, name, broken)
-    if name == "turn":
-        monkeypatch.setattr(nests, "TURN", Loops(broken))
     fast.nest.cache_clear()
     try:
         assert is_found(monkeypatch, *(BEFORE_A_POOL if name.startswith("unpooled") else ()))

@@ -44,7 +44,7 @@ def draw_augmentation(drawn, index, seeds, epoch, *, rows, columns, shift, flip)
 
 @loops
 def load_augmented(images, index, offset, factor, drawn, x, lanes, *, unit, cutout):
-    """As `load_images`, with each image as drawn; what comes in from outside, and the square, is black: a pixel of 0.
+    """As `prepare_images`, with each image as drawn, in its lane; what comes in from outside, and the square, is black.
 
     The square's drawn place is its middle, or right below and beside it: at the edge a part of it lies outside.
     """

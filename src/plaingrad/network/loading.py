@@ -6,22 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.compiler.loops import Array, at, loops
+from plaingrad.compiler.loops import Array, loops
 from plaingrad.data.pixels import as_array, taken
 from plaingrad.errors import DataError
 
 
 @loops
-def load_images(images, index, offset, factor, x, lanes, *, unit):
-    for c in range(images.shape[1]):
-        for i in range(images.shape[2]):
-            for n in range(lanes):
+def prepare_images(images, index, offset, factor, prepared, *, unit):
+    """Images as the network takes them, one for each lane: each channel moved and scaled; 0 where there is none."""
+    for n in range(prepared.shape[0]):
+        for c in range(images.shape[1]):
+            for i in range(images.shape[2]):
                 if index[n] < 0:
                     for j in range(images.shape[3]):
-                        x[c, i, at(j * lanes + n)] = 0
+                        prepared[n, c, i, j] = 0
                 else:
                     for j in range(images.shape[3]):
-                        x[c, i, at(j * lanes + n)] = (images[index[n], c, i, j] * unit - offset[c]) * factor[c]
+                        prepared[n, c, i, j] = (images[index[n], c, i, j] * unit - offset[c]) * factor[c]
 
 
 @loops

@@ -24,9 +24,9 @@ from plaingrad.network.loading import (
     count_hits,
     draw_mask,
     in_own_numbers,
-    load_images,
     load_targets,
     numbers,
+    prepare_images,
     share_out,
     weigh,
 )
@@ -34,6 +34,7 @@ from plaingrad.network.quantities import Laid, Readable
 from plaingrad.network.step import Layered, until_weights
 from plaingrad.schedule.calls import fast_calls, fuses, goes_on, is_one_array, text_calls
 from plaingrad.schedule.fast import Task, check
+from plaingrad.schedule.turning import turning
 from plaingrad.schedule.written import SAME_NUMBERS
 from plaingrad.textbook.layer import Layer, Pass, Shape, bind, not_provided, passes, shares_of
 from plaingrad.textbook.layers.skip import BOTH_ERRORS
@@ -74,6 +75,7 @@ class Run(Readable):
         self.kinds: dict[str, dict[str, Laid]] = {}
         self.known: dict[str, dict[str, Any]] = {}  # by layer, what its texts can ask for besides arrays
         self.scratch = zeros((0,), net.dtype)
+        self.prepared: Array | None = None  # images one after the other, before they are laid into lanes
         self.is_fast = as_written is None and not net.dtype.hasobject and has_numba()
         self.gradient = zeros(net.parameters.shape if backward else (0,), net.dtype)
         self.index, self.batch_share, self.has_gradients = np.arange(lanes), zeros((1,), net.dtype), False
@@ -314,7 +316,8 @@ class Run(Readable):
     def fill(self, images: Array, index: Array) -> None:
         """Lay `images[index]` into the lanes; an index of -1 is an empty lane."""
         self.index[:] = index
-        self.load_call(images)()
+        for call in self.load_calls(images):
+            call()
 
     def _load_augmented(self, images: Array) -> Iterator[Call]:
         """Load images as they are changed in this epoch."""
@@ -324,10 +327,17 @@ class Run(Readable):
         yield bind(draw_augmentation, self.net, known, not self.is_fast)
         yield bind(load_augmented, self.net, self._laying(images) | known, not self.is_fast)
 
-    def load_call(self, images: Array, index: Array | None = None) -> Call:
-        """What lays `images[index]` into the lanes, by the run's own index unless told."""
-        own = {} if index is None else {"index": index}
-        return bind(load_images, self.net, self._laying(images) | own, not self.is_fast)
+    def load_calls(self, images: Array, index: Array | None = None) -> list[Call]:
+        """What lays `images[index]` into the lanes, by the run's own index unless told: first image by image."""
+        known, is_plain = self._laying(images) | ({} if index is None else {"index": index}), not self.is_fast
+        if self.lanes == 1:  # a lone image lies as it is
+            lone = self.x.reshape(1, *images.shape[1:])
+            return [bind(prepare_images, self.net, known | {"prepared": lone}, is_plain)]
+        if self.prepared is None:
+            self.prepared = zeros((self.lanes, *images.shape[1:]), self.net.dtype)
+        turn, turned = turning(self.prepared.reshape(self.lanes, -1), self.x.reshape(-1, self.lanes))
+        preparing = bind(prepare_images, self.net, known | {"prepared": self.prepared}, is_plain)
+        return [preparing, bind(turn, self.net, turned, is_plain)]
 
     def _laying(self, images: Array) -> dict[str, Any]:
         """What a nest is given that lays images into the lanes."""
@@ -362,7 +372,7 @@ class Run(Readable):
         gradient where told. The images are not copied.
         """
         is_plain = self.augment is None or not backward
-        calls = [self.load_call(images)] if is_plain else list(self._load_augmented(images))
+        calls = self.load_calls(images) if is_plain else list(self._load_augmented(images))
         if backward:
             calls += [*self._shares(), *self.draw_calls, *self.forward_calls]
         else:

@@ -32,6 +32,7 @@ from plaingrad.schedule.tiles import (
     window_tile,
 )
 from plaingrad.schedule.tree import fills, function_of
+from plaingrad.schedule.turning import turning
 from plaingrad.schedule.vectors import functions_of
 from plaingrad.textbook.text import Text, made
 
@@ -306,7 +307,7 @@ class Scheduled:
         known = {"dy": arrays["dy"], "turned": turned, "dw": arrays["dw"], "panel": panel, "lanes": self.lanes}
         known |= {"block": tile.block, "length": tile.length}
         return [
-            (nests.TURN, {"x": arrays["x"], "turned": turned, "span": min(inputs, 8)}),
+            turning(arrays["x"], turned),
             (nest(nests.dense_gathered, tile, line=Tile(1, tile.across, tile.size)), known),
         ]
 

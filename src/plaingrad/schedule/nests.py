@@ -11,7 +11,6 @@ activation makes of a tile, and `window_sums_wide` is `window_sums` for wide til
 Over 300 lines, since the nests of all sums stand side by side.
 """
 
-from plaingrad.compiler.loops import Loops, at
 from plaingrad.schedule.tiles import Tile
 from plaingrad.schedule.vectors import functions_of
 
@@ -351,15 +350,3 @@ def dense_scattered(dy, w, dx, *, lanes, block, piece):
             for k in range(units):
                 sums = multiply(sums, w, k * inputs + c, 1, dy, k * lanes + n)
             store(sums, dx, c * lanes + n, lanes)
-
-
-def turn(x, turned, *, span):
-    """The same numbers with the images outside: a few inputs at a time, so that lines are read and written whole."""
-    for part in range(0, x.shape[0], span):
-        c = min(part, x.shape[0] - span)
-        for n in range(x.shape[1]):
-            for v in range(span):
-                turned[n, at(c + v)] = x[c + v, n]
-
-
-TURN = Loops(turn)

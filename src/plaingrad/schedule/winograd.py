@@ -17,9 +17,9 @@ from typing import Any
 
 from plaingrad.compiler.loops import Array, Loops
 from plaingrad.compiler.loops import zeros as array_of_zeros
-from plaingrad.schedule.nests import TURN
 from plaingrad.schedule.patches import effort, sums_of, transform_of, transforms
 from plaingrad.schedule.tiles import Tile, divisor, rows_tile, run_tile, vector_size
+from plaingrad.schedule.turning import LINE, turning
 from plaingrad.schedule.vectors import functions_of
 from plaingrad.textbook.text import made
 
@@ -29,7 +29,6 @@ FEWEST_LANES = 16  # with fewer the transforms, which have vectors of lanes, tak
 VECTOR = 16  # channels, the most that one holds: what is left of the last one is done in vain
 ENOUGH = 0.85  # of what the windows take: what is less is taken
 SHARE = 16  # images, the most that are transformed at a time for the gradient of the weights
-LINE = 16  # numbers of a cache line: so far apart the points lie, which would else begin in one set of the cache
 
 Bound = tuple[Loops, dict[str, Any]]
 
@@ -270,8 +269,8 @@ def _gathered(arrays: dict[str, Any], known: dict[str, Any], scratch: Callable[[
     a, g, t = transforms(window, OUT)
     own = {"transform": (g if turns else t, size), "transform_one": (t if turns else g, part)}
     own["transform_weights"] = a, size
-    turning = {"x": other.reshape(other.shape[0], -1), "turned": turned, "span": min(other.shape[0], 8)}
-    return [(TURN, turning), (nest("winograd_gathered", winograd_gathered, tile, tuple(own.items())), known)]
+    gathering = (nest("winograd_gathered", winograd_gathered, tile, tuple(own.items())), known)
+    return [turning(other.reshape(other.shape[0], -1), turned), gathering]
 
 
 def is_turned(filters: int, channels: int) -> bool:

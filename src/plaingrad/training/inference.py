@@ -1,6 +1,5 @@
 """A trained network at work: what it says of images, without labels and without gradients."""
 
-import math
 import pathlib
 import threading
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from plaingrad.network.network import LANES, Network, require_network
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import compiled
 from plaingrad.schedule.fast import Task
-from plaingrad.schedule.nests import TURN
+from plaingrad.schedule.turning import turning
 from plaingrad.textbook.layer import bind
 from plaingrad.textbook.layers import Softmax
 from plaingrad.textbook.losses import CrossEntropy, Loss
@@ -42,8 +41,8 @@ class Stretch:
         calls: list[Call] = []
         made = run.y.reshape(-1, run.lanes)
         for own, part in zip(self.index, self.outputs.reshape(count, run.lanes, -1), strict=True):
-            laying = {"x": made, "turned": part, "span": min(len(made), 8)}
-            calls += [run.load_call(images, own), *run.infer_calls, bind(TURN, run.net, laying, not run.is_fast)]
+            turn, known = turning(made, part)
+            calls += [*run.load_calls(images, own), *run.infer_calls, bind(turn, run.net, known, not run.is_fast)]
         self.program = Program(calls)
         self.loads, self.given = range(0, len(calls), len(calls) // count), (0, 0)
 
