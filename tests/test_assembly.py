@@ -43,7 +43,7 @@ def test_inner_loops_hold_their_sums_in_whole_vectors(layer, shape, kind):
 
 def test_a_tile_too_large_for_the_registers_is_seen(monkeypatch):
     monkeypatch.setattr(tiles, "best_block", lambda count, across, most: 8)
-    found = loops_of(Conv(32, size=7), (3, 12, 12), LANES, TARGETS["AVX2"], "made")
+    found = loops_of(Conv(32, size=7, dilation=2), (3, 16, 16), LANES, TARGETS["AVX2"], "made")
     assert any(loop.spills for loop in found["made"])
 
 

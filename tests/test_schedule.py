@@ -10,7 +10,7 @@ from often import is_first, some
 from plaingrad.compiler.loops import Loops, has_numba
 from plaingrad.network.network import Network
 from plaingrad.network.run import Run
-from plaingrad.schedule import fast, nests, written
+from plaingrad.schedule import fast, nests, pooling, written
 from plaingrad.schedule.reading import NotReadable, sums
 from plaingrad.schedule.tree import fills
 from plaingrad.schedule.written import WRITTEN
@@ -233,6 +233,27 @@ def test_a_broken_nest_written_by_hand_is_found(monkeypatch):
     broken = made(source.replace("(value > best)", "(value >= best)"), vars(written), "fast_maxpool_forward")
     monkeypatch.setitem(WRITTEN, Text(MaxPool.forward.plain), Loops(broken))
     assert is_found(monkeypatch)
+
+
+BROKEN_POOLS = [
+    ("first * columns + start,", "first * columns,"),  # which pixel
+    ("dilation_0 * columns", "columns"),
+    ("dilation_1 * lanes", "lanes"),  # where it lies
+    ("j * stride_1", "j"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), some(BROKEN_POOLS, lambda place: place == 0))
+@pytest.mark.often(4)
+def test_a_broken_pool_is_found(old, new, monkeypatch):
+    source = inspect.getsource(pooling.pooled)
+    assert old in source
+    monkeypatch.setattr(pooling, "pooled", made(source.replace(old, new), vars(pooling), "pooled"))
+    pooling.nest.cache_clear()
+    try:
+        assert is_found(monkeypatch)
+    finally:
+        pooling.nest.cache_clear()
 
 
 # ------------------------------------------------------------------------------------------------------- reading

@@ -15,7 +15,8 @@ from plaingrad.compiler.program import Call
 from plaingrad.schedule.elementwise import elementwise, is_elementwise
 from plaingrad.schedule.fast import Task, asks_for_signs, has_nests, is_laid_in, not_a_sum, sum_nests
 from plaingrad.schedule.open import Opened, axes_of, opened
-from plaingrad.schedule.written import MAX_POOL, WRITTEN
+from plaingrad.schedule.pooling import pooling, suits
+from plaingrad.schedule.written import MAX_POOL, MAX_POOL_FORWARD, WRITTEN
 from plaingrad.textbook.layer import bind
 from plaingrad.textbook.text import Text, made
 
@@ -59,6 +60,9 @@ def fast_calls(
         if has_nests(task):
             for nest, known in sum_nests(task, lanes, groups, scratch, by_patches, then, before):
                 yield bind(nest, task.owner, known)
+        elif task.text == MAX_POOL_FORWARD and suits(task.laid["window"]):
+            nest, known = pooling(as_maps(task), lanes)
+            yield bind(nest, task.owner, known)
         elif task.text in WRITTEN:
             yield bind(WRITTEN[task.text], task.owner, {**as_maps(task), **settings(task.laid), "lanes": lanes})
         elif is_elementwise(task.text):

@@ -166,10 +166,10 @@ def fast_l2pool_backward(
                             dx[c, u, at(v * lanes + n)] = total
 
 
-MAX_POOL = Text(pool.maxpool_backward)
+MAX_POOL_FORWARD, MAX_POOL = Text(pool.maxpool_forward), Text(pool.maxpool_backward)
 
 WRITTEN: dict[Text, Loops] = written_normalisation.WRITTEN | {
-    Text(pool.maxpool_forward): fast_maxpool_forward,
+    MAX_POOL_FORWARD: fast_maxpool_forward,
     MAX_POOL: fast_maxpool_backward,
     Text(pool.meanpool_forward): fast_meanpool_forward,
     Text(pool.meanpool_backward): fast_meanpool_backward,
