@@ -62,6 +62,7 @@ class Asked:
     left_out: frozenset[str]
     known: dict[tuple[Any, ...], "Replayed"] = field(default_factory=dict, init=False)
     hopeless: set[tuple[Any, ...]] = field(default_factory=set, init=False)
+    plain_updates: dict[float, Updates] = field(default_factory=dict, init=False)
 
     def moved(self) -> list[str]:
         """Take the output of a layer that was answered behind its activation for the activation's; a line for each."""
@@ -144,9 +145,14 @@ class Asked:
         return search, taken
 
     def _updates(self, taken: list[Convention], unit: float) -> Updates:
-        """The updates of the answer, of which one rule may make all that are wrong."""
+        """The updates of the answer, of which one rule may make all that are wrong; without a convention found once."""
+        if not taken and unit in self.plain_updates:
+            return self.plain_updates[unit]
         plain = self._begun(taken, unit)
-        return Updates(plain, plain.disagreeing() or [], self.left_out)
+        updates = Updates(plain, plain.disagreeing() or [], self.left_out)
+        if not taken:
+            self.plain_updates[unit] = updates
+        return updates
 
     def _by_rules(self, updates: Updates, taken: list[Convention], unit: float) -> Search:
         """The search of a program whose updates are made by these rules."""

@@ -87,7 +87,7 @@ def found(
     fitting: dict[float, list[str]] = {}
     for words, factor in every.items():
         made = factor * expected.value
-        if fits(expected, made, given, precision) and explains(made, expected.value, given):
+        if explains(made, expected.value, given) and fits(expected, made, given, precision):
             near = next((each for each in fitting if math.isclose(each, factor)), factor)
             fitting.setdefault(near, []).append(words)
     line, is_begun = last_line(lines), begins_with_a_number(lines)

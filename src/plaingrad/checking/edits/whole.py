@@ -187,7 +187,7 @@ def _others(how: Making) -> Iterator[tuple[str, Array]]:
 
 
 def _is(expected: Estimate, made: Array, given: Array, precision: Precision) -> bool:
-    return fits(expected, made, given, precision) and explains(made, expected.value, given)
+    return explains(made, expected.value, given) and fits(expected, made, given, precision)
 
 
 def _times(make: Callable[[Context], Array | None], words: str) -> Callable[[Context], Iterator[Array]]:

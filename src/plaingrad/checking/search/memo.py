@@ -21,7 +21,7 @@ class Memo:
         if key not in self.known:
             result = make()
             arrays = [result] if isinstance(result, np.ndarray) else vars(result).values()
-            size = sum(each.size for each in arrays)
+            size = sum(each.size for each in arrays if isinstance(each, np.ndarray))
             if self.size + size > MOST:
                 self.known, self.size = {}, 0
             self.size += size

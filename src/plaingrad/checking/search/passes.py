@@ -9,6 +9,7 @@ Over 300 lines, since what a pass reads and what it makes of that stand together
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,17 @@ class Estimate:
 
     value: Array
     uncertainty: Array
+
+    @cached_property
+    def size(self) -> float:
+        """The largest number."""
+        return float(np.abs(self.value).max(initial=0))
+
+    @cached_property
+    def usual(self) -> float:
+        """The median of the uncertainties but for those that are 0."""
+        some = self.uncertainty[self.uncertainty > 0]
+        return float(np.median(some)) if some.size else 0.0
 
 
 Env = dict[Key, Estimate]
@@ -231,7 +243,9 @@ class Passes:
         dy = env[self.dy_key(key)].value
         if quantity in ("dx", "dskip"):
             return self.single_layer(name).slopes(x, w, quantity).of(dy)
-        return terms.slope(quantity[1:], dy, x) if terms else self.loop(name, quantity, x, w, dy)
+        if terms is None:
+            return self.loop(name, quantity, x, w, dy)
+        return terms.of(quantity[1:]).slope(quantity[1:], dy, x)
 
     def dx_of_output(self, key: Key, env: Mapping[Key, Estimate]) -> Array:
         """dx of a layer by its own text, where its output is the one in `env` and not what its input makes."""

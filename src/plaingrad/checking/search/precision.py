@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ class Precision:
     """Significant digits or decimals that were printed (None: all), and the arithmetic's unit roundoff.
 
     `each` holds what was found for arrays that were printed otherwise than most, by their identity; `grains` the grain
-    of arrays that are no printed numbers themselves, but sums or means of them.
+    of arrays that are no printed numbers themselves, but sums or means of them. `known` are the grains of arrays that
+    were asked for before, with the array, so that no other has its id; an answered one is asked for many times.
     """
 
     digits: int | None
@@ -31,6 +33,7 @@ class Precision:
     unit: float
     each: Mapping[int, "Precision"] = field(default_factory=dict, compare=False, repr=False)
     grains: Mapping[int, Array] = field(default_factory=dict, compare=False, repr=False)
+    known: dict[tuple[Any, ...], tuple[Array, Array]] = field(default_factory=dict, compare=False, repr=False)
 
     def grain(self, values: Array) -> Array:
         """By how much printing moved each number at most: one unit in its last place, were it cut off or rounded.
@@ -42,6 +45,12 @@ class Precision:
         if id(values) in self.each:
             return self.each[id(values)].grain(values)
         least = LEAST_HALF if self.unit == HALF else 0.0
+        what = id(values), self.digits, self.decimals, least
+        if what not in self.known:
+            self.known[what] = values, self._grain(values, least)
+        return self.known[what][1]
+
+    def _grain(self, values: Array, least: float) -> Array:
         grain = np.full(values.shape, least if self.decimals is None else 10.0**-self.decimals)
         if self.digits is None:
             return grain

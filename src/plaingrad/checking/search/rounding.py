@@ -31,9 +31,8 @@ def agrees(expected: Estimate, array: Array, precision: Precision) -> bool:
 
 def alike(expected: Estimate, made: Array, unit: float) -> Estimate:
     """Another array, known relative to its size about as well as the right one, and at each place no better."""
-    size = np.abs(expected.value).max(initial=0)
-    usual = np.median(expected.uncertainty[expected.uncertainty > 0]) if (expected.uncertainty > 0).any() else 0.0
-    level = usual / size if size > 0 else 16 * unit
+    size = expected.size
+    level = expected.usual / size if size > 0 else 16 * unit
     largest = np.abs(made).max(initial=0)
     scale = max(largest / size, 1.0) if size > 0 else 1.0
     return Estimate(made, np.maximum(expected.uncertainty * scale, ALIKE * level * largest))

@@ -85,6 +85,8 @@ class Program(Passes):
         _, name, quantity = key
         terms = self.terms(name)
         assert terms is not None
+        if quantity not in ("y", "dx"):
+            terms = terms.of(quantity[1:])
         estimates = {weight: env[each] for weight, each in self.weight_keys(key).items() if each in env}
         w, wide = ({k: getattr(each, part) for k, each in estimates.items()} for part in ("value", "uncertainty"))
         sizes, squares, wide = ({k: f(v) for k, v in each.items()} for f, each in ((np.abs, w), (sq, w), (sq, wide)))

@@ -39,6 +39,7 @@ MOST_WORK = 25_000_000  # numbers handled in trying usual rules: about a second
 LUCK = 20  # bits that a rule explains beyond what was solved and chosen: chance of one in a million
 CHOICES = 12  # bits: fewer than 4,096 rules are tried
 DEVIATIONS = 6.0  # standard errors by which a solved number may miss the one that is meant
+FEW = 50  # numbers of the smallest arrays, by which most rules are ruled out
 STRAY = 1e-9  # of a solved number: by how much float64 itself may move it
 SIGMAS = 8.0  # standard deviations that `allowed` allows
 USUAL_SHARES = (0.9, 0.5, 0.99, 0.95, 0.8, 0.999)
@@ -463,14 +464,9 @@ def least_squares(seen: list[Seen], columns: dict[str, Column], room: float = 0.
 
     `room` is what is allowed besides, of the largest step.
     """
-    if not seen:
+    if not seen or is_ruled_out(seen, columns, room):
         return None
-    wide = [np.maximum(each.room, room * np.abs(each.step).max(initial=0)).reshape(-1) for each in seen]
-    weights = 1 / np.concatenate(wide)
-    steps = np.concatenate([each.step.reshape(-1) for each in seen]) * weights
-    with np.errstate(all="ignore"):
-        made = [np.concatenate([column(each.past).reshape(-1) for each in seen]) for column in columns.values()]
-    matrix = np.stack(made, axis=1) * weights[:, None]
+    matrix, steps = equations(seen, columns, room)
     if not np.isfinite(matrix).all() or not np.isfinite(steps).all() or len(steps) <= len(columns):
         return None
     sizes = np.sqrt((matrix * matrix).sum(axis=0))
@@ -484,3 +480,35 @@ def least_squares(seen: list[Seen], columns: dict[str, Column], room: float = 0.
         dict(zip(columns, map(float, numbers / sizes), strict=True)),
         dict(zip(columns, map(float, spread / sizes), strict=True)),
     )
+
+
+def equations(seen: list[Seen], columns: dict[str, Column], room: float) -> tuple[Array, Array]:
+    """What is to be multiplied, number by number, and what it should make; 1 is how far that may be off."""
+    wide = [np.maximum(each.room, room * np.abs(each.step).max(initial=0)).reshape(-1) for each in seen]
+    weights = 1 / np.concatenate(wide)
+    with np.errstate(all="ignore"):
+        made = [np.concatenate([column(each.past).reshape(-1) for each in seen]) for column in columns.values()]
+    return np.stack(made, axis=1) * weights[:, None], np.concatenate([each.step.reshape(-1) for each in seen]) * weights
+
+
+def is_ruled_out(seen: list[Seen], columns: dict[str, Column], room: float) -> bool:
+    """Whether the smallest arrays alone cannot be made, and so all of them cannot.
+
+    If every number were off by 1 at most, so would be these with the same multipliers; their squares would come to no
+    more than their count, and with multipliers of their own to less. Twice that leaves room for rounding.
+    """
+    some: list[Seen] = []
+    for each in sorted(seen, key=lambda each: each.step.size):
+        if sum(one.step.size for one in some) >= FEW:
+            break
+        some.append(each)
+    if len(some) == len(seen):
+        return False
+    matrix, steps = equations(some, columns, room)
+    if not np.isfinite(matrix).all() or not np.isfinite(steps).all():
+        return True
+    sizes = np.sqrt((matrix * matrix).sum(axis=0))
+    matrix = matrix[:, sizes > 0] / sizes[sizes > 0]
+    numbers = np.linalg.lstsq(matrix, steps)[0]
+    left = matrix @ numbers - steps
+    return bool((left * left).sum() > 2 * len(steps))
