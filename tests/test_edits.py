@@ -19,7 +19,7 @@ from plaingrad.checking.edits import factors
 from plaingrad.checking.edits.edited_line import ADVICE, MOST_TOLD, EditedLine
 from plaingrad.checking.edits.making import making
 from plaingrad.checking.edits.search import new_lines, old_and_new
-from plaingrad.checking.edits.stepped import every_at_once, stepped
+from plaingrad.checking.edits.stepped import codes, every_at_once, stepped
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from plaingrad.checking.search.passes import exact
 from plaingrad.checking.search.precision import estimated
@@ -64,6 +64,23 @@ def agree_on(network: str, place: tuple[str, str], count: int, seed: int) -> int
             assert same, (network, place, name, new_lines(how.lines, edit))
             done += 1
     return done
+
+
+@pytest.mark.parametrize("seed", some(range(3), lambda place: place == 0))
+def test_an_edited_expression_that_is_called_makes_what_the_whole_edited_text_makes(seed):
+    rng, called = random.Random(seed), 0
+    for network, place in rng.sample(PASSES, 8):
+        how = making(edited.context_of(network, place))
+        assert how is not None
+        given, lines = how.parts[0].known, how.lines
+        for edit in rng.sample(how.edits(), min(12, len(how.edits()))):
+            tree, changed = edit.tree(lines.tree), (lines.tree, edit.changes)
+            called += bool(codes(tree, changed)[1])
+            made = stepped(lines.text, tree, lines.wanted, given, {}, changed)
+            whole = stepped(lines.text, tree, lines.wanted, given, {})
+            assert (made is None) == (whole is None), (network, place, new_lines(lines, edit))
+            assert made is None or np.array_equal(made, whole, equal_nan=True), new_lines(lines, edit)
+    assert called > 40
 
 
 @pytest.mark.parametrize("seed", some(range(3), lambda place: place == 0))

@@ -77,7 +77,8 @@ class Making:
             known = {**part.known, part.lines.wanted: part.before} if edit and edit.keeps else part.known
             if sizes:
                 known = {name: sized(each) for name, each in known.items()}
-            found = run(part.lines.text, tree, part.lines.wanted, known, only, wraps, part.lines.fills, part.kept)
+            lines, changed = part.lines, (part.lines.tree, edit.changes) if edit else None
+            found = run(lines.text, tree, lines.wanted, known, only, wraps, lines.fills, part.kept, changed)
             if found is None:
                 return None
             room = whole[part.place]

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from plaingrad.checking.edits.lines import copied
+from plaingrad.checking.edits.lines import Path, at, copied, replaced
 from plaingrad.checking.edits.stores import Sequential
 from plaingrad.checking.edits.uses import Kept, Named, carried_cells
 from plaingrad.checking.edits.vectors import Vectors
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.text import Text
 
+Changed = tuple[ast.FunctionDef, tuple[tuple[Path, Any], ...]]
 NO_ARGUMENTS = ast.arguments([], [], None, [], [], None, [])
 FEW = 1000  # numbers: of a part, or of a small array, turns are done sooner place by place
 MOST_STEPS = 400_000  # places: a second or so
@@ -40,10 +41,85 @@ def chosen_loops(node: Any) -> Any:
     return made
 
 
+def compiled(tree: ast.FunctionDef) -> CodeType:
+    """The code of a tree whose loops run over what `chosen` leaves."""
+    loops = ast.FunctionDef(tree.name, NO_ARGUMENTS, chosen_loops(tree).body, [])
+    return code_in(compile(ast.Module([located(loops)], []), "<edited>", "exec"))
+
+
+def code_in(code: CodeType) -> CodeType:
+    """The code of the function that is defined in it."""
+    return next(each for each in code.co_consts if isinstance(each, CodeType))
+
+
+@functools.lru_cache(maxsize=256)
+def own_names(tree: ast.FunctionDef) -> frozenset[str]:
+    """The names that a tree gives values to."""
+    names = (each for each in ast.walk(tree) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store))
+    return frozenset(each.id for each in names)
+
+
+@functools.lru_cache(maxsize=1024)
+def with_calls(tree: ast.FunctionDef, places: tuple[tuple[Path, tuple[str, ...]], ...]) -> CodeType:
+    """The code of a tree in which expressions are calls of functions that are given these names."""
+    for number, (path, names) in enumerate(places):
+        given = [located(ast.Name(each, ast.Load())) for each in names]
+        called = located(ast.Name(f"edited_{number}", ast.Load()))
+        tree = replaced(tree, path, located(ast.Call(called, given, [])))
+    return compiled(tree)
+
+
+@functools.lru_cache(maxsize=4096)
+def function_of(value: ast.expr, names: tuple[str, ...]) -> CodeType:
+    """The code of a function that is given names and returns an expression."""
+    arguments = ast.arguments([], [located(ast.arg(each)) for each in names], None, [], [], None, [])
+    return code_in(compile(ast.Expression(located(ast.Lambda(arguments, value))), "<edited>", "eval"))
+
+
+def codes(tree: ast.FunctionDef, changed: Changed | None) -> tuple[CodeType, dict[str, CodeType]]:
+    """The code of a tree and the functions that it calls.
+
+    A text is compiled once for all edits of the same expression: only what stands there instead is compiled for each.
+    """
+    if changed is None or not all(is_replaced(changed[0], *each) for each in changed[1]):
+        return compiled(tree), {}
+    own = own_names(changed[0])
+    names = [
+        tuple(sorted({each.id for each in ast.walk(new) if isinstance(each, ast.Name)} & own)) for _, new in changed[1]
+    ]
+    places = tuple((path, each) for (path, _), each in zip(changed[1], names, strict=True))
+    functions = {
+        f"edited_{number}": function_of(new, each)
+        for number, ((_, new), each) in enumerate(zip(changed[1], names, strict=True))
+    }
+    return with_calls(changed[0], places), functions
+
+
+def is_replaced(tree: ast.FunctionDef, path: Path, new: Any) -> bool:
+    """Whether a change puts one expression in place of another."""
+    return isinstance(new, ast.expr) and is_value(new) and is_value(at(tree, path))
+
+
+@functools.lru_cache(maxsize=4096)
+def is_value(node: Any) -> bool:
+    """Whether a node is an expression that has a value by itself."""
+    if not isinstance(node, ast.expr) or not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+        return False
+    return not any(isinstance(each, ast.Slice) for each in ast.walk(node))
+
+
 def stepped(
-    text: Text, tree: ast.FunctionDef, wanted: str, known: Mapping[str, Any], only: Mapping[str, list[int]]
+    text: Text,
+    tree: ast.FunctionDef,
+    wanted: str,
+    known: Mapping[str, Any],
+    only: Mapping[str, list[int]],
+    changed: Changed | None = None,
 ) -> Array | None:
-    """The wanted array; None where an index lies beyond its array, or a number is no place."""
+    """The wanted array; None where an index lies beyond its array, or a number is no place.
+
+    `changed` tells which tree this one was made of, by which changes.
+    """
     left = MOST_STEPS
 
     def chosen(letter: str, values: Iterable[int]) -> Iterator[int]:
@@ -56,12 +132,12 @@ def stepped(
                 yield each
 
     arrays = {name: np.array(each, copy=True) if isinstance(each, np.ndarray) else each for name, each in known.items()}
-    loops = ast.FunctionDef(text.__name__, NO_ARGUMENTS, chosen_loops(tree).body, [])
-    module = ast.Module([located(loops)], [])
     try:
-        code = next(each for each in compile(module, "<edited>", "exec").co_consts if isinstance(each, CodeType))
+        code, functions = codes(tree, changed)
+        names = {**_names(text), **arrays, "chosen": chosen}
+        names |= {name: FunctionType(each, names) for name, each in functions.items()}
         with np.errstate(all="ignore"):
-            FunctionType(code, {**_names(text), **arrays, "chosen": chosen})()
+            FunctionType(code, names)()
     except (IndexError, TypeError, ValueError, NameError, ZeroDivisionError, OverflowError, SyntaxError):
         return None
     made: Array = np.asarray(arrays[wanted], float)
@@ -82,16 +158,17 @@ def run(
     wraps: bool = False,
     stores: frozenset[str] | None = None,
     kept: Kept | None = None,
+    changed: Changed | None = None,
 ) -> Array | None:
     """The array that a tree makes: all at once where that can be and is quicker, else step by step; None where it
-    makes none."""
+    makes none. `changed` tells which tree this one was made of, by which changes."""
     kept = kept or Kept(Named(tree))
     cells = carried_cells(tree, kept)
     try:
         made = None
         if not cells or not (only or known[wanted].size < FEW):
             made = _at_once(tree, wanted, known, only, wraps, stores, kept, _names(text), cells).get(wanted)
-        return made if made is not None else stepped(text, tree, wanted, known, only or {})
+        return made if made is not None else stepped(text, tree, wanted, known, only or {}, changed)
     except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential):
         return None
 

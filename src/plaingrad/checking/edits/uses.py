@@ -37,8 +37,9 @@ def below(node: ast.AST) -> Iterator[ast.AST]:
                 waiting += inner
 
 
+@functools.lru_cache(maxsize=1024)
 def uses_of(node: ast.expr) -> Uses:
-    """What an expression reads and names."""
+    """What an expression reads and names: of an edited one it is asked several times in a run."""
     every = list(below(node))
     cells = [each for each in every if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name)]
     found: tuple[list[Any], list[Any]] = [], []
@@ -62,6 +63,7 @@ class Named:
         self.statements = {id(each) for each in ast.walk(tree) if isinstance(each, ast.stmt)}
         self.used: dict[int, Uses] = {}
         self.arrays: dict[int, tuple[set[str], set[str]]] = {}  # by statement: what it fills, what it reads
+        self.cells: dict[tuple[int, tuple[str, ...]], Any] = {}  # by statement and the letters around it: its cells
 
 
 class Kept:
@@ -72,7 +74,7 @@ class Kept:
 
     def __init__(self, named: Named) -> None:
         self.names, self.used = named.names, named.used
-        self.statements, self.arrays = named.statements, named.arrays
+        self.statements, self.arrays, self.cells = named.statements, named.arrays, named.cells
         self.worth: dict[Any, tuple[list[Any], Any, Any]] = {}
         self.letters: dict[Any, Array] = {}
         self.ends: dict[int, tuple[Array, int, int]] = {}
@@ -154,6 +156,29 @@ def arrays_of(body: list[ast.stmt], kept: Kept) -> tuple[set[str], set[str]]:
     return filled, read
 
 
+def cells_of(
+    body: list[ast.stmt], around: tuple[str, ...], kept: Kept
+) -> frozenset[tuple[str, tuple[str, ...] | None]]:
+    """The cells that statements read and fill: an array with its letters, None where they are not of the loops around.
+
+    `around` are the letters of these loops.
+    """
+    found: set[tuple[str, tuple[str, ...] | None]] = set()
+    for node in body:
+        known = kept.cells.get((id(node), around))
+        if known is None:
+            inner = (*around, node.target.id) if isinstance(node, ast.For) else around  # type: ignore[attr-defined]
+            known = cells_of([*getattr(node, "body", []), *getattr(node, "orelse", [])], inner, kept)
+            for uses in map(kept.uses, expressions_of(node)):
+                for array, letters in uses.read + uses.filled:
+                    is_own = letters is not None and len({*letters}) == len(letters) and set(letters) <= set(around)
+                    known |= {(array, letters if is_own else None)}
+            if id(node) in kept.statements:
+                kept.cells[id(node), around] = known
+        found |= known
+    return frozenset(found)
+
+
 def carried_cells(tree: ast.FunctionDef, kept: Kept) -> dict[str, tuple[str, ...]]:
     """The cells that belong to their loops, where a tree reads some of them: what they hold goes from turn to turn.
 
@@ -162,13 +187,10 @@ def carried_cells(tree: ast.FunctionDef, kept: Kept) -> dict[str, tuple[str, ...
     filled, read = arrays_of(tree.body, kept)
     if not filled & read:
         return {}
-    every = [(kept.uses(each), around) for node, around in statements_of(tree.body) for each in expressions_of(node)]
     found: dict[str, set[tuple[str, ...] | None]] = {array: set() for array in filled}
-    for uses, around in every:
-        for array, letters in uses.read + uses.filled:
-            if array in filled:
-                is_own = letters is not None and len({*letters}) == len(letters) and set(letters) <= set(around)
-                found[array].add(letters if is_own else None)
+    for array, letters in cells_of(tree.body, (), kept):
+        if array in filled:
+            found[array].add(letters)
     cells = {}
     for array in filled:
         letters, *others = found[array]
