@@ -18,12 +18,14 @@ import plaingrad as pg
 from bars import PRINTS, Outcome, Trial, chosen, oddities, pairs, parts, sampled, singles, tried, without
 from diseased import alike, networks, played
 from frameworks import installed
+from plaingrad.checking.case import Case
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
+from plaingrad.compiler.loops import Array
 from rights import Right, every_right, mixed, of_programs, partly, wronged
 from strange import STRANGE
-from students import WAYS, told
+from students import WAYS, in_print, told
 
 RIGHT = 5  # times the share of right answers are tried: none may be called wrong
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "confusion.md"
@@ -31,6 +33,8 @@ PROCESSES = 2
 PAIRS, PARTS, RIGHT_PARTS, WAY_PARTS, WHOLE, ODD, LEFT_OUT = 1600, 1200, 1200, 600, 5600, 3000, 2500
 MIXED = 3000
 WAYS_HOW = ("named", "same numbers", "place", "suspected", "layer", "missed")
+SIZED_PARTS = ("all", "gradients", "weights", "half")
+SIZED_WRONGS = ("scaled-oddly", "noise", "one-cell-wrong", "shifted-by-one", "all-random")  # none has a name
 Task = tuple[str, Trial | Right]
 
 
@@ -231,15 +235,30 @@ def twins() -> Iterator[tuple[str, str, str]]:
 
 
 def seconds() -> Iterator[tuple[str, str, float]]:
-    """How long a check of a network as large as lenet5 takes: of the processor, whatever else runs beside it."""
+    """Seconds of the processor for a network as large as lenet5: right answers, and a wrong one of every place."""
     case = make_case(pg.model("lenet5").network().layers, (1, 28, 28), images=2)
-    for place in (None, ("conv2", "dx"), ("conv1", "dw"), ("dense2", "y")):
-        arrays, _ = played(case, {place: STRANGE["scaled-oddly"]} if place else {})
-        for part in ("all", "gradients", "weights", "half"):
-            answer = told(chosen(arrays, part, 0))
-            began = time.process_time()
-            check_answer(case, answer)
-            yield part, ".".join(place) if place else "nothing", time.process_time() - began
+    right, _ = played(case, {})
+    check_answer(case, told(right))  # what is made once, for all answers to this case
+    for part in SIZED_PARTS:
+        yield part, "nothing", timed(case, told(chosen(right, part, 0)))
+    took: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for number, place in enumerate(dict.fromkeys(key[1:] for key in right)):
+        id = SIZED_WRONGS[number % len(SIZED_WRONGS)]
+        printed, part = PRINTS[number % len(PRINTS)], SIZED_PARTS[number % len(SIZED_PARTS)]
+        arrays, changed = played(case, {place: STRANGE[id]}, single=printed != "f64")
+        if changed:
+            answer = told(chosen(arrays, part, number), printed=in_print(printed))
+            took[part].append((timed(case, answer), f"{'.'.join(place)}, {id}, {printed}"))
+    for part, times in took.items():
+        yield part, f"one of {len(times)} places, on average", sum(each for each, _ in times) / len(times)
+        yield part, f"the slowest of these: {max(times)[1]}", max(times)[0]
+
+
+def timed(case: Case, answer: dict[str, Array]) -> float:
+    """The seconds of the processor that a check takes."""
+    began = time.process_time()
+    check_answer(case, answer)
+    return time.process_time() - began
 
 
 def main() -> None:
