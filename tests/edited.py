@@ -9,7 +9,7 @@ import numpy as np
 from diseased import finite, networks, places, played
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.edits.edited_line import EditedLine
-from plaingrad.checking.edits.making import making
+from plaingrad.checking.edits.making import Making, making
 from plaingrad.checking.edits.pieces import Edit
 from plaingrad.checking.edits.search import new_lines
 from plaingrad.checking.edits.witness import second_of
@@ -73,6 +73,24 @@ class Told:
     wrong_place: bool
 
 
+def is_alike_elsewhere(line: EditedLine, slip: Slip, how: Making) -> bool:
+    """Whether a line that is no edit, such as one with a factor, is the slip in the same text of every network."""
+    found = 0
+    for network in networks():
+        for place in places(network):
+            if place[0].rstrip("0123456789") != slip.place[0].rstrip("0123456789") or place[1] != slip.place[1]:
+                continue
+            context = context_of(network, place)
+            here = making(context)
+            if here is None or here.lines is not how.lines:
+                continue
+            made, truth = next(line.wrong(context), None), here.made(slip.edit)
+            if made is None or truth is None or not np.allclose(made, truth, rtol=1e-9):
+                return False
+            found += (network, place) != (slip.network, slip.place)
+    return found > 0
+
+
 def tried(slip: Slip, printed: str = "f64") -> Told | None:
     """What is said of an answer with a slip; None where it does not show, or makes what is not finite."""
 
@@ -110,5 +128,7 @@ def tried(slip: Slip, printed: str = "f64") -> Told | None:
             truth is each is None or (truth is not None and each is not None and np.allclose(truth, each))
             for each in made
         ):
+            return Told(slip, "alone" if len(lines) == 1 else "among", said, elsewhere)
+        if not same and is_alike_elsewhere(line, slip, how):
             return Told(slip, "alone" if len(lines) == 1 else "among", said, elsewhere)
     return Told(slip, "another", said, elsewhere)

@@ -3,6 +3,7 @@
 import ast
 import json
 import random
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,17 +13,17 @@ import pytest
 import edited
 import plaingrad as pg
 from diseased import MODERN, networks, places, played
-from often import some
+from often import counts, some
 from plaingrad.checking import check_answer, read_case
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.edits import factors
 from plaingrad.checking.edits.edited_line import ADVICE, MOST_TOLD, EditedLine
 from plaingrad.checking.edits.making import making
-from plaingrad.checking.edits.search import new_lines, old_and_new
+from plaingrad.checking.edits.search import MOST_STEPS, STEPS, evidence, lanes_of, new_lines, old_and_new, sampled
 from plaingrad.checking.edits.stepped import codes, every_at_once, stepped
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
-from plaingrad.checking.search.passes import exact
-from plaingrad.checking.search.precision import estimated
+from plaingrad.checking.search.passes import Estimate, exact
+from plaingrad.checking.search.precision import Precision, estimated
 from students import Student
 from students import told as told_as
 
@@ -130,6 +131,57 @@ def test_what_another_choice_of_a_pool_makes_is_never_ruled_out_beforehand_and_o
     assert done > 30
     noise = np.random.default_rng(0).normal(size=context.expected.shape)
     assert not can_be_chosen(context, context.expected + 1e-3 * size * noise, 1.0, 1e-6 * size)
+
+
+@counts(1, 25)
+def test_a_part_of_an_array_is_made_alone_as_it_is_made_with_the_rest(count):
+    """By every edit, of every pass: what is tried on a part first must not be ruled out there by what is not done."""
+    rng, done = random.Random(count), 0
+    for network, place in PASSES:
+        how = making(edited.context_of(network, place))
+        assert how is not None
+        if how.mean:
+            continue
+        how = replace(how, shape=how.parts[0].known[how.lines.wanted].shape) if len(how.parts) == 1 else how
+        lanes = lanes_of(how.lines, how.parts[0].known)
+        for edit in rng.sample(how.edits(), min(count, len(how.edits()))):
+            only, part, _ = sampled(how, edit, tuple(rng.randrange(size) for size in how.shape), lanes, 0)
+            whole = how.made(edit) if only else None
+            if whole is None or not np.isfinite(whole).all():
+                continue
+            alone = how.made(edit, only)
+            # Sums of less than a thousand terms each, in two orders, of which the largest number is of the same size.
+            room = 1e-12 * float(np.abs(whole).max(initial=0))
+            assert alone is not None
+            np.testing.assert_allclose(alone[part], whole[part], rtol=1e-12, atol=room)
+            done += 1
+    assert done > 40 * count
+
+
+@pytest.mark.parametrize(("network", "place"), some(PASSES, lambda place: place % 4 == 0))
+def test_every_edit_of_a_pass_is_tried(network, place):
+    """In networks of this size what all of them take together is no more than is tried."""
+    how = making(edited.context_of(network, place))
+    assert how is not None
+    if how.mean or how.lines.is_sum:
+        return
+    how = replace(how, shape=how.parts[0].known[how.lines.wanted].shape) if len(how.parts) == 1 else how
+    lanes, first = lanes_of(how.lines, how.parts[0].known), (0,) * len(how.shape)
+    assert sum(sampled(how, edit, first, lanes, STEPS)[2] for edit in how.edits()) <= MOST_STEPS
+
+
+def test_what_stays_0_tells_as_much_as_any_other_wrong_number():
+    rng = np.random.default_rng(0)
+    for size in (2, 4, 40):
+        right = rng.uniform(0.5, 2, size)
+        expected = Estimate(right, 2.0**-52 * right)
+        for digits in (None, 6):
+            given, bits = np.round(right, 5) if digits else right.copy(), []
+            for wrong in (0.0, 3 * right[0]):
+                given[0] = wrong
+                bits.append(evidence(expected, given, Precision(digits, None, 2.0**-53)))
+            assert abs(bits[0] - bits[1]) <= 5  # printing is up to 10 times as coarse for a number 3 times as large
+            assert bits[0] > 15
 
 
 def test_a_list_of_edits_is_the_same_each_time_and_says_nothing_twice():

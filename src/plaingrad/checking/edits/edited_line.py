@@ -13,13 +13,14 @@ class EditedLine(Mistake):
     """What the text says, and what a text would say that makes the answer's numbers.
 
     `others` are further lines that make the same numbers in this case, though not in every one, and `more` is how many
-    there are beside these.
+    there are beside these. `asks` is how many bits the wrong numbers of all steps have to tell.
     """
 
     right: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
     others: tuple[tuple[str, ...], ...] = ()
     more: int = 0
+    asks: float = 0.0
 
     def among(self, lines: Sequence["EditedLine"]) -> "EditedLine":
         """The same beside other lines that make the numbers as well."""

@@ -3,7 +3,7 @@
 import ast
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from plaingrad.checking.edits.edited_line import EditedLine, edited
 from plaingrad.checking.edits.lines import Lines, at, line_of, statement_of
 from plaingrad.checking.edits.making import Making, Only, making
 from plaingrad.checking.edits.pieces import Edit
+from plaingrad.checking.edits.uses import statements_of
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from plaingrad.checking.edits.witness import claims
 from plaingrad.checking.search.context import Context
@@ -46,9 +47,9 @@ def found(
 ) -> Iterator[tuple[EditedLine, Array]]:
     """The edits that make an answered array, one for each claim that can be told apart, the most usual first.
 
-    `steps` tells in how many steps it was answered: who is right by chance in one is not so in the next.
+    `steps` tells in how many steps it was answered: who is right by chance in one is not so in the next. What these
+    tell is added up once all are known; until then each counts like this one.
     """
-    margin = MARGIN / min(steps, 2)
     how = making(context)
     if how is None or context.key[1:] in context.program.ways:
         return
@@ -60,24 +61,33 @@ def found(
     right = how.made(None)
     if right is None or not agrees(alike(expected, factor * right, precision.unit), expected.value, precision):
         return  # the program makes it otherwise than by this text
-    if evidence(expected, given, precision) - math.log2(PLAIN) < margin:
+    bits = steps * evidence(expected, given, precision)  # each step tells about as much
+    if bits < needed(PLAIN):
         return
-    whole_ones = list(whole.found(context, how, expected, given, precision, scaled=False))
-    if whole_ones:
-        yield from whole_ones[:MOST_KEPT]
+    texts = list(whole.found(context, how, expected, given, precision, scaled=False))
+    if texts:
+        yield from asking(PLAIN, texts[:MOST_KEPT])
         return
+    shares = list(whole.shares(context, how, expected, given, precision))
     matches, tried = matched(how, factor, expected, given, precision)
     chosen = choosing(context, how)
     if not matches and chosen and can_be_chosen(context, given, factor, room_of(expected, given, precision)):
         how = chosen
         matches, tried = matched(how, factor, expected, given, precision)
-    if not matches:
-        yield from whole.found(context, how, expected, given, precision, scaled=True)
+    if not matches and not shares:
+        yield from asking(PLAIN, whole.found(context, how, expected, given, precision, scaled=True))
         return
-    if evidence(expected, given, precision) - math.log2(max(tried, 1)) < margin:
-        return
-    for match, *_ in claims(context, how, matches)[:MOST_KEPT]:
-        yield edited_line(how.lines, match.edit, how.then is not None), match.made
+    if bits >= needed(tried):
+        kept = [match for match, *_ in claims(context, how, matches)] if matches else []
+        lines = [(edited_line(how.lines, each.edit, how.then is not None), each.made) for each in kept]
+        yield from asking(tried, lines[:MOST_KEPT])
+    if not any(each.edit.keeps for each in matches):  # what was there before is a share of another array too
+        yield from asking(PLAIN, shares)
+
+
+def asking(tried: int, lines: Iterable[tuple[EditedLine, Array]]) -> Iterator[tuple[EditedLine, Array]]:
+    """The lines, each with the evidence that it asks for, found among so many."""
+    return ((replace(line, asks=needed(tried)), made) for line, made in lines)
 
 
 def matched(
@@ -94,7 +104,7 @@ def matched(
     room = room_of(expected, given, precision)
     place = np.unravel_index(int(np.abs(given - expected.value).argmax()), given.shape) if given.ndim else ()
     found_: list[Match] = []
-    lanes = _lanes(how.lines, how.parts[0].known)
+    lanes = lanes_of(how.lines, how.parts[0].known)
     most, left = (LANES, math.inf) if how.lines.is_sum else (STEPS, MOST_STEPS)
     for edit in every:
         if not how.mean:
@@ -147,8 +157,8 @@ def sampled(
     """Values of letters that lead to a part of the array around a place, that part, and how many places are done."""
     if len(how.parts) > 1:
         return {}, (), lanes
-    touched = any(_is_store(how.lines.tree, path) for path, _ in edit.changes)
-    plain = _plain_of(edit.tree(how.lines.tree), how.lines.wanted) if touched else _plain_axes(how.lines)
+    needs = not how.lines.is_sum or any(_is_store(how.lines.tree, path) for path, _ in edit.changes)
+    plain = _plain_of(edit.tree(how.lines.tree), how.lines.wanted) if needs else _plain_axes(how.lines)
     only: dict[str, list[int]] = {}
     slab: list[int | slice] = [slice(None)] * len(place)
     for axis, letter in plain.items():
@@ -170,45 +180,47 @@ def _plain_axes(lines: Lines) -> dict[int, str]:
 
 
 def _plain_of(tree: ast.FunctionDef, wanted: str) -> dict[int, str]:
-    """The axes of the array that one letter runs along wherever it is filled."""
-    found: dict[int, str] | None = None
-    letters, targets = set[str](), []
-    for node in _statements(tree.body):
-        if isinstance(node, ast.For):
-            letters.add(node.target.id)  # type: ignore[attr-defined]
-        elif isinstance(node, ast.Assign | ast.AugAssign):
-            targets.append(node.targets[0] if isinstance(node, ast.Assign) else node.target)
-    for target in targets:
-        if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
+    """The axes of the array whose letters can be left at one value: what is made there reads nothing of other turns.
+
+    One letter runs along an axis wherever the array is filled or read, and along one of each array filled on the way.
+    """
+    loops, around_fills, filled = set[str](), set[str](), set[str]()
+    for statement, around in statements_of(tree.body):
+        loops.update(around)
+        if isinstance(statement, ast.Assign) and isinstance(getattr(statement.targets[0], "slice", None), ast.Slice):
+            around_fills.update(around)
+    cells: dict[str, list[dict[int, str]]] = {}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Subscript) or not isinstance(node.value, ast.Name):
             continue
-        if isinstance(target.slice, ast.Slice):
-            continue
-        if target.value.id != wanted:  # what it reads has to be there whole, or along the same letters
-            letters &= {each.id for each in ast.walk(target.slice) if isinstance(each, ast.Name)}
-            continue
-        parts = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
-        own = {axis: each.id for axis, each in enumerate(parts) if isinstance(each, ast.Name) and each.id in letters}
-        own = {axis: each for axis, each in own.items() if list(own.values()).count(each) == 1}
-        found = own if found is None else {axis: each for axis, each in found.items() if own.get(axis) == each}
-    return {axis: each for axis, each in (found or {}).items() if each in letters}
+        if isinstance(node.ctx, ast.Store):
+            filled.add(node.value.id)
+        if not isinstance(node.slice, ast.Slice):
+            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            own = {axis: each.id for axis, each in enumerate(parts) if isinstance(each, ast.Name)}
+            cells.setdefault(node.value.id, []).append(own)
+    plain = {array: _common(cells.get(array, [])) for array in filled | {wanted}}
+    letters = (loops - around_fills).intersection(*(each.values() for each in plain.values()))
+    return {axis: each for axis, each in plain[wanted].items() if each in letters}
 
 
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    for node in body:
-        yield node
-        if isinstance(node, ast.For | ast.If):
-            yield from _statements(node.body)
-            yield from _statements(node.orelse)
+def _common(cells: list[dict[int, str]]) -> dict[int, str]:
+    """The axes along which the same letter runs in all cells of an array, and along no other of its axes."""
+    first, *others = cells or [{}]
+    same = {axis: each for axis, each in first.items() if all(other.get(axis) == each for other in others)}
+    return {axis: each for axis, each in same.items() if all(list(own.values()).count(each) == 1 for own in cells)}
 
 
-def _lanes(lines: Lines, known: dict[str, Any]) -> float:
-    """For how many places the innermost statement is done."""
-    lanes = 1.0
-    for node in ast.walk(lines.tree):
-        if isinstance(node, ast.For):
-            (size,) = node.iter.args  # type: ignore[attr-defined]
-            lanes *= _extent(size, known)
-    return lanes
+def lanes_of(lines: Lines, known: dict[str, Any]) -> float:
+    """For how many places statements are done, those of all innermost loops together."""
+
+    def within(body: list[ast.stmt]) -> float:
+        loops = [each for each in body if isinstance(each, ast.For)]
+        inner = [_extent(each.iter.args[-1], known) * within(each.body) for each in loops]  # type: ignore[attr-defined]
+        inner += [within(each.body) + within(each.orelse) for each in body if isinstance(each, ast.If)]
+        return max(sum(inner), 1.0)
+
+    return within(lines.tree.body)
 
 
 def _extent(size: ast.expr, known: dict[str, Any]) -> int:
@@ -220,11 +232,18 @@ def _extent(size: ast.expr, known: dict[str, Any]) -> int:
     return 1
 
 
+def needed(tried: int) -> float:
+    """How many bits must be told before one of so many lines is named."""
+    return MARGIN + math.log2(max(tried, 1))
+
+
 def evidence(expected: Estimate, given: Array, precision: Precision) -> float:
     """How many bits the wrong numbers of an answer tell: what a chance meeting with all of them would take."""
     wrong = np.abs(given - expected.value) > 8 * expected.uncertainty + precision.grain(given)
     values = np.unique(np.abs(given[wrong]))
-    values = values[values > 0]
+    if wrong.any() and not values[0]:
+        # What stays 0 is one number too: it is told from the others up to the size of those that should stand there.
+        values = np.append(values[1:], np.abs(expected.value[wrong & (given == 0)]).max())
     count, some = int(np.count_nonzero(expected.value)), int(wrong.sum())
     which = (math.lgamma(count + 1) - math.lgamma(some + 1) - math.lgamma(max(count - some, 0) + 1)) / math.log(2)
     which = min(max(which, 0.0), EXACT)  # which of them are wrong

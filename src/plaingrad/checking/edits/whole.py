@@ -142,7 +142,7 @@ def _by(owner: Layer | Loss, own_y: bool = False) -> Callable[[Context], Array |
 def found(
     context: Context, how: Making, expected: Estimate, given: Array, precision: Precision, scaled: bool
 ) -> Iterator[tuple[EditedLine, Array]]:
-    """The whole arrays that an answer is: another text's, or the right one with a share of another.
+    """The whole arrays that an answer is of other texts, or of sums that go on.
 
     Where `scaled`, another text's times a usual factor.
     """
@@ -165,6 +165,13 @@ def found(
         if made is not None and _is(expected, made, given, precision):
             yield edited(own, [words], Kind.SUM, _times(make, "")), made
             break
+
+
+def shares(
+    context: Context, how: Making, expected: Estimate, given: Array, precision: Precision
+) -> Iterator[tuple[EditedLine, Array]]:
+    """The right array with a share of another one, where that is what an answer is."""
+    own = [last_line(how.lines)]
     off = given - expected.value
     for name, other in _others(how):
         if other.shape != given.shape or not other.any():

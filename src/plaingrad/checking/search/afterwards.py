@@ -5,25 +5,42 @@ from dataclasses import replace
 import numpy as np
 
 from plaingrad.checking.edits.edited_line import EditedLine
+from plaingrad.checking.edits.search import evidence
 from plaingrad.checking.search.findings import Finding, Fit, form_of
 from plaingrad.checking.search.passes import Estimate, Key, exact
-from plaingrad.checking.search.rounding import FAR, alike, relative
+from plaingrad.checking.search.rounding import FAR, alike, explains, fits, relative
 from plaingrad.checking.search.state import State
 
 
 def keep_consistent(state: State, findings: list[Finding]) -> None:
-    """Leave, where a line was named, only what makes the numbers of its pass in every step: it runs in all."""
+    """Leave, where a line was named, only what makes the numbers of its pass in every step: it runs in all.
+
+    A line has to be borne out by what is wrong in all steps together.
+    """
     edited = [each for each in findings if any(isinstance(fit.mistake, EditedLine) for fit in each.fits)]
     for place in {each.key[1:] for each in edited}:
         there = [each for each in findings if each.key[1:] == place]
+        lines = {fit.mistake.id: fit for each in there for fit in each.fits if isinstance(fit.mistake, EditedLine)}
+        for each in there:  # one step may look like another mistake, which the next one rules out
+            known = {fit.mistake.id for fit in each.fits}
+            each.fits += [fit for id, line in lines.items() if id not in known and (fit := fit_of(state, line, each))]
         kept = set.intersection(*({fit.mistake.id for fit in each.fits} for each in there))
-        for id in list(kept):
-            fit = next(each for each in there[0].fits if each.mistake.id == id)
-            agreeing = [key for key, row in state.rows.items() if key[1:] == place and row.status == "agrees"]
-            if not all(changes_nothing(state, fit, key) for key in agreeing):
-                kept.discard(id)
+        told = sum(evidence(Estimate(each.expected, each.uncertainty), each.given, state.precision) for each in there)
+        agreeing = [key for key, row in state.rows.items() if key[1:] == place and row.status == "agrees"]
+        for fit in [each for each in there[0].fits if each.mistake.id in kept]:
+            asks = fit.mistake.asks if isinstance(fit.mistake, EditedLine) else 0.0
+            if told < asks or not all(changes_nothing(state, fit, key) for key in agreeing):
+                kept.discard(fit.mistake.id)
         for each in there:
             each.fits = _beside_each_other([fit for fit in each.fits if fit.mistake.id in kept])
+
+
+def fit_of(state: State, fit: Fit, finding: Finding) -> Fit | None:
+    """A mistake that was found in another step, if it makes the numbers of this one too."""
+    key, expected = finding.key, Estimate(finding.expected, finding.uncertainty)
+    made = form_of(fit, state.program, key, state.env, expected.value)
+    is_made = fits(expected, made, finding.given, replace(state.precision, unit=state.program.unit))
+    return replace(fit, key=key, made=made) if is_made and explains(made, expected.value, finding.given) else None
 
 
 def _beside_each_other(fits: list[Fit]) -> list[Fit]:

@@ -11,6 +11,7 @@ DEVIATIONS = 8.0
 LEFT = 0.5  # of what is off without a mistake may be left with it: roundings, in numbers that it hardly moves
 NEARLY = 64.0  # times what may be off: farther away no number is looked at again
 FAR = 1e-3  # of an array's largest number: far more than any rounding
+UNKNOWN = 16.0  # units of rounding that a number is off by, where nothing tells
 ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so much
 
 
@@ -31,10 +32,10 @@ def agrees(expected: Estimate, array: Array, precision: Precision) -> bool:
 
 def alike(expected: Estimate, made: Array, unit: float) -> Estimate:
     """Another array, known relative to its size about as well as the right one, and at each place no better."""
-    size = expected.size
-    level = expected.usual / size if size > 0 else 16 * unit
-    largest = np.abs(made).max(initial=0)
-    scale = max(largest / size, 1.0) if size > 0 else 1.0
+    size, largest = expected.size, float(np.abs(made).max(initial=0))
+    if size <= DEVIATIONS * expected.usual:  # the right one is 0 up to rounding: what is known of it is no share of that
+        return Estimate(made, np.maximum(expected.uncertainty, ALIKE * UNKNOWN * unit * largest))
+    level, scale = expected.usual / size, max(largest / size, 1.0)
     return Estimate(made, np.maximum(expected.uncertainty * scale, ALIKE * level * largest))
 
 
