@@ -237,10 +237,13 @@ def test_a_random_slip_is_told_by_its_line(seed):
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 def test_no_other_line_is_told_in_modern_networks(seed):
-    """Texts that fill several arrays have more edits than are tried, so that some stay without a name."""
-    found = judged(24, seed, MODERN)
-    assert not [str(each.slip) for each in found if each.how == "another" or each.wrong_place]
-    assert sum(each.how == "missed" for each in found) <= len(found) / 3
+    held(judged(24, seed, MODERN))
+
+
+@pytest.mark.long
+def test_a_slip_that_looks_like_a_known_mistake_in_one_step_is_told_by_its_line():
+    """In a network of few numbers, most of them 0, where much looks alike."""
+    held(judged(40, 911, ("simple",)))
 
 
 @pytest.mark.exhaustive

@@ -10,7 +10,7 @@ import numpy as np
 
 from plaingrad.checking.edits.lines import Path, at, copied, replaced
 from plaingrad.checking.edits.stores import Sequential
-from plaingrad.checking.edits.uses import Kept, Named, carried_cells
+from plaingrad.checking.edits.uses import Kept, Named, arrays_of, carried_cells, written
 from plaingrad.checking.edits.vectors import Vectors
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.text import Text
@@ -166,11 +166,78 @@ def run(
     cells = carried_cells(tree, kept)
     try:
         made = None
-        if not cells or not (only or known[wanted].size < FEW):
+        if is_in_nests(tree, kept):
+            made = nest_by_nest(text, tree, wanted, known, only, wraps, kept).get(wanted)
+        elif not cells or not (only or known[wanted].size < FEW):
             made = _at_once(tree, wanted, known, only, wraps, stores, kept, _names(text), cells).get(wanted)
         return made if made is not None else stepped(text, tree, wanted, known, only or {}, changed)
     except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential):
         return None
+
+
+def nest_by_nest(
+    text: Text,
+    tree: ast.FunctionDef,
+    wanted: str,
+    known: Mapping[str, Any],
+    only: Mapping[str, list[int]] | None,
+    wraps: bool,
+    kept: Kept,
+) -> dict[str, Array]:
+    """What the loops of a text that stand one behind the other make, each all at once of what those before it made.
+
+    Nothing where one of them cannot be done so.
+    """
+    arrays, made = dict(known), dict[str, Array]()
+    for nest in tree.body:
+        filled, read = arrays_of([nest], kept)
+        needs = [arrays[each] for each in sorted(filled | read)]
+        what = id(nest), wraps, *((letter, *values) for letter, values in (only or {}).items())
+        before = kept.nests.get(what)
+        if before is not None and all(one is other for one, other in zip(before[0], needs, strict=True)):
+            arrays |= before[1]
+            made |= before[1]
+            continue
+        within = ast.FunctionDef(tree.name, tree.args, [nest], [])
+        cells = carried_cells(within, kept)
+        # What nothing here reads is filled by itself; cells that are read belong together.
+        alone = [] if cells else sorted(filled)
+        if read & filled - cells.keys():
+            return {}
+        if not filled:
+            continue
+        found: dict[str, Array] = {}
+        for array in alone or [wanted if wanted in filled else min(cells, default=wanted)]:
+            body = within if cells or len(filled) == 1 else filling(within, array)
+            stores = frozenset(filled) if cells else frozenset({array})
+            some = _at_once(body, array, arrays, only, wraps, stores, kept, _names(text), cells)
+            if array not in some:
+                return {}
+            found |= some
+        if id(nest) in kept.statements:
+            kept.nests[what] = needs, found
+        arrays |= found
+        made |= found
+    return made
+
+
+def is_in_nests(tree: ast.FunctionDef, kept: Kept) -> bool:
+    """Whether loops that stand one behind the other fill several arrays."""
+    return len(tree.body) > 1 and len(arrays_of(tree.body, kept)[0]) > 1
+
+
+def filling(node: Any, array: str) -> Any:
+    """A tree without the statements that fill other arrays."""
+    if not isinstance(node, ast.FunctionDef | ast.For | ast.If):
+        return node
+    made: Any = copied(node)
+    for name in ("body", "orelse"):
+        if not isinstance(node, ast.FunctionDef) or name == "body":
+            inner = [
+                each for each in getattr(node, name) if written(each) <= {array} or isinstance(each, ast.For | ast.If)
+            ]
+            setattr(made, name, [filling(each, array) for each in inner])
+    return made
 
 
 def every_at_once(
@@ -185,6 +252,8 @@ def every_at_once(
 ) -> dict[str, Array] | None:
     """The wanted array and the others that are filled on the way, run on whole axes; None where it cannot be."""
     kept = kept or Kept(Named(tree))
+    if is_in_nests(tree, kept):
+        return nest_by_nest(text, tree, wanted, known, only, wraps, kept) or None
     cells = carried_cells(tree, kept)
     return _at_once(tree, wanted, known, only, wraps, stores, kept, _names(text), cells) or None
 

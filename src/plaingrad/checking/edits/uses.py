@@ -77,6 +77,7 @@ class Kept:
         self.statements, self.arrays, self.cells = named.statements, named.arrays, named.cells
         self.worth: dict[Any, tuple[list[Any], Any, Any]] = {}
         self.letters: dict[Any, Array] = {}
+        self.nests: dict[Any, tuple[list[Any], dict[str, Array]]] = {}  # what loops made of which arrays
         self.ends: dict[int, tuple[Array, int, int]] = {}
 
     def is_within(self, place: Array, size: int) -> bool:
