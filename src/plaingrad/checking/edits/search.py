@@ -11,7 +11,7 @@ import numpy as np
 
 from plaingrad.checking.edits import factors, whole
 from plaingrad.checking.edits.edited_line import EditedLine, edited
-from plaingrad.checking.edits.lines import Lines, at, line_of, statement_of
+from plaingrad.checking.edits.lines import Lines, Path, at, line_of, statement_of
 from plaingrad.checking.edits.making import Making, Only, making
 from plaingrad.checking.edits.pieces import Edit
 from plaingrad.checking.edits.uses import statements_of
@@ -24,7 +24,7 @@ from plaingrad.checking.search.rounding import agrees, alike, explains, fits
 from plaingrad.compiler.loops import Array
 
 LANES = 1000  # places a sample of a pass is done for, at most, where it can be made so small
-MOST_STEPS = 1_500_000  # places that all edits of a pass are done for, one after the other: a second or two
+MOST_STEPS = 600_000  # places that all edits of a pass are done for, one after the other: a second or two
 STEPS = 200  # the same where they are done one after the other
 MARGIN = 20.0  # bits of evidence beyond those that so many candidates could meet by chance
 EXACT = 40.0  # bits a number tells at most
@@ -157,8 +157,8 @@ def sampled(
     """Values of letters that lead to a part of the array around a place, that part, and how many places are done."""
     if len(how.parts) > 1:
         return {}, (), lanes
-    needs = not how.lines.is_sum or any(_is_store(how.lines.tree, path) for path, _ in edit.changes)
-    plain = _plain_of(edit.tree(how.lines.tree), how.lines.wanted) if needs else _plain_axes(how.lines)
+    touched = any(_touches_filled(how.lines, path, new) for path, new in edit.changes)
+    plain = _plain_of(edit.tree(how.lines.tree), how.lines.wanted) if touched else _plain_axes(how.lines)
     only: dict[str, list[int]] = {}
     slab: list[int | slice] = [slice(None)] * len(place)
     for axis, letter in plain.items():
@@ -169,9 +169,13 @@ def sampled(
     return only, tuple(slab), lanes
 
 
-def _is_store(tree: ast.FunctionDef, path: tuple[tuple[str, int | None], ...]) -> bool:
+def _touches_filled(lines: Lines, path: Path, new: Any) -> bool:
+    """Whether a change is one of a loop or a statement, or of a cell of an array that is filled."""
     rest = path[len(statement_of(path)) :]
-    return not rest or rest[0][0] in ("targets", "target", "iter")
+    if not rest or rest[0][0] in ("targets", "target", "iter"):
+        return True
+    every = (each for node in (at(lines.tree, path), new) for each in ast.walk(node))
+    return any(isinstance(each, ast.Name) and each.id in lines.fills for each in every)
 
 
 @functools.lru_cache(maxsize=256)
