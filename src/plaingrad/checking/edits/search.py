@@ -24,7 +24,7 @@ from plaingrad.checking.search.rounding import agrees, alike, explains, fits
 from plaingrad.compiler.loops import Array
 
 LANES = 1000  # places a sample of a pass is done for, at most, where it can be made so small
-MOST_STEPS = 600_000  # places that all edits of a pass are done for, one after the other: a second or two
+MOST_STEPS = 1_000_000  # places that all edits of a pass are done for, one after the other: a second or two
 STEPS = 200  # the same where they are done one after the other
 MARGIN = 20.0  # bits of evidence beyond those that so many candidates could meet by chance
 EXACT = 40.0  # bits a number tells at most
