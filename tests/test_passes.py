@@ -11,9 +11,9 @@ from plaingrad.checking import make_case
 from plaingrad.checking.search import single_layer
 from plaingrad.checking.search.memo import Memo
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact, stepped
-from plaingrad.checking.search.precision import DOUBLE, SINGLE
+from plaingrad.checking.search.precision import DOUBLE, SINGLE, Precision
 from plaingrad.checking.search.products import NONE, Sum, Terms, laid, products
-from plaingrad.checking.search.rounding import DEVIATIONS
+from plaingrad.checking.search.rounding import DEVIATIONS, agrees, alike
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.checking.search.uncertainty import Program, settled
 from plaingrad.compiler.loops import Array
@@ -265,3 +265,17 @@ def test_a_layer_is_the_same_at_once_and_one_after_the_other(network, monkeypatc
             else:
                 np.testing.assert_array_equal(one, made[1][name])
     assert done
+
+
+def test_another_array_is_known_no_worse_where_the_right_one_is_0() -> None:
+    """What is 0 up to rounding has uncertainties as large as itself, which are no share of other numbers."""
+    rng, precision = np.random.default_rng(3), Precision(None, None, DOUBLE)
+    for _ in range(100):
+        size = 10.0 ** rng.integers(-3, 4)
+        noise = DOUBLE * size * rng.normal(size=20)
+        right = Estimate(noise if rng.integers(2) else np.zeros(20), 8 * DOUBLE * size * np.ones(20))
+        made = size * 10.0 ** rng.integers(-2, 3) * rng.normal(size=20)
+        estimate = alike(right, made, DOUBLE)
+        assert agrees(estimate, made + noise, precision)
+        assert not agrees(estimate, made * (1 + 1e-6), precision)
+        assert not agrees(estimate, rng.permutation(made), precision)

@@ -13,6 +13,7 @@ from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
+from plaingrad.checking.search.updates import Seen, is_ruled_out
 from plaingrad.checking.verdict.verdict import MISTAKE, Verdict
 from plaingrad.compiler.loops import Array
 from students import Student, told
@@ -206,3 +207,22 @@ def test_weights_that_the_step_replaces_are_not_called_shrunk_by_all_their_size(
     for form in (0, 1):
         arrays, _ = with_wrong(networks()["thorough"], {(layer, weight): form_of("weight-replaced", form)})
         assert names_in(check_answer(networks()["thorough"], told(arrays))) == {"weight-replaced"}
+
+
+def test_no_rule_is_ruled_out_that_makes_the_steps() -> None:
+    """By the smallest arrays alone; and of steps that nothing makes most are."""
+    rng, ruled_out = np.random.default_rng(5), 0
+    for _ in range(200):
+        names = ["one", "two", "three"][: int(rng.integers(1, 4))]
+        columns = {name: (lambda past, name=name: past[name]) for name in names}
+        numbers = rng.normal(size=len(names)) * 10.0 ** rng.integers(-4, 5, len(names))
+        seen, noise = [], []
+        for size in rng.integers(1, 120, int(rng.integers(2, 6))):
+            past = {name: rng.normal(size=size) * 10.0 ** rng.integers(-3, 4) for name in names}
+            room = np.abs(rng.normal(size=size)) + 1e-3
+            made = sum(number * past[name] for number, name in zip(numbers, names, strict=True))
+            seen.append(Seen(past, made + rng.uniform(-1, 1, size) * room, room, True))
+            noise.append(Seen(past, 1e3 * room * rng.normal(size=size), room, True))
+        assert not is_ruled_out(seen, columns, 0.0)
+        ruled_out += is_ruled_out(noise, columns, 0.0)
+    assert ruled_out > 100

@@ -17,6 +17,7 @@ NAMES = {SINGLE: "float32", DOUBLE: "float64", HALF: "float16", BRAIN: "bfloat16
 ENOUGH = 6  # different numbers
 COARSEST = 1 / 16  # of the largest number: what is printed more coarsely is taken as it stands
 LEAST_HALF = 2.0**-24  # the distance of the smallest float16 numbers
+MOST_KNOWN = 256  # arrays whose grain is kept: as many as an answer has, about
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Precision:
         least = LEAST_HALF if self.unit == HALF else 0.0
         what = id(values), self.digits, self.decimals, least
         if what not in self.known:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
             self.known[what] = values, self._grain(values, least)
         return self.known[what][1]
 
