@@ -19,7 +19,20 @@ from plaingrad.checking.search.uncertainty import Program, settled
 from plaingrad.compiler.loops import Array
 from plaingrad.network.run import Run
 from plaingrad.schedule.calls import update_call
-from plaingrad.textbook.layers import ELU, GELU, L2Pool, MaxPool, ReLU, Sigmoid, SiLU, Softmax, Tanh, TanhGELU
+from plaingrad.textbook.layers import (
+    ELU,
+    GELU,
+    BatchNorm,
+    GroupNorm,
+    L2Pool,
+    MaxPool,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+    TanhGELU,
+)
 from plaingrad.textbook.optimisers import SGD
 from students import Student
 
@@ -238,6 +251,17 @@ ELEMENTARY = Sigmoid, Tanh, Softmax
 """Layers that call exp or tanh, of which NumPy's for arrays may differ from those for one number in the last place."""
 SMOOTH = ELU, SiLU, GELU, TanhGELU
 """The same, and they add 1 to it, times x and dy: what is left of a difference may be small beside these."""
+
+
+@pytest.mark.parametrize("layer", [BatchNorm(), GroupNorm(2), MaxPool(2), Sigmoid(), ReLU()], ids=str)
+def test_large_layers_are_run_on_whole_axes(layer, monkeypatch):
+    monkeypatch.setattr(single_layer, "MANY", 0)
+    single, rng = SingleLayer(layer, (4, 4, 6), 3), np.random.default_rng(0)
+    weights = {name: rng.normal(size=4) for name in ("w", "b") if name in single.arrays}
+    single.run_on(rng.normal(size=(3, 4, 4, 6)), weights)
+    single.put(dy=rng.normal(size=single.arrays["dy"].shape))
+    single.backward()
+    assert not single.one_by_one
 
 
 @pytest.mark.parametrize("network", networks())

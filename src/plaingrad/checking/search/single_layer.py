@@ -171,12 +171,16 @@ class SingleLayer:
             return False
         axes = axes_of(task.seen)
         wanted = sorted(name for name in fills(task.text) if name in task.seen)
-        lines = lines_of(task.text, wanted[0], axes)
-        known = settings_of(task.text, task.seen, axes)
-        made = every_at_once(task.text, lines.tree, wanted[0], known, stores=lines.fills, kept=Kept(lines.named))
-        if made is None or set(made) != set(wanted):
-            self.one_by_one.add(task.text)
-            return False
+        known, made = settings_of(task.text, task.seen, axes), dict[str, Array]()
+        ways = {name: lines_of(task.text, name, axes) for name in wanted}
+        for name in sorted(wanted, key=lambda each: -len(ways[each].fills)):  # what rests on most makes the most
+            lines = ways[name]
+            if name not in made:
+                found = every_at_once(task.text, lines.tree, name, known, stores=lines.fills, kept=Kept(lines.named))
+                if found is None:
+                    self.one_by_one.add(task.text)
+                    return False
+                made |= found
         for name, each in made.items():
             task.seen[name][...] = each
         return True
