@@ -64,7 +64,7 @@ cifar: .venv/torch  ## `resnet8` on CIFAR-10 beside an equal PyTorch network; wr
 mistakes: .venv/demo  ## train small networks with each known mistake; writes what `plaingrad check` tells of it (ONLY=id,id)
 	$(BIN)/python benchmarks/mistakes.py $(if $(ONLY),--only $(ONLY))
 
-confusion: .venv/demo  ## count how often `plaingrad check` is right; writes docs/confusion.md: half an hour (SHARE=0.1)
+confusion: .venv/demo  ## count how often `plaingrad check` is right; writes docs/confusion.md: hours; SHARE=0.06 tries fewer wrong answers, half an hour
 	PYTHONPATH=tests $(BIN)/python benchmarks/confusion.py $(if $(SHARE),--share $(SHARE))
 
 docs: .venv/test  ## run every block of the docs and write down what it prints
