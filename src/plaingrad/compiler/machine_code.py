@@ -4,6 +4,7 @@ Numba compiles, and is imported only when there is something to compile: what is
 in a tenth of the time.
 """
 
+import array
 import contextlib
 import functools
 import gc
@@ -80,6 +81,7 @@ def collecting_seldom() -> Iterator[None]:
 
 
 MADE: dict[pathlib.Path, Code] = {}  # in this process
+MOST_AT_ONCE = 1 << 14  # whose numbers a pipe holds without being read; others are compiled when they are asked for
 WANTED: list[dict[pathlib.Path, tuple[Any, ...]]] = []  # while it is found out what is to be compiled
 
 
@@ -103,29 +105,41 @@ def together(build: Callable[[], Any]) -> Any:
     if not wanted:
         return made
     longest = sorted(wanted.items(), key=lambda each: len(each[1][0].__code__.co_code), reverse=True)
-    count = min(processors(), len(longest) // 4)
     helpers: list[int] = []
+    # Each process takes a number from the pipe when it is free: what is longest comes first, the shortest fill the end.
+    numbers, entrance = os.pipe()
     try:
+        os.write(entrance, array.array("H", range(min(len(longest), MOST_AT_ONCE))).tobytes())
+        os.close(entrance)
         with contextlib.suppress(OSError):  # no more processes: the work is done here
-            helpers += [_helper(longest[number::count]) for number in range(1, count)]
-        for file, asked in longest[:: max(count, 1)]:
-            make(file, *asked)
+            helpers += [_helper(longest, numbers) for _ in range(1, min(processors(), len(longest) // 4))]
+        _take(longest, numbers)
     finally:
+        os.close(numbers)
         for helper in helpers:
             with contextlib.suppress(ChildProcessError):  # somebody else has seen to it
                 os.waitpid(helper, 0)
     return build()  # compiles what a helper, or a full disk, left out
 
 
-def _helper(work: list[tuple[pathlib.Path, tuple[Any, ...]]]) -> int:
-    """A process that compiles these functions into their files, and ends."""
+Work = list[tuple[pathlib.Path, tuple[Any, ...]]]
+
+
+def _take(work: Work, numbers: int) -> None:
+    """Compile functions into their files, those whose numbers come from a pipe, until there are no more."""
+    while number := os.read(numbers, 2):
+        file, asked = work[array.array("H", number)[0]]
+        make(file, *asked)
+
+
+def _helper(work: Work, numbers: int) -> int:
+    """A process that takes its part of the work, and ends."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads that NumPy keeps for itself
         process = os.fork()
     if not process:
         try:
-            for file, asked in work:
-                make(file, *asked)
+            _take(work, numbers)
         finally:
             os._exit(0)
     return process
