@@ -35,14 +35,14 @@ class Slip:
         return f"{self.network} {'.'.join(self.place)}: {'; '.join(self.line)}"
 
 
-def context_of(network: str, place: tuple[str, str]) -> Context:
-    """A pass of a right program in step 1."""
+def context_of(network: str, place: tuple[str, str], step: int = 1) -> Context:
+    """A pass of a right program."""
     program = Program(networks()[network], UNIT)
     env = program.start()
     with np.errstate(all="ignore"):
         for key in program.keys:
             right = program.value(key, env)
-            if key[1:] == place:
+            if key == (step, *place):
                 return Context(program, key, env, right)
             env[key] = exact(right)
     raise AssertionError(place)

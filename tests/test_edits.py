@@ -192,6 +192,20 @@ def test_a_list_of_edits_is_the_same_each_time_and_says_nothing_twice():
         assert len(said) == len(set(said))
 
 
+@pytest.mark.parametrize("network", some(networks(), lambda place: place % 4 == 0))
+def test_what_a_line_says_does_not_depend_on_the_step(network):
+    """A program runs the same line in each: what reads the arrays of its own step is named so in all of them."""
+    if len(networks()[network].batches) < 2:
+        pytest.skip("the case has one step")
+    for place in [each for one, each in PASSES if one == network]:
+        first, second = (making(edited.context_of(network, place, step)) for step in (1, 2))
+        if first is None or second is None:
+            assert first is second is None
+            continue
+        said = [{new_lines(how.lines, each) for each in how.edits()} for how in (first, second)]
+        assert said[0] <= said[1], sorted(said[0] - said[1])[:3]
+
+
 def judged(count: int, seed: int, among: tuple[str, ...] = ()) -> list[edited.Told]:
     """Random slips, printed in turn in three ways, and what is said of those that show."""
     prints = ("f64", "f32", "6 digits")

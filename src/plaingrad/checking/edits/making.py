@@ -125,9 +125,11 @@ def _edits_of(
 
 def making(context: Context) -> Making | None:
     """How a pass makes its array; None for an update, and for what is no pass of a text that goes forward or back."""
-    if context.way == "update" or context.quantity in ("dy", *context.kept) or context.step > context.program.last:
+    if context.way == "update" or context.quantity in ("dy", *context.kept):
         return None
     single = context.program.single_layer(context.name)
+    if context.step > context.program.last and getattr(single.owner, "infer", None) is not None:
+        return None  # what it does once trained is another text
     way = "forward" if context.quantity == "y" else "backward"
     count = 0
     if context.name == "loss":
@@ -195,9 +197,11 @@ def _others(context: Context) -> Iterator[tuple[str, Array]]:
         sizes.add(array.shape)
     for key, estimate in context.env.items():
         if key[0] in (context.step, context.step - 1) and estimate.value.shape in sizes and key != context.key:
-            name = name_of(key) if key[1] != "input" else "x"
-            if key[0] == context.step - 1 and key[0] and (key[1] == "input" or not context.program.is_update(key)):
-                name = f"{name.split('.', 1)[-1] if name.startswith('step') else name}.before"
+            # Without the number of the step: the program says the same line in each.
+            name = name_of((1, *key[1:])).removeprefix("step1.") if key[1] != "input" else "x"
+            is_made = key[1] == "input" or key[2] == "y" or key[2].startswith("d")  # and not kept from step to step
+            if key[0] == context.step - 1 and key[0] and is_made:
+                name += ".before"
             yield (name if "." in name else f"{name}.x"), estimate.value
     if context.name != "loss" and context.way != "y":
         try:
