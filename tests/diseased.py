@@ -184,8 +184,12 @@ def played(case: Case, wrongs: dict[Place, Wrong], single: bool = False) -> tupl
 
 
 def differs(made: Array, right: Array) -> bool:
-    """Whether an array is another one by more than six digits, or four where few are printed, can hide."""
-    return not np.allclose(made, right, rtol=0, atol=1e-4 * max(float(np.abs(right).max(initial=0)), 1e-30))
+    """Whether an array is another one by more than six digits, or four where few are printed, can hide.
+
+    These networks make numbers of about 1: what is less than 1e-12 is 0 up to rounding, as the gradient of a bias is
+    before a normalisation, and so is any multiple of it.
+    """
+    return not np.allclose(made, right, rtol=0, atol=max(1e-4 * float(np.abs(right).max(initial=0)), 1e-12))
 
 
 def contexts(network: str) -> Iterator[Context]:
