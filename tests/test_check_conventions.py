@@ -1,6 +1,7 @@
 """Conventions: each that is somebody's is right, whole and in part; what is nobody's is a mistake, and is told."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from math import prod
@@ -11,15 +12,18 @@ import pytest
 
 import plaingrad as pg
 from bars import chosen, sampled
-from diseased import form_of, networks, played
+from diseased import form_of, networks, played, sites
 from often import counts, some
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.case import Case
 from plaingrad.checking.case_file import read_case
+from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Key
+from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.scales import scaled
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, Verdict
 from plaingrad.compiler.loops import Array
@@ -345,3 +349,32 @@ def test_answers_from_the_field(case, verdict, words):
     found = check_answer(read_case(str(CASES / case / "case.json")), read_answer(CASES / case / "answer.json"))
     assert found.verdict == verdict
     assert words in found.text()
+
+
+def forward_alone(id: str, form: int) -> Callable[[Context], Array | None]:
+    """A way that a program takes going forward; going back it takes the case's."""
+
+    def wrong(context: Context) -> Array | None:
+        made = form_of(id, form)(context)
+        return context.sum(made) if isinstance(made, Terms) else made
+
+    return wrong
+
+
+@pytest.mark.parametrize("network", some(networks(), lambda place: place % 4 == 0))
+def test_another_way_that_the_gradients_do_not_keep_to_is_one_mistake(network: str) -> None:
+    """Of the forward pass, or of the one array that goes back otherwise; where nothing does it is no mistake."""
+    case, told_as_mistakes = networks()[network], 0
+    for site in sites(network):
+        if site.place[1] != "y" or not CATALOGUE[site.id].convention or site.place[0] == "loss":
+            continue
+        arrays, changed = played(case, {site.place: forward_alone(site.id, site.form)})
+        if changed:
+            verdict = check_answer(case, told(arrays))
+            named = {each.key[1:]: each.best for each in verdict.search.findings}
+            assert all(named.values()), (site, verdict.text())
+            wrong = {place for place, fit in named.items() if fit and not fit.mistake.convention}
+            assert len(wrong) <= 1, (site, verdict.text())
+            assert {layer for layer, _ in named} == {site.place[0]}, (site, verdict.text())
+            told_as_mistakes += verdict.verdict == MISTAKE
+    assert told_as_mistakes or not any(isinstance(step.layer, pg.Conv) for step in case.net.steps.values())

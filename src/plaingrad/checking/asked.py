@@ -129,6 +129,12 @@ class Asked:
             other.run()
             if not other.unnamed:
                 return other, []
+        if half := search.half_kept():  # an outcome of one line, or the gradients of all these layers
+            other = self._begun(taken, unit)
+            other.forward_only = half
+            other.run()
+            if len(other.findings) < len(search.findings):
+                search = other
         if has_one_name(search):
             return search, taken
         for ways in [taken, []] if taken else [taken]:

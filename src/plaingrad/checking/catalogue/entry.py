@@ -1,7 +1,7 @@
 """What an entry of the catalogue is, and the list of all."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from plaingrad.checking.search.context import Context
@@ -47,6 +47,11 @@ class Mistake:
     late: bool = False  # to be named after all others that give the same numbers
     kind: Kind = field(kw_only=True)  # all that a hint tells of it
     question: str = ""  # that it is a misunderstanding of: its name in `plaingrad questions`
+
+    def going_forward_only(self) -> "Mistake":
+        """The mistake that another right way is if the program does not keep to it on its way back."""
+        advice = f"The gradients of your answer are those of the case's way, and its outputs are not. {self.advice}"
+        return replace(self, convention=False, title=f"{self.title}; not so on the way back", advice=advice)
 
 
 CATALOGUE: dict[str, Mistake] = {}

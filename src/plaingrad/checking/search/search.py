@@ -42,6 +42,9 @@ class Search(State):
     unsure: set[str] = field(default_factory=set)  # layers whose forward pass is wrong in a way without a name
     budget: Budget = field(default_factory=Budget)
     rules: list[Rule] = field(default_factory=list)  # that make the updates of this program, all the same numbers
+    forward_only: frozenset[str] = (
+        frozenset()
+    )  # other ways, by their ids, that this program does not keep to going back
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -150,6 +153,12 @@ class Search(State):
         """The findings without a name."""
         return [finding for finding in self.findings if not finding.fits]
 
+    def half_kept(self) -> frozenset[str]:
+        """The other ways of forward passes, of layers whose gradients are wrong if the program keeps to them."""
+        wrong = {each.key[1] for each in self.findings if each.best is None or not each.best.mistake.convention}
+        ways = [each for each in self.findings if each.key[2] == "y" and each.key[1] in wrong and each.best is not None]
+        return frozenset(each.best.mistake.id for each in ways if each.best and each.best.mistake.convention)
+
     def _follow(self) -> None:
         self.program.other = dict(self.own_terms)
         tell_followers(self)
@@ -191,6 +200,8 @@ class Search(State):
             self.env[key] = self.own(array)
             return
         self.findings.append(finding)
+        if finding.best is not None and finding.best.mistake.id in self.forward_only:
+            finding.fits = [replace(finding.best, mistake=finding.best.mistake.going_forward_only(), terms=None)]
         best = finding.best
         if best is None:
             self.env[key] = self.own(array)
