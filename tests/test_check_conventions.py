@@ -378,3 +378,16 @@ def test_another_way_that_the_gradients_do_not_keep_to_is_one_mistake(network: s
             assert {layer for layer, _ in named} == {site.place[0]}, (site, verdict.text())
             told_as_mistakes += verdict.verdict == MISTAKE
     assert told_as_mistakes or not any(isinstance(step.layer, pg.Conv) for step in case.net.steps.values())
+
+
+def test_few_arrays_that_are_less_exact_than_all_others_are_told() -> None:
+    """A small number within a logarithm, say; where all arrays are in float32 there is nothing to tell."""
+    case = make_case()
+    arrays = Student(case).arrays()
+    with_epsilon = {key: array * (1 + 1e-7) if key[1:] == ("loss", "y") else array for key, array in arrays.items()}
+    verdict = check_answer(case, told(with_epsilon))
+    assert verdict.is_right
+    (note,) = [each for each in verdict.notes if "a small number added" in each]
+    assert note.startswith("loss, step2.loss: off by 1.0e-07")
+    for right in (told(arrays), told(Student(case, np.float32).arrays())):
+        assert not any("a small number added" in each for each in check_answer(case, right).notes)

@@ -21,6 +21,9 @@ from plaingrad.checking.search.uncompared import Faulty, inner_parts, uncompared
 from plaingrad.checking.verdict.verdict import Verdict, drawn
 from plaingrad.errors import AnswerError, visible
 
+MANY_ROUNDINGS = 1e5  # of the answer's own arithmetic: more than the sums of any array here come to
+FEW = 0.1  # of the arrays that agree
+
 
 @np.errstate(all="ignore")
 def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: frozenset[str] = frozenset()) -> Verdict:
@@ -71,7 +74,7 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
         other, ways = within.searched()
         if len(other.findings) - len(inner) <= len(search.findings):
             search, taken = other, ways
-    notes += filter(None, [disagreement(search), *_kept(search)])
+    notes += filter(None, [disagreement(search), *_kept(search), *_rougher(search, precision.unit)])
     others = uncompared(search, faulty)
     search.rows |= {
         each.key: Row(each.key, "", each.status, np.nan) for each in others if each.key not in search.arrays
@@ -81,6 +84,21 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
     verdict = drawn(search, taken, [*answer.notes, *notes], others)
     verdict.reading = reading
     return verdict
+
+
+def _rougher(search: Search, unit: float) -> Iterator[str]:
+    """A line where few arrays are as exact as float32 alone, and all others as the answer's own arithmetic."""
+    if search.program.unit <= unit:
+        return
+    agreeing = {key: row.error for key, row in search.rows.items() if row.status == "agrees"}
+    few = {key: error for key, error in agreeing.items() if error > MANY_ROUNDINGS * unit}
+    if 0 < len(few) <= FEW * len(agreeing):
+        rest = max(error for key, error in agreeing.items() if key not in few)
+        names = ", ".join(name_of(key) for key in few)
+        yield (
+            f"{names}: off by {max(few.values()):.1e}, as far as float32 may be, and the others by {rest:.1e} at most: "
+            "is a small number added there, or something rounded to float32?"
+        )
 
 
 def _kept(search: Search) -> Iterator[str]:
