@@ -10,7 +10,7 @@ import numpy as np
 
 from plaingrad.checking.answers.layout import Order, Reading, group_of, readings
 from plaingrad.checking.laying import shape_of
-from plaingrad.checking.search.conventions import Convention, along, conventions
+from plaingrad.checking.search.conventions import Convention, along, by_position, conventions
 from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Estimate, Key
@@ -187,12 +187,21 @@ class Asked:
         """The passes that disagree, and the conventions that make them fewer, the best of them first."""
         held = self._begun([], unit)
         tried = Tried([], held.disagreeing() or [], held)
-        while tried.found:
+        while tried.found and not self._begins_later(tried.found):
             better = self._better(tried, unit) or self._better_by_two(tried, unit)
             if better is None:
                 break
             tried = better
         return tried.found, tried.taken
+
+    def _begins_later(self, found: list[Finding]) -> bool:
+        """Whether all that disagrees is right in the first step, where another way would show as well.
+
+        But for biases that move apart from the second step on.
+        """
+        wrong = {each.key for each in found}
+        is_right = all((1, *key[1:]) in self.arrays.keys() - wrong for key in wrong)
+        return is_right and not any(by_position(self.program, self.groups))
 
     def _better(self, tried: Tried, unit: float) -> Tried | None:
         """With one convention more, the one that leaves fewest passes that disagree; None where none leaves fewer."""

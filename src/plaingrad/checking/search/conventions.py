@@ -154,7 +154,7 @@ def along(
     yield from _scales(program, found, arrays, precision)
     for id, title, way in weighed.ways(program.case):
         yield Convention(id, title, ways={LOSS: way, GRADIENT: way})
-    yield from _by_position(program, groups)
+    yield from by_position(program, groups)
 
 
 PAIRS = (("fused-with-softmax", "softmax-skipped"), ("two-classes", "softmax-diagonal"))
@@ -251,11 +251,15 @@ def _rotated(kernels: Array) -> Array:
     return kernels[:, :, ::-1, ::-1]
 
 
-def _by_position(program: Program, groups: Mapping[Key, str]) -> Iterator[Convention]:
-    """A bias for each position of a map: each moves by its own gradient, their mean by the mean of these."""
-    is_told = BY_POSITION in groups.values()  # else it shows in a second step
+def by_position(program: Program, groups: Mapping[Key, str]) -> Iterator[Convention]:
+    """A bias for each position of a map: each moves by its own gradient, their mean by the mean of these.
+
+    None where one for each filter is told.
+    """
     layers = [name for name, step in program.steps.items() if isinstance(step.layer, Conv) and "b" in step.weights]
-    if layers and (is_told or len(program.case.batches) > 1):
+    told = {group for key, group in groups.items() if key[1] in layers and key[2] in ("b", "db")}
+    shows = BY_POSITION in told or (not told and len(program.case.batches) > 1)  # else it shows in a second step
+    if layers and shows:
         factors: dict[Place, float] = {(name, "b"): 1 / prod(program.steps[name].y[1:]) for name in layers}
         title = "there is one bias for each position of a map"
         ways: dict[Place, Way] = {(name, "y"): _with_own_biases for name in layers}
