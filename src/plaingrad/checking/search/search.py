@@ -3,6 +3,8 @@
 Every pass is computed from the answer's own numbers, as far as it has them, so that one slip is blamed once. Where a
 pass disagrees, each mistake of the catalogue is tried there, and at every pass before it whose array was not answered;
 the one that gives the answer's numbers is the one.
+
+Over 300 lines, since what is judged, explained and followed rests on one state.
 """
 
 from collections.abc import Callable
