@@ -158,7 +158,7 @@ def test_a_part_of_an_array_is_made_alone_as_it_is_made_with_the_rest(count):
     assert done > 40 * count
 
 
-@pytest.mark.parametrize(("network", "place"), some(PASSES, lambda place: place % 4 == 0))
+@pytest.mark.parametrize(("network", "place"), some(PASSES, lambda place: place % 12 == 0))
 def test_every_edit_of_a_pass_is_tried(network, place):
     """In networks of this size what all of them take together is no more than is tried."""
     how = making(edited.context_of(network, place))
@@ -192,12 +192,13 @@ def test_a_list_of_edits_is_the_same_each_time_and_says_nothing_twice():
         assert len(said) == len(set(said))
 
 
-@pytest.mark.parametrize("network", some(networks(), lambda place: place % 4 == 0))
+@pytest.mark.parametrize("network", some(networks(), lambda place: [*networks()][place] == "simple"))
 def test_what_a_line_says_does_not_depend_on_the_step(network):
     """A program runs the same line in each: what reads the arrays of its own step is named so in all of them."""
     if len(networks()[network].batches) < 2:
         pytest.skip("the case has one step")
-    for place in [each for one, each in PASSES if one == network]:
+    places = [each for one, each in PASSES if one == network]
+    for place in random.Random(4).sample(places, min(8, len(places))):
         first, second = (making(edited.context_of(network, place, step)) for step in (1, 2))
         if first is None or second is None:
             assert first is second is None
