@@ -85,6 +85,7 @@ def is_alike_elsewhere(line: EditedLine, slip: Slip, how: Making) -> bool:
             if here is None or here.lines is not how.lines:
                 continue
             made, truth = next(line.wrong(context), None), here.made(slip.edit)
+            # The order of their sums, of numbers of about 1, moves them by less than 1e-12; another mistake by more.
             if made is None or truth is None or not np.allclose(made, truth, rtol=1e-9):
                 return False
             found += (network, place) != (slip.network, slip.place)

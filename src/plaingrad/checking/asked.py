@@ -129,7 +129,7 @@ class Asked:
             other.run()
             if not other.unnamed:
                 return other, []
-        if half := search.half_kept():  # an outcome of one line, or the gradients of all these layers
+        if half := search.half_kept():  # either the forward pass of a layer is the mistake, or each of its gradients
             other = self._begun(taken, unit)
             other.forward_only = half
             other.run()

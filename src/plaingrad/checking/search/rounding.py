@@ -33,9 +33,7 @@ def agrees(expected: Estimate, array: Array, precision: Precision) -> bool:
 def alike(expected: Estimate, made: Array, unit: float) -> Estimate:
     """Another array, known relative to its size about as well as the right one, and at each place no better."""
     size, largest = expected.size, float(np.abs(made).max(initial=0))
-    if (
-        size <= DEVIATIONS * expected.usual
-    ):  # the right one is 0 up to rounding: what is known of it is no share of that
+    if size <= DEVIATIONS * expected.usual:  # the right one is 0 up to rounding, of which uncertainties are no share
         return Estimate(made, np.maximum(expected.uncertainty, ALIKE * UNKNOWN * unit * largest))
     level, scale = expected.usual / size, max(largest / size, 1.0)
     return Estimate(made, np.maximum(expected.uncertainty * scale, ALIKE * level * largest))

@@ -44,9 +44,8 @@ class Search(State):
     unsure: set[str] = field(default_factory=set)  # layers whose forward pass is wrong in a way without a name
     budget: Budget = field(default_factory=Budget)
     rules: list[Rule] = field(default_factory=list)  # that make the updates of this program, all the same numbers
-    forward_only: frozenset[str] = (
-        frozenset()
-    )  # other ways, by their ids, that this program does not keep to going back
+    # Ids of other ways that the program takes going forward, and does not keep to going back.
+    forward_only: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,9 +156,9 @@ class Search(State):
 
     def half_kept(self) -> frozenset[str]:
         """The other ways of forward passes, of layers whose gradients are wrong if the program keeps to them."""
-        wrong = {each.key[1] for each in self.findings if each.best is None or not each.best.mistake.convention}
-        ways = [each for each in self.findings if each.key[2] == "y" and each.key[1] in wrong and each.best is not None]
-        return frozenset(each.best.mistake.id for each in ways if each.best and each.best.mistake.convention)
+        ways = {each.key: each.best.mistake for each in self.findings if each.best and each.best.mistake.convention}
+        wrong = {each.key[1] for each in self.findings if each.key not in ways}
+        return frozenset(way.id for (_, layer, quantity), way in ways.items() if quantity == "y" and layer in wrong)
 
     def _follow(self) -> None:
         self.program.other = dict(self.own_terms)

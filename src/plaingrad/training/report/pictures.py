@@ -159,9 +159,9 @@ def kernels(net: Network) -> dict[str, Any]:
 
 
 def run_for_maps(net: Network) -> Run:
-    """The run of one image that maps are taken from: of the nests of the training, whose errors may lie where outputs
+    """A run of one image: by the nests of the training, and those that send an error back to the pixels.
 
-    lay, and of those that send an error back to the pixels.
+    Its errors may lie where outputs lay.
     """
     return Run(net, lanes_taken(LANES, 1), SoftmaxCrossEntropy(), input_gradient=True, by_patches=True)
 
