@@ -14,16 +14,20 @@ import edited
 import plaingrad as pg
 from diseased import MODERN, networks, places, played
 from often import counts, some
-from plaingrad.checking import check_answer, read_case
+from plaingrad.checking import check_answer, make_case, read_case
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.edits import factors
+from plaingrad.checking.edits.directions import Turned
 from plaingrad.checking.edits.edited_line import ADVICE, MOST_TOLD, EditedLine
+from plaingrad.checking.edits.lines import at
 from plaingrad.checking.edits.making import making
+from plaingrad.checking.edits.pieces import Layout, copy_of
 from plaingrad.checking.edits.search import MOST_STEPS, STEPS, evidence, lanes_of, new_lines, old_and_new, sampled
 from plaingrad.checking.edits.stepped import codes, every_at_once, stepped
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from plaingrad.checking.search.passes import Estimate, exact
 from plaingrad.checking.search.precision import Precision, estimated
+from plaingrad.checking.verdict.verdict import MISTAKE
 from students import Student
 from students import told as told_as
 
@@ -326,3 +330,69 @@ def test_a_right_text_is_exact_on_fractions_too():
         array[...] = Fraction(1, 3)
     x = np.full((1, 1, 3, 3), Fraction(1, 2), object)
     assert net.run(x)["conv1"].y[0, 0, 0, 0] == 4 * Fraction(1, 6) + Fraction(1, 3)
+
+
+@pytest.mark.parametrize(("network", "place"), some(PASSES, lambda place: place % 12 == 0))
+def test_an_index_that_slips_in_one_direction_of_the_image_can_slip_in_both(network, place):
+    how = making(edited.context_of(network, place))
+    assert how is not None
+    cells = {
+        ast.unparse(new): ast.unparse(at(how.lines.tree, path))
+        for edit in how.edits()
+        for path, new in edit.changes
+        if isinstance(new, ast.Subscript) and isinstance(new.slice, ast.Tuple) and len(new.slice.elts) == 4
+    }
+    for new, old in cells.items():
+        if (array := new.split("[")[0]) != old.split("[")[0]:
+            continue
+        own, right = (ast.parse(each, mode="eval").body.slice.elts for each in (new, old))  # type: ignore[attr-defined]
+        letters = [ast.unparse(each) for each in right[2:]]
+        changed = [axis for axis in range(4) if ast.dump(own[axis]) != ast.dump(right[axis])]
+        if changed == [2] and letters in (["i", "j"], ["u", "v"], ["row", "column"]):
+            both = [*right[:2], own[2], Turned().visit(copy_of(own[2]))]
+            assert f"{array}[{', '.join(ast.unparse(each) for each in both)}]" in cells, new
+
+
+FUNCTIONS = {
+    "softmax": lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_loss_of_a_function_of_the_outputs_is_told(name):
+    """Its gradient too, which is not passed back through the function."""
+    case = make_case()
+    arrays = Student(case).arrays()
+    for t, batch in enumerate(case.batches, 1):
+        x = FUNCTIONS[name](arrays[t, case.net.names[-1], "y"])
+        p = FUNCTIONS["softmax"](x)
+        arrays[t, "loss", "y"] = -(batch.target * np.log(p)).sum(1).mean()
+        arrays[t, "loss", "dx"] = (p - batch.target) / len(p)
+    verdict = check_answer(case, told_as({key: each for key, each in arrays.items() if key[1] == "loss"}))
+    assert verdict.verdict == MISTAKE
+    assert f"of {name}(x) in place of x" in verdict.text()
+
+
+def read_otherwise(layout, context):
+    """What a convolution makes going forward, with one of its arrays in another order of axes."""
+    if layout.array == "y":
+        return layout.of(context.expected)
+    if layout.array == "x":
+        return context.sum(context.terms, x=layout.of(context.x))
+    return context.sum(context.terms, w=context.weights | {"w": layout.of(context.weights["w"])})
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+@pytest.mark.parametrize("array", ["x", "w", "y"])
+def test_an_array_that_is_read_in_another_order_of_axes_is_told(array, is_read):
+    """A file of weights in another framework's order, say, that was reshaped where it had to be transposed."""
+    layout = Layout(array, (1, 0, 2, 3), is_read)
+    case = make_case()
+    arrays, changed = played(case, {("conv2", "y"): lambda context: read_otherwise(layout, context)})
+    assert changed
+    verdict = check_answer(case, told_as(arrays))
+    assert verdict.verdict == MISTAKE
+    assert f"{array}.{'reshape' if is_read else 'transpose'}(" in verdict.text()

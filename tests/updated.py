@@ -142,6 +142,30 @@ step("norm of each 1", lambda now: now.g / np.sqrt((now.g**2).sum()), "gradient-
 step("mean over the last axis", lambda now: np.broadcast_to(now.g.mean(-1, keepdims=True), now.g.shape), "gradient-along-an-axis", "one-number-for-all-weights")  # fmt: skip  # noqa: E501
 
 
+# Those whose name is a line of a usual optimiser
+EDITED = "edited-update"
+
+
+def adam_of(now: Now, mean: bool = True, square: bool = True, root: bool = True, power: int = 2) -> Array:
+    """Adam with one piece left out: the correction of the mean or of the square, the root, or the square itself."""
+    m, v = now.average("m", 0.9, now.g), now.average("v", 0.999, np.abs(now.g) ** power if power == 2 else now.g)
+    m, v = m / (1 - 0.9**now.t) if mean else m, v / (1 - 0.999**now.t) if square else v
+    return np.asarray(0.01 * m / ((np.sqrt(np.maximum(v, 0)) if root else v) + 1e-8))
+
+
+step("adam without the correction of m", lambda now: adam_of(now, mean=False), EDITED, SIZE)
+step("adam without the correction of v", lambda now: adam_of(now, square=False), EDITED, SIZE)
+step("adam without the root", lambda now: adam_of(now, root=False), EDITED)
+step("velocity subtracted", lambda now: -now.average("v", -0.9, -now.g, 1.0), EDITED, "momentum-added")
+step("nesterov of the velocity before", lambda now: now.g + 0.5 * 0.5 * now.average("v", 0.5, now.g, 1.0), EDITED)
+
+
+@slip("gradient-of-other-weights")
+def gradients_of_the_next_alike(now: Now) -> Array:
+    alike = [place for place, g in now.all.items() if g.shape == now.g.shape]
+    return now.w - now.rate * now.all[alike[(alike.index(now.place) + 1) % len(alike)]]
+
+
 @slip("last-not-updated", "only-first-updated", "never-updated")
 def last_row_left(now: Now) -> Array:
     made = now.w - now.rate * now.g

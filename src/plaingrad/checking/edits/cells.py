@@ -50,27 +50,13 @@ def cells(
         return
     sizes = around.arrays[array].shape
     for axis, own in enumerate(parts):
-
-        def put(new: ast.expr, axis: int = axis) -> ast.Subscript:
-            return with_parts([*parts[:axis], new, *parts[axis + 1 :]])
-
-        id = own.id if isinstance(own, ast.Name) else ""
-        if id:
-            yield from ((INDEX, 0, put(name(each))) for each in letters if each != id)
-        last = ast.Subscript(ast.Attribute(name(array), "shape", ast.Load()), number(axis), ast.Load())
-        yield INDEX, 0, put(operation(operation(last, ast.Sub, number(1)), ast.Sub, own))
-        if sizes[axis] > 1:
-            yield INDEX, 0, put(operation(own, ast.Add, number(1)))
-            yield INDEX, 0, put(operation(own, ast.Sub, number(1)))
-            yield INDEX, 1, put(number(0))
-            yield INDEX, 1, put(operation(last, ast.Sub, number(1)))
-            yield INDEX, 2, put(operation(operation(own, ast.Add, number(1)), ast.Mod, last))
-            for letter in [each for each in letters if each != id] if id else []:
-                yield INDEX, 2, put(operation(name(letter), ast.Mod, last))
-        if id in TWINS:
-            for other in [each for each in letters if each in ("i", "j", "u", "v")]:
-                if other != id:
-                    yield INDEX, 2, put(operation(own, ast.Add, name(other)))
+        twin = _twin_axis(parts, axis)
+        for cost, new in _along(own, axis, array, sizes[axis], letters):
+            yield INDEX, cost, with_parts([*parts[:axis], new, *parts[axis + 1 :]])
+            if twin > axis:  # the same slip in both directions of the image
+                both = [*parts[:axis], new, *parts[axis + 1 :]]
+                both[twin] = Turned().visit(copy_of(new))
+                yield INDEX, cost + 1, with_parts(both)
     for one, two in itertools.combinations(range(len(parts)), 2):
         swapped = list(parts)
         swapped[one], swapped[two] = parts[two], parts[one]
@@ -90,6 +76,8 @@ def cells(
                 quarter = list(parts)
                 quarter[one], quarter[two] = first, second
                 yield INDEX, 1, with_parts(quarter)
+    if isinstance(node.ctx, ast.Store) and "winner" in around.arrays:
+        yield from ((INDEX, 1, with_parts([*parts[:2], *pixel])) for pixel in _decoded(parts, letters, around))
     for flat, axis in ((each, axis) for axis, each in enumerate(parts) if isinstance(each, ast.BinOp)):
         yield from ((INDEX, 0, with_parts([*parts[:axis], new, *parts[axis + 1 :]])) for new in _orders(flat))
     used = [each for each in letters if each in {each.id for each in ast.walk(index) if isinstance(each, ast.Name)}]
@@ -106,6 +94,62 @@ def cells(
         for other, numbers in {**around.arrays, **around.others}.items():
             if other != array and numbers.shape == sizes and other != lines.wanted:
                 yield ARRAY, 0 if other in around.arrays else 1, ast.Subscript(name(other), index, node.ctx)
+
+
+def _decoded(parts: list[ast.expr], letters: list[str], around: Around) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Row and column of a pixel whose place, counted along rows, is taken apart by another width than it was made with.
+
+    People count it in the image, or in the window.
+    """
+    if [ast.unparse(each) for each in parts[2:]] != ["row", "column"] or not {"u", "v"} <= set(letters):
+        return
+    flat = operation(operation(name("row"), ast.Mult, name("window_image_1")), ast.Add, name("column"))
+    outputs = [
+        ast.Subscript(ast.Attribute(name("dy"), "shape", ast.Load()), number(axis), ast.Load())
+        for axis in (2, 3)
+        if "dy" in around.arrays
+    ]
+    for width in (name("window_image_0"), *outputs):
+        yield operation(flat, ast.FloorDiv, width), operation(flat, ast.Mod, width)
+    size = name("window_size_0")
+    flat = operation(operation(name("u"), ast.Mult, name("window_size_1")), ast.Add, name("v"))
+    for one, two in ((operation(flat, ast.FloorDiv, size), operation(flat, ast.Mod, size)), (name("v"), name("u"))):
+        yield _pixel("i", one, 0), _pixel("j", two, 1)
+
+
+def _pixel(letter: str, of_window: ast.expr, axis: int) -> ast.expr:
+    """The row, or the column, of the image that a row or column of a window lies on."""
+    start = operation(name(letter), ast.Mult, name(f"window_stride_{axis}"))
+    within = operation(of_window, ast.Mult, name(f"window_dilation_{axis}"))
+    return operation(operation(start, ast.Add, within), ast.Sub, name(f"window_padding_{axis}"))
+
+
+def _twin_axis(parts: list[ast.expr], axis: int) -> int:
+    """The axis whose letter is that of the other direction of the image; -1 where there is none."""
+    own = parts[axis]
+    other = TWINS.get(own.id, "") if isinstance(own, ast.Name) else ""
+    return next((place for place, each in enumerate(parts) if isinstance(each, ast.Name) and each.id == other), -1)
+
+
+def _along(own: ast.expr, axis: int, array: str, size: int, letters: list[str]) -> Iterator[tuple[int, ast.expr]]:
+    """What may stand in place of the index along one axis, and how unusual it is."""
+    id = own.id if isinstance(own, ast.Name) else ""
+    if id:
+        yield from ((0, name(each)) for each in letters if each != id)
+    last = ast.Subscript(ast.Attribute(name(array), "shape", ast.Load()), number(axis), ast.Load())
+    yield 0, operation(operation(last, ast.Sub, number(1)), ast.Sub, own)
+    if size > 1:
+        yield 0, operation(own, ast.Add, number(1))
+        yield 0, operation(own, ast.Sub, number(1))
+        yield 1, number(0)
+        yield 1, operation(last, ast.Sub, number(1))
+        yield 2, operation(operation(own, ast.Add, number(1)), ast.Mod, last)
+        for letter in [each for each in letters if each != id] if id else []:
+            yield 2, operation(name(letter), ast.Mod, last)
+    if id in TWINS:
+        for other in [each for each in letters if each in ("i", "j", "u", "v")]:
+            if other != id:
+                yield 2, operation(own, ast.Add, name(other))
 
 
 def _orders(flat: ast.expr) -> Iterator[ast.expr]:

@@ -39,6 +39,8 @@ def instead(node: ast.expr, path: Path, lines: Lines, around: Around) -> Iterato
             if field == "args" and path[-2][0] == "iter":
                 yield from _bounds(node)
             yield from ((WINDOW, cost, new) for cost, new in _instead_of_setting(id, around.settings))
+            if id.startswith("window_image_"):
+                yield from ((WINDOW, 1, new) for new in _of_other_arrays(int(id[-1]), around))
         case ast.Name(id) if isinstance(node.ctx, ast.Load) and _is_letter(id, lines) and not _in_cell(path, lines):
             for letter in letters_around(path, lines):
                 if letter != id:
@@ -67,6 +69,7 @@ def instead(node: ast.expr, path: Path, lines: Lines, around: Around) -> Iterato
             yield COMPARISON, 0, ast.IfExp(test, other, then)
             yield COMPARISON, 0, then
             yield COMPARISON, 0, other
+            yield from ((COMPARISON, 1, each) for each in _of_branches(then, other))
             branches = (then, other, number(0), number(1))
             for first, second in itertools.permutations(branches, 2):
                 if (first, second) != (then, other):
@@ -123,6 +126,23 @@ def _instead_of_setting(id: str, settings: Sequence[str]) -> Iterator[tuple[int,
     for other in settings:
         if other != id and (other.endswith(axis) or kind in other) and not ("image" in other and kind != "image"):
             yield 1 if kind in other else 2, name(other)
+
+
+def _of_other_arrays(axis: int, around: Around) -> Iterator[ast.expr]:
+    """The rows, or the columns, of arrays that are no images of the layer's input."""
+    for array, numbers in around.arrays.items():
+        if numbers.ndim == 4 and array not in ("x", "dx"):
+            yield ast.Subscript(ast.Attribute(name(array), "shape", ast.Load()), number(2 + axis), ast.Load())
+
+
+def _of_branches(one: ast.expr, two: ast.expr) -> Iterator[ast.expr]:
+    """The larger or the smaller of what two branches are worth, or of one and a factor of the other."""
+    pairs = [(one, two)]
+    for own, other in ((one, two), (two, one)):
+        if isinstance(own, ast.BinOp) and isinstance(own.op, ast.Mult):
+            pairs += [(other, own.left), (other, own.right)]
+    for pair in pairs:
+        yield from (ast.Call(name(function), list(pair), []) for function in ("max", "min"))
 
 
 def _operations(

@@ -13,7 +13,7 @@ from typing import Any
 from plaingrad.checking.edits.directions import exchanged_settings, in_both
 from plaingrad.checking.edits.expressions import instead
 from plaingrad.checking.edits.lines import Lines, Path, at, walked
-from plaingrad.checking.edits.pieces import LIKELY, Around, Edit
+from plaingrad.checking.edits.pieces import INDEX, LIKELY, Around, Edit, layouts
 from plaingrad.checking.edits.statements import statements
 
 
@@ -32,6 +32,21 @@ def edits(lines: Lines, around: Around) -> Iterator[Edit]:
                 for each in new if isinstance(new, list) else [new]:
                     ast.fix_missing_locations(each)  # here once: edited texts are compiled over and over
             yield edit
+    yield from _layouts(lines, around)
+
+
+def _layouts(lines: Lines, around: Around) -> Iterator[Edit]:
+    """Arrays read as if their numbers lay in memory in another order of axes."""
+    cells: dict[str, tuple[Path, ast.Subscript]] = {}
+    for path, node in walked(lines.tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
+            cells.setdefault(node.value.id, (path, node))
+    for array, cell in cells.items():
+        if array in around.arrays and array not in lines.fills:
+            shape = around.arrays[array].shape
+            for each in layouts(array, shape):
+                words = f"{array} is read as {each.said(shape)}"
+                yield Edit(INDEX, (cell,), 2 + LIKELY[INDEX], words=words, layout=each)
 
 
 def _key(new: Any) -> str:

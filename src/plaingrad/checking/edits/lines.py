@@ -14,6 +14,7 @@ from plaingrad.textbook.text import Text
 
 Path = tuple[tuple[str, int | None], ...]
 """The way to a node: the fields to go through, each with the place in it where it is a list."""
+WHEN = {"before": "of_the_step_before", "first": "of_the_first_step", "after": "after_the_update"}
 LETTERS = {4: "ncij", 3: "cij", 2: "nk", 1: "n"}
 
 
@@ -150,9 +151,9 @@ class Said(ast.NodeTransformer):
         if node.id.startswith("window_"):
             _, name, axis = node.id.split("_")
             return ast.Name(f"{name}[{axis}]", node.ctx)
-        if node.id.endswith((".before", ".after")):
+        if node.id.endswith(tuple(f".{when}" for when in WHEN)):
             array, _, when = node.id.rpartition(".")
-            words = "of_the_step_before" if when == "before" else "after_the_update"
+            words = WHEN[when]
             return ast.Name(f"{array.removesuffix('.x') if array.endswith('x.x') else array}_{words}", node.ctx)
         head, _, tail = node.id.rpartition("_")
         return ast.Name(head, node.ctx) if head and tail.isdigit() else node

@@ -14,6 +14,7 @@ from plaingrad.checking.edits.stepped import run
 from plaingrad.checking.edits.uses import Kept
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.compiler.loops import Array
 from plaingrad.schedule.calls import shares
@@ -75,6 +76,8 @@ class Making:
         for part in self.parts:
             wraps = bool(edit and edit.wraps)
             known = {**part.known, part.lines.wanted: part.before} if edit and edit.keeps else part.known
+            if edit and edit.layout:
+                known = {**known, edit.layout.array: edit.layout.of(known[edit.layout.array])}
             if sizes:
                 known = {name: sized(each) for name, each in known.items()}
             lines, changed = part.lines, (part.lines.tree, edit.changes) if edit else None
@@ -196,16 +199,29 @@ def _others(context: Context) -> Iterator[tuple[str, Array]]:
     for array in single.arrays.values():
         sizes.add(array.shape)
     for key, estimate in context.env.items():
-        if key[0] in (context.step, context.step - 1) and estimate.value.shape in sizes and key != context.key:
-            # Without the number of the step: the program says the same line in each.
-            name = name_of((1, *key[1:])).removeprefix("step1.") if key[1] != "input" else "x"
-            is_made = key[1] == "input" or key[2] == "y" or key[2].startswith("d")  # and not kept from step to step
-            if key[0] == context.step - 1 and key[0] and is_made:
-                name += ".before"
-            yield (name if "." in name else f"{name}.x"), estimate.value
+        for when in _when(context, key):
+            if estimate.value.shape in sizes and key != context.key:
+                # Without the number of the step: the program says the same line in each.
+                name = name_of((1, *key[1:])).removeprefix("step1.") if key[1] != "input" else "x"
+                yield (name if "." in name else f"{name}.x") + when, estimate.value
     if context.name != "loss" and context.way != "y":
         try:
             for name, w in context.updated().items():
                 yield f"{context.name}.{name}.after", w
         except KeyError:
             pass
+
+
+def _when(context: Context, key: Key) -> Iterator[str]:
+    """How an array of the step, of the one before, or of the first is told from those of the step; nothing for others.
+
+    A weight is that of the step before which it was made.
+    """
+    is_made = key[1] == "input" or key[2] == "y" or key[2].startswith("d")  # and not kept from step to step
+    step = key[0] if is_made else key[0] + 1
+    if step == context.step or (key[0] == context.step and not is_made):
+        yield ""
+    elif step == context.step - 1 and step:
+        yield ".before"
+    if step == 1 and context.step > 1 and context.program.last > 2:
+        yield ".first"

@@ -1,6 +1,7 @@
 """Edits of whole statements: another sign, another loop, left out, done twice, done elsewhere."""
 
 import ast
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from plaingrad.checking.edits.pieces import (
     Around,
     Edit,
     assignment,
+    copy_of,
     copy_of_statement,
     name,
     number,
@@ -33,6 +35,7 @@ def statements(lines: Lines, around: Around) -> Iterator[Edit]:
                 yield Edit(SUM, ((path, ast.AugAssign(target, other, value)),), 0)
                 yield Edit(SUM, ((path, [node, node]),), 3, words=f"{line_of(node)} is done twice")
                 if isinstance(target, ast.Subscript):
+                    yield from _sums_multiplied(lines, path, node)
                     yield from _elsewhere(lines, path, node)
                     yield from _stored(lines, path, node, target, around)
             case ast.Assign([ast.Subscript() as target], value) if not isinstance(target.slice, ast.Slice):
@@ -170,6 +173,48 @@ def _added_inside(lines: Lines, path: Path, node: ast.Assign) -> Iterator[Edit]:
             if isinstance(loop, ast.AugAssign) and ast.dump(loop.target) == ast.dump(target):
                 value = operation(loop.value, ast.Add, node.value)
                 yield Edit(SUM, ((path, begun), ((*other, ("value", None)), value)), 2)
+
+
+def _sums_multiplied(lines: Lines, path: Path, node: ast.AugAssign) -> Iterator[Edit]:
+    """Two factors that are each summed over a letter, or averaged, and multiplied then: not the sum of products."""
+    if not isinstance(node.value, ast.BinOp) or not isinstance(node.value.op, ast.Mult):
+        return
+    one, two = node.value.left, node.value.right
+    both = _letters(one) & _letters(two) - _letters(node.target)
+    loops = [at(lines.tree, path[:end]) for end in range(1, len(path))]
+    shared = [each for each in loops if isinstance(each, ast.For) and each.target.id in both]  # type: ignore[attr-defined]
+    for some in [shared[:1], shared] if len(shared) > 1 else [shared] if shared else []:
+        letters = [each.target.id for each in some]  # type: ignore[attr-defined]
+        other = Every(letters).visit(copy_of(one))
+        sizes = [each.iter.args[-1] for each in some]  # type: ignore[attr-defined]
+        size = functools.reduce(lambda product, each: operation(product, ast.Mult, each), sizes)
+        means = "", ", one of them as a mean", ", both as means"
+        for count, how in enumerate(means):
+            value: ast.expr = operation(other, ast.Mult, two)
+            for _ in range(count):
+                value = operation(value, ast.Div, size)
+            made: ast.stmt = ast.AugAssign(target_of(node.target), node.op, value)
+            for each in some:
+                letter = ast.Name(f"every_{each.target.id}", ast.Store())  # type: ignore[attr-defined]
+                made = ast.For(letter, each.iter, [made], [], lineno=0)  # type: ignore[attr-defined]
+            said = f"{ast.unparse(one)} and {ast.unparse(two)} are each summed over {', '.join(letters)} by themselves"
+            yield Edit(SUM, ((path, made),), 1 + count, words=f"{said} and then multiplied{how}")
+
+
+def _letters(node: ast.expr) -> set[str]:
+    """The names in the indices of the cells of an expression."""
+    cells = (each for each in ast.walk(node) if isinstance(each, ast.Subscript))
+    return {each.id for cell in cells for each in ast.walk(cell.slice) if isinstance(each, ast.Name)}
+
+
+class Every(ast.NodeTransformer):
+    """Renames letters to those of loops of their own."""
+
+    def __init__(self, letters: list[str]) -> None:
+        self.letters = letters
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(f"every_{node.id}", node.ctx) if node.id in self.letters else node
 
 
 def _with_body(node: Any, body: list[ast.stmt]) -> Any:

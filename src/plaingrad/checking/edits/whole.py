@@ -9,6 +9,7 @@ from plaingrad.checking.catalogue.entry import Kind
 from plaingrad.checking.edits.edited_line import EditedLine, edited
 from plaingrad.checking.edits.factors import last_line, numbers
 from plaingrad.checking.edits.making import Making, making
+from plaingrad.checking.edits.pieces import Layout, layouts
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
@@ -22,6 +23,7 @@ from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, Mean
 SHARES = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 0.9, 0.1, 0.01, 0.001, 0.0001)
 """Usual shares of an array that is added by mistake, beside the numbers of the pass."""
 ACTIVATIONS: tuple[Layer, ...] = (ReLU(), LeakyReLU(0.01), LeakyReLU(0.1), LeakyReLU(0.2), Sigmoid(), Tanh())
+BEFORE_A_LOSS: tuple[Layer, ...] = (Softmax(), Sigmoid(), Tanh(), ReLU())
 LOSSES: tuple[Loss, ...] = (SoftmaxCrossEntropy(), CrossEntropy(), MeanSquaredError(), HalfSquaredError())
 
 
@@ -51,6 +53,16 @@ def candidates(context: Context) -> Iterator[Whole]:
         for loss in LOSSES:
             if loss != owner:
                 yield Whole(_line_of(loss, context.quantity), _by(loss))
+            for before in BEFORE_A_LOSS:
+                yield from _of_function(loss, before, context)
+
+
+def _of_function(loss: Loss, before: Layer, context: Context) -> Iterator[Whole]:
+    """A loss of a function of the outputs: one that was applied before, or once too often."""
+    said = f"{_line_of(loss, context.quantity)}, of {type(before).__name__.lower()}(x) in place of x"
+    yield Whole(said, _by(loss, before=before))
+    if context.quantity == "dx":
+        yield Whole(f"{said}, and back through it", _by(loss, before=before, goes_back=True))
 
 
 def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array | None]]]:
@@ -116,17 +128,28 @@ def _line_of(owner: Layer | Loss, quantity: str) -> str:
     return f"{(stores or lines)[-1]}  (as in {text.__name__})"
 
 
-def _by(owner: Layer | Loss, own_y: bool = False) -> Callable[[Context], Array | None]:
+def _by(
+    owner: Layer | Loss, own_y: bool = False, before: Layer | None = None, goes_back: bool = False
+) -> Callable[[Context], Array | None]:
     """What another layer's texts, or another loss's, make of the same arrays."""
 
     def made(context: Context) -> Array | None:
         single = SingleLayer(owner, context.x.shape[1:], len(context.x))
         if context.name == "loss":
-            count = single.aim(context.x, context.target)
+            x = context.x
+            if before is not None:
+                function = SingleLayer(before, x.shape[1:], len(x))
+                function.run_on(x, {})
+                x = function.get("y")
+            count = single.aim(x, context.target)
             single.forward()
             if context.quantity == "dx":
                 single.backward()
             found = single.get(context.quantity)
+            if before is not None and goes_back:
+                function.put(dy=found)
+                function.backward()
+                found = function.get("dx")
             return np.array(found.sum() / count) if context.quantity == "y" else found
         single.run_on(context.x, {})
         if context.quantity == "dx":
@@ -160,6 +183,10 @@ def found(
                 break
     if scaled:
         return
+    for layout in layouts(context.quantity, expected.value.shape):
+        made = layout.of(expected.value)
+        if _is(expected, made, given, precision):
+            yield edited(own, [layout.said(made.shape)], Kind.INDEX, _laid(layout)), made
     for words, make in running(context):
         made = make(context)
         if made is not None and _is(expected, made, given, precision):
@@ -203,6 +230,13 @@ def _times(make: Callable[[Context], Array | None], words: str) -> Callable[[Con
         factor = numbers(context).get(words, 1.0) if words else 1.0
         if made is not None:
             yield factor * made
+
+    return wrong
+
+
+def _laid(layout: Layout) -> Callable[[Context], Iterator[Array]]:
+    def wrong(context: Context) -> Iterator[Array]:
+        yield layout.of(context.expected)
 
     return wrong
 

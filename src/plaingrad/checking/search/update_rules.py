@@ -21,6 +21,7 @@ from plaingrad.textbook.text import Text
 
 Place = tuple[str, str]  # layer, weight
 Step = Callable[["Past"], Array]
+CHOICES = 12.0  # bits: fewer than 4,096 rules are tried, those with an edited line apart
 OWN_ROUNDINGS = 8  # of a step, in any rule told here: a handful of products, a root and a quotient
 
 
@@ -69,7 +70,7 @@ class Rule:
 
     Elsewhere the step is rate · dw.
     `is_factor`: a factor, or another function of the gradient alone, which a wrong gradient may hold as well.
-    `late`: what a known mistake of the catalogue may tell better.
+    `late`: what a known mistake of the catalogue may tell better. `choices`: among how many it was chosen, in bits.
     """
 
     mistake: Mistake
@@ -78,6 +79,7 @@ class Rule:
     free: int = 0
     is_factor: bool = False
     late: bool = False
+    choices: float = CHOICES
 
     def covers(self, key: Key) -> bool:
         """Whether it makes this pass."""

@@ -14,6 +14,7 @@ from plaingrad.checking.search.update_rules import (
     PLAIN,
     Direction,
     Past,
+    Place,
     Rule,
     Step,
     momentum,
@@ -168,6 +169,17 @@ def earlier_gradient() -> Rule:
         "the gradient of the previous step is used; the first step has none",
         "Compute the gradients of this batch first, and update with them.",
         lambda past: past.rate * (past.gradient(past.t - 1) if past.t > 1 else 0 * past.gradient()),
+    )
+
+
+def of_other_weights(of: Mapping[Place, Place]) -> Rule:
+    """Steps made with the gradients of other weights."""
+    told = ", ".join(f"{layer}.{w} with {other}.d{its}" for (layer, w), (other, its) in of.items())
+    return rule(
+        "gradient-of-other-weights",
+        f"weights are updated with the gradients of others: {told}",
+        "w -= rate · dw, each array with its own gradient: look at the order in which both are listed.",
+        lambda past: past.rate * past.gradient(place=of.get(past.key[1:])),
     )
 
 

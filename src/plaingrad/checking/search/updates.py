@@ -13,6 +13,7 @@ from itertools import chain
 
 import numpy as np
 
+from plaingrad.checking.search import update_edits
 from plaingrad.checking.search import update_words as words
 from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.passes import Env, Key
@@ -20,6 +21,7 @@ from plaingrad.checking.search.rounding import allowed
 from plaingrad.checking.search.search import Search
 from plaingrad.checking.search.state import State
 from plaingrad.checking.search.update_rules import (
+    CHOICES,
     EPSILONS,
     Direction,
     Past,
@@ -37,8 +39,8 @@ from plaingrad.textbook.optimisers import Adam, AdamW
 DIGIT_BITS = 53  # of a number that is solved for
 MOST_WORK = 25_000_000  # numbers handled in trying usual rules: about a second
 LUCK = 20  # bits that a rule explains beyond what was solved and chosen: chance of one in a million
-CHOICES = 12  # bits: fewer than 4,096 rules are tried
 DEVIATIONS = 6.0  # standard errors by which a solved number may miss the one that is meant
+LEAST = 3  # numbers of an array by whose steps edited updates are chosen
 FEW = 50  # numbers of the smallest arrays, by which most rules are ruled out
 STRAY = 1e-9  # of a solved number: by how much float64 itself may move it
 SIGMAS = 8.0  # standard deviations that `allowed` allows
@@ -157,13 +159,13 @@ class Updates:
 
     def _explained(self) -> list[Rule]:
         rules: list[Rule] = []
-        for each in self._candidates():
+        for each in chain(self._candidates(), self._edited(rules)):
             if rules and (each.free > rules[0].free or each.mistake.id in {rule.mistake.id for rule in rules}):
                 continue
             if each.mistake.id in self.left_out or not self._is_placed(each):
                 continue
             expected = holds(each, self.state, self.known)
-            if expected is not None and self._bits(expected) - DIGIT_BITS * each.free - CHOICES > LUCK:
+            if expected is not None and self._bits(expected) - DIGIT_BITS * each.free - each.choices > LUCK:
                 rules.append(each)
                 if len(rules) == words.MOST_TOLD or each.is_factor:
                     break
@@ -210,9 +212,29 @@ class Updates:
         for places in dict.fromkeys((every, wrong)):
             of_them = [seen for seen in self.seen if seen.place in places]
             of_gradient = (replace(each, is_factor=True) for each in chain(self._clipped(of_them), shapes()))
-            found = chain(self._sums(of_them), self._sized(of_them), of_gradient)
+            found = chain(self._sums(of_them), self._exchanged(of_them), self._sized(of_them), of_gradient)
             only = None if places == every else places
             yield from (replace(rule, places=only) for rule in found)
+
+    def _edited(self, rules: list[Rule]) -> Iterator[Rule]:
+        """Usual optimisers with one line edited, where nothing else was found."""
+        if rules:
+            return
+        by_place: dict[Place, list[Seen]] = {}
+        for each in self.seen:
+            by_place.setdefault(each.place, []).append(each)
+        whole = [every for every in by_place.values() if [each.past.t for each in every] == [*range(1, 1 + len(every))]]
+        told = [every for every in whole if any(each.is_wrong for each in every) and every[0].step.size >= LEAST]
+        if not told:
+            return
+        few = min(told, key=lambda every: (-len(every), every[0].step.size))
+        for direction in update_edits.found([(each.past, each.step) for each in few]):
+            solved = sized(self.seen, direction)
+            if solved is not None:
+                rate = self.program.case.rate
+                is_own = solved.near("rate", rate)
+                rule = words.direction(direction, rate if is_own else solved["rate"], 0 if is_own else 1)
+                yield replace(rule, choices=CHOICES + update_edits.count())
 
     def _usual(self) -> Iterator[Rule]:
         """Rules with usual numbers, where no update is answered with all it was made of."""
@@ -343,6 +365,27 @@ class Updates:
         if max(solved) == 2:
             own = {t: {name: each[name] for name in each.value} for t, each in solved.items()}
             yield words.sum_of_steps(own, COLUMNS)
+
+    def _exchanged(self, seen: list[Seen]) -> Iterator[Rule]:
+        """Steps that are the rate times the gradients of other weights."""
+        of: dict[Place, Place] = {}
+        for each in seen:
+            if each.is_wrong and each.place not in of:
+                own = {place: each.past.gradient(place=place) for place in self._alike(each)}
+                fits = [
+                    place for place, g in own.items() if (np.abs(each.step - each.past.rate * g) <= each.room).all()
+                ]
+                if len(fits) != 1:
+                    return
+                of[each.place] = fits[0]
+        if of:
+            yield words.of_other_weights(of)
+
+    def _alike(self, seen: Seen) -> list[Place]:
+        """The other weights of the same shape."""
+        places = [(layer, each) for layer, step in self.program.steps.items() for each in step.weights]
+        shapes_ = {place: self.env[0, *place].value.shape for place in places}
+        return [place for place in places if place != seen.place and shapes_[place] == seen.step.shape]
 
     # Steps in which each number is scaled by itself
 

@@ -191,7 +191,10 @@ def _other_unclear(verdict: Verdict, others: list[Finding], count: int) -> list[
             names.append(name_of(finding.key))
     if names:
         verb = "is" if len(names) == 1 else "are"
-        lines += ["", f"{some(names)} {verb} wrong too, and without a name: mend the first, and check again"]
+        lines += [
+            "",
+            f"{some(names)} {verb} wrong too, and without a name: mend {verdict.first_wrong} first, and check again",
+        ]
     return lines
 
 
@@ -205,9 +208,9 @@ def _unclear_lines(verdict: Verdict, finding: Finding) -> list[str]:
     tried = {mistake.id for mistake, _ in finding.tried}
     near = nearest(finding, verdict.search)
     if near and near[0].share >= NEAR:
+        but = "right ones would be wrong too" if near[0].share == 1 else "not the others"
         lines.append(
-            f"  nearest: {near[0].title} [{near[0].id}]; it would explain {near[0].share:.0%} of the wrong "
-            "numbers, but not all of the others"
+            f"  nearest: {near[0].title} [{near[0].id}]; it makes {near[0].share:.0%} of the wrong numbers, but {but}"
         )
     if tried:
         lines.append(f"  ruled out: {len(tried)} known mistakes in computing {name}")
@@ -247,6 +250,8 @@ def table_lines(verdict: Verdict, every: bool, with_error: bool = True) -> list[
         lines.append(f"  {names} only follow: computed correctly, but from numbers that were already wrong")
     elif by_status["follows"]:
         lines.append("  follows: computed correctly, but from numbers that were already wrong")
+    if any(row.status == "not judged" and row.finding for row in rows):
+        lines.append("  not judged: it may be right for outputs of its layer that are wrong without a name")
     if "agrees" in summed:
         count, worst = len(by_status["agrees"]), max(row.error for row in by_status["agrees"])
         others = f"all {count}" if count == len(rows) else f"the other {count}"

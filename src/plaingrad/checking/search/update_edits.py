@@ -1,0 +1,139 @@
+"""Usual optimisers with one line edited: the small edits of their texts, held against the steps of an answer."""
+
+import ast
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from plaingrad.checking.edits.grammar import edits
+from plaingrad.checking.edits.lines import Lines, line_of, statement_of, walked
+from plaingrad.checking.edits.lines import at as node_at
+from plaingrad.checking.edits.pieces import FACTOR, Around, Edit, name, number, operation
+from plaingrad.checking.search.update_rules import Direction, Past, Whole, as_written
+from plaingrad.compiler.loops import Array
+from plaingrad.schedule.tree import filled
+from plaingrad.textbook.optimisers import SGD, Adam, Optimiser
+from plaingrad.textbook.text import Text, made
+
+SHARES = (0.9, 0.5, 0.99)
+BETAS = ((0.9, 0.999), (0.9, 0.99))
+NUMBERS = {"rate", "momentum", "adam.beta1", "adam.beta2", "adam.epsilon", "t"}
+CLOSE = 1e-4  # of the largest step: what is farther off in the smallest array is not looked at whole
+
+
+@dataclass(frozen=True)
+class EditedText:
+    """The text of an optimiser with one line edited: what that line says, and what the textbook's says."""
+
+    text: Text
+    right: str
+    edited: str
+
+
+@functools.cache
+def edited_texts(text: Text) -> tuple[EditedText, ...]:
+    """Every small edit of the statements of an update."""
+    tree = ast.parse(text.source).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    (loop,) = tree.body
+    cells = {each.value.id for each in ast.walk(loop) if isinstance(each, ast.Subscript)}  # type: ignore[attr-defined]
+    around = Around({array: np.empty(2) for array in sorted(cells)}, {}, ())
+    lines = Lines(text, "w", tree, filled(tree))
+    found: dict[str, EditedText] = {}
+    for edit in itertools.chain(edits(lines, around), _numbers(lines), _orders(loop)):
+        if any(len(statement_of(path)) < 2 for path, _ in edit.changes) and not edit.words:
+            continue  # of the loop over all weights, not of what is done for one
+        whole = ast.fix_missing_locations(edit.tree(tree))
+        source = ast.unparse(whole)
+        places = sorted({statement_of(path) for path, _ in edit.changes}, key=str)
+        right = "; ".join(line_of(node_at(tree, place)) for place in places)
+        new = edit.words or "; ".join(line_of(node_at(whole, place)) for place in places)
+        if source not in found:
+            found[source] = EditedText(Text(made(source, text.names, text.__name__)), right, new)
+    return tuple(found.values())
+
+
+def _numbers(lines: Lines) -> Iterator[Edit]:
+    """Another number of the update in place of one, or what it leaves of 1."""
+    every = [(path, node) for path, node in walked(lines.tree) if isinstance(node, ast.expr)]
+    said = {ast.unparse(node) for _, node in every} & NUMBERS
+    for path, node in every:
+        own = ast.unparse(node)
+        if own in said and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+            others: list[ast.expr] = [ast.parse(each, mode="eval").body for each in sorted(said - {own})]
+            if own != "t":
+                others += [operation(number(1), ast.Sub, node), number(0)]
+            else:
+                others += [number(1), operation(name("t"), ast.Add, number(1))]
+            yield from (Edit(FACTOR, ((path, each),)) for each in others)
+
+
+def _orders(loop: ast.stmt) -> Iterator[Edit]:
+    """Two statements of an update in the other order."""
+    assert isinstance(loop, ast.For)
+    path = (("body", 0),)
+    for one, two in itertools.combinations(range(len(loop.body)), 2):
+        body = list(loop.body)
+        body[one], body[two] = body[two], body[one]
+        words = f"{line_of(loop.body[two])} stands before {line_of(loop.body[one])}"
+        changed = ast.For(loop.target, loop.iter, body, [], lineno=0)
+        yield Edit(FACTOR, ((path, changed),), words=words)
+
+
+def bases() -> Iterator[tuple[str, Optimiser, Text]]:
+    """The usual optimisers, each with its name and its text."""
+    for share, nesterov in itertools.product(SHARES, (False, True)):
+        sgd = SGD(momentum=share, nesterov=nesterov)
+        told = "that of Nesterov's momentum" if nesterov else "that of momentum"
+        yield f"{told}, {share:g},", sgd, sgd.update
+    for beta1, beta2 in BETAS:
+        adam = Adam(beta1=beta1, beta2=beta2)
+        yield f"Adam's (β₁ = {beta1:g}, β₂ = {beta2:g})", adam, as_written(Adam.update)
+
+
+def count() -> float:
+    """How many edited updates are tried, in bits."""
+    return math.log2(sum(len(edited_texts(text)) for _, _, text in bases()))
+
+
+def found(pasts: Sequence[tuple[Past, Array]]) -> Iterator[Direction]:
+    """The edited updates that may make steps, told by those of one small array from the first step on."""
+    gradients = [past.gradient() for past, _ in pasts]
+    weights = [past.weight() for past, _ in pasts]
+    steps = [step for _, step in pasts]
+    size = max(float(np.abs(each).max(initial=0)) for each in steps)
+    for told, optimiser, text in bases():
+        right = _steps(optimiser, text, gradients, weights)
+        for each in edited_texts(text):
+            try:
+                own = _steps(optimiser, each.text, gradients, weights)
+            except (IndexError, TypeError, ValueError, NameError, ZeroDivisionError, OverflowError, AttributeError):
+                continue
+            if not np.isfinite(own).all() or (right is not None and np.array_equal(own, right)):
+                continue
+            largest = np.unravel_index(int(np.abs(own).argmax()), own.shape)
+            if not own[largest]:
+                continue
+            rate = np.asarray(steps)[largest] / own[largest]
+            if np.abs(rate * own - np.asarray(steps)).max() <= CLOSE * size:
+                line = f"{each.edited}, where the textbook has {each.right}"
+                yield Direction(
+                    "edited-update", f"the update is {told} but for one line: {line};", optimiser, each.text
+                )
+
+
+def _steps(optimiser: Optimiser, text: Text, gradients: Sequence[Array], weights: Sequence[Array]) -> Array:
+    """The steps that a text makes at a rate of 1, of these gradients and weights before."""
+    arrays = {slot: np.zeros(1, object) for slot in optimiser.slots}
+    made_ = []
+    for t, (gradient, weight) in enumerate(zip(gradients, weights, strict=True)):
+        arrays |= {each: np.empty(1, object) for each in ("w", "dw")}
+        arrays["w"][0], arrays["dw"][0] = weight.copy(), gradient.view(Whole)
+        numbers = {**optimiser.numbers(t, 1 / optimiser.rate), "adam": optimiser}
+        text(*({**numbers, **arrays}[each] for each in text.arguments))
+        made_.append(weight - np.asarray(arrays["w"][0], float))
+    return np.asarray(made_)
