@@ -12,8 +12,9 @@ from typing import Any
 
 from plaingrad.checking.edits.directions import exchanged_settings, in_both
 from plaingrad.checking.edits.expressions import instead
+from plaingrad.checking.edits.layouts import layouts
 from plaingrad.checking.edits.lines import Lines, Path, at, walked
-from plaingrad.checking.edits.pieces import INDEX, LIKELY, Around, Edit, layouts
+from plaingrad.checking.edits.pieces import INDEX, LIKELY, Around, Edit
 from plaingrad.checking.edits.statements import statements
 
 
@@ -36,16 +37,17 @@ def edits(lines: Lines, around: Around) -> Iterator[Edit]:
 
 
 def _layouts(lines: Lines, around: Around) -> Iterator[Edit]:
-    """Arrays read as if their numbers lay in memory in another order of axes."""
+    """Arrays read as if their numbers lay in memory otherwise."""
     cells: dict[str, tuple[Path, ast.Subscript]] = {}
     for path, node in walked(lines.tree):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
             cells.setdefault(node.value.id, (path, node))
     for array, cell in cells.items():
         if array in around.arrays and array not in lines.fills:
-            shape = around.arrays[array].shape
+            shape, index = around.arrays[array].shape, cell[1].slice
+            letters = [ast.unparse(each) for each in (index.elts if isinstance(index, ast.Tuple) else [index])]
             for each in layouts(array, shape):
-                words = f"{array} is read as {each.said(shape)}"
+                words = f"{array} is read as {each.said(shape, letters)}"
                 yield Edit(INDEX, (cell,), 2 + LIKELY[INDEX], words=words, layout=each)
 
 

@@ -1,16 +1,12 @@
 """Pieces of edits: small expressions, and what an edit is."""
 
 import ast
-import functools
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from plaingrad.checking.catalogue.entry import Kind
+from plaingrad.checking.edits.layouts import Layout
 from plaingrad.checking.edits.lines import Path, replaced
 from plaingrad.compiler.loops import Array
 
@@ -25,45 +21,6 @@ LIKELY = {SUM: 0, FACTOR: 1, INDEX: 1, ARRAY: 2, COMPARISON: 1, WINDOW: 1}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """An array whose numbers lie in memory by axes of another order than they are read by.
-
-    `is_read`: laid right and read in another order; otherwise laid in another order and read right.
-    """
-
-    array: str
-    order: tuple[int, ...]
-    is_read: bool
-
-    def of(self, array: Array) -> Array:
-        """The array as it is read then."""
-        if self.is_read:
-            sizes = [array.shape[axis] for axis in self.order]
-            return np.ascontiguousarray(array.reshape(sizes).transpose(np.argsort(self.order)))
-        return np.ascontiguousarray(array.transpose(self.order)).reshape(array.shape)
-
-    def said(self, shape: tuple[int, ...]) -> str:
-        """What one would write."""
-        if self.is_read:
-            sizes = tuple(shape[axis] for axis in self.order)
-            back = tuple(map(int, np.argsort(self.order)))
-            return f"{self.array}.reshape{sizes}.transpose{back}"
-        return f"{self.array}.transpose{self.order}.reshape{shape}"
-
-
-@functools.lru_cache(maxsize=64)
-def layouts(array: str, shape: tuple[int, ...]) -> list[Layout]:
-    """Every other order of axes that reads another array, once."""
-    places = np.arange(math.prod(shape)).reshape(shape)
-    found = {places.tobytes(): Layout(array, (), False)}
-    for order in itertools.permutations(range(len(shape))):
-        for is_read in (False, True):
-            each = Layout(array, order, is_read)
-            found.setdefault(each.of(places).tobytes(), each)
-    return list(found.values())[1:]
-
-
-@dataclass(frozen=True)
 class Edit:
     """Nodes of a tree and what stands there instead; `kind` is what sort of slip it is, `cost` how unusual."""
 
@@ -73,7 +30,7 @@ class Edit:
     wraps: bool = False
     words: str = ""  # what it does, where two lines do not show it
     keeps: bool = False  # whether the array begins with what was in it before, as nothing clears it
-    layout: "Layout | None" = None  # the array that is read as if its axes lay in memory in another order
+    layout: Layout | None = None  # the array that is read as if its numbers lay in memory otherwise
 
     def tree(self, tree: ast.FunctionDef) -> ast.FunctionDef:
         """The edited text. Changes are made from the end of the text to its beginning, so that paths stay true."""

@@ -196,7 +196,7 @@ def _sums_multiplied(lines: Lines, path: Path, node: ast.AugAssign) -> Iterator[
             made: ast.stmt = ast.AugAssign(target_of(node.target), node.op, value)
             for each in some:
                 letter = ast.Name(f"every_{each.target.id}", ast.Store())  # type: ignore[attr-defined]
-                made = ast.For(letter, each.iter, [made], [], lineno=0)  # type: ignore[attr-defined]
+                made = ast.For(letter, each.iter, [made], [], lineno=0)
             said = f"{ast.unparse(one)} and {ast.unparse(two)} are each summed over {', '.join(letters)} by themselves"
             yield Edit(SUM, ((path, made),), 1 + count, words=f"{said} and then multiplied{how}")
 

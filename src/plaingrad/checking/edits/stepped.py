@@ -35,7 +35,7 @@ def chosen_loops(node: Any) -> Any:
     if isinstance(node, ast.For):
         letter = ast.Constant(node.target.id)  # type: ignore[attr-defined]
         made.iter = located(ast.Call(located(ast.Name("chosen", ast.Load())), [located(letter), node.iter], []))
-    made.body = [chosen_loops(each) for each in node.body]
+    made.body = [chosen_loops(each) for each in node.body] or [located(ast.Pass())]  # all of it may be left out
     if not isinstance(node, ast.FunctionDef):
         made.orelse = [chosen_loops(each) for each in node.orelse]
     return made

@@ -8,8 +8,9 @@ import numpy as np
 from plaingrad.checking.catalogue.entry import Kind
 from plaingrad.checking.edits.edited_line import EditedLine, edited
 from plaingrad.checking.edits.factors import last_line, numbers
+from plaingrad.checking.edits.layouts import Layout, layouts
+from plaingrad.checking.edits.lines import LETTERS
 from plaingrad.checking.edits.making import Making, making
-from plaingrad.checking.edits.pieces import Layout, layouts
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
@@ -184,9 +185,10 @@ def found(
     if scaled:
         return
     for layout in layouts(context.quantity, expected.value.shape):
-        made = layout.of(expected.value)
-        if _is(expected, made, given, precision):
-            yield edited(own, [layout.said(made.shape)], Kind.INDEX, _laid(layout)), made
+        for number, made in enumerate(layout.written(expected.value)):
+            if _is(expected, made, given, precision):
+                said = layout.said(made.shape, LETTERS[made.ndim]) + (", added up there" if number else "")
+                yield edited(own, [said], Kind.INDEX, _laid(layout, number)), made
     for words, make in running(context):
         made = make(context)
         if made is not None and _is(expected, made, given, precision):
@@ -234,9 +236,9 @@ def _times(make: Callable[[Context], Array | None], words: str) -> Callable[[Con
     return wrong
 
 
-def _laid(layout: Layout) -> Callable[[Context], Iterator[Array]]:
+def _laid(layout: Layout, number: int) -> Callable[[Context], Iterator[Array]]:
     def wrong(context: Context) -> Iterator[Array]:
-        yield layout.of(context.expected)
+        yield [*layout.written(context.expected)][number]
 
     return wrong
 

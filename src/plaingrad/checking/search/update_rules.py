@@ -171,13 +171,15 @@ class Direction:
 
     id: str
     title: str
-    optimiser: Adam
+    optimiser: Optimiser
     text: Text
 
     @property
     def first(self) -> float:
         """The size of its first step at a rate of 1, of a gradient far larger than ε."""
-        return (1 - self.optimiser.beta2) ** -0.5 if self.id == "rmsprop" else 1.0
+        if self.id == "rmsprop" and isinstance(self.optimiser, Adam):
+            return float((1 - self.optimiser.beta2) ** -0.5)
+        return 1.0
 
     def of(self, past: Past) -> Array:
         """The step at a rate of 1."""

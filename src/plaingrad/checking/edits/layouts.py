@@ -1,0 +1,106 @@
+"""Arrays whose numbers are read, or written, as if they lay in memory otherwise: by axes of another order or size."""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from plaingrad.compiler.loops import Array
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array is read by mistake; `said` is what one would write for it."""
+
+    array: str
+
+    def of(self, array: Array) -> Array:
+        """The array as it is read then."""
+        raise NotImplementedError
+
+    def written(self, array: Array) -> Iterator[Array]:
+        """What an array is that is filled so: with its numbers laid down, or added up where they meet."""
+        yield self.of(array)
+
+    def said(self, shape: Sequence[int], index: Sequence[str]) -> str:
+        """What one would write of an array of this shape, at this index."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Order(Layout):
+    """Axes in another order than they lie in memory.
+
+    `is_read`: laid right and read in another order; otherwise laid in another order and read right.
+    """
+
+    order: tuple[int, ...]
+    is_read: bool
+
+    def of(self, array: Array) -> Array:
+        if self.is_read:
+            sizes = [array.shape[axis] for axis in self.order]
+            return np.ascontiguousarray(array.reshape(sizes).transpose(np.argsort(self.order)))
+        return np.ascontiguousarray(array.transpose(self.order)).reshape(array.shape)
+
+    def said(self, shape: Sequence[int], index: Sequence[str]) -> str:
+        if self.is_read:
+            sizes = tuple(shape[axis] for axis in self.order)
+            return f"{self.array}.reshape{sizes}.transpose{tuple(map(int, np.argsort(self.order)))}"
+        return f"{self.array}.transpose{self.order}.reshape{tuple(shape)}"
+
+
+@dataclass(frozen=True)
+class Flat(Layout):
+    """One flat index, ((a * B + b) * C + c) * D + d, in which one of the sizes is that of another axis, `taken`."""
+
+    axis: int
+    taken: int
+
+    def places(self, shape: Sequence[int]) -> Array:
+        """The flat index of each number."""
+        flat = np.zeros(tuple(shape), int)
+        for axis, place in enumerate(np.indices(tuple(shape))):
+            flat = flat * shape[self.taken if axis == self.axis else axis] + place
+        return flat
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether no index lies beyond the array: a program would stop there, or read anything."""
+        return int(self.places(shape).max(initial=0)) < math.prod(shape)
+
+    def of(self, array: Array) -> Array:
+        return np.asarray(array.reshape(-1)[self.places(array.shape)])
+
+    def written(self, array: Array) -> Iterator[Array]:
+        for is_added in (False, True):
+            made, places = np.zeros(array.size), self.places(array.shape).reshape(-1)
+            if is_added:
+                np.add.at(made, places, array.reshape(-1))
+            else:
+                made[places] = array.reshape(-1)
+            yield made.reshape(array.shape)
+
+    def said(self, shape: Sequence[int], index: Sequence[str]) -> str:
+        told = index[0]
+        for axis in range(1, len(shape)):
+            size = f"{self.array}.shape[{self.taken if axis == self.axis else axis}]"
+            told = f"{f'({told})' if axis > 1 else told} * {size} + {index[axis]}"
+        return f"{self.array} at the flat index {told}"
+
+
+@functools.lru_cache(maxsize=64)
+def layouts(array: str, shape: tuple[int, ...]) -> tuple[Layout, ...]:
+    """Every other way of reading such an array, each that reads another one once."""
+    places = np.arange(math.prod(shape)).reshape(shape)
+    found: dict[bytes, Layout] = {places.tobytes(): Layout(array)}
+    axes = range(len(shape))
+    every: list[Layout] = [
+        Order(array, order, each) for order in itertools.permutations(axes) for each in (False, True)
+    ]
+    flat = [Flat(array, axis, taken) for axis in axes[1:] for taken in axes]
+    for layout in every + [each for each in flat if each.fits(shape)]:
+        found.setdefault(layout.of(places).tobytes(), layout)
+    return tuple(found.values())[1:]
