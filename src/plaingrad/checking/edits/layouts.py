@@ -100,7 +100,7 @@ def layouts(array: str, shape: tuple[int, ...]) -> tuple[Layout, ...]:
     every: list[Layout] = [
         Order(array, order, each) for order in itertools.permutations(axes) for each in (False, True)
     ]
-    flat = [Flat(array, axis, taken) for axis in axes[1:] for taken in axes]
+    flat = [Flat(array, axis, taken) for axis in axes[1:] for taken in sorted(axes, key=lambda each: abs(each - axis))]
     for layout in every + [each for each in flat if each.fits(shape)]:
         found.setdefault(layout.of(places).tobytes(), layout)
     return tuple(found.values())[1:]

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 
 import numpy as np
 
@@ -13,25 +14,36 @@ from plaingrad.checking.edits.grammar import edits
 from plaingrad.checking.edits.lines import Lines, line_of, statement_of, walked
 from plaingrad.checking.edits.lines import at as node_at
 from plaingrad.checking.edits.pieces import FACTOR, Around, Edit, name, number, operation
+from plaingrad.checking.edits.stepped import code_in
 from plaingrad.checking.search.update_rules import Direction, Past, Whole, as_written
 from plaingrad.compiler.loops import Array
 from plaingrad.schedule.tree import filled
 from plaingrad.textbook.optimisers import SGD, Adam, Optimiser
-from plaingrad.textbook.text import Text, made
+from plaingrad.textbook.text import Text
 
 SHARES = (0.9, 0.5, 0.99)
 BETAS = ((0.9, 0.999), (0.9, 0.99))
 NUMBERS = {"rate", "momentum", "adam.beta1", "adam.beta2", "adam.epsilon", "t"}
+RANDOM_STEPS = 4
 CLOSE = 1e-4  # of the largest step: what is farther off in the smallest array is not looked at whole
 
 
 @dataclass(frozen=True)
 class EditedText:
-    """The text of an optimiser with one line edited: what that line says, and what the textbook's says."""
+    """The text of an optimiser with an edit of its tree."""
 
     text: Text
-    right: str
-    edited: str
+    edit: Edit
+    tree: ast.FunctionDef
+
+    @property
+    def line(self) -> str:
+        """What the edited line says, and what the textbook's says."""
+        places = sorted({statement_of(path) for path, _ in self.edit.changes}, key=str)
+        right = "; ".join(line_of(node_at(self.tree, place)) for place in places)
+        whole = self.edit.tree(self.tree)
+        own = self.edit.words or "; ".join(line_of(node_at(whole, place)) for place in places)
+        return f"{own}, where the textbook has {right}"
 
 
 @functools.cache
@@ -43,18 +55,16 @@ def edited_texts(text: Text) -> tuple[EditedText, ...]:
     cells = {each.value.id for each in ast.walk(loop) if isinstance(each, ast.Subscript)}  # type: ignore[attr-defined]
     around = Around({array: np.empty(2) for array in sorted(cells)}, {}, ())
     lines = Lines(text, "w", tree, filled(tree))
-    found: dict[str, EditedText] = {}
-    for edit in itertools.chain(edits(lines, around), _numbers(lines), _orders(loop)):
-        if any(len(statement_of(path)) < 2 for path, _ in edit.changes) and not edit.words:
-            continue  # of the loop over all weights, not of what is done for one
-        whole = ast.fix_missing_locations(edit.tree(tree))
-        source = ast.unparse(whole)
-        places = sorted({statement_of(path) for path, _ in edit.changes}, key=str)
-        right = "; ".join(line_of(node_at(tree, place)) for place in places)
-        new = edit.words or "; ".join(line_of(node_at(whole, place)) for place in places)
-        if source not in found:
-            found[source] = EditedText(Text(made(source, text.names, text.__name__)), right, new)
-    return tuple(found.values())
+    every = itertools.chain(edits(lines, around), _numbers(lines), _orders(loop))
+    # Not of the loop over all weights, but of what is done for one.
+    own = (each for each in every if each.words or all(len(statement_of(path)) > 1 for path, _ in each.changes))
+    return tuple(EditedText(Text(_function(each.tree(tree), text)), each, tree) for each in own)
+
+
+def _function(tree: ast.FunctionDef, text: Text) -> FunctionType:
+    """The function of an edited tree, in which the names mean what they mean in the text."""
+    code = code_in(compile(ast.fix_missing_locations(ast.Module([tree], [])), "<edited>", "exec"))
+    return FunctionType(code, text.names, text.__name__)
 
 
 def _numbers(lines: Lines) -> Iterator[Edit]:
@@ -66,7 +76,7 @@ def _numbers(lines: Lines) -> Iterator[Edit]:
         if own in said and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             others: list[ast.expr] = [ast.parse(each, mode="eval").body for each in sorted(said - {own})]
             if own != "t":
-                others += [operation(number(1), ast.Sub, node), number(0)]
+                others += [operation(number(1), ast.Sub, node), number(0), ast.UnaryOp(ast.USub(), node)]
             else:
                 others += [number(1), operation(name("t"), ast.Add, number(1))]
             yield from (Edit(FACTOR, ((path, each),)) for each in others)
@@ -120,10 +130,19 @@ def found(pasts: Sequence[tuple[Past, Array]]) -> Iterator[Direction]:
                 continue
             rate = np.asarray(steps)[largest] / own[largest]
             if np.abs(rate * own - np.asarray(steps)).max() <= CLOSE * size:
-                line = f"{each.edited}, where the textbook has {each.right}"
-                yield Direction(
-                    "edited-update", f"the update is {told} but for one line: {line};", optimiser, each.text
-                )
+                yield Direction("edited-update", f"{told} but for one line: {each.line}", optimiser, each.text)
+
+
+def distinct(ways: Sequence[Direction]) -> list[Direction]:
+    """Those that make other steps of other gradients; of equal ones the first."""
+    rng = np.random.default_rng(0)
+    gradients, weights = rng.normal(size=(2, RANDOM_STEPS, 5))
+    found: list[tuple[Array, Direction]] = []
+    for each in ways:
+        steps = _steps(each.optimiser, each.text, [*gradients], [*weights])
+        if not any(np.allclose(steps, other, rtol=1e-9, atol=0) for other, _ in found):
+            found.append((steps, each))
+    return [each for _, each in found]
 
 
 def _steps(optimiser: Optimiser, text: Text, gradients: Sequence[Array], weights: Sequence[Array]) -> Array:

@@ -3,7 +3,7 @@
 Over 300 lines, since every rule stands with its words.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -297,6 +297,19 @@ def direction(each: Direction, rate: float, free: int) -> Rule:
         f"{each.title} at a rate of {number(rate)}",
         PLAIN,
         lambda past: stepped_by(each.optimiser, past, rate, each.text),
+        free,
+    )
+
+
+def edited(some: Sequence[Direction], rate: float, free: int) -> Rule:
+    """A usual optimiser with one line edited, or several that make the same numbers."""
+    told = [each.title for each in some[:MOST_TOLD]]
+    more = f"; or one of {len(some) - MOST_TOLD} more that these numbers cannot tell from it" * (len(some) > MOST_TOLD)
+    return rule(
+        some[0].id,
+        f"the update is {'; or '.join(told)}{more}; at a rate of {number(rate)}",
+        PLAIN,
+        lambda past: stepped_by(some[0].optimiser, past, rate, some[0].text),
         free,
     )
 

@@ -217,8 +217,8 @@ class Updates:
             yield from (replace(rule, places=only) for rule in found)
 
     def _edited(self, rules: list[Rule]) -> Iterator[Rule]:
-        """Usual optimisers with one line edited, where nothing else was found."""
-        if rules:
+        """Usual optimisers with one line edited, where nothing else was found and no weight is updated rightly."""
+        if rules or not {each.place for each in self.seen} <= {each.place for each in self.seen if each.is_wrong}:
             return
         by_place: dict[Place, list[Seen]] = {}
         for each in self.seen:
@@ -228,13 +228,17 @@ class Updates:
         if not told:
             return
         few = min(told, key=lambda every: (-len(every), every[0].step.size))
-        for direction in update_edits.found([(each.past, each.step) for each in few]):
-            solved = sized(self.seen, direction)
-            if solved is not None:
-                rate = self.program.case.rate
-                is_own = solved.near("rate", rate)
-                rule = words.direction(direction, rate if is_own else solved["rate"], 0 if is_own else 1)
-                yield replace(rule, choices=CHOICES + update_edits.count())
+        own, at_others = list[Direction](), dict[float, list[Direction]]()
+        for way in update_edits.found([(each.past, each.step) for each in few]):
+            solved = sized(self.seen, way)
+            if solved is not None and solved.near("rate", self.program.case.rate):
+                own.append(way)
+            elif solved is not None and isinstance(way.optimiser, Adam):  # whose rate is most often another
+                at_others.setdefault(float(f"{solved['rate']:.6g}"), []).append(way)
+        groups = [(self.program.case.rate, own, 0)] if own else [(rate, some, 1) for rate, some in at_others.items()]
+        for rate, ways, free in groups:
+            made = words.edited(update_edits.distinct(ways), rate, free)
+            yield replace(made, choices=CHOICES + update_edits.count())
 
     def _usual(self) -> Iterator[Rule]:
         """Rules with usual numbers, where no update is answered with all it was made of."""
