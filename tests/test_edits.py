@@ -1,6 +1,7 @@
 """Mistakes as edits of a textbook line: what an edited text makes, and that its line is found from the numbers."""
 
 import ast
+import itertools
 import json
 import random
 from dataclasses import replace
@@ -364,7 +365,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", some(list(FUNCTIONS), lambda place: place == 0))
 def test_a_loss_of_a_function_of_the_outputs_is_told(name):
     """Its gradient too, which is not passed back through the function."""
     case = make_case()
@@ -388,8 +389,10 @@ def read_otherwise(layout, context):
     return context.sum(context.terms, w=context.weights | {"w": layout.of(context.weights["w"])})
 
 
-@pytest.mark.parametrize("how", ["transpose", "reshape", "flat"])
-@pytest.mark.parametrize("array", ["x", "w", "y"])
+@pytest.mark.parametrize(
+    ("array", "how"),
+    some(list(itertools.product("xwy", ("transpose", "reshape", "flat"))), lambda place: place % 4 == 1),
+)
 def test_an_array_that_is_read_in_another_order_of_axes_is_told(array, how):
     """A file of weights in another framework's order, say, that was reshaped where it had to be transposed."""
     case = make_case()

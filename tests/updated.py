@@ -156,8 +156,8 @@ def adam_of(now: Now, mean: bool = True, square: bool = True, root: bool = True,
 step("adam without the correction of m", lambda now: adam_of(now, mean=False), EDITED, SIZE)
 step("adam without the correction of v", lambda now: adam_of(now, square=False), EDITED, SIZE)
 step("adam without the root", lambda now: adam_of(now, root=False), EDITED)
+step("momentum of sizes", lambda now: now.g + 0.9 * now.keep("s", np.abs(now.g)), EDITED)  # in two steps the same
 step("velocity subtracted", lambda now: -now.average("v", -0.9, -now.g, 1.0), EDITED, "momentum-added")
-step("nesterov of the velocity before", lambda now: now.g + 0.5 * 0.5 * now.average("v", 0.5, now.g, 1.0), EDITED)
 
 
 @slip("gradient-of-other-weights")
@@ -222,7 +222,6 @@ step("momentum of the sign", lambda now: now.average("v", 0.9, np.sign(now.g), 1
 step("centred rows", lambda now: now.g - now.g.mean(0) if now.g.ndim > 1 else now.g)
 step("offset", lambda now: now.g + 0.003)
 step("first image's share", lambda now: now.g * 0.31 + 0.02 * np.cos(np.arange(now.g.size)).reshape(now.g.shape))
-step("momentum of squares", lambda now: now.g + 0.9 * now.keep("s", now.g**2) ** 0.5)
 step("mixed layers", lambda now: now.g + 0.1 * sum(float(g.mean()) for g in now.all.values()))
 step("largest of each row", lambda now: now.g * (np.abs(now.g) == np.abs(now.g).max(-1, keepdims=True)))
 
