@@ -47,7 +47,7 @@ def _layouts(lines: Lines, around: Around) -> Iterator[Edit]:
             shape, index = around.arrays[array].shape, cell[1].slice
             letters = [ast.unparse(each) for each in (index.elts if isinstance(index, ast.Tuple) else [index])]
             for each in layouts(array, shape):
-                words = f"{array} is read as {each.said(shape, letters)}"
+                words = f"{array} is read as {each.said(letters)}"
                 yield Edit(INDEX, (cell,), 2 + LIKELY[INDEX], words=words, layout=each)
 
 

@@ -25,8 +25,8 @@ class Layout:
         """What an array is that is filled so: with its numbers laid down, or added up where they meet."""
         yield self.of(array)
 
-    def said(self, shape: Sequence[int], index: Sequence[str]) -> str:
-        """What one would write of an array of this shape, at this index."""
+    def said(self, index: Sequence[str]) -> str:
+        """What one would write of an array at this index."""
         raise NotImplementedError
 
 
@@ -46,11 +46,11 @@ class Order(Layout):
             return np.ascontiguousarray(array.reshape(sizes).transpose(np.argsort(self.order)))
         return np.ascontiguousarray(array.transpose(self.order)).reshape(array.shape)
 
-    def said(self, shape: Sequence[int], index: Sequence[str]) -> str:
+    def said(self, index: Sequence[str]) -> str:
+        name, back = self.array, tuple(map(int, np.argsort(self.order)))
         if self.is_read:
-            sizes = tuple(shape[axis] for axis in self.order)
-            return f"{self.array}.reshape{sizes}.transpose{tuple(map(int, np.argsort(self.order)))}"
-        return f"{self.array}.transpose{self.order}.reshape{tuple(shape)}"
+            return f"{name}.reshape([{name}.shape[axis] for axis in {self.order}]).transpose{back}"
+        return f"{name}.transpose{self.order}.reshape({name}.shape)"
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class Flat(Layout):
                 made[places] = array.reshape(-1)
             yield made.reshape(array.shape)
 
-    def said(self, shape: Sequence[int], index: Sequence[str]) -> str:
+    def said(self, index: Sequence[str]) -> str:
         told = index[0]
-        for axis in range(1, len(shape)):
+        for axis in range(1, len(index)):
             size = f"{self.array}.shape[{self.taken if axis == self.axis else axis}]"
             told = f"{f'({told})' if axis > 1 else told} * {size} + {index[axis]}"
         return f"{self.array} at the flat index {told}"

@@ -187,7 +187,7 @@ def found(
     for layout in layouts(context.quantity, expected.value.shape):
         for number, made in enumerate(layout.written(expected.value)):
             if _is(expected, made, given, precision):
-                said = layout.said(made.shape, LETTERS[made.ndim]) + (", added up there" if number else "")
+                said = layout.said(LETTERS[made.ndim]) + (", added up there" if number else "")
                 yield edited(own, [said], Kind.INDEX, _laid(layout, number)), made
     for words, make in running(context):
         made = make(context)

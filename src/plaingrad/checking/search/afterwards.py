@@ -35,6 +35,22 @@ def keep_consistent(state: State, findings: list[Finding]) -> None:
             each.fits = _beside_each_other([fit for fit in each.fits if fit.mistake.id in kept])
 
 
+def drop_lines_of_unknown_errors(state: State, findings: list[Finding]) -> None:
+    """Take back lines where both gradients of a layer are wrong and its errors were not answered: these may be wrong.
+
+    A line makes one of them; two lines that slip alike would be one slip before.
+    """
+    by_layer: dict[tuple[int, str], list[Finding]] = {}
+    for each in findings:
+        if each.key[1] != "loss" and each.key[2] in ("dw", "db") and state.program.dy_key(each.key) in state.unanswered:
+            by_layer.setdefault(each.key[:2], []).append(each)
+    for some in by_layer.values():
+        lines = [[fit for fit in each.fits if isinstance(fit.mistake, EditedLine)] for each in some]
+        if len(some) == 2 and all(lines):
+            for each in some:
+                each.fits = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
+
+
 def fit_of(state: State, fit: Fit, finding: Finding) -> Fit | None:
     """A mistake that was found in another step, if it makes the numbers of this one too."""
     key, expected = finding.key, Estimate(finding.expected, finding.uncertainty)

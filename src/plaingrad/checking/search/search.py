@@ -16,7 +16,7 @@ from plaingrad.checking.catalogue import Mistake
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import found as edited_lines
 from plaingrad.checking.search import rounding
-from plaingrad.checking.search.afterwards import keep_consistent, narrow, tell_followers
+from plaingrad.checking.search.afterwards import drop_lines_of_unknown_errors, keep_consistent, narrow, tell_followers
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact
@@ -145,6 +145,7 @@ class Search(State):
                 continue
             self._judge(key, expected)
         keep_consistent(self, self.findings)
+        drop_lines_of_unknown_errors(self, self.findings)
         if self.findings:
             narrow(self, self.findings)
             self._follow()
@@ -269,11 +270,32 @@ class Search(State):
             return Finding(
                 key, array, expected.value, expected.uncertainty, [], (), tried
             )  # as in a step before: no name
+        told = [] if fits else self._told_elsewhere(key, expected, array)
+        if told:
+            return Finding(key, array, expected.value, expected.uncertainty, told, (), tried)
         unanswered = Unanswered(self, key, array, self.budget)
         if unanswered.suspects:
             fits = unanswered.explained(fits)
         fits = fits + self._edited(key, expected, array, bool(fits))
         return Finding(key, array, expected.value, expected.uncertainty, fits, unanswered.suspects, tried)
+
+    def _told_elsewhere(self, key: Key, expected: Estimate, array: Array) -> list[Fit]:
+        """The lines that were told of the same text in another layer of the step, if they give this array too."""
+        lines = {
+            fit.mistake.id: fit
+            for each in self.findings
+            for fit in each.fits
+            if isinstance(fit.mistake, EditedLine) and self._is_same_text(each.key, key)
+        }
+        made = [(fit, form_of(fit, self.program, key, self.env, expected.value)) for fit in lines.values()]
+        return [Fit(fit.mistake, key, each) for fit, each in made if self._is_made(expected, each, array)]
+
+    def _is_same_text(self, one: Key, other: Key) -> bool:
+        """Whether two passes of a step are made by one text, in two layers."""
+        if (one[0], one[2]) != (other[0], other[2]) or one[1] == other[1] or "loss" in (one[1], other[1]):
+            return False
+        ways = [self.program.steps[key[1]].layer.backward for key in (one, other)]
+        return one[2].startswith("d") and ways[0] is ways[1] and not self.program.is_update(one)
 
     def _edited(self, key: Key, expected: Estimate, array: Array, is_named: bool) -> list[Fit]:
         """The edits of a textbook line that give the answered array: in a further step, of those found before."""

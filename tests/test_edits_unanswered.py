@@ -1,0 +1,86 @@
+"""Lines where errors were not answered: a slip made in all layers is told there alone, and none of a slip before."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import plaingrad as pg
+from diseased import Wrong, finite, played
+from often import some
+from plaingrad.checking import check_answer, make_case
+from plaingrad.checking.edits.edited_line import EditedLine
+from plaingrad.checking.edits.layouts import layouts
+from plaingrad.checking.edits.making import making
+from plaingrad.checking.edits.pieces import Edit
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.passes import Key, exact
+from plaingrad.checking.search.uncertainty import Program
+from plaingrad.compiler.loops import Array
+from students import told
+
+DENSE = (pg.Flatten(), pg.Dense(7), pg.Sigmoid(), pg.Dense(6), pg.Tanh(), pg.Dense(5))
+POOLED = (pg.Conv(3, size=(3, 2), padding=1), pg.ReLU(), pg.Conv(4, size=2), pg.GlobalMeanPool(), pg.Dense(3))
+
+
+def gradients(arrays: dict[Key, Array]) -> dict[str, Array]:
+    """An answer that tells the gradients of the weights alone."""
+    return {name: each for name, each in told(arrays).items() if name.endswith((".dw", ".db"))}
+
+
+def edited(edit: Edit) -> Wrong:
+    """What an edit makes of each pass of its text."""
+
+    def wrong(context: Context) -> Array | None:
+        how = making(context)
+        return how.made(edit) if how is not None else None
+
+    return wrong
+
+
+def dense_edits() -> list[Edit]:
+    """The edits of what a dense layer's gradients are added up with."""
+    program = Program(make_case(DENSE, (1, 4, 3), images=3), 2.0**-53)
+    env = program.start()
+    for key in program.keys:
+        right = program.value(key, env)
+        if key == (1, "dense2", "dw"):
+            how = making(Context(program, key, env, right))
+            assert how is not None
+            return [each for each in how.edits() if each.layout is None]
+        env[key] = exact(right)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("number", some(range(12), lambda place: place in (1, 4)))
+def test_a_slip_in_all_layers_is_told_of_no_array_that_was_not_answered(number: int) -> None:
+    every = dense_edits()
+    # Sums that are multiplied look like an error that was averaged before.
+    summed = [each for each in every if "by themselves" in each.words]
+    edit = [*summed, *every[:: len(every) // 9]][number]
+    case = make_case(DENSE, (1, 4, 3), images=3)
+    arrays, changed = played(case, {(layer, "dw"): edited(edit) for layer in ("dense1", "dense2", "dense3")})
+    if not changed or not finite(arrays):
+        return
+    verdict = check_answer(case, gradients(arrays))
+    assert {each.where[2] for each in verdict.search.findings if each.fits} <= {"dw"}, edit.words
+
+
+@pytest.mark.parametrize(
+    ("number", "layer"), some(itertools.product(range(3), ("conv1", "conv2")), lambda place: place < 2)
+)
+def test_no_line_is_told_of_both_gradients_where_the_errors_before_them_are_wrong(number: int, layer: str) -> None:
+    """Errors that lie in another order make wrong what two lines make; neither of these was edited."""
+    case = make_case(POOLED, (2, 6, 5), images=3)
+    before = {"conv2": "globalmeanpool1", "conv1": "relu1"}[layer]
+
+    def wrong(context: Context) -> Array:
+        ways = layouts("dx", context.expected.shape)
+        return ways[len(ways) * (number + 1) // 4].of(context.expected)
+
+    arrays, changed = played(case, {(before, "dx"): wrong})
+    assert changed
+    assert any(not np.allclose(arrays[1, layer, each], 0) for each in ("dw", "db"))
+    verdict = check_answer(case, gradients(arrays))
+    lines = [each.key for each in verdict.search.findings for fit in each.fits if isinstance(fit.mistake, EditedLine)]
+    assert not {(1, layer, "dw"), (1, layer, "db")} <= {*lines}
