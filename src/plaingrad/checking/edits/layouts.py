@@ -17,6 +17,10 @@ class Layout:
 
     array: str
 
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether an array of this shape can be read so."""
+        return True
+
     def of(self, array: Array) -> Array:
         """The array as it is read then."""
         raise NotImplementedError
@@ -68,7 +72,7 @@ class Flat(Layout):
         return flat
 
     def fits(self, shape: Sequence[int]) -> bool:
-        """Whether no index lies beyond the array: a program would stop there, or read anything."""
+        # Beyond the array a program would stop, or read anything.
         return int(self.places(shape).max(initial=0)) < math.prod(shape)
 
     def of(self, array: Array) -> Array:
@@ -100,7 +104,9 @@ def layouts(array: str, shape: tuple[int, ...]) -> tuple[Layout, ...]:
     every: list[Layout] = [
         Order(array, order, each) for order in itertools.permutations(axes) for each in (False, True)
     ]
-    flat = [Flat(array, axis, taken) for axis in axes[1:] for taken in sorted(axes, key=lambda each: abs(each - axis))]
-    for layout in every + [each for each in flat if each.fits(shape)]:
+    flat: list[Layout] = [
+        Flat(array, axis, taken) for axis in axes[1:] for taken in sorted(axes, key=lambda each: abs(each - axis))
+    ]
+    for layout in [each for each in every + flat if each.fits(shape)]:
         found.setdefault(layout.of(places).tobytes(), layout)
     return tuple(found.values())[1:]

@@ -77,6 +77,8 @@ class Making:
             wraps = bool(edit and edit.wraps)
             known = {**part.known, part.lines.wanted: part.before} if edit and edit.keeps else part.known
             if edit and edit.layout:
+                if not edit.layout.fits(known[edit.layout.array].shape):
+                    return None
                 known = {**known, edit.layout.array: edit.layout.of(known[edit.layout.array])}
             if sizes:
                 known = {name: sized(each) for name, each in known.items()}
