@@ -1,15 +1,19 @@
 """What is taken back once all passes were judged: names that do not hold in every step, suspects that are cleared."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
+from plaingrad.checking.catalogue.entry import Kind, Mistake
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import evidence
+from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, form_of
 from plaingrad.checking.search.passes import Estimate, Key, exact
 from plaingrad.checking.search.rounding import FAR, alike, explains, fits, relative
 from plaingrad.checking.search.state import State
+from plaingrad.compiler.loops import Array
 
 
 def keep_consistent(state: State, findings: list[Finding]) -> None:
@@ -49,6 +53,33 @@ def drop_lines_of_unknown_errors(state: State, findings: list[Finding]) -> None:
         if len(some) == 2 and all(lines):
             for each in some:
                 each.fits = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
+
+
+def _nothing(context: Context) -> Iterator[Array]:
+    """What no pass makes."""
+    yield from ()
+
+
+OVERWRITTEN = Mistake(
+    "overwritten-after-use",
+    (),
+    "it was right when it was used, and something else was written into it later",
+    "What was made of it is right. Look for an operation in place (+=, out=, an array that two names share), and copy "
+    "what you keep, or print it at once.",
+    _nothing,
+    kind=Kind.ARRAY,
+)
+
+
+def tell_overwritten(state: State, findings: list[Finding], untouched: set[Key]) -> None:
+    """Name wrong arrays without a name of which right ones were made: they were right when these were."""
+    for each in findings:
+        rest = {each.key}  # on the wrong numbers
+        for key in state.program.keys if not each.fits else []:
+            if key[0] == each.key[0] and key not in untouched and not rest.isdisjoint(state.program.needs(key)):
+                rest.add(key)
+        if any(not rest.isdisjoint(state.program.needs(key)) for key in untouched if key[0] == each.key[0]):
+            each.fits = each.fits or [Fit(OVERWRITTEN, each.key, each.given)]
 
 
 def fit_of(state: State, fit: Fit, finding: Finding) -> Fit | None:

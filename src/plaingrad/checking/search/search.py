@@ -16,7 +16,13 @@ from plaingrad.checking.catalogue import Mistake
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import found as edited_lines
 from plaingrad.checking.search import rounding
-from plaingrad.checking.search.afterwards import drop_lines_of_unknown_errors, keep_consistent, narrow, tell_followers
+from plaingrad.checking.search.afterwards import (
+    drop_lines_of_unknown_errors,
+    keep_consistent,
+    narrow,
+    tell_followers,
+    tell_overwritten,
+)
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact
@@ -46,6 +52,10 @@ class Search(State):
     rules: list[Rule] = field(default_factory=list)  # that make the updates of this program, all the same numbers
     # Ids of other ways that the program takes going forward, and does not keep to going back.
     forward_only: frozenset[str] = frozenset()
+    truths: Env = field(
+        default_factory=dict
+    )  # what a right program makes of the weights of each step, as far as it was asked for
+    untouched: set[Key] = field(default_factory=set)  # right, though an array that they were made of is not
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -146,6 +156,7 @@ class Search(State):
             self._judge(key, expected)
         keep_consistent(self, self.findings)
         drop_lines_of_unknown_errors(self, self.findings)
+        tell_overwritten(self, self.findings, self.untouched)
         if self.findings:
             narrow(self, self.findings)
             self._follow()
@@ -186,12 +197,17 @@ class Search(State):
         is_zero = np.abs(expected.value).max(initial=0) <= rounding.allowed(expected, array, self.precision).max(
             initial=0
         )
-        row = self.rows[key] = Row(key, "", "agrees", 0.0 if is_zero else relative(array, expected.value))
+        error = 0.0 if is_zero and reading else relative(array, expected.value)
+        row = self.rows[key] = Row(key, "", "agrees", error)
         if reading:
             self.env[key] = self._anchored(expected, array)
             return
         if self.is_of_own_output(key, array):
             row.status, self.env[key] = "follows", self.own(array)
+            return
+        if self.findings and self._is_true(key, array):
+            self.env[key] = self.own(array)
+            self.untouched.add(key)
             return
         finding = self._explained(key, expected, array)
         if self.program.is_update(key):
@@ -237,6 +253,27 @@ class Search(State):
         better = own <= OWN * expected.uncertainty
         better |= own == 0
         return Estimate(np.where(better, array, expected.value), np.where(better, own, expected.uncertainty))
+
+    def _is_true(self, key: Key, array: Array) -> bool:
+        """Whether an array is that of a right program, though it is not what follows from the answer's own."""
+        kept, self.program.other = self.program.other, self.own_terms
+        try:
+            truth = self._truth(key)
+        finally:
+            self.program.other = kept
+        row = self.rows[key]
+        row.error = relative(array, truth.value)
+        return self.agrees(truth, array)
+
+    def _truth(self, key: Key) -> Estimate:
+        self.truths = self.truths or self.program.start()
+        if key not in self.truths and key[1] != "input" and self.program.is_update(key) and key in self.env:
+            self.truths[key] = self.env[key]  # each step goes on from the program's own weights
+        elif key not in self.truths:
+            for need in self.program.needs(key):
+                self._truth(need)
+            self.truths[key] = self.program.evaluate(key, self.truths)
+        return self.truths[key]
 
     def _has_rule(self, key: Key) -> bool:
         """Whether a rule makes this update."""

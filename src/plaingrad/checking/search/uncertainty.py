@@ -65,8 +65,10 @@ class Program(Passes):
             uncertainty = self._uncertainty(key, env, plain)
         if key[1:] in self.factors and not self.is_update(key):
             uncertainty = uncertainty * abs(self.factors[key[1:]])
-        if key[1:] in self.ways:  # what is made otherwise may be off as far as any other number of the array
-            uncertainty = np.where(made != plain, uncertainty.max(initial=0), uncertainty)
+        if key[1:] in self.ways:  # what is made otherwise may be off as far as any other number, by its roundings
+            dy = env[self.dy_key(key)] if key[2][0] == "d" else None
+            rounded = self._rounded(key, env, plain, dy) if key[2] != "dy" else uncertainty
+            uncertainty = np.where(made != plain, np.maximum(uncertainty, rounded.max(initial=0)), uncertainty)
         return Estimate(made, uncertainty)
 
     def _uncertainty(self, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.edits.edited_line import EditedLine
+from plaingrad.checking.search.afterwards import OVERWRITTEN
 from plaingrad.checking.search.evidence import Cell, cells, explained_by_rounding, nearest, patterns
 from plaingrad.checking.search.findings import Finding, Row
 from plaingrad.checking.search.names import name_of
@@ -155,8 +156,9 @@ def right_lines(program: Program, key: Key) -> list[str]:
 def proof(verdict: Verdict, finding: Finding) -> list[str]:
     """Numbers side by side, what else it could be, and what was ruled out."""
     program, name, best = verdict.search.program, name_of(finding.key), finding.best
+    is_made = best is not None and best.mistake is not OVERWRITTEN  # by what is told; else by anything
     lines = patterns(finding, program.steps)
-    lines += share_added(finding, verdict.search) if best else likenesses(finding, verdict.search)
+    lines += share_added(finding, verdict.search) if is_made else likenesses(finding, verdict.search)
     lines += [cell_text(name, cell) for cell in cells(finding)]
     if best and best.key != finding.key:
         lines.append(
@@ -166,7 +168,7 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
     if same:
         lines.append(f"another mistake gives the same numbers here: {'; or '.join(dict.fromkeys(same))}")
     out = nearest(finding, verdict.search)[:RULED_OUT]
-    if out and best:
+    if out and is_made:
         told = "; ".join(f"{each.id} {each.distance:.2g}" for each in out)
         room = explained_by_rounding(finding, verdict.search)
         lines.append(

@@ -1,0 +1,36 @@
+"""An array that is right when it is used and overwritten before it is told: no other array is called wrong."""
+
+import random
+
+import numpy as np
+import pytest
+
+from diseased import networks
+from often import some
+from plaingrad.checking import check_answer
+from plaingrad.checking.search.afterwards import OVERWRITTEN
+from plaingrad.checking.search.passes import exact
+from plaingrad.checking.search.uncertainty import Program
+from students import told
+
+
+@pytest.mark.parametrize("network", some(networks(), lambda place: place % 4 == 0))
+@pytest.mark.parametrize("kind", ["y", "dx"])
+def test_what_was_made_of_it_stays_right(network: str, kind: str) -> None:
+    """As with an operation in place, or two names for one array."""
+    rng = random.Random(f"{network} {kind}")
+    program = Program(networks()[network], 2.0**-53)
+    arrays, env = {}, program.start()
+    for key in program.keys:
+        arrays[key] = program.value(key, env)
+        env[key] = exact(arrays[key])
+    last = program.names[-1]
+    places = [key for key in arrays if key[0] == 1 and key[2] == kind and key[1] not in ("loss", last)]
+    readers = {key: [other for other in arrays if key in program.needs(other)] for key in places}
+    key = rng.choice([each for each in places if any(np.any(arrays[other]) for other in readers[each])])
+    arrays[key] = arrays[key] + np.random.default_rng(0).normal(size=arrays[key].shape)
+    verdict = check_answer(networks()[network], told(arrays))
+    wrong = [each.where for each in verdict.search.findings]
+    assert wrong == [key], wrong
+    (finding,) = verdict.search.findings
+    assert [fit.mistake for fit in finding.fits] in ([], [OVERWRITTEN])
