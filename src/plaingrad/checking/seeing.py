@@ -32,8 +32,8 @@ TOLD = 2  # mistakes that are told by their title
 COMMAND = "plaingrad case"
 NEVER_SILENT = frozenset({"kernel-transposed", "gradient-transposed", "layer-skipped", "true-class-only"})
 """Mistakes that, where they make no array of the right shape, make one of a wrong shape, or cannot be made."""
-MEASURED = frozenset({"weight-decay-added", "weights-shrunk"})
-"""Mistakes whose size is found in an answer, and which change every number: any case shows them."""
+MEASURED = frozenset({"weight-decay-added", "weights-shrunk", "mask-drawn-anew"})
+"""Mistakes whose size, or mask, is found in an answer, and which change enough numbers: any case shows them."""
 
 
 Place = tuple[str, str, str, int, bool]  # layer, quantity, name, form, whether it is an edit

@@ -181,7 +181,8 @@ def drawn_anew(context: Context) -> Array | None:
     whole = passed(context) * scale(context)
     stays = np.abs(context.given) > np.abs(whole) / 2
     kept = np.mean(stays[whole != 0])
-    is_drawn = ((stays != (mask(context) > 0)) & (whole != 0)).any() and 0 < kept < 1
+    shown, masked = whole != 0, mask(context) > 0
+    is_drawn = (stays & ~masked & shown).any() and (~stays & masked & shown).any() and 0 < kept < 1
     return np.where(stays, whole, 0) if is_drawn else None
 
 

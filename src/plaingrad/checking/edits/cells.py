@@ -93,6 +93,9 @@ def cells(
         yield FACTOR, 2, operation(number(1), ast.Div, operation(number(1), ast.Add, minus))
         for other, numbers in {**around.arrays, **around.others}.items():
             if other != array and numbers.shape == sizes and other != lines.wanted:
+                if array == "mask":  # made of what is not 0, or of what is above it
+                    cell = ast.Subscript(name(other), index, ast.Load())
+                    yield from ((ARRAY, 1, ast.Compare(cell, [sign()], [number(0)])) for sign in (ast.NotEq, ast.Gt))
                 yield ARRAY, 0 if other in around.arrays else 1, ast.Subscript(name(other), index, node.ctx)
 
 

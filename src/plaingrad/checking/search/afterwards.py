@@ -19,8 +19,14 @@ from plaingrad.compiler.loops import Array
 def keep_consistent(state: State, findings: list[Finding]) -> None:
     """Leave, where a line was named, only what makes the numbers of its pass in every step: it runs in all.
 
-    A line has to be borne out by what is wrong in all steps together.
+    A line has to be borne out by what is wrong in all steps together. A known mistake that would have changed the
+    numbers of a step that is right was not made either.
     """
+    for each in findings:
+        right = [key for key, row in state.rows.items() if key[1:] == each.key[1:] and row.status == "agrees"]
+        each.fits = [
+            fit for fit in each.fits if not _is_known(fit, each) or all(_is_silent(state, fit, key) for key in right)
+        ]
     edited = [each for each in findings if any(isinstance(fit.mistake, EditedLine) for fit in each.fits)]
     for place in {each.key[1:] for each in edited}:
         there = [each for each in findings if each.key[1:] == place]
@@ -88,6 +94,20 @@ def fit_of(state: State, fit: Fit, finding: Finding) -> Fit | None:
     made = form_of(fit, state.program, key, state.env, expected.value)
     is_made = fits(expected, made, finding.given, replace(state.precision, unit=state.program.unit))
     return replace(fit, key=key, made=made) if is_made and explains(made, expected.value, finding.given) else None
+
+
+def _is_known(fit: Fit, finding: Finding) -> bool:
+    """Whether a mistake is one of the catalogue that was made in the very pass, and no other right way."""
+    is_own = fit.key == finding.key and fit.terms is None
+    return is_own and not isinstance(fit.mistake, EditedLine) and not fit.mistake.convention
+
+
+def _is_silent(state: State, fit: Fit, key: Key) -> bool:
+    """Whether a mistake changes nothing in another step, in which a layer may do something else."""
+    program = state.program
+    if program.is_update(key) or not program.is_same_code(fit.key, key):
+        return True
+    return changes_nothing(state, fit, key)
 
 
 def _beside_each_other(fits: list[Fit]) -> list[Fit]:

@@ -182,6 +182,14 @@ class Unanswered:
         finally:
             self.program.other = kept
 
+    def _is_beside(self, key: Key) -> bool:
+        """Whether a gradient is made of the same errors as the answered one: both of a layer's are wrong if these are.
+
+        The gradient of a bias is a mere sum of errors, which many others give too.
+        """
+        gradients = ("dw", "db")
+        return key != self.key and key[:2] == self.key[:2] and {key[2], self.key[2]} == {*gradients}
+
     def _is_broken(self, key: Key, made: Estimate) -> bool:
         """Whether an answer that agreed with what it should be does not with this."""
         array = self.state.likeliest(key).array
@@ -209,6 +217,9 @@ class Unanswered:
                 elif each in judged:
                     if self._is_broken(each, made):
                         return -1
-                    count += self.state.agrees(made, self.state.likeliest(each).array)
+                    is_made = self.state.agrees(made, self.state.likeliest(each).array)
+                    if not is_made and fit.key != self.key and self._is_beside(each):
+                        return -1
+                    count += is_made
         fit.overlay = {key: estimate for key, estimate in overlay.items() if key in self.state.unanswered}
         return count

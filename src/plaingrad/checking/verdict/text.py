@@ -161,10 +161,13 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
     lines += share_added(finding, verdict.search) if is_made else likenesses(finding, verdict.search)
     lines += [cell_text(name, cell) for cell in cells(finding)]
     if best and best.key != finding.key:
-        lines.append(
+        told = (
             f"the mistake is in {name_of(best.key)}, which {verdict.why_absent(best.key)}: it gives exactly your {name}"
         )
-    same = [fit.mistake.title for fit in finding.fits[1:] if fit.mistake.id != (best.mistake.id if best else "")]
+        others = some([name_of(key) for key in finding.suspects if key != best.key])
+        lines.append(told + (f"; to be sure that it is not in another one, add {others}" if others else ""))
+    besides = [fit.mistake for fit in finding.fits[1:] if fit.mistake.id != (best.mistake.id if best else "")]
+    same = ["; ".join(each.edited) if isinstance(each, EditedLine) else each.title for each in besides]
     if same:
         lines.append(f"another mistake gives the same numbers here: {'; or '.join(dict.fromkeys(same))}")
     out = nearest(finding, verdict.search)[:RULED_OUT]
