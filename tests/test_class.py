@@ -53,7 +53,7 @@ def negated() -> Answered:
 
 
 def unclear() -> Answered:
-    answer = right()
+    answer = {name: array for name, array in right().items() if not name.startswith("step")}
     return answer | {"dense1.db": answer["dense1.db"] + np.random.default_rng(1).uniform(1, 2, 2)}
 
 

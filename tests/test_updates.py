@@ -13,6 +13,7 @@ from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
+from plaingrad.checking.search.afterwards import OVERWRITTEN
 from plaingrad.checking.search.updates import Seen, is_ruled_out
 from plaingrad.checking.verdict.verdict import MISTAKE, Verdict
 from plaingrad.compiler.loops import Array
@@ -134,7 +135,7 @@ def verdict_with(name: str, made: Callable[[dict[str, Array]], Array], seed: int
     """On the answer of step 1 of a right program with one array made otherwise, where no mistake is known."""
     case = make_case(seed=seed)
     answer = {key: array for key, array in told(Student(case).arrays()).items() if not key.startswith("step")}
-    return check_answer(case, {**answer, name: made(answer)}, frozenset({*CATALOGUE, "edited-line"}))
+    return check_answer(case, {**answer, name: made(answer)}, frozenset({*CATALOGUE, "edited-line", OVERWRITTEN.id}))
 
 
 PATTERNS: dict[str, tuple[str, Callable[[dict[str, Array]], Array], str]] = {

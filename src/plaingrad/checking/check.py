@@ -72,7 +72,7 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
     if inner:  # what follows was perhaps computed from these numbers
         within = asked.with_inner(inner)
         other, ways = within.searched()
-        if len(other.findings) - len(inner) <= len(search.findings):
+        if not other.untouched and len(other.findings) - len(inner) <= len(search.findings):
             search, taken = other, ways
     notes += filter(None, [disagreement(search), *_kept(search), *_rougher(search, precision.unit)])
     others = uncompared(search, faulty)

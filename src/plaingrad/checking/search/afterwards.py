@@ -19,10 +19,11 @@ from plaingrad.compiler.loops import Array
 def keep_consistent(state: State, findings: list[Finding]) -> None:
     """Leave, where a line was named, only what makes the numbers of its pass in every step: it runs in all.
 
-    A line has to be borne out by what is wrong in all steps together. A known mistake that would have changed the
-    numbers of a step that is right was not made either.
+    A line has to be borne out by what is wrong in all steps together. A known mistake in a value that is kept from step
+    to step was not made either if it would have changed one that is right.
     """
-    for each in findings:
+    steps = state.program.steps
+    for each in [each for each in findings if each.key[1] != "loss" and each.key[2] in steps[each.key[1]].state]:
         right = [key for key, row in state.rows.items() if key[1:] == each.key[1:] and row.status == "agrees"]
         each.fits = [
             fit for fit in each.fits if not _is_known(fit, each) or all(_is_silent(state, fit, key) for key in right)
@@ -69,9 +70,9 @@ def _nothing(context: Context) -> Iterator[Array]:
 OVERWRITTEN = Mistake(
     "overwritten-after-use",
     (),
-    "it was right when it was used, and something else was written into it later",
-    "What was made of it is right. Look for an operation in place (+=, out=, an array that two names share), and copy "
-    "what you keep, or print it at once.",
+    "what was made of it is right: it was overwritten after it was used, or is told otherwise than it was used",
+    "Look for an operation in place (+=, out=, an array that two names share), and copy what you keep, or print it at "
+    "once. If nothing overwrites it, see how you print it.",
     _nothing,
     kind=Kind.ARRAY,
 )
@@ -79,7 +80,7 @@ OVERWRITTEN = Mistake(
 
 def tell_overwritten(state: State, findings: list[Finding], untouched: set[Key]) -> None:
     """Name wrong arrays without a name of which right ones were made: they were right when these were."""
-    for each in findings:
+    for each in findings if OVERWRITTEN.id not in state.left_out else []:
         rest = {each.key}  # on the wrong numbers
         for key in state.program.keys if not each.fits else []:
             if key[0] == each.key[0] and key not in untouched and not rest.isdisjoint(state.program.needs(key)):

@@ -205,7 +205,7 @@ class Search(State):
         if self.is_of_own_output(key, array):
             row.status, self.env[key] = "follows", self.own(array)
             return
-        if self.findings and self._is_true(key, array):
+        if self._rests_on_wrong(key) and self._is_true(key, array):
             self.env[key] = self.own(array)
             self.untouched.add(key)
             return
@@ -253,6 +253,19 @@ class Search(State):
         better = own <= OWN * expected.uncertainty
         better |= own == 0
         return Estimate(np.where(better, array, expected.value), np.where(better, own, expected.uncertainty))
+
+    def _rests_on_wrong(self, key: Key) -> bool:
+        """Whether an array of the step that is wrong, and no other right way, is among those that a pass is made of."""
+        wrong = {each.key for each in self.findings if not (each.best and each.best.mistake.convention)}
+        waiting, seen = [key], set[Key]()
+        while waiting:
+            for need in self.program.needs(waiting.pop()):
+                if need in wrong:
+                    return True
+                if need[0] == key[0] and need in self.program.place and need not in seen:
+                    seen.add(need)
+                    waiting.append(need)
+        return False
 
     def _is_true(self, key: Key, array: Array) -> bool:
         """Whether an array is that of a right program, though it is not what follows from the answer's own."""

@@ -66,8 +66,9 @@ class Program(Passes):
         if key[1:] in self.factors and not self.is_update(key):
             uncertainty = uncertainty * abs(self.factors[key[1:]])
         if key[1:] in self.ways:  # what is made otherwise may be off as far as any other number, by its roundings
-            dy = env[self.dy_key(key)] if key[2][0] == "d" else None
-            rounded = self._rounded(key, env, plain, dy) if key[2] != "dy" else uncertainty
+            rounded = uncertainty
+            if key[2] == "dx" and key[1] != "loss" and isinstance(self.steps[key[1]].layer, MaxPool):
+                rounded = self._rounded(key, env, plain, env[self.dy_key(key)])  # without what it may choose
             uncertainty = np.where(made != plain, np.maximum(uncertainty, rounded.max(initial=0)), uncertainty)
         return Estimate(made, uncertainty)
 
