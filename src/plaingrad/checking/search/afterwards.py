@@ -1,6 +1,6 @@
 """What is taken back once all passes were judged: names that do not hold in every step, suspects that are cleared."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -78,15 +78,26 @@ OVERWRITTEN = Mistake(
 )
 
 
-def tell_overwritten(state: State, findings: list[Finding], untouched: set[Key]) -> None:
-    """Name wrong arrays without a name of which right ones were made: they were right when these were."""
+def tell_overwritten(
+    state: State, findings: list[Finding], untouched: set[Key], is_true: Callable[[Key, Array, bool], bool]
+) -> None:
+    """Name wrong arrays without a name of which right ones were made: they were right when these were.
+
+    One of these may be what was written into it.
+    """
+    program = state.program
     for each in findings if OVERWRITTEN.id not in state.left_out else []:
+        step = each.key[0] + program.is_update(each.key)  # in which it is read
         rest = {each.key}  # on the wrong numbers
-        for key in state.program.keys if not each.fits else []:
-            if key[0] == each.key[0] and key not in untouched and not rest.isdisjoint(state.program.needs(key)):
+        for key in program.keys if not each.fits else []:
+            if key[0] == step and key not in untouched and not rest.isdisjoint(program.needs(key)):
                 rest.add(key)
-        if any(not rest.isdisjoint(state.program.needs(key)) for key in untouched if key[0] == each.key[0]):
-            each.fits = each.fits or [Fit(OVERWRITTEN, each.key, each.given)]
+        is_used = any(not rest.isdisjoint(program.needs(key)) for key in untouched if key[0] == step)
+        readers = [key for key in state.arrays if each.key in program.needs(key)] if not each.fits else []
+        same = [key for key in readers if np.array_equal(state.likeliest(key).array, each.given) and each.given.any()]
+        is_right = is_used or any(is_true(key, each.given, True) for key in same)
+        if not each.fits and is_right and not is_true(each.key, each.given, False):
+            each.fits = [Fit(OVERWRITTEN, each.key, each.given)]
 
 
 def fit_of(state: State, fit: Fit, finding: Finding) -> Fit | None:

@@ -35,6 +35,9 @@ from plaingrad.compiler.loops import Array
 OWN = 4.0  # times the uncertainty of what is computed: so much worse a printed number may be, and is still preferred
 
 
+SURE = 0.01  # of the largest number: what is not known better may be anything
+
+
 def counted(found: list[Finding]) -> tuple[int, ...]:
     """How many passes disagree in each step; the first counts most, for what a later one makes follows from it."""
     steps = [finding.key[0] for finding in found]
@@ -55,6 +58,7 @@ class Search(State):
     truths: Env = field(
         default_factory=dict
     )  # what a right program makes of the weights of each step, as far as it was asked for
+    first: Env = field(default_factory=dict)  # the same of the weights of the case
     untouched: set[Key] = field(default_factory=set)  # right, though an array that they were made of is not
 
     def __post_init__(self) -> None:
@@ -156,7 +160,7 @@ class Search(State):
             self._judge(key, expected)
         keep_consistent(self, self.findings)
         drop_lines_of_unknown_errors(self, self.findings)
-        tell_overwritten(self, self.findings, self.untouched)
+        tell_overwritten(self, self.findings, self.untouched, self.is_true)
         if self.findings:
             narrow(self, self.findings)
             self._follow()
@@ -205,7 +209,7 @@ class Search(State):
         if self.is_of_own_output(key, array):
             row.status, self.env[key] = "follows", self.own(array)
             return
-        if self._rests_on_wrong(key) and self._is_true(key, array):
+        if self._rests_on_wrong(key) and self.is_true(key, array):
             self.env[key] = self.own(array)
             self.untouched.add(key)
             return
@@ -267,26 +271,33 @@ class Search(State):
                     waiting.append(need)
         return False
 
-    def _is_true(self, key: Key, array: Array) -> bool:
-        """Whether an array is that of a right program, though it is not what follows from the answer's own."""
+    def is_true(self, key: Key, array: Array, is_sure: bool = True) -> bool:
+        """Whether an array is that of a right program, though it is not what follows from the answer's own.
+
+        A right program goes on from the answer's weights of the step before, or from the case alone. Without `is_sure`
+        it may be that of one.
+        """
         kept, self.program.other = self.program.other, self.own_terms
         try:
-            truth = self._truth(key)
+            every = [self._truth(key, self.truths, True), self._truth(key, self.first, False)]
         finally:
             self.program.other = kept
-        row = self.rows[key]
-        row.error = relative(array, truth.value)
-        return self.agrees(truth, array)
+        for truth in [each for each in every if self.agrees(each, array)]:
+            if not is_sure or truth.uncertainty.max(initial=0) <= SURE * np.abs(truth.value).max(initial=0):
+                self.rows[key].error = relative(array, truth.value) if is_sure else self.rows[key].error
+                return True
+        return False
 
-    def _truth(self, key: Key) -> Estimate:
-        self.truths = self.truths or self.program.start()
-        if key not in self.truths and key[1] != "input" and self.program.is_update(key) and key in self.env:
-            self.truths[key] = self.env[key]  # each step goes on from the program's own weights
-        elif key not in self.truths:
+    def _truth(self, key: Key, truths: Env, goes_on: bool) -> Estimate:
+        if not truths:
+            truths |= self.program.start()
+        if key not in truths and goes_on and self.program.is_update(key) and key in self.env:
+            truths[key] = self.env[key]
+        elif key not in truths:
             for need in self.program.needs(key):
-                self._truth(need)
-            self.truths[key] = self.program.evaluate(key, self.truths)
-        return self.truths[key]
+                self._truth(need, truths, goes_on)
+            truths[key] = self.program.evaluate(key, truths)
+        return truths[key]
 
     def _has_rule(self, key: Key) -> bool:
         """Whether a rule makes this update."""
