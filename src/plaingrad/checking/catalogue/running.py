@@ -53,6 +53,15 @@ enter(
 )
 
 enter(
+    "running-value-moved-twice",
+    KEPT,
+    "the running value is moved twice by the same batch",
+    f"After each batch {MOVES}, once: is the layer run forward twice in a step?",
+    kept(lambda momentum, before, new: (1 - momentum) ** 2 * before + (1 - (1 - momentum) ** 2) * new),
+    kind=Kind.SUM,
+)
+
+enter(
     "running-value-added-to",
     KEPT,
     "the new value is added to the running one, of which nothing is taken away",
@@ -80,6 +89,7 @@ enter(
     "Keep the variance itself: its root is taken, and ε added, when it is used.",
     lambda context: _towards(context, lambda own: own.deviation),
     lambda context: _towards(context, lambda own: np.sqrt(own.variance)),
+    lambda context: _towards(context, lambda own: np.sqrt(unbiased(own))),
     lambda context: _towards(context, lambda own: own.deviation**2),
     lambda context: _towards(context, lambda own: unbiased(own) + own.epsilon),
     kind=Kind.FUNCTION,

@@ -45,10 +45,12 @@ enter(
 enter(
     "skip-error-counted-twice",
     "*.dy",
-    "one of the two errors is added twice",
+    "one of the two errors is added twice, in place of the other or beside it",
     "An output that two layers read gets an error from each of them, once.",
     lambda context: context.expected + ways_back(context)[1],
     lambda context: context.expected + ways_back(context)[0],
+    lambda context: 2 * ways_back(context)[0],
+    lambda context: 2 * ways_back(context)[1],
     kind=Kind.SUM,
 )
 

@@ -87,6 +87,7 @@ def cells(
             yield INDEX, 1, with_parts([Turned().visit(copy_of(each)) for each in parts])
     if isinstance(node.ctx, ast.Load):
         yield FACTOR, 1, absolute(node)
+        yield FACTOR, 2, ast.Call(name("int"), [node], [])
         yield FACTOR, 2, ast.Call(name("tanh"), [node], [])
         yield FACTOR, 2, ast.Call(name("exp"), [node], [])
         minus = ast.Call(name("exp"), [ast.UnaryOp(ast.USub(), node)], [])
@@ -112,8 +113,11 @@ def _decoded(parts: list[ast.expr], letters: list[str], around: Around) -> Itera
         for axis in (2, 3)
         if "dy" in around.arrays
     ]
+    image = name("window_image_1")
     for width in (name("window_image_0"), *outputs):
         yield operation(flat, ast.FloorDiv, width), operation(flat, ast.Mod, width)
+        other = operation(operation(name("row"), ast.Mult, width), ast.Add, name("column"))
+        yield operation(other, ast.FloorDiv, image), operation(other, ast.Mod, image)
     size = name("window_size_0")
     flat = operation(operation(name("u"), ast.Mult, name("window_size_1")), ast.Add, name("v"))
     for one, two in ((operation(flat, ast.FloorDiv, size), operation(flat, ast.Mod, size)), (name("v"), name("u"))):

@@ -59,21 +59,31 @@ class Order(Layout):
 
 @dataclass(frozen=True)
 class Flat(Layout):
-    """One flat index, ((a * B + b) * C + c) * D + d, in which one of the sizes is that of another axis, `taken`."""
+    """One flat index, ((a * B + b) * C + c) * D + d, in which one of the sizes is that of another axis, `taken`.
+
+    `within`: of each index along the first axis, such as an image, which is an array of its own.
+    """
 
     axis: int
     taken: int
+    within: bool = False
 
     def places(self, shape: Sequence[int]) -> Array:
         """The flat index of each number."""
-        flat = np.zeros(tuple(shape), int)
+        flat, first = np.zeros(tuple(shape), int), np.zeros((), int)
         for axis, place in enumerate(np.indices(tuple(shape))):
+            if self.within and axis == 0:
+                first = place * math.prod(shape[1:])
+                continue
             flat = flat * shape[self.taken if axis == self.axis else axis] + place
-        return flat
+        return np.asarray(first + flat)
 
     def fits(self, shape: Sequence[int]) -> bool:
         # Beyond the array a program would stop, or read anything.
-        return int(self.places(shape).max(initial=0)) < math.prod(shape)
+        flat = self.places(shape)
+        if self.within:
+            return int(flat[:1].max(initial=0)) < math.prod(shape[1:])
+        return int(flat.max(initial=0)) < math.prod(shape)
 
     def of(self, array: Array) -> Array:
         return np.asarray(array.reshape(-1)[self.places(array.shape)])
@@ -88,11 +98,12 @@ class Flat(Layout):
             yield made.reshape(array.shape)
 
     def said(self, index: Sequence[str]) -> str:
-        told = index[0]
-        for axis in range(1, len(index)):
+        first = int(self.within)
+        told = index[first]
+        for axis in range(first + 1, len(index)):
             size = f"{self.array}.shape[{self.taken if axis == self.axis else axis}]"
-            told = f"{f'({told})' if axis > 1 else told} * {size} + {index[axis]}"
-        return f"{self.array} at the flat index {told}"
+            told = f"{f'({told})' if axis > first + 1 else told} * {size} + {index[axis]}"
+        return f"{self.array}{f'[{index[0]}]' * self.within} at the flat index {told}"
 
 
 @functools.lru_cache(maxsize=64)
@@ -106,6 +117,11 @@ def layouts(array: str, shape: tuple[int, ...]) -> tuple[Layout, ...]:
     ]
     flat: list[Layout] = [
         Flat(array, axis, taken) for axis in axes[1:] for taken in sorted(axes, key=lambda each: abs(each - axis))
+    ]
+    flat += [
+        Flat(array, axis, taken, within=True)
+        for axis in axes[2:]
+        for taken in sorted(axes[1:], key=lambda each: abs(each - axis))
     ]
     for layout in [each for each in every + flat if each.fits(shape)]:
         found.setdefault(layout.of(places).tobytes(), layout)

@@ -157,7 +157,7 @@ def sampled(
     """Values of letters that lead to a part of the array around a place, that part, and how many places are done."""
     if len(how.parts) > 1:
         return {}, (), lanes
-    touched = any(_touches_filled(how.lines, path, new) for path, new in edit.changes)
+    touched = not edit.layout and any(_touches_filled(how.lines, path, new) for path, new in edit.changes)
     plain = _plain_of(edit.tree(how.lines.tree), how.lines.wanted) if touched else _plain_axes(how.lines)
     only: dict[str, list[int]] = {}
     slab: list[int | slice] = [slice(None)] * len(place)

@@ -77,6 +77,13 @@ def _beyond(path: Path, node: ast.If) -> Iterator[Edit]:
             if any(ast.dump(one) != ast.dump(two) for one, two in zip(body, node.body, strict=True)):
                 said = f"beyond the edge {array} is {words}, not 0"
                 yield Edit(COMPARISON, ((path, body),), 2, words=said)
+    if isinstance(node.test, ast.BoolOp) and [ast.unparse(each) for each in node.test.values] == CHECKS:
+        body = [InMemory().visit(copy_of_statement(each)) for each in node.body]
+        rows, columns = node.test.values
+        for test, unchecked in ((rows, "columns are"), (columns, "rows are"), (ast.Constant(True), "neither is")):
+            said = f"whether {unchecked} in the image is not checked: beyond it lies what is next in memory"
+            changed = ast.If(test, body, [], lineno=0)
+            yield Edit(COMPARISON, ((path, [changed]),), 2, words=said)
 
 
 def _nearest(index: ast.expr, size: ast.expr) -> ast.expr:
@@ -86,6 +93,26 @@ def _nearest(index: ast.expr, size: ast.expr) -> ast.expr:
 
 def _round(index: ast.expr, size: ast.expr) -> ast.expr:
     return operation(index, ast.Mod, size)
+
+
+CHECKS = ["0 <= row < window_image_0", "0 <= column < window_image_1"]
+
+
+class InMemory(ast.NodeTransformer):
+    """Reads and fills pixels where they lie in memory, row by row and channel by channel, also beyond a row's end."""
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.Subscript:
+        if not isinstance(node.slice, ast.Tuple) or [ast.unparse(each) for each in node.slice.elts[2:]] != PIXEL:
+            return node
+        image, channel = node.slice.elts[:2]
+        rows, columns = name("window_image_0"), name("window_image_1")
+        row = operation(name("row"), ast.Add, operation(name("column"), ast.FloorDiv, columns))
+        channel = operation(channel, ast.Add, operation(row, ast.FloorDiv, rows))
+        pixel: list[ast.expr] = [operation(row, ast.Mod, rows), operation(name("column"), ast.Mod, columns)]
+        return ast.Subscript(node.value, ast.Tuple([image, channel, *pixel], ast.Load()), node.ctx)
+
+
+PIXEL = ["row", "column"]
 
 
 class Beyond(ast.NodeTransformer):

@@ -206,9 +206,10 @@ def letters_of(parts: list[ast.expr]) -> tuple[str, ...] | None:
     return names if len(names) == len(parts) else None
 
 
+@functools.lru_cache(maxsize=4096)
 def written(tree: ast.AST) -> frozenset[str]:
-    """The arrays that a tree fills."""
-    stores = (each for each in ast.walk(tree) if isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store))
+    """The arrays that a tree fills; asked again and again of the statements that edited texts share."""
+    stores = (each for each in below(tree) if isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store))
     return frozenset(each.value.id for each in stores if isinstance(each.value, ast.Name))
 
 

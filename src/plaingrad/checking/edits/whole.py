@@ -69,6 +69,10 @@ def _of_function(loss: Loss, before: Layer, context: Context) -> Iterator[Whole]
 def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array | None]]]:
     """Numbers that are not begun anew where a loop goes on: sums, or a largest, over all that came before."""
     axes = context.expected.ndim
+    if (context.name, context.quantity) == ("loss", "y"):
+        yield "the loss is not begun anew in each step: it goes on from the step before", _added_to_the_last
+        yield "the loss is the mean of those of all steps so far", _mean_so_far
+        yield "the loss is the root of it", lambda context: np.sqrt(np.abs(context.expected))
     if context.name == "loss" or axes == 0 or context.kind not in ("Conv", "Dense", "MaxPool", "MeanPool", "L2Pool"):
         return
     letters = {4: "ncij" if context.quantity != "y" else "nkij", 2: "nk", 1: "k"}.get(axes, "")
@@ -83,6 +87,17 @@ def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array |
                 yield f"{words}, and the bias is added after it", _from(count, bias_behind=True)
     if axes > 1 and context.quantity in ("y", "dx"):
         yield f"{context.quantity} is not begun anew for each image: it goes on from the image before", _along_images
+
+
+def _added_to_the_last(context: Context) -> Array | None:
+    """The loss added to what was told in the step before."""
+    return None if context.step == 1 else context.expected + np.asarray(context.before)
+
+
+def _mean_so_far(context: Context) -> Array | None:
+    """The mean of the losses of all steps, from the mean that was told in the step before."""
+    t = context.step
+    return None if t == 1 else np.asarray((context.expected + (t - 1) * np.asarray(context.before)) / t)
 
 
 def _from(count: int, bias_behind: bool = False) -> Callable[[Context], Array | None]:

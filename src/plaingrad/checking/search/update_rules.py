@@ -270,6 +270,12 @@ def shapes() -> Iterable[Rule]:
         lambda past: past.rate * past.gradient() / past.norm(),
         is_factor=True,
     )
+    yield rule(
+        "weights-rounded",
+        "the weights are kept as float16, with about three digits",
+        "Keep the weights in float32, or in float64 for the comparison.",
+        lambda past: past.weight() - np.float16(past.weight() - past.rate * past.gradient()).astype(float),
+    )
     for axis, name in ((0, "first"), (1, "second"), (-2, "last but one"), (-1, "last")):
         for kind, function in (("mean", np.mean), ("sum", np.sum)):
             yield rule(
