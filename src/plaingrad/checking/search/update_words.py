@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from plaingrad.checking.catalogue import CATALOGUE
+from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.search.update_rules import (
     ADVICE,
@@ -180,6 +181,20 @@ def of_other_weights(of: Mapping[Place, Place]) -> Rule:
         f"weights are updated with the gradients of others: {told}",
         "w -= rate · dw, each array with its own gradient: look at the order in which both are listed.",
         lambda past: past.rate * past.gradient(place=of.get(past.key[1:])),
+    )
+
+
+def decaying(share: float, turns: Mapping[Key, int], of_arrays: bool, turned: bool) -> Rule:
+    """A rate that is multiplied by a number after every layer, or array."""
+    what = "array" if of_arrays else "layer"
+    order = "from the last to the first" if turned else "from the first to the last"
+    return rule(
+        "rate-decays-by-layer",
+        f"the rate is multiplied by {number(share)} after every {what}, {order}, not after every step or epoch",
+        "The rate of the case is the same in all steps and for all layers: a decay belongs behind the loop over the "
+        "layers.",
+        lambda past: share ** turns.get(past.key, 0) * past.rate * past.gradient(),
+        1,
     )
 
 

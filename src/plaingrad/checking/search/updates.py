@@ -9,7 +9,7 @@ Over 300 lines, since all that is read off one set of steps stands together.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, product
 
 import numpy as np
 
@@ -40,6 +40,7 @@ DIGIT_BITS = 53  # of a number that is solved for
 MOST_WORK = 25_000_000  # numbers handled in trying usual rules: about a second
 LUCK = 20  # bits that a rule explains beyond what was solved and chosen: chance of one in a million
 DEVIATIONS = 6.0  # standard errors by which a solved number may miss the one that is meant
+MANY_TURNS = 2  # of a rate that goes on being multiplied, at least: any two numbers have some factor between them
 LEAST = 3  # numbers of an array by whose steps edited updates are chosen
 FEW = 50  # numbers of the smallest arrays, by which most rules are ruled out
 STRAY = 1e-9  # of a solved number: by how much float64 itself may move it
@@ -212,7 +213,8 @@ class Updates:
         for places in dict.fromkeys((every, wrong)):
             of_them = [seen for seen in self.seen if seen.place in places]
             of_gradient = (replace(each, is_factor=True) for each in chain(self._clipped(of_them), shapes()))
-            found = chain(self._sums(of_them), self._exchanged(of_them), self._sized(of_them), of_gradient)
+            of_all = chain(self._sums(of_them), self._exchanged(of_them), self._decaying(of_them))
+            found = chain(of_all, self._sized(of_them), of_gradient)
             only = None if places == every else places
             yield from (replace(rule, places=only) for rule in found)
 
@@ -384,6 +386,33 @@ class Updates:
                 of[each.place] = fits[0]
         if of:
             yield words.of_other_weights(of)
+
+    def _decaying(self, seen: list[Seen]) -> Iterator[Rule]:
+        """Steps at a rate that is multiplied by the same number from each layer, or array, to the next one."""
+        by_key = {each.past.key: least_squares([each], {"own": COLUMNS["own"]}) for each in seen}
+        if not seen or any(each is None for each in by_key.values()):
+            return
+        every = list(self.program.steps)
+        layers = [name for name, step in self.program.steps.items() if step.weights]
+        orders = (layers, False), (layers[::-1], True), (every, False), (every[::-1], True)
+        for (names, turned), arrays, goes_on in product(orders, (False, True), (True, False)):
+            places = [(name, w) for name in names for w in self.program.steps[name].weights]
+            turns = {place: number if arrays else names.index(place[0]) for number, place in enumerate(places)}
+            count = (len(places) if arrays else len(names)) * goes_on  # or begins anew in each step
+            at = {key: (key[0] - 1) * count + turns[key[1:]] for key in by_key}
+            share = self._share_of_turns(at, by_key)
+            if share is not None:
+                yield words.decaying(share, at, arrays, turned)
+
+    def _share_of_turns(self, at: dict[Key, int], by_key: dict[Key, Solved | None]) -> float | None:
+        """The number whose powers, from the first or the second, are the factors of all turns."""
+        last = max(at, key=lambda key: at[key])
+        solved = by_key[last]
+        if solved is None or at[last] < MANY_TURNS or not 0 < solved["own"] < 1:
+            return None
+        share = float(f"{solved['own'] ** (1 / at[last]):.3g}")
+        near = (each is not None and each.near("own", share ** at[key]) for key, each in by_key.items())
+        return share if all(near) else None
 
     def _alike(self, seen: Seen) -> list[Place]:
         """The other weights of the same shape."""
