@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import plaingrad as pg
-from diseased import Wrong, finite, played
+from diseased import Wrong, finite, networks, played
 from often import some
 from plaingrad.checking import check_answer, make_case
 from plaingrad.checking.edits.edited_line import EditedLine
@@ -84,3 +84,54 @@ def test_no_line_is_told_of_both_gradients_where_the_errors_before_them_are_wron
     verdict = check_answer(case, gradients(arrays))
     lines = [each.key for each in verdict.search.findings for fit in each.fits if isinstance(fit.mistake, EditedLine)]
     assert not {(1, layer, "dw"), (1, layer, "db")} <= {*lines}
+
+
+TIED = (  # windows of padding alone: pixels that are equal but for roundings, between which a pool chooses
+    *(pg.Conv(4, size=(3, 2), stride=(1, 2), padding=(2, 0)), pg.ReLU(), pg.MaxPool((2, 3), stride=(1, 2))),
+    *(pg.Conv(5, size=(3, 2), stride=(2, 1), padding=2), pg.LeakyReLU(0.125), pg.MaxPool((2, 3), stride=(1, 2))),
+    *(pg.Flatten(), pg.Dense(7)),
+)
+
+
+@pytest.mark.parametrize("network", some(["tied", *networks()], lambda place: place < 2))
+def test_random_gradients_agree_with_nothing(network: str) -> None:
+    """Whatever other right ways are tried, and however close the numbers are between which a pool chooses."""
+    case = make_case(TIED, (2, 9, 11), seed=1) if network == "tied" else networks()[network]
+    rng = np.random.default_rng(3)
+    right = gradients(played(case, {})[0])
+    answer = {name: rng.normal(size=array.shape) for name, array in right.items()}
+    verdict = check_answer(case, answer)
+    assert verdict.unclear
+    assert {row.status for row in verdict.rows} <= {"wrong", "not judged"}
+    assert not verdict.conventions
+
+
+def test_a_name_must_make_both_gradients_that_rest_on_an_array() -> None:
+    """The mean of a derivative leaves the bias's gradient as the mean of an error would: the kernel's is another."""
+    layers = (pg.Conv(3, size=(3, 2)), pg.Sigmoid(), pg.Conv(4, size=2), pg.Sigmoid(), pg.Flatten(), pg.Dense(5))
+    case = make_case(layers, (2, 7, 6), images=3)
+    arrays, changed = played(
+        case, {("sigmoid2", "dx"): lambda context: context.dy * (context.y * (1 - context.y)).mean(0, keepdims=True)}
+    )
+    assert changed
+    verdict = check_answer(case, gradients(arrays))
+    assert not [each for each in verdict.search.findings if each.fits and each.where[2] != "dx"]
+    assert not verdict.mistakes
+
+
+@pytest.mark.parametrize("made", ["of image 0", "of what is not 0"])
+def test_another_mask_is_told_by_its_line(made: str) -> None:
+    """It is drawn anew only where nothing else makes it."""
+    case = networks()["normalised"]
+
+    def wrong(context: Context) -> Array:
+        mask = context.read["mask"]
+        other = mask[:1] if made == "of image 0" else mask * (context.x > 0)
+        return context.dy * other / (1 - context.owner.rate)
+
+    arrays, changed = played(case, {("dropout1", "dx"): wrong})
+    assert changed
+    verdict = check_answer(case, told(arrays))
+    (finding,) = [each for each in verdict.search.findings if each.key == (1, "dropout1", "dx")]
+    assert finding.fits
+    assert finding.fits[0].mistake.id != "mask-drawn-anew"

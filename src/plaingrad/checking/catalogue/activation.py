@@ -79,7 +79,7 @@ enter(
 enter(
     "masked-by-the-error",
     "ReLU.dx LeakyReLU.dx",
-    "negative errors are set to zero, instead of the errors where the input was negative",
+    "negative errors are masked, instead of the errors where the input was negative",
     "The mask of a ReLU comes from the forward pass (its input or output), not from the sign of the error.",
     lambda context: np.maximum(context.dy, 0),
     lambda context: np.where(context.dy > 0, context.dy, context.expected * 0 + context.leak * context.dy),
@@ -89,7 +89,7 @@ enter(
 enter(
     "masked-twice",
     "ReLU.dx LeakyReLU.dx",
-    "negative errors are set to zero as well",
+    "negative errors are masked as well",
     "An error may be negative: only the sign of the input decides whether it passes.",
     lambda context: np.maximum(context.expected, 0),
     kind=Kind.COMPARISON,
