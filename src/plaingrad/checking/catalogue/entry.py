@@ -45,6 +45,7 @@ class Mistake:
     convention: bool = False
     plain: bool = False  # a simple one, to be named before others that give the same numbers
     late: bool = False  # to be named after all others that give the same numbers
+    loose: bool = False  # read off the answer, many of which it fits: to be named after edits of lines too
     kind: Kind = field(kw_only=True)  # all that a hint tells of it
     question: str = ""  # that it is a misunderstanding of: its name in `plaingrad questions`
 
@@ -65,6 +66,7 @@ def mistake(
     convention: bool = False,
     plain: bool = False,
     late: bool = False,
+    loose: bool = False,
     *,
     kind: Kind,
     question: str = "",
@@ -74,7 +76,17 @@ def mistake(
     def entered(wrong: Wrong) -> Wrong:
         assert id not in CATALOGUE, id
         CATALOGUE[id] = Mistake(
-            id, tuple(passes.split()), title, advice, wrong, convention, plain, late, kind=kind, question=question
+            id,
+            tuple(passes.split()),
+            title,
+            advice,
+            wrong,
+            convention,
+            plain,
+            late,
+            loose,
+            kind=kind,
+            question=question,
         )
         return wrong
 

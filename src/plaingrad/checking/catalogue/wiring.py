@@ -196,5 +196,6 @@ enter(
     drawn_anew,
     when=lambda context: not is_trained(context),
     late=True,
+    loose=True,
     kind=Kind.ARRAY,
 )

@@ -337,9 +337,9 @@ class Search(State):
         unanswered = Unanswered(self, key, array, self.budget)
         if unanswered.suspects:
             fits = unanswered.explained(fits)
-        late = [fit for fit in fits if fit.mistake.late]
-        fits = [fit for fit in fits if not fit.mistake.late]
-        fits += self._edited(key, expected, array, bool(fits)) + late
+        loose = [fit for fit in fits if fit.mistake.loose]
+        fits = [fit for fit in fits if not fit.mistake.loose]
+        fits += self._edited(key, expected, array, bool(fits)) + loose
         return Finding(key, array, expected.value, expected.uncertainty, fits, unanswered.suspects, tried)
 
     def _told_elsewhere(self, key: Key, expected: Estimate, array: Array) -> list[Fit]:
