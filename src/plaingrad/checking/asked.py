@@ -187,21 +187,23 @@ class Asked:
         """The passes that disagree, and the conventions that make them fewer, the best of them first."""
         held = self._begun([], unit)
         tried = Tried([], held.disagreeing() or [], held)
-        while tried.found and not self._begins_later(tried.found):
+        while tried.found and not self._begins_later(tried):
             better = self._better(tried, unit) or self._better_by_two(tried, unit)
             if better is None:
                 break
             tried = better
         return tried.found, tried.taken
 
-    def _begins_later(self, found: list[Finding]) -> bool:
+    def _begins_later(self, tried: Tried) -> bool:
         """Whether all that disagrees is right in the first step, where another way would show as well.
 
-        But for biases that move apart from the second step on.
+        But for biases that move apart from the second step on, and for what the rate makes up for where gradients are
+        larger.
         """
-        wrong = {each.key for each in found}
+        wrong = {each.key for each in tried.found}
         is_right = all((1, *key[1:]) in self.arrays.keys() - wrong for key in wrong)
-        return is_right and not any(by_position(self.program, self.groups))
+        is_larger = any(each.is_scale for each in tried.taken)
+        return is_right and not is_larger and not any(by_position(self.program, self.groups))
 
     def _better(self, tried: Tried, unit: float) -> Tried | None:
         """With one convention more, the one that leaves fewest passes that disagree; None where none leaves fewer."""
