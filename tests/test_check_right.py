@@ -205,6 +205,16 @@ def test_a_bias_for_each_position_of_maps_that_are_flattened_otherwise():
     assert_right([Right("smooth", 3, "student", "float64", "a bias for each position", seed=1728, **how)])
 
 
+BEHIND = list(itertools.product(("a sum over the batch", "errors of each image, divided in the update"), FLATTENED))
+
+
+@pytest.mark.parametrize(("way", "flat"), some(BEHIND, lambda place: place in (1, 10)))
+def test_what_the_rate_makes_up_for_is_seen_where_maps_are_flattened_otherwise(way, flat):
+    """Both show in gradients alone, of which those of the first step are right whatever the update divides by."""
+    right = Right("thorough", 0, "student", "float64", way, "usual", "f64", "gradients", 0, flat=flat)
+    assert wronged(right) is None
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_whole_answer(network):
