@@ -205,6 +205,12 @@ def test_a_bias_for_each_position_of_maps_that_are_flattened_otherwise():
     assert_right([Right("smooth", 3, "student", "float64", "a bias for each position", seed=1728, **how)])
 
 
+def test_numbers_that_float32_takes_for_0_are_right():
+    """A probability of e⁻¹⁰⁰ leaves gradients below the smallest number."""
+    how = {"order": "HWCN", "printed": "f32", "part": "all", "flat": "channel, row, column"}
+    assert_right([Right("features", 3, "student", "float32", "half the sum of squares", seed=19020, **how)])
+
+
 BEHIND = list(itertools.product(("a sum over the batch", "errors of each image, divided in the update"), FLATTENED))
 
 

@@ -17,6 +17,7 @@ NAMES = {SINGLE: "float32", DOUBLE: "float64", HALF: "float16", BRAIN: "bfloat16
 ENOUGH = 6  # different numbers
 COARSEST = 1 / 16  # of the largest number: what is printed more coarsely is taken as it stands
 LEAST_HALF = 2.0**-24  # the distance of the smallest float16 numbers
+FLUSHED = 2.0**-126  # the smallest float32 number that no machine takes for 0
 MOST_KNOWN = 256  # arrays whose grain is kept: as many as an answer has, about
 
 
@@ -35,6 +36,11 @@ class Precision:
     each: Mapping[int, "Precision"] = field(default_factory=dict, compare=False, repr=False)
     grains: Mapping[int, Array] = field(default_factory=dict, compare=False, repr=False)
     known: dict[tuple[Any, ...], tuple[Array, Array]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def flushed(self) -> float:
+        """How small a number may have become 0 in the answer's arithmetic; nothing where that is beyond float64."""
+        return FLUSHED if self.unit == SINGLE else 0.0
 
     def grain(self, values: Array) -> Array:
         """By how much printing moved each number at most: one unit in its last place, were it cut off or rounded.

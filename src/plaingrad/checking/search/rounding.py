@@ -18,7 +18,7 @@ ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so 
 def allowed(expected: Estimate, array: Array, precision: Precision) -> Array:
     """How far each number of an answer may be from what is expected."""
     own = 4 * precision.unit * np.abs(expected.value)
-    return DEVIATIONS * expected.uncertainty + precision.grain(array) + own
+    return DEVIATIONS * expected.uncertainty + precision.grain(array) + own + precision.flushed
 
 
 @np.errstate(all="ignore")
