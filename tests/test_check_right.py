@@ -205,6 +205,13 @@ def test_a_bias_for_each_position_of_maps_that_are_flattened_otherwise():
     assert_right([Right("smooth", 3, "student", "float64", "a bias for each position", seed=1728, **how)])
 
 
+@pytest.mark.parametrize("network", ["features", "normalised"])
+def test_errors_of_a_skip_are_those_of_each_image(network):
+    """Where the output of a layer goes two ways, and no other error is told."""
+    how = {"order": "usual", "printed": "f64", "part": "outputs and gradients", "flat": "channel, row, column"}
+    assert_right([Right(network, None, "student", "float64", "errors of each image", seed=0, **how)])
+
+
 def test_numbers_that_float32_takes_for_0_are_right():
     """A probability of e⁻¹⁰⁰ leaves gradients below the smallest number."""
     how = {"order": "HWCN", "printed": "f32", "part": "all", "flat": "channel, row, column"}

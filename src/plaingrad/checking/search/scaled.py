@@ -58,7 +58,12 @@ def factor_of(program: Program, each: Scaled, key: Key) -> float:
         return each.loss
     if program.is_update(key):
         return each.step
-    return 1.0 if key[2] == "y" else each.error * (1.0 if key[2] == "dx" else each.slope)
+    return 1.0 if key[2] == "y" else each.error * (each.slope if is_of_weights(program, key) else 1.0)
+
+
+def is_of_weights(program: Program, key: Key) -> bool:
+    """Whether an array is the gradient of a weight, and not an error, which a skip has two more of."""
+    return key[1] != "loss" and key[2][0] == "d" and key[2][1:] in program.steps[key[1]].weights
 
 
 def factors_of(program: Program, each: Scaled) -> dict[Place, float]:
@@ -78,9 +83,7 @@ def shows(each: Scaled, program: Program, arrays: Mapping[Key, list[Reading]]) -
     if not each.hidden or not any(key[1:] == LOSS for key in arrays):
         return True
     is_gradient = each.hidden == "gradient"
-    return any(
-        key[0] > 1 or program.is_update(key) or (is_gradient and key[2][0] == "d" and key[2] != "dx") for key in arrays
-    )
+    return any(key[0] > 1 or program.is_update(key) or (is_gradient and is_of_weights(program, key)) for key in arrays)
 
 
 def advice_of(each: Scaled) -> str:
