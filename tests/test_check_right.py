@@ -205,6 +205,12 @@ def test_a_bias_for_each_position_of_maps_that_are_flattened_otherwise():
     assert_right([Right("smooth", 3, "student", "float64", "a bias for each position", seed=1728, **how)])
 
 
+def test_a_rectifier_of_one_kind_alone_may_do_otherwise_at_zero():
+    """A leaky one takes its slope there, where a plain one passes all."""
+    how = {"order": "Julia", "printed": "f32", "part": "outputs and gradients", "flat": "row, column, channel"}
+    assert_right([Right("grouped", 3, "student", "float32", "slope 1 at zero", seed=165, **how)])
+
+
 @pytest.mark.parametrize("network", ["features", "normalised"])
 def test_errors_of_a_skip_are_those_of_each_image(network):
     """Where the output of a layer goes two ways, and no other error is told."""

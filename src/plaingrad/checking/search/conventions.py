@@ -323,10 +323,21 @@ def _throughout(program: Program, truth: Env, id: str) -> Iterator[Convention]:
         changed = {fit.key for fit in fits if not np.array_equal(fit.made, truth[fit.key].value)}
         other = [fit for fit in fits if fit.terms is not None and fit.key in changed]
         terms = {fit.key[1]: fit.terms for fit in other if fit.terms is not None}
-        ways = {fit.key[1:]: partial(form_of, fit) for fit in fits if fit.terms is None} if changed else {}
+        plain = [fit for fit in fits if fit.terms is None] if changed else []
+        ways: dict[Place, Way] = {fit.key[1:]: partial(form_of, fit) for fit in plain}
         for layers in _some(list(terms)) if terms else [()] if ways else []:
             chosen = {layer: terms[layer] for layer in layers}
-            yield Convention(id, CATALOGUE[id].title, CATALOGUE[id].advice, ways=ways, terms=chosen)
+            for some in [ways, *_by_kind(program, ways)] if not chosen else [ways]:
+                yield Convention(id, CATALOGUE[id].title, CATALOGUE[id].advice, ways=some, terms=chosen)
+
+
+def _by_kind(program: Program, ways: dict[Place, Way]) -> Iterator[dict[Place, Way]]:
+    """The passes of each kind of layer, where there are several: a program may do otherwise in one kind alone."""
+    kinds: dict[str, dict[Place, Way]] = {}
+    for place, way in ways.items():
+        kind = "loss" if place[0] == "loss" else type(program.steps[place[0]].layer).__name__
+        kinds.setdefault(kind, {})[place] = way
+    yield from kinds.values() if len(kinds) > 1 else ()
 
 
 MOST_SUBSETS = 5  # layers of which every choice is tried
