@@ -349,7 +349,7 @@ def test_an_index_that_slips_in_one_direction_of_the_image_can_slip_in_both(netw
     for new, old in cells.items():
         if (array := new.split("[")[0]) != old.split("[")[0]:
             continue
-        own, right = (ast.parse(each, mode="eval").body.slice.elts for each in (new, old))  # type: ignore[attr-defined]
+        own, right = (ast.parse(each, mode="eval").body.slice.elts for each in (new, old))
         letters = [ast.unparse(each) for each in right[2:]]
         changed = [axis for axis in range(4) if ast.dump(own[axis]) != ast.dump(right[axis])]
         if changed == [2] and letters in (["i", "j"], ["u", "v"], ["row", "column"]):

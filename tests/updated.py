@@ -157,9 +157,15 @@ step("adam without the correction of m", lambda now: adam_of(now, mean=False), E
 step("adam without the correction of v", lambda now: adam_of(now, square=False), EDITED, SIZE)
 step("adam without the root", lambda now: adam_of(now, root=False), EDITED)
 step("momentum of sizes", lambda now: now.g + 0.9 * now.keep("s", np.abs(now.g)), EDITED)  # in two steps the same
-step("rate decays by layer", lambda now: 0.9 ** ((now.t - 1) * len({name for name, _ in now.all}) + [*dict.fromkeys(name for name, _ in now.all)].index(now.place[0])) * now.g, "rate-decays-by-layer", CHANGED, SCALED)  # fmt: skip  # noqa: E501
 step("float16", lambda now: (now.w - np.float16(now.w - now.rate * now.g)) / now.rate, "weights-rounded")
 step("velocity subtracted", lambda now: -now.average("v", -0.9, -now.g, 1.0), EDITED, KEPT)
+
+
+@slip("rate-decays-by-layer", CHANGED, SCALED)
+def rate_decays_by_layer(now: Now) -> Array:
+    layers = list(dict.fromkeys(name for name, _ in now.all))
+    turn = (now.t - 1) * len(layers) + layers.index(now.place[0])
+    return now.w - now.rate * 0.9**turn * now.g
 
 
 @slip("gradient-of-other-weights")

@@ -80,8 +80,9 @@ def _beyond(path: Path, node: ast.If) -> Iterator[Edit]:
     if isinstance(node.test, ast.BoolOp) and [ast.unparse(each) for each in node.test.values] == CHECKS:
         body = [InMemory().visit(copy_of_statement(each)) for each in node.body]
         rows, columns = node.test.values
-        for test, unchecked in ((rows, "columns are"), (columns, "rows are"), (ast.Constant(True), "neither is")):
-            said = f"whether {unchecked} in the image is not checked: beyond it lies what is next in memory"
+        neither = ast.Constant(True), "rows and columns"
+        for test, unchecked in ((rows, "columns"), (columns, "rows"), neither):
+            said = f"the bounds of {unchecked} are not checked: beyond the image lies what is next in memory"
             changed = ast.If(test, body, [], lineno=0)
             yield Edit(COMPARISON, ((path, [changed]),), 2, words=said)
 
@@ -208,24 +209,25 @@ def _sums_multiplied(lines: Lines, path: Path, node: ast.AugAssign) -> Iterator[
         return
     one, two = node.value.left, node.value.right
     both = _letters(one) & _letters(two) - _letters(node.target)
-    loops = [at(lines.tree, path[:end]) for end in range(1, len(path))]
-    shared = [each for each in loops if isinstance(each, ast.For) and each.target.id in both]  # type: ignore[attr-defined]
+    shared: list[tuple[str, ast.expr]] = []  # loops around, over a letter of both: the letter, how far it goes
+    for end in range(1, len(path)):
+        match at(lines.tree, path[:end]):
+            case ast.For(ast.Name(letter), ast.Call(_, [size])) if letter in both:
+                shared.append((letter, size))
     for some in [shared[:1], shared] if len(shared) > 1 else [shared] if shared else []:
-        letters = [each.target.id for each in some]  # type: ignore[attr-defined]
+        letters = [letter for letter, _ in some]
         other = Every(letters).visit(copy_of(one))
-        sizes = [each.iter.args[-1] for each in some]  # type: ignore[attr-defined]
-        size = functools.reduce(lambda product, each: operation(product, ast.Mult, each), sizes)
-        means = "", ", one of them as a mean", ", both as means"
-        for count, how in enumerate(means):
+        count = functools.reduce(lambda product, each: operation(product, ast.Mult, each), [size for _, size in some])
+        for means, how in enumerate(("", ", one of them as a mean", ", both as means")):
             value: ast.expr = operation(other, ast.Mult, two)
-            for _ in range(count):
-                value = operation(value, ast.Div, size)
+            for _ in range(means):
+                value = operation(value, ast.Div, count)
             made: ast.stmt = ast.AugAssign(target_of(node.target), node.op, value)
-            for each in some:
-                letter = ast.Name(f"every_{each.target.id}", ast.Store())  # type: ignore[attr-defined]
-                made = ast.For(letter, each.iter, [made], [], lineno=0)
+            for letter, size in some:
+                over = ast.Call(name("range"), [size], [])
+                made = ast.For(ast.Name(f"every_{letter}", ast.Store()), over, [made], [], lineno=0)
             said = f"{ast.unparse(one)} and {ast.unparse(two)} are each summed over {', '.join(letters)} by themselves"
-            yield Edit(SUM, ((path, made),), 1 + count, words=f"{said} and then multiplied{how}")
+            yield Edit(SUM, ((path, made),), 1 + means, words=f"{said} and then multiplied{how}")
 
 
 def _letters(node: ast.expr) -> set[str]:

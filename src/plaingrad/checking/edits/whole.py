@@ -72,7 +72,7 @@ def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array |
     if (context.name, context.quantity) == ("loss", "y"):
         yield "the loss is not begun anew in each step: it goes on from the step before", _added_to_the_last
         yield "the loss is the mean of those of all steps so far", _mean_so_far
-        yield "the loss is the root of it", lambda context: np.sqrt(np.abs(context.expected))
+        yield "the root of the loss is taken", lambda context: np.sqrt(np.abs(context.expected))
     if context.name == "loss" or axes == 0 or context.kind not in ("Conv", "Dense", "MaxPool", "MeanPool", "L2Pool"):
         return
     letters = {4: "ncij" if context.quantity != "y" else "nkij", 2: "nk", 1: "k"}.get(axes, "")

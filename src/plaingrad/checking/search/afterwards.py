@@ -70,7 +70,7 @@ def _nothing(context: Context) -> Iterator[Array]:
 OVERWRITTEN = Mistake(
     "overwritten-after-use",
     (),
-    "what was made of it is right: it was overwritten after it was used, or is told otherwise than it was used",
+    "what was made of it is right: it was overwritten after it was used, or printed otherwise",
     "Look for an operation in place (+=, out=, an array that two names share), and copy what you keep, or print it at "
     "once. If nothing overwrites it, see how you print it.",
     _nothing,

@@ -15,7 +15,7 @@ from plaingrad.checking.edits.lines import Lines, line_of, statement_of, walked
 from plaingrad.checking.edits.lines import at as node_at
 from plaingrad.checking.edits.pieces import FACTOR, Around, Edit, name, number, operation
 from plaingrad.checking.edits.stepped import code_in
-from plaingrad.checking.search.update_rules import Direction, Past, Whole, as_written
+from plaingrad.checking.search.update_rules import Direction, Past, as_written, steps_of
 from plaingrad.compiler.loops import Array
 from plaingrad.schedule.tree import filled
 from plaingrad.textbook.optimisers import SGD, Adam, Optimiser
@@ -25,6 +25,7 @@ SHARES = (0.9, 0.5, 0.99)
 BETAS = ((0.9, 0.999), (0.9, 0.99))
 NUMBERS = {"rate", "momentum", "adam.beta1", "adam.beta2", "adam.epsilon", "t"}
 RANDOM_STEPS = 4
+SAME = 1e-9  # of a number: far more than a few steps round in float64, far less than another edit moves random numbers
 CLOSE = 1e-4  # of the largest step: what is farther off in the smallest array is not looked at whole
 
 
@@ -52,7 +53,8 @@ def edited_texts(text: Text) -> tuple[EditedText, ...]:
     tree = ast.parse(text.source).body[0]
     assert isinstance(tree, ast.FunctionDef)
     (loop,) = tree.body
-    cells = {each.value.id for each in ast.walk(loop) if isinstance(each, ast.Subscript)}  # type: ignore[attr-defined]
+    every_cell = (each.value for each in ast.walk(loop) if isinstance(each, ast.Subscript))
+    cells = {each.id for each in every_cell if isinstance(each, ast.Name)}
     around = Around({array: np.empty(2) for array in sorted(cells)}, {}, ())
     lines = Lines(text, "w", tree, filled(tree))
     every = itertools.chain(edits(lines, around), _numbers(lines), _orders(loop))
@@ -112,47 +114,33 @@ def count() -> float:
 
 def found(pasts: Sequence[tuple[Past, Array]]) -> Iterator[Direction]:
     """The edited updates that may make steps, told by those of one small array from the first step on."""
-    gradients = [past.gradient() for past, _ in pasts]
-    weights = [past.weight() for past, _ in pasts]
-    steps = [step for _, step in pasts]
-    size = max(float(np.abs(each).max(initial=0)) for each in steps)
+    read = [(past.gradient(), past.weight()) for past, _ in pasts]
+    steps = np.asarray([step for _, step in pasts])
+    size = float(np.abs(steps).max(initial=0))
     for told, optimiser, text in bases():
-        right = _steps(optimiser, text, gradients, weights)
+        right = np.asarray([*steps_of(optimiser, text, read)])
         for each in edited_texts(text):
             try:
-                own = _steps(optimiser, each.text, gradients, weights)
+                own = np.asarray([*steps_of(optimiser, each.text, read)])
             except (IndexError, TypeError, ValueError, NameError, ZeroDivisionError, OverflowError, AttributeError):
                 continue
-            if not np.isfinite(own).all() or (right is not None and np.array_equal(own, right)):
+            if not np.isfinite(own).all() or np.array_equal(own, right):
                 continue
             largest = np.unravel_index(int(np.abs(own).argmax()), own.shape)
             if not own[largest]:
                 continue
-            rate = np.asarray(steps)[largest] / own[largest]
-            if np.abs(rate * own - np.asarray(steps)).max() <= CLOSE * size:
+            rate = steps[largest] / own[largest]
+            if np.abs(rate * own - steps).max() <= CLOSE * size:
                 yield Direction("edited-update", f"{told} but for one line: {each.line}", optimiser, each.text)
 
 
 def distinct(ways: Sequence[Direction]) -> list[Direction]:
     """Those that make other steps of other gradients; of equal ones the first."""
     rng = np.random.default_rng(0)
-    gradients, weights = rng.normal(size=(2, RANDOM_STEPS, 5))
+    read = [(gradient, weight) for gradient, weight in rng.normal(size=(RANDOM_STEPS, 2, 5))]
     found: list[tuple[Array, Direction]] = []
     for each in ways:
-        steps = _steps(each.optimiser, each.text, [*gradients], [*weights])
-        if not any(np.allclose(steps, other, rtol=1e-9, atol=0) for other, _ in found):
+        steps = np.asarray([*steps_of(each.optimiser, each.text, read)])
+        if not any(np.allclose(steps, other, rtol=SAME, atol=0) for other, _ in found):
             found.append((steps, each))
     return [each for _, each in found]
-
-
-def _steps(optimiser: Optimiser, text: Text, gradients: Sequence[Array], weights: Sequence[Array]) -> Array:
-    """The steps that a text makes at a rate of 1, of these gradients and weights before."""
-    arrays = {slot: np.zeros(1, object) for slot in optimiser.slots}
-    made_ = []
-    for t, (gradient, weight) in enumerate(zip(gradients, weights, strict=True)):
-        arrays |= {each: np.empty(1, object) for each in ("w", "dw")}
-        arrays["w"][0], arrays["dw"][0] = weight.copy(), gradient.view(Whole)
-        numbers = {**optimiser.numbers(t, 1 / optimiser.rate), "adam": optimiser}
-        text(*({**numbers, **arrays}[each] for each in text.arguments))
-        made_.append(weight - np.asarray(arrays["w"][0], float))
-    return np.asarray(made_)

@@ -118,15 +118,22 @@ class Whole(np.ndarray[Any, Any]):
 
 def stepped_by(optimiser: Optimiser, past: Past, rate: float, text: Text | None = None) -> Array:
     """The step of an optimiser by the library's text, or an edited one, from the gradients of all steps so far."""
-    text = text or optimiser.update
+    steps = range(1, past.t + 1)
+    gradients, weights = map(past.gradient, steps), map(past.weight, steps)
+    return [*steps_of(optimiser, text or optimiser.update, zip(gradients, weights, strict=True), rate)][-1]
+
+
+def steps_of(
+    optimiser: Optimiser, text: Text, seen: Iterable[tuple[Array, Array]], rate: float = 1.0
+) -> Iterator[Array]:
+    """The steps that an optimiser's text makes, one after the other, of gradients and the weights before them."""
     arrays: dict[str, Any] = {name: np.zeros(1, object) for name in optimiser.slots}
-    for t in range(1, past.t + 1):
+    for step, (gradient, weight) in enumerate(seen):
         arrays |= {name: np.empty(1, object) for name in ("w", "dw")}
-        arrays["w"][0] = past.weight(t).copy()
-        arrays["dw"][0] = past.gradient(t).view(Whole)
-        numbers = {**optimiser.numbers(t - 1, rate / optimiser.rate), "adam": optimiser}
+        arrays["w"][0], arrays["dw"][0] = weight.copy(), gradient.view(Whole)
+        numbers = {**optimiser.numbers(step, rate / optimiser.rate), "adam": optimiser}
         text(*(({**numbers, **arrays})[name] for name in text.arguments))
-    return np.asarray(past.weight() - arrays["w"][0])
+        yield np.asarray(weight - arrays["w"][0], float)
 
 
 def holds(rule: Rule, state: State, known: frozenset[Key]) -> Env | None:
