@@ -218,6 +218,23 @@ def test_errors_of_a_skip_are_those_of_each_image(network):
     assert_right([Right(network, None, "student", "float64", "errors of each image", seed=0, **how)])
 
 
+AT_ONCE = list(itertools.product(("Julia", "MATLAB", "NHWC"), WAYS, FLATTENED, ("all", "most", "half")))
+
+
+@counts(4, len(AT_ONCE))
+def test_three_ways_at_once_that_each_could_be_taken_for_another(count):
+    """An order of axes, other products and another flattening: one of them alone mends little, and another as much."""
+    square = networks()["square"]
+    every = [each for each in AT_ONCE if is_done(square, each[1]) and not (WAYS[each[1]].columns or WAYS[each[1]].last)]
+    taken = [("Julia", "a true convolution in the first layer", "channel, column, row", "most")]
+    assert_right(
+        [
+            Right("square", 0, "student", "float32", way, order, "4 decimals", part, 255, flat=flat)
+            for order, way, flat, part in taken + sampled(every, min(count, len(every)))
+        ]
+    )
+
+
 def test_numbers_that_float32_takes_for_0_are_right():
     """A probability of e⁻¹⁰⁰ leaves gradients below the smallest number."""
     how = {"order": "HWCN", "printed": "f32", "part": "all", "flat": "channel, row, column"}

@@ -262,9 +262,14 @@ class Asked:
         return frozenset(self.arrays) - {each.key for each in tried.found}
 
     def _with(self, tried: Tried, more: list[Convention]) -> list[Convention]:
-        """These conventions as well: of two that scale the loss the later one counts."""
-        is_scaled = any(each.is_scale for each in more)
-        return [*(each for each in tried.taken if not (is_scaled and each.is_scale)), *more]
+        """These conventions as well: of two ways to do the same the later one counts."""
+        kept = []
+        for each in tried.taken:
+            if not any(other.is_instead_of(each) for other in more):
+                kept.append(each)
+            elif each.orders:  # found together with it, and of all arrays
+                kept.append(each.without_passes)
+        return [*kept, *more]
 
     def _is_hopeless(self, tried: Tried, more: list[Convention], unit: float, first: int) -> bool:
         """Whether with these conventions as well what agreed, or all of the first passes, are far off."""

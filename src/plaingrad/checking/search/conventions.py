@@ -47,6 +47,7 @@ Relaid = Callable[[Array], Array]
 GRADIENT: Place = ("loss", "dx")
 BY_POSITION = "bias-for-each-position"
 FLATTENED, TURNED_BY_LAYER = "layout-flattened", "layout-kernels-turned"
+FLATTENED_ALONE = "flattened-in-another-order"  # of the catalogue: the weights after them are those of the case
 ORDER = "Positions in this report follow the order of the case."
 
 
@@ -71,6 +72,16 @@ class Convention:
     def is_scale(self) -> bool:
         """Whether it is about how the loss is added up, or where it is divided."""
         return any(place[0] == "loss" for place in self.factors)
+
+    @property
+    def without_passes(self) -> "Convention":
+        """The order of axes that it goes with, alone."""
+        return Convention("layout", "", orders=self.orders)
+
+    def is_instead_of(self, other: "Convention") -> bool:
+        """Whether both tell the same of a program in two ways: how it scales the loss, or how it flattens."""
+        of_flattening = {self.id, other.id} <= {FLATTENED, FLATTENED_ALONE}
+        return of_flattening or (self.is_scale and other.is_scale)
 
     @property
     def places(self) -> list[Place]:
