@@ -53,15 +53,16 @@ class FastRun(Run):
     is_fast = property(lambda self: True, lambda self, told: None)
 
 
-def drawn(rng):
-    """A layer in a random setting, and the shape of an input it takes."""
+def drawn(rng, kind=object):
+    """A layer of a kind in a random setting, and the shape of an input it takes."""
     while True:
         layer, shape = _layer(rng)
         try:
             layer.output(shape)
         except ShapeError:
             continue
-        return layer, shape
+        if isinstance(layer, kind):
+            return layer, shape
 
 
 def _layer(rng):

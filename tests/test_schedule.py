@@ -1,5 +1,6 @@
 """Fast nests equal their texts; a schedule broken on purpose does not; what cannot be read is refused by its line."""
 
+import functools
 import inspect
 
 import numpy as np
@@ -79,7 +80,7 @@ def test_2500_random_settings_equal_their_texts(seed, monkeypatch):
     check_random(seed, 100, monkeypatch)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", some(range(3), lambda place: place == 1))
 def test_going_back_through_a_pool_and_an_activation_at_once_equals_their_texts(seed, monkeypatch):
     check_random(seed, 12, monkeypatch, *BEFORE_A_POOL)
 
@@ -228,11 +229,14 @@ def test_a_broken_schedule_is_found(name, old, new, monkeypatch):
         fast.nest.cache_clear()
 
 
+only_max_pools = functools.partial(drawn, kind=MaxPool)
+
+
 def test_a_broken_nest_written_by_hand_is_found(monkeypatch):
     source = inspect.getsource(written.fast_maxpool_forward.plain).partition("\n")[2]
     broken = made(source.replace("(value > best)", "(value >= best)"), vars(written), "fast_maxpool_forward")
     monkeypatch.setitem(WRITTEN, Text(MaxPool.forward.plain), Loops(broken))
-    assert is_found(monkeypatch)
+    assert is_found(monkeypatch, only_max_pools)
 
 
 BROKEN_POOLS = [
@@ -251,7 +255,7 @@ def test_a_broken_pool_is_found(old, new, monkeypatch):
     monkeypatch.setattr(pooling, "pooled", made(source.replace(old, new), vars(pooling), "pooled"))
     pooling.nest.cache_clear()
     try:
-        assert is_found(monkeypatch)
+        assert is_found(monkeypatch, only_max_pools)
     finally:
         pooling.nest.cache_clear()
 

@@ -16,6 +16,7 @@ from plaingrad.checking.edits.layouts import layouts
 from plaingrad.checking.edits.lines import Lines, Path, at, walked
 from plaingrad.checking.edits.pieces import INDEX, LIKELY, Around, Edit
 from plaingrad.checking.edits.statements import statements
+from plaingrad.checking.edits.uses import below
 
 
 def edits(lines: Lines, around: Around) -> Iterator[Edit]:
@@ -78,4 +79,4 @@ def _nodes(lines: Lines, around: Around) -> Iterator[Edit]:
 
 
 def _may_wrap(new: Any) -> bool:
-    return any(isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub) for each in ast.walk(new))
+    return any(isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub) for each in below(new))

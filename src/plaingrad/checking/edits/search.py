@@ -2,8 +2,9 @@
 
 import ast
 import functools
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from plaingrad.checking.edits.edited_line import EditedLine, edited
 from plaingrad.checking.edits.lines import Lines, Path, at, line_of, statement_of
 from plaingrad.checking.edits.making import Making, Only, making
 from plaingrad.checking.edits.pieces import Edit
-from plaingrad.checking.edits.uses import statements_of
+from plaingrad.checking.edits.uses import below, expressions_of, statements_of
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from plaingrad.checking.edits.witness import claims
 from plaingrad.checking.search.context import Context
@@ -174,7 +175,7 @@ def _touches_filled(lines: Lines, path: Path, new: Any) -> bool:
     rest = path[len(statement_of(path)) :]
     if not rest or rest[0][0] in ("targets", "target", "iter"):
         return True
-    every = (each for node in (at(lines.tree, path), new) for each in ast.walk(node))
+    every = (each for node in (at(lines.tree, path), new) for each in below(node))
     return any(isinstance(each, ast.Name) and each.id in lines.fills for each in every)
 
 
@@ -189,26 +190,37 @@ def _plain_of(tree: ast.FunctionDef, wanted: str) -> dict[int, str]:
     One letter runs along an axis wherever the array is filled or read, and along one of each array filled on the way.
     """
     loops, around_fills, filled = set[str](), set[str](), set[str]()
+    cells: dict[str, list[Mapping[int, str]]] = {}
     for statement, around in statements_of(tree.body):
         loops.update(around)
         if isinstance(statement, ast.Assign) and isinstance(getattr(statement.targets[0], "slice", None), ast.Slice):
             around_fills.update(around)
-    cells: dict[str, list[dict[int, str]]] = {}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Subscript) or not isinstance(node.value, ast.Name):
-            continue
-        if isinstance(node.ctx, ast.Store):
-            filled.add(node.value.id)
-        if not isinstance(node.slice, ast.Slice):
-            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            own = {axis: each.id for axis, each in enumerate(parts) if isinstance(each, ast.Name)}
-            cells.setdefault(node.value.id, []).append(own)
+        for array, is_filled, own in itertools.chain(*map(_cells_of, expressions_of(statement))):
+            filled |= {array} if is_filled else set()
+            if own is not None:
+                cells.setdefault(array, []).append(own)
     plain = {array: _common(cells.get(array, [])) for array in filled | {wanted}}
     letters = (loops - around_fills).intersection(*(each.values() for each in plain.values()))
     return {axis: each for axis, each in plain[wanted].items() if each in letters}
 
 
-def _common(cells: list[dict[int, str]]) -> dict[int, str]:
+@functools.lru_cache(maxsize=4096)
+def _cells_of(expression: ast.expr) -> tuple[tuple[str, bool, Mapping[int, str] | None], ...]:
+    """The cells in an expression: of which array, whether filled, and the letter along each axis that has one alone.
+
+    Without letters it is a whole row. Edited texts share most of their expressions.
+    """
+    found: list[tuple[str, bool, Mapping[int, str] | None]] = []
+    for node in below(expression):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            own = {axis: each.id for axis, each in enumerate(parts) if isinstance(each, ast.Name)}
+            is_row = isinstance(node.slice, ast.Slice)
+            found.append((node.value.id, isinstance(node.ctx, ast.Store), None if is_row else own))
+    return tuple(found)
+
+
+def _common(cells: list[Mapping[int, str]]) -> dict[int, str]:
     """The axes along which the same letter runs in all cells of an array, and along no other of its axes."""
     first, *others = cells or [{}]
     same = {axis: each for axis, each in first.items() if all(other.get(axis) == each for other in others)}
