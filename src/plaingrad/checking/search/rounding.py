@@ -67,7 +67,7 @@ def explains(made: Array, expected: Array, given: Array) -> bool:
 
 
 def _sum_of_squares(row: Array) -> float:
-    """Without BLAS, which wakes its threads for each such sum: with others at work that costs a hundred times as much."""
+    """Without BLAS, which wakes its threads for each: with others at work that costs a hundred times as much."""
     return float(np.einsum("i,i", row, row))
 
 
