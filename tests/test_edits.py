@@ -24,7 +24,8 @@ from plaingrad.checking.edits.layouts import Flat, Order
 from plaingrad.checking.edits.lines import at
 from plaingrad.checking.edits.making import making
 from plaingrad.checking.edits.pieces import copy_of
-from plaingrad.checking.edits.search import MOST_STEPS, STEPS, evidence, lanes_of, new_lines, old_and_new, sampled
+from plaingrad.checking.edits.sampling import lanes_of, sampled
+from plaingrad.checking.edits.search import MOST_STEPS, STEPS, evidence, new_lines, old_and_new
 from plaingrad.checking.edits.stepped import codes, every_at_once, stepped
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from plaingrad.checking.search.passes import Estimate, exact

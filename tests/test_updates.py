@@ -14,7 +14,7 @@ from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.afterwards import OVERWRITTEN
-from plaingrad.checking.search.updates import Seen, is_ruled_out
+from plaingrad.checking.search.update_numbers import Seen, is_ruled_out
 from plaingrad.checking.verdict.verdict import MISTAKE, Verdict
 from plaingrad.compiler.loops import Array
 from students import Student, told
