@@ -91,6 +91,14 @@ class Norm:
         found = found - variance * normal * self.total(error * normal) / self.count
         return found / self.wide(self.spread)
 
+    def by_power(self, power: float, variance: Array | None = None) -> Array:
+        """dx by way of the gradient of the variance, of which another power is taken than -3/2."""
+        moved, error = (self.rows - self.mean).reshape(self.shape), self.error
+        taken = self.wide(self.variance + self.epsilon if variance is None else variance)
+        of_variance = -0.5 * self.total(error * moved) * taken**power
+        of_mean = -self.total(error) / self.wide(self.spread)
+        return error / self.wide(self.spread) + (of_variance * 2 * moved + of_mean) / self.count
+
     def channels(self, numbers: Array) -> Array:
         return numbers.sum((0, *range(2, self.x.ndim)))
 
@@ -207,7 +215,12 @@ back(
     "errors-divided-by-another-number",
     lambda norm: norm.dx(*[norm.count / len(norm.x)] * 2) if norm.count != len(norm.x) else None,
 )
-back("a 2 too much through the variance", "errors-divided-by-another-number line", lambda norm: norm.dx(1, 2))
+OTHERWISE = "variance-differentiated-otherwise"
+back("a 2 too much through the variance", f"{OTHERWISE} line", lambda norm: norm.dx(1, 2))
+back("no 2 through the variance", f"{OTHERWISE} line", lambda norm: norm.dx(1, 0.5))
+back("the variance's power not lowered by one", OTHERWISE, lambda norm: norm.by_power(-0.5))
+back("the variance to the power of -2", OTHERWISE, lambda norm: norm.by_power(-2))
+back("the variance without ε", OTHERWISE, lambda norm: norm.by_power(-1.5, norm.variance))
 back(
     "x̂ for x less the mean",
     "normalised-in-place-of-the-input",

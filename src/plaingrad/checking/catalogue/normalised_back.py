@@ -83,7 +83,38 @@ def divided_otherwise(context: Context) -> Iterator[Array]:
         factor = own.count / count
         yield own.result(factor, factor)
         yield own.result(factor, 1)
-        yield own.result(1, factor)
+        if factor not in (0.5, 2.0):  # those are lost where the variance is differentiated
+            yield own.result(1, factor)
+
+
+def by_power(power: float) -> Form:
+    """dx in which the way through the variance has another power of the variance, with ε, than -3/2."""
+
+    def form(context: Context) -> Array:
+        own = Own(context)
+        return own.result(1, own.deviation ** (2 * power + 3))
+
+    return form
+
+
+def without_epsilon(context: Context) -> Array | None:
+    """dx in which the way through the variance has a power of the variance without ε."""
+    own = Own(context)
+    return own.result(1, (own.deviation**2 / own.variance) ** 1.5) if (own.variance > 0).all() else None
+
+
+enter(
+    "variance-differentiated-otherwise",
+    passes("dx"),
+    "what goes back through the variance has another factor or power: a 2 or ½ lost, not to the power -3/2, or no ε",
+    "(variance + ε)^(-½) has the derivative -½ (variance + ε)^(-3/2), which is multiplied by Σ w·dy·(x - mean); and "
+    f"the variance changes with each x by 2 (x - mean) / count. {FORMULA}",
+    ways(1, 2),
+    ways(1, 0.5),
+    *(by_power(power) for power in (-0.5, -1, -2, -2.5, 0.5, 1.5)),
+    without_epsilon,
+    kind=Kind.FACTOR,
+)
 
 
 def _those(sizes: tuple[int, ...], taken: tuple[int, ...]) -> list[int] | None:
@@ -198,58 +229,6 @@ enter(
     *(of_error_alone(each) for each in pairs(squared_down)),
     slope_with(squared_down),
     kind=Kind.ARRAY,
-)
-
-enter(
-    "normalised-left-out",
-    passes("dw"),
-    "the gradient of the scale is the sum of the errors: it is not multiplied by the normalised x̂",
-    "y = w · x̂ + b: dw = Σ dy · x̂, and db = Σ dy.",
-    slope_with(lambda own: 1),
-    kind=Kind.OMISSION,
-)
-
-enter(
-    "gradient-times-the-scale",
-    passes("dw", "db"),
-    "the gradient of the scale or the shift is multiplied by the scale w",
-    "y = w · x̂ + b: dw = Σ dy · x̂ and db = Σ dy, with the error at y as it comes. Only what goes back to x̂ is "
-    "multiplied by w.",
-    lambda context: context.expected * context.weights["w"],
-    kind=Kind.FACTOR,
-)
-
-enter(
-    "normalised-in-the-shift-gradient",
-    passes("db"),
-    "the gradient of the shift is that of the scale: it is multiplied by the normalised x̂",
-    "y = w · x̂ + b: dw = Σ dy · x̂, and db = Σ dy.",
-    lambda context: Own(context).of_channels(Own(context).groups.laid(context.dy) * Own(context).normal),
-    kind=Kind.ARRAY,
-)
-
-
-def at_place(row: int, column: int) -> Form:
-    """The gradient with one place of each map alone."""
-
-    def form(context: Context) -> Array | None:
-        if context.dy.ndim != 4 or context.dy.shape[2] * context.dy.shape[3] == 1:
-            return None
-        kept = np.zeros_like(context.dy)
-        kept[:, :, row, column] = context.dy[:, :, row, column]
-        return context.of_error(kept)
-
-    return form
-
-
-enter(
-    "one-place-alone",
-    passes("dw", "db"),
-    "only one place of each map is used: the sum is over the images alone",
-    "Scale and shift are used at every place of every image: add up over images, rows and columns.",
-    at_place(0, 0),
-    at_place(-1, -1),
-    kind=Kind.SUM,
 )
 
 
