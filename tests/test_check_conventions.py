@@ -380,6 +380,21 @@ def test_another_way_that_the_gradients_do_not_keep_to_is_one_mistake(network: s
     assert told_as_mistakes or not any(isinstance(step.layer, pg.Conv) for step in case.net.steps.values())
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_a_gradient_that_holds_that_of_the_softmax_is_a_mistake_if_it_is_sent_through_the_softmax(part: str) -> None:
+    """It is right alone, and if the softmax passes it on; with nothing but errors behind it, too."""
+    case = make_case((pg.Conv(2, size=2), pg.Flatten(), pg.Dense(4), pg.ReLU(), pg.Dense(3), pg.Softmax()), (1, 4, 3))
+    fused = {("loss", "dx"): lambda context: (context.x - context.target) / context.images}
+    passed_on = {("softmax1", "dx"): lambda context: context.dy}
+    wrong, right = played(case, fused)[0], played(case, fused | passed_on)[0]
+    verdict = check_answer(case, told(chosen(wrong, part, 0)))
+    assert verdict.verdict == MISTAKE
+    assert verdict.search.findings[0].best is not None
+    assert check_answer(case, told(chosen(right, part, 0))).is_right
+    before = {key: array for key, array in wrong.items() if key[0] == 1 and (key[1] == "loss" or key[2] == "y")}
+    assert check_answer(case, told(before)).is_right
+
+
 def test_few_arrays_that_are_less_exact_than_all_others_are_told() -> None:
     """A small number within a logarithm, say; where all arrays are in float32 there is nothing to tell."""
     case = make_case()

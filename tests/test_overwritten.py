@@ -8,6 +8,7 @@ import pytest
 from diseased import networks
 from often import some
 from plaingrad.checking import check_answer
+from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.search.afterwards import OVERWRITTEN
 from plaingrad.checking.search.passes import exact
 from plaingrad.checking.search.uncertainty import Program
@@ -34,3 +35,25 @@ def test_what_was_made_of_it_stays_right(network: str, kind: str) -> None:
     assert wrong == [key], wrong
     (finding,) = verdict.search.findings
     assert [fit.mistake for fit in finding.fits] == [OVERWRITTEN]
+
+
+@pytest.mark.parametrize("network", some(networks(), lambda place: place % 3 == 0))
+def test_what_the_next_layer_wrote_into_it_is_told(network: str) -> None:
+    """Of each array that has the shape of one made of it, whatever else would make the same numbers."""
+    case = networks()[network]
+    program = Program(case, 2.0**-53)
+    arrays, env = {}, program.start()
+    for key in program.keys:
+        arrays[key] = program.value(key, env)
+        env[key] = exact(arrays[key])
+    for key, reader in [(each, other) for other in arrays for each in program.needs(other) if each in arrays]:
+        overwritten = arrays | {key: arrays[reader]}
+        is_seen = arrays[reader].shape == arrays[key].shape and not np.allclose(arrays[reader], arrays[key])
+        if key[0] > 1 or reader[2] != key[2] or key[2] not in ("y", "dx") or not is_seen:
+            continue
+        verdict = check_answer(case, told(overwritten))
+        if not verdict.is_right:  # what is told behind its activation is right
+            (finding,) = verdict.search.findings
+            assert finding.where == key
+            assert OVERWRITTEN in [fit.mistake for fit in finding.fits], verdict.text()
+            assert not any(isinstance(fit.mistake, EditedLine) for fit in finding.fits)

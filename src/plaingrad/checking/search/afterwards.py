@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Kind, Mistake
+from plaingrad.checking.catalogue import CATALOGUE, Kind, Mistake
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import evidence
 from plaingrad.checking.search.context import Context
@@ -14,6 +14,7 @@ from plaingrad.checking.search.passes import Estimate, Key, exact
 from plaingrad.checking.search.rounding import FAR, alike, explains, fits, relative
 from plaingrad.checking.search.state import State
 from plaingrad.compiler.loops import Array
+from plaingrad.textbook.text import Text
 
 
 def keep_consistent(state: State, findings: list[Finding]) -> None:
@@ -81,23 +82,94 @@ OVERWRITTEN = Mistake(
 def tell_overwritten(
     state: State, findings: list[Finding], untouched: set[Key], is_true: Callable[[Key, Array, bool], bool]
 ) -> None:
-    """Name wrong arrays without a name of which right ones were made: they were right when these were.
+    """Name wrong arrays of which right ones were made: they were right when these were.
 
-    One of these may be what was written into it.
+    One of these may be what was written into it. No line makes such an array; of a known mistake it may be the result,
+    and what was made of it is not, which is told beside it.
     """
     program = state.program
     for each in findings if OVERWRITTEN.id not in state.left_out else []:
+        if any(fit.mistake.convention for fit in each.fits):
+            continue
         step = each.key[0] + program.is_update(each.key)  # in which it is read
         rest = {each.key}  # on the wrong numbers
-        for key in program.keys if not each.fits else []:
+        for key in program.keys:
             if key[0] == step and key not in untouched and not rest.isdisjoint(program.needs(key)):
                 rest.add(key)
         is_used = any(not rest.isdisjoint(program.needs(key)) for key in untouched if key[0] == step)
-        readers = [key for key in state.arrays if each.key in program.needs(key)] if not each.fits else []
+        readers = [key for key in state.arrays if each.key in program.needs(key)]
         same = [key for key in readers if np.array_equal(state.likeliest(key).array, each.given) and each.given.any()]
         is_right = is_used or any(is_true(key, each.given, True) for key in same)
-        if not each.fits and is_right and not is_true(each.key, each.given, False):
-            each.fits = [Fit(OVERWRITTEN, each.key, each.given)]
+        if is_right and not is_true(each.key, each.given, False):
+            known = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
+            told = Fit(OVERWRITTEN, each.key, each.given)
+            each.fits = [told, *known] if is_used else [*known, told]
+
+
+def prefer_common(state: State, findings: list[Finding]) -> None:
+    """Of several layers whose arrays are wrong, made by one text, tell what makes all of them, if anything does.
+
+    A program has one piece of code for them. Where some stay without a name, the others are told so: theirs may be
+    another mistake, which makes the same numbers there.
+    """
+    groups: dict[tuple[int, str, Text], list[Finding]] = {}
+    for each in findings:
+        text = _text_of(state, each)
+        if text is not None:
+            groups.setdefault((each.key[0], each.key[2], text), []).append(each)
+    for there in groups.values():
+        if len(there) == 1:
+            continue
+        lines = {fit.mistake.id: fit for each in there for fit in each.fits if isinstance(fit.mistake, EditedLine)}
+        added = []
+        for each in there:
+            known = {fit.mistake.id for fit in each.fits}
+            more = [fit for id, line in lines.items() if id not in known and (fit := fit_of(state, line, each))]
+            added.append([*each.fits, *more])
+        common = set.intersection(*({fit.mistake.id for fit in fits} for fits in added))
+        unnamed = tuple(each.key for each in there if not each.fits)
+        for each, fits_ in zip(there, added, strict=True):
+            if common:
+                each.fits = _beside_each_other([fit for fit in fits_ if fit.mistake.id in common])
+            elif each.fits:
+                each.unnamed_beside = unnamed
+
+
+def _text_of(state: State, finding: Finding) -> Text | None:
+    """The text that makes an array, if it is that of a layer, and blamed itself."""
+    _, name, quantity = finding.key
+    if name == "loss" or quantity not in ("y", "dx", "dw", "db") or finding.where != finding.key:
+        return None
+    layer = state.program.steps[name].layer
+    text: Text | None = layer.forward if quantity == "y" else layer.backward
+    return text
+
+
+FUSED = CATALOGUE["fused-with-softmax"]
+TWICE = replace(
+    CATALOGUE["softmax-applied-twice"],
+    advice="Your loss.dx is p - target, the gradient with respect to the scores: the derivative of softmax is in it. "
+    "Let the softmax layer pass it on unchanged; or let the loss hand back -target / p.",
+)
+
+
+def tell_softmax_twice(state: State, findings: list[Finding]) -> None:
+    """A gradient of the loss that holds that of the softmax is right if the softmax passes it on.
+
+    A program that does so was taken for one of another way before; here what was made of it by the softmax's own
+    derivative agrees.
+    """
+    program = state.program
+    for each in findings:
+        if each.best is not None and each.best.mistake.id == FUSED.id:
+            rest = {(each.key[0], program.names[-1], "dx")}
+            for key in program.keys:
+                if not rest.isdisjoint(program.needs(key)):
+                    rest.add(key)
+            if any(key in rest and row.status == "agrees" for key, row in state.rows.items()):
+                each.fits = [replace(each.best, mistake=TWICE)]
+                each.tried = [(mistake, made) for mistake, made in each.tried if mistake.id != FUSED.id]
+                state.rows[each.key].status = "wrong"
 
 
 def fit_of(state: State, fit: Fit, finding: Finding) -> Fit | None:

@@ -20,8 +20,10 @@ from plaingrad.checking.search.afterwards import (
     drop_lines_of_unknown_errors,
     keep_consistent,
     narrow,
+    prefer_common,
     tell_followers,
     tell_overwritten,
+    tell_softmax_twice,
 )
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of
@@ -161,6 +163,8 @@ class Search(State):
         keep_consistent(self, self.findings)
         drop_lines_of_unknown_errors(self, self.findings)
         tell_overwritten(self, self.findings, self.untouched, self.is_true)
+        tell_softmax_twice(self, self.findings)
+        prefer_common(self, self.findings)
         if self.findings:
             narrow(self, self.findings)
             self._follow()
@@ -390,6 +394,8 @@ class Search(State):
         tried = []
         for fit in forms_of(self.program, key, self.env, expected.value, array, self.left_out):
             tried.append((fit.mistake, fit.made))
-            if fit.mistake.id not in fits and self._is_made(expected, fit.made, array):
+            # What is never computed is 0 to the last bit, and a sum that cancels is not.
+            is_cancelled = fit.mistake.plain and not fit.made.any() and array.any()
+            if fit.mistake.id not in fits and not is_cancelled and self._is_made(expected, fit.made, array):
                 fits[fit.mistake.id] = fit
         return list(fits.values()), tried

@@ -104,7 +104,7 @@ def edit_of(named: Named) -> EditedLine | None:
 def _edited_lines(verdict: Verdict, named: Named, edited: EditedLine) -> list[str]:
     """The textbook's line, the one that makes the answer's numbers, and a few of these."""
     finding = named.findings[0]
-    lines = [f"{some(named.where)}: {named.title}"]
+    lines = [f"{some(named.where)}: {named.title}", *(f"  {each}" for each in doubts(finding))]
     said = [("the textbook has", edited.right), ("yours is made by", edited.edited)]
     said += [("or by", each) for each in edited.others]
     if edited.more:
@@ -157,7 +157,7 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
     """Numbers side by side, what else it could be, and what was ruled out."""
     program, name, best = verdict.search.program, name_of(finding.key), finding.best
     is_made = best is not None and best.mistake is not OVERWRITTEN  # by what is told; else by anything
-    lines = patterns(finding, program.steps)
+    lines = [*doubts(finding), *patterns(finding, program.steps)]
     lines += share_added(finding, verdict.search) if is_made else likenesses(finding, verdict.search)
     lines += [cell_text(name, cell) for cell in cells(finding)]
     if best and best.key != finding.key:
@@ -179,6 +179,18 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
             f"(rounding allows {room:.0e})"
         )
     return lines
+
+
+def doubts(finding: Finding) -> list[str]:
+    """What speaks against a name: arrays of other layers that the same code makes, and that it does not explain."""
+    if not finding.unnamed_beside:
+        return []
+    names = some([name_of(key) for key in finding.unnamed_beside])
+    verb = "is" if len(finding.unnamed_beside) == 1 else "are"
+    return [
+        f"not sure: {names} {verb} wrong too, and this does not make those numbers; if one piece of your code makes "
+        "all of these arrays, look for a mistake that explains all"
+    ]
 
 
 def _other_unclear(verdict: Verdict, others: list[Finding], count: int) -> list[str]:
