@@ -56,4 +56,22 @@ def test_what_the_next_layer_wrote_into_it_is_told(network: str) -> None:
             (finding,) = verdict.search.findings
             assert finding.where == key
             assert OVERWRITTEN in [fit.mistake for fit in finding.fits], verdict.text()
-            assert not any(isinstance(fit.mistake, EditedLine) for fit in finding.fits)
+            lines = [fit.mistake for fit in finding.fits if isinstance(fit.mistake, EditedLine)]
+            assert all(each.is_copy for each in lines)
+
+
+@pytest.mark.parametrize("network", some(networks(), lambda place: place % 4 == 1))
+def test_what_is_right_by_way_of_weights_that_are_not_told_is_not_called_wrong(network: str) -> None:
+    """A gradient is printed wrong, and the weights that it moves are not among the answer: what follows is right."""
+    case, rng = networks()[network], np.random.default_rng(0)
+    program = Program(case, 2.0**-53)
+    arrays, env = {}, program.start()
+    for key in program.keys:
+        arrays[key] = program.value(key, env)
+        env[key] = exact(arrays[key])
+    for layer in [name for name, step in program.steps.items() if "w" in step.weights]:
+        told_ = {key: array for key, array in arrays.items() if key[1:] != (layer, "w")}
+        wrong = (1, layer, "dw")
+        told_[wrong] = rng.normal(size=arrays[wrong].shape)
+        found = check_answer(case, told(told_)).search.findings
+        assert [each.where for each in found] == [wrong], layer

@@ -1,10 +1,12 @@
 """A mistake that is known by its line."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from plaingrad.checking.catalogue.entry import Kind, Mistake, Wrong
 
+COPY = re.compile(r"[^=]+[^+]= [\w.]+(\[[\w, ]*\])?")
 MOST_TOLD = 4  # lines where several make the numbers
 
 
@@ -21,6 +23,11 @@ class EditedLine(Mistake):
     others: tuple[tuple[str, ...], ...] = ()
     more: int = 0
     asks: float = 0.0
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the line takes another array as it is."""
+        return bool(self.edited) and COPY.fullmatch(self.edited[-1]) is not None
 
     def among(self, lines: Sequence["EditedLine"]) -> "EditedLine":
         """The same beside other lines that make the numbers as well."""

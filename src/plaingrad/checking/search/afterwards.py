@@ -84,8 +84,8 @@ def tell_overwritten(
 ) -> None:
     """Name wrong arrays of which right ones were made: they were right when these were.
 
-    One of these may be what was written into it. No line makes such an array; of a known mistake it may be the result,
-    and what was made of it is not, which is told beside it.
+    One of these may be what was written into it. No line makes such an array, but for one that copies another; of a
+    known mistake it may be the result, and what was made of it is not. Both are told beside it.
     """
     program = state.program
     for each in findings if OVERWRITTEN.id not in state.left_out else []:
@@ -101,7 +101,7 @@ def tell_overwritten(
         same = [key for key in readers if np.array_equal(state.likeliest(key).array, each.given) and each.given.any()]
         is_right = is_used or any(is_true(key, each.given, True) for key in same)
         if is_right and not is_true(each.key, each.given, False):
-            known = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
+            known = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine) or fit.mistake.is_copy]
             told = Fit(OVERWRITTEN, each.key, each.given)
             each.fits = [told, *known] if is_used else [*known, told]
 

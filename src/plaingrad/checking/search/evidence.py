@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plaingrad.checking.search.afterwards import OVERWRITTEN
 from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.passes import Estimate, Key
 from plaingrad.checking.search.rounding import allowed, ratio
@@ -40,7 +41,8 @@ def cells(finding: Finding) -> list[Cell]:
     """The numbers that tell most: the largest differences, and where there is one a number that agrees."""
     away = np.abs(finding.given - finding.expected)
     best = finding.best
-    made = best.made if best and best.key == finding.key else None
+    is_made = best is not None and best.key == finding.key and best.mistake is not OVERWRITTEN
+    made = best.made if best and is_made else None
     order = np.argsort(-away, axis=None, kind="stable")[:SHOWN]
     places = [np.unravel_index(flat, away.shape) for flat in order if away.reshape(-1)[flat] > 0]
     mistaken = [None if made is None else float(made[place]) for place in places]

@@ -263,14 +263,18 @@ class Search(State):
         return Estimate(np.where(better, array, expected.value), np.where(better, own, expected.uncertainty))
 
     def _rests_on_wrong(self, key: Key) -> bool:
-        """Whether an array of the step that is wrong, and no other right way, is among those that a pass is made of."""
+        """Whether an array that is wrong, and no other right way, is among those that a pass is made of.
+
+        It is one of the same step, or one by way of weights that were not answered.
+        """
         wrong = {each.key for each in self.findings if not (each.best and each.best.mistake.convention)}
         waiting, seen = [key], set[Key]()
         while waiting:
             for need in self.program.needs(waiting.pop()):
                 if need in wrong:
                     return True
-                if need[0] == key[0] and need in self.program.place and need not in seen:
+                is_near = need[0] == key[0] or need not in self.arrays
+                if is_near and need in self.program.place and need not in seen:
                     seen.add(need)
                     waiting.append(need)
         return False
