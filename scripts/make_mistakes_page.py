@@ -22,9 +22,11 @@ HEADINGS = {
     "maxpool": "In max pooling",
     "pool": "In the windows of pooling layers, and in mean and L2 pooling",
     "activation": "In activations",
+    "slopes": "In the slopes of rectifiers",
     "smooth": "In ELU, SiLU and GELU",
     "normalised": "In normalisations: the mean and the variance, moving and scaling",
     "normalised_back": "On the way back through a normalisation",
+    "normalised_weights": "In the gradients of a normalisation's scale and shift",
     "running": "In the running values of batch normalisation",
     "wiring": "In skips and in Dropout",
     "update": "In the update of the weights",
@@ -54,10 +56,14 @@ def page() -> str:
     if told:
         every = [accuracy for network in told["networks"].values() for accuracy in network["right"]]
         text += MEASURED.format(about=told["about"], low=min(every), high=max(every))
+    listed = set[str]()
     for group, heading in HEADINGS.items():
         source = inspect.getsource(getattr(catalogue, group))
         entries = [each for each in CATALOGUE.values() if f'\n    "{each.id}",\n' in source]
+        listed |= {each.id for each in entries}
         text += f"\n## {heading}\n\n{table(entries, told)}"
+    if left := CATALOGUE.keys() - listed:
+        raise ValueError(f"under no heading: {', '.join(sorted(left))}")
     return text
 
 

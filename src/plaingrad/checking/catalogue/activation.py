@@ -1,12 +1,10 @@
 """Mistakes in activations."""
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Form, Kind, enter, mistake
-from plaingrad.checking.search.context import Context
+from plaingrad.checking.catalogue.entry import Form, Kind, enter
 from plaingrad.compiler.loops import Array
 
 RIGHT = {"Sigmoid": "dy * y * (1 - y)", "Tanh": "dy * (1 - y * y)"}  # what their backward texts give each place
@@ -104,30 +102,6 @@ enter(
     lambda context: np.where(context.x > 0, 0, context.dy),
     kind=Kind.COMPARISON,
 )
-
-
-@mistake(
-    "slope-at-zero",
-    "ReLU.dx LeakyReLU.dx",
-    "where the input is exactly 0, another derivative is used",
-    "Any derivative from 0 to 1 is right at 0; the case uses the one below zero.",
-    convention=True,
-    kind=Kind.COMPARISON,
-)
-def slope_at_zero(context: Context) -> Iterator[Array]:
-    at_zero = context.x == 0
-    if at_zero.any():
-        yield np.where(at_zero, context.dy, context.expected)
-        yield np.where(at_zero, context.dy / 2, context.expected)
-        if context.given is not None and is_share(context.given, context.dy)[at_zero].all():
-            yield np.where(at_zero, context.given, context.expected)
-
-
-def is_share(part: Array, whole: Array) -> Array:
-    """Whether a number lies between 0 and another."""
-    lies: Array = (part * whole >= 0) & (np.abs(part) <= np.abs(whole))
-    return lies
-
 
 enter(
     "derivative-of-another-activation",
@@ -286,7 +260,7 @@ enter(
     lambda context: np.abs(context.x),
     lambda context: np.maximum(context.x, 0),
     lambda context: np.minimum(context.x, 0),
-    lambda context: np.where(context.x > 0, context.x, 0.01 * context.x),
+    unless("LeakyReLU", lambda context: np.where(context.x > 0, context.x, 0.01 * context.x)),
     lambda context: sigmoid(context.x),
     lambda context: sigmoid(-context.x),
     lambda context: np.tanh(context.x),

@@ -141,7 +141,7 @@ def _line_of(owner: Layer | Loss, quantity: str) -> str:
     text = owner.forward if quantity == "y" else owner.backward
     lines = [each.strip() for each in text.source.splitlines()]
     stores = [each for each in lines if each.startswith(f"{quantity}[") and not each.endswith(" = 0")]
-    return f"{(stores or lines)[-1]}  (as in {text.__name__})"
+    return f"{(stores or lines)[-1]}  (as in {text.__name__}, of {owner})"
 
 
 def _by(
@@ -225,8 +225,14 @@ def shares(
             if np.abs(off - added).max() > 0.01 * np.abs(off).max():
                 continue
             if _is(expected, expected.value + added, given, precision):
-                words = f"{own[0]}  + {share:g} * {name}".replace("+ -", "- ").replace(" 1 * ", " ")
+                words = f"{_in_brackets(own[0])}  + {share:g} * {name}".replace("+ -", "- ").replace(" 1 * ", " ")
                 yield edited(own, [words], Kind.ARRAY, _plus(name, share)), expected.value + added
+
+
+def _in_brackets(line: str) -> str:
+    """A line to whose value something is added: of a choice the whole is put in brackets."""
+    cell, _, value = line.partition(" = ")
+    return f"{cell} = ({value})" if " if " in value else line
 
 
 def _others(how: Making) -> Iterator[tuple[str, Array]]:

@@ -109,8 +109,8 @@ def tell_overwritten(
 def prefer_common(state: State, findings: list[Finding]) -> None:
     """Of several layers whose arrays are wrong, made by one text, tell what makes all of them, if anything does.
 
-    A program has one piece of code for them. Where some stay without a name, the others are told so: theirs may be
-    another mistake, which makes the same numbers there.
+    A program has one piece of code for them. Where some stay without a name, or lines are found that differ, this is
+    told with each name: it may be another mistake that makes the same numbers there.
     """
     groups: dict[tuple[int, str, Text], list[Finding]] = {}
     for each in findings:
@@ -127,12 +127,18 @@ def prefer_common(state: State, findings: list[Finding]) -> None:
             more = [fit for id, line in lines.items() if id not in known and (fit := fit_of(state, line, each))]
             added.append([*each.fits, *more])
         common = set.intersection(*({fit.mistake.id for fit in fits} for fits in added))
-        unnamed = tuple(each.key for each in there if not each.fits)
         for each, fits_ in zip(there, added, strict=True):
             if common:
                 each.fits = _beside_each_other([fit for fit in fits_ if fit.mistake.id in common])
             elif each.fits:
-                each.unnamed_beside = unnamed
+                each.not_made = tuple(other.key for other in there if other is not each and _contradicts(other, each))
+
+
+def _contradicts(other: Finding, named: Finding) -> bool:
+    """Whether an array speaks against the name of another that the same text makes: it has none, or another line's."""
+    is_line = all(isinstance(fit.mistake, EditedLine) for each in (other, named) for fit in each.fits)
+    ids = [{fit.mistake.id for fit in each.fits} for each in (other, named)]
+    return not other.fits or (is_line and ids[0].isdisjoint(ids[1]))
 
 
 def _text_of(state: State, finding: Finding) -> Text | None:

@@ -40,7 +40,7 @@ class Finding:
     suspects: tuple[Key, ...] = ()
     tried: list[tuple[Mistake, Array]] = field(default_factory=list)
     before: Array | None = None  # of an update: the weights before the step
-    unnamed_beside: tuple[Key, ...] = ()  # what the same text makes in other layers, wrong too and without a name
+    not_made: tuple[Key, ...] = ()  # what the same text makes in other layers, wrong too: the name does not explain it
 
     @property
     def compared(self) -> tuple[Array, Array]:

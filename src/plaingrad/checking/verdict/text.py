@@ -183,10 +183,10 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
 
 def doubts(finding: Finding) -> list[str]:
     """What speaks against a name: arrays of other layers that the same code makes, and that it does not explain."""
-    if not finding.unnamed_beside:
+    if not finding.not_made:
         return []
-    names = some([name_of(key) for key in finding.unnamed_beside])
-    verb = "is" if len(finding.unnamed_beside) == 1 else "are"
+    names = some([name_of(key) for key in finding.not_made])
+    verb = "is" if len(finding.not_made) == 1 else "are"
     return [
         f"not sure: {names} {verb} wrong too, and this does not make those numbers; if one piece of your code makes "
         "all of these arrays, look for a mistake that explains all"
