@@ -259,3 +259,24 @@ def test_what_is_0_up_to_rounding_is_not_said_to_be_far_off(printed):
     verdict = check_answer(case, told(arrays, printed=in_print(printed)))
     assert verdict.is_right
     assert max(row.error for row in verdict.rows) < 1e-3
+
+
+ANOTHER = "is it the answer to another one?"
+
+
+def test_an_answer_to_another_case_is_asked_about():
+    """Of the same network with other numbers, and of another network; a mistake in any layer is no other case."""
+    case, alike, unlike = make_case(simple=True), make_case(simple=True, seed=1), networks()["dense"]
+    for own, other in ((case, alike), (case, unlike), (unlike, alike)):
+        arrays, _ = played(other, {})
+        assert any(ANOTHER in note for note in check_answer(own, told(arrays)).notes)
+    for layer, quantity in (("conv1", "y"), ("dense1", "y"), ("dense1", "dx"), ("loss", "dx"), ("conv1", "dw")):
+        arrays, _ = played(case, {(layer, quantity): STRANGE["noise"]})
+        assert not any(ANOTHER in note for note in check_answer(case, told(arrays)).notes)
+
+
+def test_many_unknown_names_take_few_lines():
+    arrays, _ = played(networks()["single"], {})
+    notes = check_answer(networks()["single"], told(arrays) | {f"layer{n}.y": [0.0] for n in range(30)}).notes
+    assert len(notes) == 4
+    assert "layer29.y" in notes[-1]

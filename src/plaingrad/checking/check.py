@@ -23,6 +23,7 @@ from plaingrad.errors import AnswerError, visible
 
 MANY_ROUNDINGS = 1e5  # of the answer's own arithmetic: more than the sums of any array here come to
 FEW = 0.1  # of the arrays that agree
+FEW_ARRAYS = 4  # made of the case's own numbers, at least: fewer may all be wrong
 
 
 @np.errstate(all="ignore")
@@ -74,6 +75,8 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
         other, ways = within.searched()
         if not other.untouched and len(other.findings) - len(inner) <= len(search.findings):
             search, taken = other, ways
+    unknown = len(answer.arrays) + len(answer.unread) - len(known)
+    notes[:0] = _of_another_case(search, unknown, len(misshapen))
     notes += filter(None, [disagreement(search), *_kept(search), *_rougher(search, precision.unit)])
     others = uncompared(search, faulty)
     search.rows |= {
@@ -84,6 +87,19 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
     verdict = drawn(search, taken, [*answer.notes, *notes], others)
     verdict.reading = reading
     return verdict
+
+
+def _of_another_case(search: Search, unknown: int, misshapen: int) -> Iterator[str]:
+    """A line where names, shapes or all that was made of the case's own numbers are none of this case."""
+    needs = search.program.needs
+    own = [
+        row.status
+        for key, row in search.rows.items()
+        if key[2] != "db" and any(need[0] == 0 or need[1] == "input" for need in needs(key))
+    ]
+    is_made_of_others = len(own) >= FEW_ARRAYS and not {"agrees", "follows"} & {*own}
+    if unknown + misshapen > len(search.rows) or (is_made_of_others and search.unnamed):
+        yield "next to nothing agrees with this case: is it the answer to another one?"
 
 
 def _rougher(search: Search, unit: float) -> Iterator[str]:

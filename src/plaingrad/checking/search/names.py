@@ -7,6 +7,8 @@ from plaingrad.checking.case import Case
 from plaingrad.checking.search.passes import Key
 from plaingrad.network.step import Step
 
+MOST_NOTED = 3  # unknown names that have a note of their own
+
 
 def known_names(case: Case) -> dict[str, Key]:
     """Every name an answer may use."""
@@ -52,19 +54,19 @@ def plainly(name: str) -> str:
 
 
 def recognised(given: list[str], case: Case) -> tuple[dict[str, Key], list[str]]:
-    """The given names that are known, in whatever case, and a note for each that is not."""
+    """The given names that are known, in whatever case, and a note for each that is not; of many one for the rest."""
     names = known_names(case)
     lower = {name.lower(): name for name in names}
-    found: dict[str, Key] = {}
+    found = {name: names[lower[plainly(name)]] for name in given if plainly(name) in lower}
+    unknown = [name for name in given if name not in found]
+    asked = [each for each in lower if names[lower[each]][0] > 0]
     notes = []
-    for name in given:
+    for name in unknown[:MOST_NOTED]:
         plain = plainly(name)
-        if plain in lower:
-            found[name] = names[lower[plain]]
-            continue
-        asked = [each for each in lower if names[lower[each]][0] > 0]
         near = get_close_matches(plain, asked, len(asked))
         near.sort(key=lambda each: sorted(each) != sorted(plain))  # swapped letters before others
         hint = f"; did you mean {lower[near[0]]}?" if near else "; the case lists the names under answer.quantities"
         notes.append(f"{name} is not a quantity of this case and was left out{hint}")
+    if left := unknown[MOST_NOTED:]:
+        notes.append(f"neither {'is' if len(left) == 1 else 'are'} {', '.join(left)}")
     return found, notes
