@@ -98,7 +98,9 @@ def _of_another_case(search: Search, unknown: int, misshapen: int) -> Iterator[s
         if key[2] != "db" and any(need[0] == 0 or need[1] == "input" for need in needs(key))
     ]
     is_made_of_others = len(own) >= FEW_ARRAYS and not {"agrees", "follows"} & {*own}
-    if unknown + misshapen > len(search.rows) or (is_made_of_others and search.unnamed):
+    if unknown + misshapen > len(search.rows) or (
+        is_made_of_others and search.findings and not search.findings[0].fits
+    ):
         yield "next to nothing agrees with this case: is it the answer to another one?"
 
 
