@@ -16,6 +16,7 @@ from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Estimate, Key
 from plaingrad.checking.search.precision import SINGLE, Precision
 from plaingrad.checking.search.search import Search, counted
+from plaingrad.checking.search.throughout import tell_ways_in_part
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.search.updates import Updates, has_one_name, without_coincidences
 from plaingrad.compiler.loops import Array
@@ -110,6 +111,11 @@ class Asked:
 
     def searched(self) -> tuple[Search, list[Convention]]:
         """The search that finds least fault: in the answer's own precision or float32, in the ways of its program."""
+        search, taken = self._searched()
+        tell_ways_in_part(search)
+        return search, taken
+
+    def _searched(self) -> tuple[Search, list[Convention]]:
         unit = self.precision.unit
         updates = self._updates([], unit)
         if updates.is_plain:
