@@ -16,7 +16,10 @@ from plaingrad.compiler.loops import Array
 
 @dataclass
 class Fit:
-    """A mistake that gives the answer's numbers when made at `key`: in which of its forms, and what it made there."""
+    """A mistake that gives the answer's numbers when made at `key`: in which of its forms, and what it made there.
+
+    `beside` is what it made in further passes of the layer, where one alone does not give the answer's numbers.
+    """
 
     mistake: Mistake
     key: Key
@@ -26,6 +29,12 @@ class Fit:
     times: float = 1.0
     agreed: int = 0
     overlay: Env = field(default_factory=dict)
+    beside: dict[Key, Array] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[Key]:
+        """The passes that it is made in."""
+        return [self.key, *self.beside]
 
 
 @dataclass
@@ -58,6 +67,11 @@ class Finding:
     def where(self) -> Key:
         """The pass that is blamed."""
         return self.fits[0].key if self.fits else self.key
+
+    @property
+    def places(self) -> list[Key]:
+        """The passes that are blamed."""
+        return self.fits[0].keys if self.fits else [self.key]
 
 
 @dataclass

@@ -237,7 +237,7 @@ class Search(State):
         if best.mistake.convention:
             row.status = "another convention"
         if best.key != key:
-            self.slips[best.key[1:]] = best
+            self.slips |= {each[1:]: replace(best, key=each) for each in best.keys}
         if best.terms is not None:
             self.program.other[best.key[1]] = best.terms
         self.env.update(best.overlay)

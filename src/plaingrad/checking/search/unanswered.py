@@ -104,6 +104,9 @@ class Unanswered:
         room = allowed(expected, self.array, self.state.precision)
         doubt = 4 * float((np.abs(weighing) * room).sum()) + 1e-5 * abs(missing)
         found: dict[tuple[str, Key], Fit] = {}
+        layers = sorted(self._whole_layers(), key=lambda keys: keys[0][1] != self.key[1])
+        is_own = bool(layers) and layers[0][0][1] == self.key[1]
+        whole = [*self._fits_of_all(layers.pop(0))] if is_own else []  # the nearest, before much is spent
         for place in sorted(self.suspects, key=lambda each: each not in pulls):
             price = self.program.work(place) * (FORMS if place in pulls else 1)
             if place in self.budget.searched or not self.budget.spend(price):
@@ -120,10 +123,40 @@ class Unanswered:
                         continue
                 elif not self.budget.spend(path):
                     break
-                made = self._sent_on(fit).get(self.key)
-                if made and self.state.agrees(made, self.array) and explains(made.value, expected.value, self.array):
+                if self._is_made(fit):
                     found[known] = fit
-        return list(found.values())
+        whole += [fit for keys in layers for fit in self._fits_of_all(keys)]
+        return [*found.values(), *whole]
+
+    def _whole_layers(self) -> Iterator[list[Key]]:
+        """The updates of all weights of a layer, where none of them is answered, in the order of the program."""
+        by_layer: dict[tuple[int, str], list[Key]] = {}
+        for each in sorted(self.suspects, key=self.program.place.__getitem__):
+            if self.program.is_update(each):
+                by_layer.setdefault(each[:2], []).append(each)
+        for (_, layer), keys in by_layer.items():
+            if len(keys) == len(self.program.steps[layer].weights) > 1:
+                yield keys
+
+    def _fits_of_all(self, keys: list[Key]) -> Iterator[Fit]:
+        """The mistakes that, made in all these updates, give the answered array."""
+        first, *others = keys
+        path = sum(self.program.work(each) for each in self._between(first))
+        right = {key: self.env[key].value for key in keys}
+        for fit in forms_of(self.program, first, self.env, right[first], None, self.state.left_out):
+            if not self.budget.spend(path):
+                return
+            fit.beside = {key: form_of(fit, self.program, key, self.env, right[key]) for key in others}
+            is_silent = any(np.array_equal(made, right[key]) for key, made in _made_in(fit).items())
+            if not is_silent and self._is_made(fit):
+                yield fit
+
+    def _is_made(self, fit: Fit) -> bool:
+        """Whether the answered array follows from a mistake, and the mistake matters."""
+        expected, made = self.state.expected[self.key], self._sent_on(fit).get(self.key)
+        if made is None or not self.state.agrees(made, self.array):
+            return False
+        return explains(made.value, expected.value, self.array)
 
     def _pulls(self, weighing: Array) -> dict[Key, Array]:
         """How the weighed sum of the array changes with the numbers of each pass without an answer it rests on."""
@@ -146,13 +179,13 @@ class Unanswered:
 
         Nothing where an answer on the way agreed, and would not any more.
         """
-        overlay: Env = {fit.key: alike(self.env[fit.key], fit.made, self.program.unit)}
+        overlay: Env = {key: alike(self.env[key], made, self.program.unit) for key, made in _made_in(fit).items()}
         env = ChainMap(overlay, self.env)
         with self._made_of(fit.key[1], fit.terms):
             for each in self._between(fit.key):
-                touched = any(need in overlay for need in self.program.needs(each)) or self.program.is_same_code(
-                    each, fit.key
-                )
+                if each in fit.beside:
+                    continue
+                touched = any(need in overlay for need in self.program.needs(each)) or self._is_same(each, fit)
                 if touched and (each in self.suspects or each == self.key):  # nothing else leads to it
                     overlay[each] = self._quick(each, env, fit)
                 elif touched and each in self.judged and self._is_broken(each, self._quick(each, env, fit)):
@@ -163,13 +196,13 @@ class Unanswered:
         """What a pass makes, known about as well as what it should make; with the slip of `fit` in its other steps."""
         value = self.program.value(key, env)
         # With terms, the layer is made of them for as long as this is asked.
-        if (
-            fit.terms is None
-            and self.program.is_same_code(key, fit.key)
-            and (key in self.state.unanswered or key in self.base)
-        ):
+        if fit.terms is None and self._is_same(key, fit) and (key in self.state.unanswered or key in self.base):
             value = form_of(fit, self.program, key, env, value)
         return alike(self.state.expected[key], value, self.program.unit)
+
+    def _is_same(self, key: Key, fit: Fit) -> bool:
+        """Whether a pass is, in some step, one that a mistake is made in."""
+        return any(self.program.is_same_code(key, each) for each in fit.keys)
 
     @contextmanager
     def _made_of(self, layer: str, terms: Terms | None) -> Iterator[None]:
@@ -199,12 +232,14 @@ class Unanswered:
         """How many answered passes agree once this mistake is made; -1 if one that agreed would not any more."""
         overlay: Env = {}
         env: Mapping[Key, Estimate] = ChainMap(overlay, self.base, self.env)
-        count, places = 0, [self.program.place[each] for each in (fit.key, *judged)]
+        made_in = _made_in(fit)
+        count, places = 0, [self.program.place[each] for each in (*fit.keys, *judged)]
         with self._made_of(fit.key[1], fit.terms):
             for each in self.program.keys[min(places) : max(places) + 1]:
-                if each == fit.key:
-                    known = self.state.expected.get(each, Estimate(fit.made, np.zeros_like(fit.made)))
-                    overlay[each] = alike(known, fit.made, self.program.unit)
+                if each in made_in:
+                    own = made_in[each]
+                    known = self.state.expected.get(each, Estimate(own, np.zeros_like(own)))
+                    overlay[each] = alike(known, own, self.program.unit)
                     count += each in judged
                     continue
                 if not any(need in overlay for need in self.program.needs(each)):
@@ -223,3 +258,8 @@ class Unanswered:
                     count += is_made
         fit.overlay = {key: estimate for key, estimate in overlay.items() if key in self.state.unanswered}
         return count
+
+
+def _made_in(fit: Fit) -> dict[Key, Array]:
+    """What a mistake made, by pass."""
+    return {fit.key: fit.made} | fit.beside

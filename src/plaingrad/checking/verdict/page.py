@@ -239,7 +239,7 @@ def _evidence(verdict: Verdict, finding: Finding, most: int) -> dict[str, Any]:
         "name": name,
         "sentences": patterns(finding, program.steps)
         + (share_added(finding, verdict.search) if best else likenesses(finding, verdict.search)),
-        "source": name_of(best.key) if best and best.key != finding.key else None,
+        "source": " and ".join(map(name_of, best.keys)) if best and best.key != finding.key else None,
         "absent": verdict.why_absent(best.key) if best else "",
         "cells": [
             {

@@ -162,9 +162,10 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
     lines += [cell_text(name, cell) for cell in cells(finding)]
     if best and best.key != finding.key:
         told = (
-            f"the mistake is in {name_of(best.key)}, which {verdict.why_absent(best.key)}: it gives exactly your {name}"
+            f"the mistake is in {' and '.join(map(name_of, best.keys))}, which {verdict.why_absent(best.key)}: "
+            f"it gives exactly your {name}"
         )
-        others = some([name_of(key) for key in finding.suspects if key != best.key])
+        others = some([name_of(key) for key in finding.suspects if key not in best.keys])
         lines.append(told + (f"; to be sure that it is not in another one, add {others}" if others else ""))
     besides = [fit.mistake for fit in finding.fits[1:] if fit.mistake.id != (best.mistake.id if best else "")]
     same = ["; ".join(each.edited) if isinstance(each, EditedLine) else each.title for each in besides]

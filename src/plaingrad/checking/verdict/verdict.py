@@ -39,7 +39,7 @@ class Named:
     def keys(self) -> list[Key]:
         """The same as keys."""
         return [
-            *(finding.where for finding in self.findings),
+            *(key for finding in self.findings for key in finding.places),
             *(each.key for each in self.uncompared),
             *self.passes,
         ]
