@@ -309,10 +309,14 @@ slip(
 slip("gradient of the shift with x̂", NORMS, "normalised-in-the-shift-gradient", db=lambda context: Norm(context).dw)
 
 
-def kept(made: Callable[[float, Array, Array], Array], ddof: int = 1) -> dict[str, Wrong]:
-    """Running values from momentum, the value before, and that of the batch."""
+def kept(
+    made: Callable[[float, Array, Array], Array], ddof: int = 1, when: Callable[[int], bool] = lambda t: True
+) -> dict[str, Wrong]:
+    """Running values from momentum, the value before, and that of the batch; in some steps alone."""
 
-    def wrong(context: Context, what: str) -> Array:
+    def wrong(context: Context, what: str) -> Array | None:
+        if not when(context.step):
+            return None
         norm = Norm(context, ddof=ddof)
         before = context.env[context.step - 1, context.name, f"running_{what}"].value
         return made(context.owner.momentum, before, getattr(norm, what).reshape(-1))
@@ -329,6 +333,30 @@ slip(
 slip("running values not kept", "BatchNorm", "running-value-not-kept", **kept(lambda m, a, b: b))
 slip("running values never moved", "BatchNorm", "running-value-never-moved", **kept(lambda m, a, b: a))
 slip("running values added to", "BatchNorm", "running-value-added-to", **kept(lambda m, a, b: a + m * b))
+slip(
+    "running values moved in the first step alone",
+    "BatchNorm",
+    "running-value-moved-in-the-first-step-alone",
+    **kept(lambda m, a, b: a, when=lambda t: t > 1),
+)
+slip(
+    "running values begin at 0",
+    "BatchNorm",
+    "running-value-begins-at-0-or-1",
+    **kept(lambda m, a, b: m * b, when=lambda t: t == 1),
+)
+slip(
+    "running values begin at 1",
+    "BatchNorm",
+    "running-value-begins-at-0-or-1",
+    **kept(lambda m, a, b: 1 - m + m * b, when=lambda t: t == 1),
+)
+slip(
+    "running values begin with the first batch",
+    "BatchNorm",
+    "running-value-begins-with-the-first-batch running-value-not-kept",
+    **kept(lambda m, a, b: b, when=lambda t: t == 1),
+)
 slip(
     "running variance biased",
     "BatchNorm",

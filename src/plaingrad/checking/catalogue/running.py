@@ -53,6 +53,42 @@ enter(
 )
 
 enter(
+    "running-value-moved-in-the-first-step-alone",
+    KEPT,
+    "the running value is moved in the first step alone",
+    f"After each batch {MOVES}.",
+    kept(lambda momentum, before, new: before),
+    when=lambda context: context.step > 1,
+    late=True,
+    kind=Kind.OMISSION,
+)
+
+BEGIN = "The case tells the running mean and variance before the first step: begin with these."
+
+enter(
+    "running-value-begins-at-0-or-1",
+    KEPT,
+    "the running value begins at 0 or 1, not where the case begins",
+    f"{BEGIN} Of their own most programs begin at 0 for the mean and at 1 for the variance.",
+    kept(lambda momentum, before, new: momentum * new),
+    kept(lambda momentum, before, new: 1 - momentum + momentum * new),
+    when=lambda context: context.step == 1,
+    late=True,
+    kind=Kind.ARRAY,
+)
+
+enter(
+    "running-value-begins-with-the-first-batch",
+    KEPT,
+    "the running value begins as that of the first batch, not where the case begins",
+    f"{BEGIN} Then {MOVES} after every batch, the first as well.",
+    kept(lambda momentum, before, new: new),
+    when=lambda context: context.step == 1,
+    late=True,
+    kind=Kind.ARRAY,
+)
+
+enter(
     "running-value-moved-twice",
     KEPT,
     "the running value is moved twice by the same batch",

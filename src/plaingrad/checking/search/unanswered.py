@@ -129,14 +129,20 @@ class Unanswered:
         return [*found.values(), *whole]
 
     def _whole_layers(self) -> Iterator[list[Key]]:
-        """The updates of all weights of a layer, where none of them is answered, in the order of the program."""
-        by_layer: dict[tuple[int, str], list[Key]] = {}
+        """The updates of all weights of a layer, or of all its running values, where none of them is answered."""
+        some: dict[tuple[int, str, bool], list[Key]] = {}
         for each in sorted(self.suspects, key=self.program.place.__getitem__):
-            if self.program.is_update(each):
-                by_layer.setdefault(each[:2], []).append(each)
-        for (_, layer), keys in by_layer.items():
-            if len(keys) == len(self.program.steps[layer].weights) > 1:
+            t, layer, quantity = each
+            if layer != "loss" and quantity in self._carried(layer, self.program.is_update(each)):
+                some.setdefault((t, layer, self.program.is_update(each)), []).append(each)
+        for (_, layer, is_update), keys in some.items():
+            if len(keys) == len(self._carried(layer, is_update)) > 1:
                 yield keys
+
+    def _carried(self, layer: str, is_update: bool) -> tuple[str, ...]:
+        """What goes on from step to step: a layer's weights, or its running values."""
+        step = self.program.steps[layer]
+        return tuple(step.weights if is_update else step.state)
 
     def _fits_of_all(self, keys: list[Key]) -> Iterator[Fit]:
         """The mistakes that, made in all these updates, give the answered array."""
