@@ -23,7 +23,7 @@ Wrong = Callable[[Context], Array | None]
 class Slip:
     """What is made of which quantities of a kind of layer, and the names that tell it.
 
-    A name "line" is an edit of the text's line. `trained`: in the trained network alone, else in training alone.
+    A name `LINE` is an edit of the text's line. `trained`: in the trained network alone, else in training alone.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Slip:
 
 
 SLIPS: list[Slip] = []
+LINE = "line"
 NORMS = ("BatchNorm", "GroupNorm")
 
 
@@ -262,7 +263,7 @@ back(
     "GroupNorm",
 )
 
-INPUT, LINE = "input-in-place-of-the-normalised", "line"
+INPUT = "input-in-place-of-the-normalised"
 dy: Callable[[Context], Array] = lambda context: context.dy  # noqa: E731 (read in the table below)
 for _name, _names, _made in (
     ("gradient of the scale with x", INPUT, lambda norm: norm.channels(norm.context.dy * norm.x)),

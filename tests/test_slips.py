@@ -1,4 +1,4 @@
-"""Slips in the layers of modern networks are named, whatever the network and its numbers; no name is wrong.
+"""Slips in layers and losses are named, whatever the network and its numbers; no name is wrong.
 
 `PLAINGRAD_SEED=n` makes others.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+import plain_slips
 import plaingrad as pg
 from bars import PRINTS, chosen
 from diseased import Place, Wrong, differs, finite, played
@@ -23,17 +24,19 @@ from plaingrad.checking.search.findings import Fit
 from plaingrad.checking.search.passes import Passes
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.compiler.loops import Array
-from slips import SLIPS, Slip
+from slips import LINE, SLIPS, Slip
 from students import in_print, told
 
 NAMED = 0.95  # the bar, of the slips that show
 SEED = int(os.environ.get("PLAINGRAD_SEED", "0"))
 SAME = 1e-3  # of an array's largest number: what printing with few digits, or a small epsilon, does not tell apart
-WRONG_NAME, LINE = "wrong name", "line"
+WRONG_NAME = "wrong name"
 
 
 def case_of(kind: str, rng: np.random.Generator) -> Case:
     """A network with such a layer, of sizes, settings and images drawn at random."""
+    if kind in plain_slips.KINDS:
+        return plain_slips.case_of(kind, rng)
     channels, filters = int(rng.integers(1, 4)), 2 * int(rng.integers(1, 4))
     epsilon = float(rng.choice([1e-5, 0.0625, 0.25]))
     batch = pg.BatchNorm(epsilon=max(epsilon, 0.0625), momentum=float(rng.choice([0.1, 0.25, 0.375])))
@@ -68,10 +71,11 @@ class Said:
 def said_of(slip: Slip, case: Case, printed: str, part: str = "all", seed: int = 0) -> Said | None:
     """What a check says of a slip in a case; None where it cannot be made there, or shows in no number."""
     passes = Passes(case)
+    owners = {name: step.layer for name, step in case.net.steps.items()} | {"loss": case.loss}
     layer = next(
         name
-        for name, step in case.net.steps.items()
-        if (name in passes.starts if slip.kinds == ("start",) else type(step.layer).__name__ in slip.kinds)
+        for name, owner in owners.items()
+        if (name in passes.starts if slip.kinds == ("start",) else type(owner).__name__ in slip.kinds)
     )
 
     def wrong(quantity: str) -> Wrong:

@@ -1,10 +1,12 @@
 """Mistakes in activations."""
 
 import re
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Form, Kind, enter
+from plaingrad.checking.catalogue.entry import Form, Kind, enter, has_several_images
+from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
 RIGHT = {"Sigmoid": "dy * y * (1 - y)", "Tanh": "dy * (1 - y * y)"}  # what their backward texts give each place
@@ -32,11 +34,39 @@ def sigmoid(x: Array) -> Array:
     return found
 
 
-def softmax_over(axis: int | None, x: Array) -> Array:
-    """Exponentials shared out along an axis; among all numbers where it is None."""
-    grown = np.exp(x - x.max())
+def softmax_over(axis: int | None, x: Array, largest: int | None = 1) -> Array:
+    """Exponentials shared out along an axis, the `largest` score along another taken off; of all where it is None."""
+    grown = np.exp(x - x.max(axis=largest, keepdims=True))
     found: Array = grown / grown.sum(axis=axis, keepdims=True)
     return found
+
+
+ONE_EACH = (
+    "The probabilities of each image sum to 1: take the maximum and the sum along the axis of the classes, and keep "
+    "that axis (keepdims=True), so that each image's own stands beside its scores."
+)
+# Along which axis the sum goes, and the maximum: it cancels where both go the same way, or it is one for all.
+OTHER_AXES = ((None, None), (None, 1), (None, 0), (0, 0), (0, 1), (1, 0))
+
+
+def over_other_axes(made: Callable[[Context, Array], Array]) -> Iterator[Form]:
+    """Forms of what is made of a softmax whose sum or maximum is not that of the scores of one image."""
+    for axis, largest in OTHER_AXES:
+
+        def form(context: Context, axis: int | None = axis, largest: int | None = largest) -> Array:
+            return made(context, softmax_over(axis, context.x, largest))
+
+        yield form
+    for is_off, is_shared_out in ((False, True), (True, False), (True, True)):
+
+        def broadcast(context: Context, is_off: bool = is_off, is_shared_out: bool = is_shared_out) -> Array | None:
+            if context.images != context.x.shape[1]:
+                return None  # a row of numbers, one for each image, does not fit beside the scores
+            x = context.x - context.x.max(axis=1, keepdims=not is_off)
+            grown = np.exp(x)
+            return made(context, grown / grown.sum(axis=1, keepdims=not is_shared_out))
+
+        yield broadcast
 
 
 def summed(numbers: Array) -> Array:
@@ -232,10 +262,25 @@ enter(
     "softmax-over-the-batch",
     "Softmax.y",
     "the softmax is taken over the images of the batch, or over all numbers, instead of the scores of one image",
-    "The probabilities of each image sum to 1: take the maximum and the sum along the axis of the classes.",
-    lambda context: softmax_over(None, context.x),
-    lambda context: softmax_over(0, context.x),
+    ONE_EACH,
+    *over_other_axes(lambda context, p: p),
     kind=Kind.INDEX,
+)
+
+enter(
+    "softmax-sum-over-the-batch",
+    "Softmax.dx",
+    "the weighted sum of the errors is taken over the images of the batch, or over all numbers",
+    "dx[k] = p[k] · (dy[k] - Σ p·dy): the sum is that of one image, along the axis of the classes.",
+    lambda context: context.y * (context.dy - (context.y * context.dy).sum(axis=0)),
+    lambda context: context.y * (context.dy - (context.y * context.dy).sum()),
+    lambda context: (
+        context.y * (context.dy - (context.y * context.dy).sum(axis=1))
+        if context.images == context.x.shape[1]
+        else None
+    ),
+    when=has_several_images,
+    kind=Kind.SUM,
 )
 
 enter(

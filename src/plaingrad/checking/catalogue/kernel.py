@@ -146,16 +146,73 @@ enter(
 )
 
 
+def with_bias_times(context: Context, times: Array | float) -> Array:
+    """The outputs where the bias is added so many times, to all of them or to each."""
+    return context.sum(context.terms.times(np.where(context.terms.inner < 0, times, 1)))
+
+
+enter(
+    "bias-added-twice",
+    "Conv.y Dense.y",
+    "the bias is added twice",
+    "y[k] starts from b[k], and only the products are added to it.",
+    lambda context: with_bias_times(context, 2),
+    when=lambda context: "b" in context.weights,
+    plain=True,
+    kind=Kind.SUM,
+)
+
+
 @mistake(
     "bias-for-each-channel",
-    "Conv.y",
-    "the bias is added once for each channel, or for each product",
+    "Conv.y Dense.y",
+    "the bias is added once for each channel, for each pixel of the window, or for each product",
     "Add b[k] once for each output number, outside the loops over channels and window.",
     kind=Kind.SUM,
 )
 def bias_for_each(context: Context) -> Iterator[Array]:
-    if "b" in context.weights:
-        without_letters = context.terms.inner < 0
-        channels, window = context.x.shape[1], int(np.prod(context.window.size))
-        for times in (channels, window, channels * window):
-            yield context.sum(context.terms.times(np.where(without_letters, times, 1)))
+    if "b" not in context.weights:
+        return
+    channels = context.weights["w"].shape[1]
+    yield with_bias_times(context, channels)
+    if context.window is not None:
+        window = int(np.prod(context.window.size))
+        yield with_bias_times(context, window)
+        yield with_bias_times(context, channels * window)
+        _, i, j = context.terms.place("out")
+        rows, columns = context.expected.shape[2:]
+        inside = np.array(context.window.over(context.x.shape[1:]).pixels(False, rows, columns))[i, j]
+        yield with_bias_times(context, inside)
+        yield with_bias_times(context, channels * inside)
+
+
+enter(
+    "bias-subtracted",
+    "Conv.y Dense.y",
+    "the bias is subtracted",
+    "y[k] starts from b[k], and the products are added to it.",
+    lambda context: with_bias_times(context, -1),
+    when=lambda context: "b" in context.weights,
+    kind=Kind.FACTOR,
+)
+
+
+@mistake(
+    "bias-gradient-for-each-product",
+    "Conv.db Dense.db",
+    "the gradient of the bias is added inside the loops over the window or the channels: once for each of their turns",
+    "The bias is added once to each output number: db[k] += dy[k,i,j] outside the loops over channels and window.",
+    late=True,
+    kind=Kind.SUM,
+)
+def bias_gradient_for_each(context: Context) -> Iterator[Array]:
+    channels = context.weights["w"].shape[1]
+    yield channels * context.expected
+    if context.window is not None:
+        window = int(np.prod(context.window.size))
+        yield window * context.expected
+        yield channels * window * context.expected
+        rows, columns = context.dy.shape[2:]
+        inside = np.array(context.window.over(context.x.shape[1:]).pixels(False, rows, columns))
+        yield context.of_error(context.dy * inside)
+        yield channels * context.of_error(context.dy * inside)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.activation import sigmoid, softmax_over, summed
+from plaingrad.checking.catalogue.activation import ONE_EACH, over_other_axes, sigmoid, softmax_over, summed
 from plaingrad.checking.catalogue.entry import Kind, enter, mistake
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
@@ -12,7 +12,7 @@ from plaingrad.compiler.loops import Array
 
 def probability(context: Context) -> Array:
     """The softmax of the network's output."""
-    return softmax_over(1, context.x - context.x.max(axis=1, keepdims=True))
+    return softmax_over(1, context.x)
 
 
 def output(context: Context) -> Array:
@@ -118,10 +118,20 @@ enter(
     "softmax-of-the-batch",
     "SoftmaxCrossEntropy.dx SoftmaxCrossEntropy.y",
     "the softmax is taken over the whole batch, or along the axis of the images",
-    "The probabilities of each image sum to 1: take the maximum and the sum along the axis of the classes.",
-    lambda context: with_probability(context, softmax_over(None, context.x)),
-    lambda context: with_probability(context, softmax_over(0, context.x)),
+    ONE_EACH,
+    *over_other_axes(with_probability),
     kind=Kind.INDEX,
+)
+
+enter(
+    "largest-score-not-added-back",
+    "SoftmaxCrossEntropy.y SoftmaxCrossEntropy.dx",
+    "the largest score is taken off in the exponentials or outside of them alone: the logarithms of the probabilities "
+    "are off by it",
+    "log p = x - m - log Σ e^(x - m) with m the image's largest score: take it off in both places, or in neither.",
+    lambda context: with_probability(context, probability(context) * np.exp(context.x.max(axis=1, keepdims=True))),
+    lambda context: with_probability(context, probability(context) * np.exp(-context.x.max(axis=1, keepdims=True))),
+    kind=Kind.OMISSION,
 )
 
 enter(

@@ -8,6 +8,7 @@ can be mistaken twice).
 import ast
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from plaingrad.checking.edits.directions import exchanged_settings, in_both
@@ -76,7 +77,20 @@ def _nodes(lines: Lines, around: Around) -> Iterator[Edit]:
                     yield Edit(kind, tuple((each, new) for each in same), cost + LIKELY[kind] + 1)
                 if _may_wrap(new):
                     yield Edit(kind, ((path, new),), cost + LIKELY[kind] + 1, wraps=True)
+                if _lets_wrap(node, new):
+                    yield replace(first, wraps=True)
+                    if both is not None:
+                        yield replace(both, wraps=True)
 
 
 def _may_wrap(new: Any) -> bool:
     return any(isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub) for each in below(new))
+
+
+def _lets_wrap(node: ast.expr, new: Any) -> bool:
+    """Whether a place that was held to both ends is held to the upper one alone: below 0 it counts from the end."""
+    match node, new:
+        case ast.Compare(_, [_, _], [middle, _]), ast.Compare(left, [_], [_]):
+            return ast.dump(left) == ast.dump(middle)
+        case _:
+            return False
