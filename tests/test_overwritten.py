@@ -75,3 +75,20 @@ def test_what_is_right_by_way_of_weights_that_are_not_told_is_not_called_wrong(n
         told_[wrong] = rng.normal(size=arrays[wrong].shape)
         found = check_answer(case, told(told_)).search.findings
         assert [each.where for each in found] == [wrong], layer
+
+
+@pytest.mark.parametrize("network", [name for name, case in networks().items() if len(case.batches) > 1])
+def test_weights_of_the_last_step_printed_for_all_steps_were_overwritten(network: str) -> None:
+    """One array, kept in a list once a step."""
+    program = Program(networks()[network], 2.0**-53)
+    arrays, env = {}, program.start()
+    for key in program.keys:
+        arrays[key] = program.value(key, env)
+        env[key] = exact(arrays[key])
+    last = {key: arrays[program.last, *key[1:]] for key in arrays if program.is_update(key)}
+    # A bias before a normalisation moves by rounding alone.
+    updates = [key for key in last if not np.allclose(arrays[key], last[key])]
+    wrong = arrays | {key: last[key] for key in updates}
+    found = check_answer(networks()[network], told(wrong)).search.findings
+    assert {each.where for each in found} == {*updates}
+    assert all(each.fits[0].mistake is OVERWRITTEN for each in found)

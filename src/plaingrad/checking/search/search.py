@@ -287,7 +287,9 @@ class Search(State):
         """
         kept, self.program.other = self.program.other, self.own_terms
         try:
-            every = [self._truth(key, self.truths, True), self._truth(key, self.first, False)]
+            every = [self._truth(key, self.first, False)]
+            if not (self.program.is_update(key) and key in self.env):  # of which the answer's own is taken there
+                every.insert(0, self._truth(key, self.truths, True))
         finally:
             self.program.other = kept
         for truth in [each for each in every if self.agrees(each, array)]:
