@@ -18,7 +18,7 @@ from plaingrad.checking.search.update_numbers import Seen, is_ruled_out
 from plaingrad.checking.verdict.verdict import MISTAKE, Verdict
 from plaingrad.compiler.loops import Array
 from students import Student, told
-from updated import PARTS, PRINTS, SLIPS, network, part_of, played
+from updated import EDITED, PARTS, PRINTS, SLIPS, network, part_of, played
 
 CASES = pathlib.Path(__file__).parents[2] / "shared" / "field" / "cases"
 SCREEN = 24  # lines before the table
@@ -60,6 +60,20 @@ def test_no_update_is_given_a_name_that_is_not_true_of_it(count: int) -> None:
     assert shown > count / 6
     assert not wrong
     assert len(missed) <= (1 - NAMED) * shown, missed
+
+
+EDITED_ONES = [id for id, slip in SLIPS.items() if EDITED in slip.true]
+
+
+@pytest.mark.parametrize("id", EDITED_ONES)
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.often(4)
+def test_a_line_of_a_usual_optimiser_is_told(id: str, seed: int) -> None:
+    """By the weights of all steps."""
+    verdict = check_answer(network(seed), part_of(played(network(seed), SLIPS[id]), "weights", "f64"))
+    assert verdict.mistakes, verdict.text()
+    assert names_in(verdict) <= SLIPS[id].true, verdict.text()
+    assert not verdict.unclear, verdict.text()
 
 
 def test_there_are_enough_slips_and_half_of_them_have_no_name() -> None:

@@ -153,9 +153,27 @@ def adam_of(now: Now, mean: bool = True, square: bool = True, root: bool = True,
     return np.asarray(0.01 * m / ((np.sqrt(np.maximum(v, 0)) if root else v) + 1e-8))
 
 
+def adam_late(now: Now) -> Array:
+    """Adam whose steps are counted from 2."""
+    m, v = now.average("m", 0.9, now.g), now.average("v", 0.999, now.g**2)
+    return np.asarray(m / (1 - 0.9 ** (now.t + 1)) / (np.sqrt(v / (1 - 0.999 ** (now.t + 1))) + 1e-8))
+
+
+def over(now: Now, v: Array) -> Array:
+    """Adam's mean gradient over the root of something."""
+    return np.asarray(now.average("m", 0.9, now.g) / (1 - 0.9**now.t) / (np.sqrt(v) + 1e-8))
+
+
 step("adam without the correction of m", lambda now: adam_of(now, mean=False), EDITED, SIZE)
 step("adam without the correction of v", lambda now: adam_of(now, square=False), EDITED, SIZE)
 step("adam without the root", lambda now: adam_of(now, root=False), EDITED)
+step("adam counted from 2", lambda now: 0.01 * adam_late(now), EDITED, SIZE)
+step("adam with its numbers exchanged", lambda now: 0.01 * adam(now, 0.999, 0.9), EDITED, SIZE)
+step("adam of sizes", lambda now: 0.1 * over(now, now.average("v", 0.999, np.abs(now.g)) / (1 - 0.999**now.t)), EDITED)
+step("adagrad without the root", lambda now: 1e-5 * now.g / (now.average("v", 1.0, now.g**2, 1.0) + 1e-8), EDITED)
+step("adagrad of sizes", lambda now: now.g / (np.sqrt(now.average("v", 1.0, np.abs(now.g), 1.0)) + 1e-8), EDITED)
+step("rmsprop without the root", lambda now: 1e-5 * now.g / (now.average("v", 0.9, now.g**2) + 1e-8), EDITED)
+step("rmsprop of sizes", lambda now: now.g / (np.sqrt(now.average("v", 0.99, np.abs(now.g))) + 1e-8), EDITED)
 step("momentum of sizes", lambda now: now.g + 0.9 * now.keep("s", np.abs(now.g)), EDITED)  # in two steps the same
 step("float16", lambda now: (now.w - np.float16(now.w - now.rate * now.g)) / now.rate, "weights-rounded")
 step("velocity subtracted", lambda now: -now.average("v", -0.9, -now.g, 1.0), EDITED, KEPT)

@@ -11,11 +11,11 @@ from types import FunctionType
 import numpy as np
 
 from plaingrad.checking.edits.grammar import edits
-from plaingrad.checking.edits.lines import Lines, line_of, statement_of, walked
+from plaingrad.checking.edits.lines import Lines, Path, line_of, statement_of, walked
 from plaingrad.checking.edits.lines import at as node_at
-from plaingrad.checking.edits.pieces import FACTOR, Around, Edit, name, number, operation
+from plaingrad.checking.edits.pieces import FACTOR, Around, Edit, absolute, name, number, operation
 from plaingrad.checking.edits.stepped import code_in
-from plaingrad.checking.search.update_rules import Direction, Past, as_written, steps_of
+from plaingrad.checking.search.update_rules import SUMMED, Direction, Past, as_written, steps_of
 from plaingrad.compiler.loops import Array
 from plaingrad.schedule.tree import filled
 from plaingrad.textbook.optimisers import SGD, Adam, Optimiser
@@ -23,6 +23,12 @@ from plaingrad.textbook.text import Text
 
 SHARES = (0.9, 0.5, 0.99)
 BETAS = ((0.9, 0.999), (0.9, 0.99))
+WITHOUT_MEAN = (
+    ("        m[n] = adam.beta1 * m[n] + (1 - adam.beta1) * gradient\n", ""),
+    ("        m_hat = m[n] / (1 - adam.beta1**t)\n", ""),
+    ("        v_hat = v[n] / (1 - adam.beta2**t)\n", ""),
+    ("rate * m_hat / (sqrt(v_hat) + adam.epsilon)", "rate * gradient / (sqrt(v[n]) + adam.epsilon)"),
+)
 NUMBERS = {"rate", "momentum", "adam.beta1", "adam.beta2", "adam.epsilon", "t"}
 RANDOM_STEPS = 4
 SAME = 1e-9  # of a number: far more than a few steps round in float64, far less than another edit moves random numbers
@@ -38,9 +44,18 @@ class EditedText:
     tree: ast.FunctionDef
 
     @property
+    def many(self) -> str:
+        """How many lines it is in."""
+        return "one line" if len(self._places) == 1 or self.edit.words else f"{len(self._places)} lines"
+
+    @property
+    def _places(self) -> list[Path]:
+        return sorted({statement_of(path) for path, _ in self.edit.changes}, key=str)
+
+    @property
     def line(self) -> str:
         """What the edited line says, and what the textbook's says."""
-        places = sorted({statement_of(path) for path, _ in self.edit.changes}, key=str)
+        places = self._places
         right = "; ".join(line_of(node_at(self.tree, place)) for place in places)
         whole = self.edit.tree(self.tree)
         own = self.edit.words or "; ".join(line_of(node_at(whole, place)) for place in places)
@@ -57,7 +72,7 @@ def edited_texts(text: Text) -> tuple[EditedText, ...]:
     cells = {each.id for each in every_cell if isinstance(each, ast.Name)}
     around = Around({array: np.empty(2) for array in sorted(cells)}, {}, ())
     lines = Lines(text, "w", tree, filled(tree))
-    every = itertools.chain(edits(lines, around), _numbers(lines), _orders(loop))
+    every = itertools.chain(edits(lines, around), _numbers(lines), _throughout(lines), _orders(loop))
     # Not of the loop over all weights, but of what is done for one.
     own = (each for each in every if each.words or all(len(statement_of(path)) > 1 for path, _ in each.changes))
     return tuple(EditedText(Text(_function(each.tree(tree), text)), each, tree) for each in own)
@@ -84,6 +99,28 @@ def _numbers(lines: Lines) -> Iterator[Edit]:
             yield from (Edit(FACTOR, ((path, each),)) for each in others)
 
 
+def _throughout(lines: Lines) -> Iterator[Edit]:
+    """The step counted otherwise, or two numbers exchanged, wherever they stand; and a size in place of a square."""
+    every = [(path, node) for path, node in walked(lines.tree) if isinstance(node, ast.expr)]
+    by_name: dict[str, list[Path]] = {}
+    for path, node in every:
+        by_name.setdefault(ast.unparse(node), []).append(path)
+    for sign in (ast.Add, ast.Sub) if len(by_name.get("t", [])) > 1 else ():
+        yield Edit(FACTOR, tuple((path, operation(name("t"), sign, number(1))) for path in by_name["t"]))
+    one, other = (by_name.get(f"adam.{beta}", []) for beta in ("beta1", "beta2"))
+    if one and other:
+        swapped = [(path, "adam.beta2") for path in one] + [(path, "adam.beta1") for path in other]
+        yield Edit(FACTOR, tuple((path, ast.parse(each, mode="eval").body) for path, each in swapped))
+    for path, node in every:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            before, factor = None, node.left
+            if isinstance(factor, ast.BinOp) and isinstance(factor.op, ast.Mult):
+                before, factor = factor.left, factor.right
+            if ast.unparse(factor) == ast.unparse(node.right):
+                size = absolute(factor)
+                yield Edit(FACTOR, ((path, size if before is None else operation(before, ast.Mult, size)),))
+
+
 def _orders(loop: ast.stmt) -> Iterator[Edit]:
     """Two statements of an update in the other order."""
     assert isinstance(loop, ast.For)
@@ -105,6 +142,10 @@ def bases() -> Iterator[tuple[str, Optimiser, Text]]:
     for beta1, beta2 in BETAS:
         adam = Adam(beta1=beta1, beta2=beta2)
         yield f"Adam's (β₁ = {beta1:g}, β₂ = {beta2:g})", adam, as_written(Adam.update)
+    plain = as_written(Adam.update).edited(*WITHOUT_MEAN)
+    for share in SHARES[::2]:
+        yield f"RMSprop's (share {share:g})", Adam(beta2=share), plain
+    yield "Adagrad's", Adam(), plain.edited(SUMMED)
 
 
 def count() -> float:
@@ -131,7 +172,7 @@ def found(pasts: Sequence[tuple[Past, Array]]) -> Iterator[Direction]:
                 continue
             rate = steps[largest] / own[largest]
             if np.abs(rate * own - steps).max() <= CLOSE * size:
-                yield Direction("edited-update", f"{told} but for one line: {each.line}", optimiser, each.text)
+                yield Direction("edited-update", f"{told} but for {each.many}: {each.line}", optimiser, each.text)
 
 
 def distinct(ways: Sequence[Direction]) -> list[Direction]:
