@@ -28,6 +28,7 @@ from plaingrad.checking.search.afterwards import (
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact
+from plaingrad.checking.search.rounded_weights import blamed, is_printed_short, used_as_printed
 from plaingrad.checking.search.rounding import FAR, alike, relative
 from plaingrad.checking.search.state import State
 from plaingrad.checking.search.unanswered import Budget, Unanswered
@@ -61,6 +62,7 @@ class Search(State):
         default_factory=dict
     )  # what a right program makes of the weights of each step, as far as it was asked for
     first: Env = field(default_factory=dict)  # the same of the weights of the case
+    is_rounded: bool = False  # whether weights are rounded after a step, and used so
     untouched: set[Key] = field(default_factory=set)  # right, though an array that they were made of is not
 
     def __post_init__(self) -> None:
@@ -209,6 +211,14 @@ class Search(State):
         row = self.rows[key] = Row(key, "", "agrees", error)
         if reading:
             self.env[key] = self._anchored(expected, array)
+            if self.is_rounded and is_printed_short(self, key):
+                self._blame_rounding([key])
+            return
+        rounded = used_as_printed(self, key, expected, array)
+        if rounded:
+            self.is_rounded = True
+            self._blame_rounding(rounded)
+            self._judge(key, self._again(key))
             return
         if self.is_of_own_output(key, array):
             row.status, self.env[key] = "follows", self.own(array)
@@ -245,6 +255,21 @@ class Search(State):
             self.env[key] = self.own(array)
         else:
             self.env[key] = self._anchored(self.program.evaluate(key, self.env), array)
+
+    def _blame_rounding(self, updates: list[Key]) -> None:
+        """Go on with weights as they were printed."""
+        for key in updates:
+            self.findings.append(blamed(self, key))
+            self.rows[key].status, self.rows[key].finding = "wrong", self.findings[-1]
+            self.env[key] = exact(self.likeliest(key).array)
+
+    def _again(self, key: Key) -> Estimate:
+        """What a pass makes once passes without an answer before it are computed anew."""
+        for need in self.program.needs(key):
+            if need in self.unanswered and need[0] == key[0]:
+                self.env[need] = self.expected[need] = self._again(need)
+        self.expected[key] = self._slipped(key, self.program.evaluate(key, self.env))
+        return self.expected[key]
 
     def _anchored(self, expected: Estimate, array: Array) -> Estimate:
         """The program's own numbers where they are known about as well as by computing them; else the computed ones.
