@@ -136,6 +136,31 @@ def test_who_divides_later_is_right_where_the_answer_shows_it_and_asked_to_show_
     assert any("include the weights" in note for note in verdict.notes)
 
 
+@pytest.mark.parametrize("network", ["thorough", "dense", "normalised"])
+@pytest.mark.parametrize("printed", ["f64", "6 digits"])
+def test_directions_of_the_step_are_right_where_the_weights_after_it_are_told(network, printed):
+    """Without these they are gradients of the wrong sign."""
+    case = networks()[network]
+    places = {(name, "d" + weight) for name, step in case.net.steps.items() for weight in step.weights}
+    arrays = {key: -array if key[1:] in places else array for key, array in Student(case).arrays().items()}
+    parts = [
+        arrays,
+        {key: array for key, array in arrays.items() if key[1:] in places or key[2] in ("w", "b")},
+        {key: array for key, array in arrays.items() if key[0] == 1 and key[2] not in ("w", "b")},
+    ]
+    for part, right in zip(parts, (True, True, False), strict=True):
+        verdict = check_answer(case, told(part, printed=in_print(printed)))
+        assert verdict.verdict == (CONVENTION if right else MISTAKE), verdict.text()
+        assert {each.id for each in (*verdict.conventions, *verdict.mistakes)} == {"negated"}
+
+
+@pytest.mark.parametrize("which", ["w", "b"])
+def test_directions_of_some_arrays_alone_are_no_convention(which):
+    case = networks()["thorough"]
+    arrays = {key: -array if key[2] == "d" + which else array for key, array in Student(case).arrays().items()}
+    assert check_answer(case, told(arrays)).verdict == MISTAKE
+
+
 def test_divided_by_the_classes_instead_of_the_images_is_named_so_even_where_that_is_twice():
     twice = make_case(LAYERS, (1, 2, 4), images=6, seed=5)
     for case in (LOSSES["softmax"], twice):

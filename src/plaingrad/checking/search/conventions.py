@@ -163,6 +163,7 @@ def along(
     yield from _flattened(program, arrays)
     yield from _turned(program, arrays)
     yield from _scales(program, found, arrays, precision)
+    yield from _directions(program, arrays)
     for id, title, way in weighed.ways(program.case):
         yield Convention(id, title, ways={LOSS: way, GRADIENT: way})
     yield from by_position(program, groups)
@@ -316,6 +317,15 @@ def _scales(
         )
         if is_seen and shows(each, program, arrays):
             yield Convention("+".join(each.ids), each.title, advice_of(each), factors=factors_of(program, each))
+
+
+def _directions(program: Program, arrays: Mapping[Key, list[Reading]]) -> Iterator[Convention]:
+    """Gradients of weights kept negated, as the direction of the step: where no weight after one is told, a mistake."""
+    if any(program.is_update(key) for key in arrays):
+        weights = [(name, weight) for name, step in program.steps.items() for weight in step.weights]
+        places = (place for name, weight in weights for place in ((name, "d" + weight), (name, weight)))
+        title = "gradients of weights are kept negated, as the direction of the step, which is added"
+        yield Convention("negated", title, "Errors are not negated.", factors=dict.fromkeys(places, -1.0))
 
 
 def _in_any_order(finding: Finding, arrays: Mapping[Key, list[Reading]]) -> Iterator[Finding]:
