@@ -112,3 +112,23 @@ def test_equal_maxima_may_be_told_apart_by_rounding_in_one_step_alone(only: int)
     arrays, changed = with_wrong(case, {("maxpool1", "dx"): in_step(form_of("error-to-last-tie", 0), only)})
     assert (only, "maxpool1", "dx") in changed
     assert check_answer(case, told(arrays)).verdict == CONVENTION
+
+
+@pytest.mark.parametrize("weight", ["w", "b"])
+@pytest.mark.parametrize("network_name", ["thorough", "dense", "norms"])
+@pytest.mark.parametrize("printed", PRINTS)
+@pytest.mark.often(4)
+def test_a_division_that_the_updates_of_some_arrays_lack_is_told_of_these(
+    weight: str, network_name: str, printed: str
+) -> None:
+    """Gradients are sums over the images and the loss a mean; the update divides the others by their number."""
+    case = networks()[network_name]
+    images = case.images
+    updated = Slip("", lambda now: now.w - now.rate * now.g * (images if now.place[1] == weight else 1), frozenset())
+    arrays = {key: array * images if key[2][0] == "d" else array for key, array in played(case, updated).items()}
+    verdict = check_answer(case, part_of(arrays, "all", printed))
+    assert verdict.verdict == MISTAKE
+    assert {each.id for each in verdict.mistakes} == {"rate-by-batch"}, verdict.text()
+    assert {key[2] for each in verdict.mistakes for key in each.keys} == {weight}, verdict.text()
+    assert not verdict.unclear
+    assert "not divided by the number of images" in verdict.mistakes[0].title

@@ -1,4 +1,7 @@
-"""An answer and its program, searched in several ways: with one convention or another, in one precision or another."""
+"""An answer and its program, searched in several ways: with one convention or another, in one precision or another.
+
+Over 300 lines, since every way to search an answer rests on what was tried of it before.
+"""
 
 import itertools
 from collections import ChainMap
@@ -16,7 +19,7 @@ from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Estimate, Key
 from plaingrad.checking.search.precision import SINGLE, Precision
 from plaingrad.checking.search.search import Search, counted
-from plaingrad.checking.search.throughout import tell_ways_in_part
+from plaingrad.checking.search.throughout import tell_division_in_part, tell_ways_in_part
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.search.updates import Updates, has_one_name, without_coincidences
 from plaingrad.compiler.loops import Array
@@ -112,6 +115,8 @@ class Asked:
     def searched(self) -> tuple[Search, list[Convention]]:
         """The search that finds least fault: in the answer's own precision or float32, in the ways of its program."""
         search, taken = self._searched()
+        if not taken and search.untouched:
+            search, taken = self._divided_in_part(search) or (search, taken)
         tell_ways_in_part(search)
         return search, taken
 
@@ -155,6 +160,28 @@ class Asked:
                 search.run()
         without_coincidences(search)
         return search, taken
+
+    def _divided_in_part(self, search: Search) -> tuple[Search, list[Convention]] | None:
+        """The search of a program that divides later, in some arrays alone; None unless that accounts for all.
+
+        Where gradients of the loss are not divided and weights are right all the same, they are divided between.
+        """
+        unit = search.program.unit
+        held = self._begun([], unit)
+        tried = Tried([], held.disagreeing() or [], held)
+        for convention in self._conventions(tried, unit):
+            if not convention.is_scale or all(name == "loss" for name, _ in convention.places):
+                continue
+            left = self._begun([convention], unit).disagreeing() or []
+            if not left or any(each.key[1] == "loss" or each.key[2] in ("y", "dx") for each in left):
+                continue
+            other = self._begun([convention], unit)
+            other.run()
+            ids = {each.best.mistake.id for each in other.findings if each.best}
+            if len(ids) == 1 and not other.unnamed and not other.untouched:
+                tell_division_in_part(other)
+                return other, [convention]
+        return None
 
     def _updates(self, taken: list[Convention], unit: float) -> Updates:
         """The updates of the answer, of which one rule may make all that are wrong; without a convention found once."""

@@ -17,6 +17,7 @@ from plaingrad.checking.search.search import Search
 from plaingrad.checking.search.update_numbers import COLUMNS
 from plaingrad.checking.search.update_rules import Past
 from plaingrad.checking.search.update_words import momentum_added
+from plaingrad.compiler.loops import Array
 
 MOST_NAMES = 6
 
@@ -34,6 +35,24 @@ def tell_ways_in_part(search: Search) -> None:
         for each in found:
             if each not in updates:
                 _tell(search, [each], _steps_without(search, each))
+
+
+def tell_division_in_part(search: Search) -> None:
+    """Say of updates that are larger by the number of images that a division is missing, which the others have."""
+    for each in search.findings:
+        for number, fit in enumerate(each.fits):
+            if fit.mistake.id == "rate-by-batch" and _step(each, each.given) > _step(each, each.expected):
+                mistake = replace(
+                    fit.mistake,
+                    title="the update is not divided by the number of images, as that of the other arrays is",
+                    advice="Divide in every update, or once in the gradient of the loss.",
+                )
+                each.fits[number] = replace(fit, mistake=mistake)
+
+
+def _step(finding: Finding, after: Array) -> float:
+    """The largest number of the step to some weights."""
+    return 0.0 if finding.before is None else float(np.abs(after - finding.before).max(initial=0))
 
 
 def _way(finding: Finding) -> Fit | None:
