@@ -17,6 +17,7 @@ from plaingrad.checking.case import Batch, Case
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact
+from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.single_layer import Changes, SingleLayer
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
@@ -159,8 +160,9 @@ def keys_of(program: Program, t: int) -> list[Key]:
 
 def forms_of(id: str, program: Program, key: Key, env: Env, right: Array) -> Iterator[Array]:
     """What a pass with this mistake makes, form by form; nothing where it cannot happen, as some in a first step."""
-    for wrong in CATALOGUE[id].wrong(Context(program, key, env, right)):
-        yield np.array(wrong, float)
+    context = Context(program, key, env, right)
+    for wrong in CATALOGUE[id].wrong(context):
+        yield np.array(context.sum(wrong) if isinstance(wrong, Terms) else wrong, float)
 
 
 def made(program: Program, key: Key, env: Env, work: Work) -> Estimate:

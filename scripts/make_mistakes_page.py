@@ -14,6 +14,7 @@ from plaingrad.checking.verdict.trained import learns, measured
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "mistakes.md"
 HEADINGS = {
+    "reading": "In what is read of the case, and what numbers are kept in",
     "factor": "Everywhere: factors and signs",
     "loss": "In the loss",
     "dense": "In dense layers, and in any layer",
@@ -21,6 +22,7 @@ HEADINGS = {
     "kernel": "In the kernels and biases of convolutions",
     "maxpool": "In max pooling",
     "pool": "In the windows of pooling layers, and in mean and L2 pooling",
+    "windows": "In where the windows of pooling layers lie, and what their sums are divided by",
     "activation": "In activations",
     "slopes": "In the slopes of rectifiers",
     "smooth": "In ELU, SiLU and GELU",

@@ -446,6 +446,35 @@ def of_two(context: Context) -> tuple[Array, Array]:
 slip("skip's error not added", "start", "error-of-the-skip-left-out", dy=lambda context: of_two(context)[0])
 slip("branch's error overwritten", "start", "error-of-the-branch-left-out", dy=lambda context: of_two(context)[1])
 slip("errors averaged", "start", "errors-averaged-at-the-skip", dy=lambda context: sum(of_two(context)) / 2)
+
+
+def above_zero(context: Context) -> Array:
+    """Where the output at which a skip begins is above 0."""
+    passes: Array = context.y > 0
+    return passes
+
+
+def with_skip_masked(context: Context) -> Array:
+    of_branch, of_skip = of_two(context)
+    return of_branch + of_skip * above_zero(context)
+
+
+def from_before(context: Context) -> Array:
+    """The skip taken before the activation that it should begin behind."""
+    names = context.program.names
+    start = context.owner.layer
+    return context.x + context.env[context.step, names[names.index(start) - 1], "y"].value
+
+
+slip("skip's error masked", "start", "error-masked-at-the-skip", dy=with_skip_masked)
+slip(
+    "both errors masked",
+    "start",
+    "error-masked-at-the-skip",
+    dy=lambda context: sum(of_two(context)) * above_zero(context),
+)
+slip("skip from before the activation", "Add", "skip-of-another-layer", y=from_before)
+slip("branch twice", "Add", "skip-of-another-layer doubled-or-halved", y=lambda context: 2 * context.x)
 slip("skip not added", "Add", "skip-left-out", y=lambda context: context.x)
 slip("nothing along the skip", "Add", "skip-sends-nothing-back", dskip=lambda context: context.expected * 0)
 slip(

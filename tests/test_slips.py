@@ -23,6 +23,7 @@ from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Fit
 from plaingrad.checking.search.passes import Passes
 from plaingrad.checking.search.single_layer import SingleLayer
+from plaingrad.checking.verdict.verdict import CONVENTION, RIGHT
 from plaingrad.compiler.loops import Array
 from slips import LINE, SLIPS, Slip
 from students import in_print, told
@@ -148,6 +149,44 @@ def test_in_parts_of_answers_no_name_is_wrong(count: int, chosen_ones: int) -> N
     hows, faults = counted(count, ("gradients", "outputs and gradients", "few", "half", "most", "errors"), chosen_ones)
     assert not hows[WRONG_NAME], faults
     assert hows["named"] + hows["place"] >= NAMED * hows.total(), faults
+
+
+@pytest.mark.parametrize("printed", PRINTS)
+@pytest.mark.parametrize("epsilon", [1e-7, 1e-8, 1e-10, 1e-12, 1e-15])
+def test_a_small_number_in_the_logarithm_is_no_mistake(epsilon: float, printed: str) -> None:
+    """As libraries add it, whether or not the answer's digits show it: where p is small they do."""
+    named = 0
+    for seed in range(3):
+        case = plain_slips.case_of("SoftmaxCrossEntropy", np.random.default_rng(seed))
+        case.net.arrays["dense1.w"][...] *= 8
+
+        def loss(context: Context) -> Array:
+            p = plain_slips.softmax(context.x) + epsilon
+            return np.array(-(context.target * np.log(p)).sum(1).mean())
+
+        arrays, _ = played(case, {("loss", "y"): loss}, single=printed != "f64")
+        verdict = check_answer(case, told(arrays, printed=in_print(printed)))
+        assert verdict.verdict in (RIGHT, CONVENTION)
+        named += [each.id for each in verdict.conventions] == ["small-number-in-the-logarithm"]
+    assert named or epsilon < 1e-8
+
+
+@pytest.mark.parametrize("part", ["loss", "all"])
+def test_a_loss_that_is_off_by_little_is_called_no_small_number_by_chance(part: str) -> None:
+    """Printed with six digits, of which the last two or three are wrong."""
+    case = plain_slips.case_of("SoftmaxCrossEntropy", np.random.default_rng(1))
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        off = 1 + rng.choice([-1, 1]) * 10 ** rng.uniform(-5.5, -3)
+
+        def loss(context: Context, off: float = off) -> Array:
+            return context.expected * off
+
+        arrays, _ = played(case, {("loss", "y"): loss}, single=True)
+        given = {key: each for key, each in arrays.items() if part == "all" or key[1] == "loss"}
+        verdict = check_answer(case, told(given, printed=in_print("6 digits")))
+        names = {fit.mistake.id for each in verdict.search.findings for fit in each.fits}
+        assert not {each for each in names if "in-the-logarithm" in each}, off
 
 
 @pytest.mark.parametrize(

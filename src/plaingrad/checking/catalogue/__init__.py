@@ -12,10 +12,12 @@ from plaingrad.checking.catalogue import (
     normalised_back,
     normalised_weights,
     pool,
+    reading,
     running,
     slopes,
     smooth,
     update,
+    windows,
     wiring,
 )
 from plaingrad.checking.catalogue.entry import CATALOGUE, Kind, Mistake, applicable
@@ -36,9 +38,11 @@ __all__ = [
     "normalised_back",
     "normalised_weights",
     "pool",
+    "reading",
     "running",
     "slopes",
     "smooth",
     "update",
+    "windows",
     "wiring",
 ]

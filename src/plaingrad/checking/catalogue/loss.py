@@ -1,6 +1,9 @@
-"""Mistakes in the loss and its gradient."""
+"""Mistakes in the loss and its gradient.
 
-from collections.abc import Iterator
+Over 300 lines, since a loss is one line, and its mistakes are those of all losses.
+"""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -241,3 +244,65 @@ enter(
     lambda context: context.expected / np.log(10),
     kind=Kind.FUNCTION,
 )
+
+
+USUAL = (1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16)  # numbers that libraries add, or hold probabilities above
+LARGE = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+SHOWN = 100  # so many times what the last digit tells, before it is called wrong
+
+
+def probabilities(context: Context) -> Array:
+    """What the logarithm is taken of."""
+    return probability(context) if context.kind == "SoftmaxCrossEntropy" else context.x
+
+
+def with_epsilon(context: Context, epsilon: float, is_added: bool) -> Array:
+    """The loss, or its gradient, where a small number is added to the probabilities, or they are held above it."""
+    p = probabilities(context)
+    held = p + epsilon if is_added else np.clip(p, epsilon, 1 - epsilon)
+    if context.quantity == "y":
+        return np.array(-(context.target * np.log(held)).sum(axis=1).mean())
+    error = -context.target / held / context.images
+    return np.asarray(p * (error - summed(p * error)) if context.kind == "SoftmaxCrossEntropy" else error)
+
+
+def last_digit(given: Array) -> float:
+    """What the last digit of an array's numbers is worth, as they were printed or kept."""
+    size = float(np.abs(given).max(initial=0))
+    if (given == given.astype(np.float32)).all():
+        return size * 2.0**-24
+    digits = next((n for n in range(1, 17) if all(float(f"{each:.{n}g}") == each for each in given.reshape(-1))), 17)
+    return float(size * 10.0 ** (1 - digits))
+
+
+def held_by(epsilons: tuple[float, ...], shown: float) -> Callable[[Context], Iterator[Array]]:
+    """A mistake that adds one of these numbers, where the answer's digits tell it from others."""
+
+    def wrong(context: Context) -> Iterator[Array]:
+        for is_added in (True, False):
+            for epsilon in epsilons:
+                made = with_epsilon(context, epsilon, is_added)
+                off = np.abs(made - context.expected).max()
+                yield made if context.given is None or off >= shown * last_digit(context.given) else context.expected
+
+    return wrong
+
+
+mistake(
+    "small-number-in-the-logarithm",
+    "SoftmaxCrossEntropy.y SoftmaxCrossEntropy.dx CrossEntropy.y CrossEntropy.dx",
+    "a small number is added to the probabilities in the logarithm, or they are held above it",
+    "This guards against log 0, as many libraries do, and changes the loss by about that number. Where log p is "
+    "computed from the scores, as score - largest - log Σ exp(score - largest), nothing has to be guarded.",
+    convention=True,
+    kind=Kind.FUNCTION,
+)(held_by(USUAL, 0))
+
+mistake(
+    "large-number-in-the-logarithm",
+    "SoftmaxCrossEntropy.y SoftmaxCrossEntropy.dx CrossEntropy.y CrossEntropy.dx",
+    "a number is added to the probabilities in the logarithm, or they are held above it, that changes the loss",
+    "A loss of log(p + ε) has another gradient than p - target, which is that of log p: with an ε that shows, the two "
+    "do not belong together. Compute log p from the scores, or take an ε of 1e-12 or less.",
+    kind=Kind.FUNCTION,
+)(held_by(LARGE, SHOWN))

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Form, Kind, enter
+from plaingrad.checking.catalogue.entry import Form, Kind, enter, mistake
 from plaingrad.checking.catalogue.maxpool import ADD, given_error, passed
 from plaingrad.checking.catalogue.otherwise import of_outputs
 from plaingrad.checking.search.context import Context, Pair
@@ -60,6 +60,61 @@ def winner_of(context: Context) -> Array:
     single = context.program.single_layer(context.name)
     single.run_on(context.x, {})
     return single.get("winner")
+
+
+def in_padded_image(context: Context, row: Array, column: Array) -> Iterator[Array]:
+    """dx where the winners lie so in the image with its padding: what lies beyond the image is lost, or at its edge."""
+    rows, columns = context.x.shape[2:]
+    yield given_error(context, row, column)
+    yield given_error(context, np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1))
+
+
+@mistake(
+    "winner-in-the-padded-image",
+    "MaxPool.dx",
+    "the maximum's place is counted in the padded image, and used in the image without its padding, or the reverse",
+    "A place in the padded image lies padding rows lower and padding columns further right: subtract them, or cut the "
+    "padding off the padded gradient; and take a flat place apart by the width of the image that it was counted in.",
+    kind=Kind.WINDOW,
+    question="max-position",
+)
+def winner_padded(context: Context) -> Iterator[Array]:
+    if not any(map(any, context.window.margins)):
+        return
+    (top, _), (left, right) = context.window.margins
+    columns = context.x.shape[3]
+    wide = columns + left + right
+    winner = winner_of(context)
+    row, column = winner // columns, winner % columns
+    yield from in_padded_image(context, row + top, column + left)
+    yield from in_padded_image(context, row - top, column - left)
+    flat = (row + top) * wide + column + left
+    yield given_error(context, flat // columns, flat % columns)
+    yield given_error(context, flat // columns - top, flat % columns - left)
+    yield given_error(context, winner // wide, winner % wide)
+
+
+@mistake(
+    "winner-of-another-width",
+    "MaxPool.dx",
+    "the maximum's place in its window, one number, is taken apart by another number than the window's width",
+    "A place p that is counted along the rows of a window lies in its row p // width and column p % width.",
+    kind=Kind.INDEX,
+    question="max-position",
+)
+def winner_width(context: Context) -> Iterator[Array]:
+    (height, width), (down, across), (top, left) = context.window.size, context.window.dilation, context.begin
+    rows, columns = (size + sum(each) for size, each in zip(context.x.shape[2:], context.window.margins, strict=True))
+    winner = winner_of(context)
+    i, j = np.indices(context.dy.shape[2:])
+    first_row, first_column = i * context.window.stride[0], j * context.window.stride[1]
+    u = (winner // context.x.shape[3] + top - first_row) // down
+    v = (winner % context.x.shape[3] + left - first_column) // across
+    wide = context.x.shape[3]
+    for flat, by in ((u * width + v, height), (u * width + v, wide), (u * height + v, width), (v * height + u, width)):
+        row, column = first_row + flat // by * down, first_column + flat % by * across
+        yield given_error(context, row - top, column - left)
+        yield given_error(context, np.minimum(row, rows - 1) - top, np.minimum(column, columns - 1) - left)
 
 
 enter(

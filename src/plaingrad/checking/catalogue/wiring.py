@@ -1,8 +1,10 @@
 """Mistakes in skips and in Dropout: which errors are added, and which numbers are left out."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Kind, enter
+from plaingrad.checking.catalogue.entry import Kind, enter, mistake
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
@@ -53,6 +55,43 @@ enter(
     lambda context: 2 * ways_back(context)[1],
     kind=Kind.SUM,
 )
+
+
+@mistake(
+    "error-masked-at-the-skip",
+    "*.dy",
+    "one of the two errors, or their sum, is masked as by a ReLU where none stands",
+    "A sum passes the whole error on both ways; a ReLU masks only the error that goes back through itself, by its own "
+    "output. Add both errors first, and go back through the layer before the skip's beginning afterwards.",
+    kind=Kind.COMPARISON,
+)
+def masked(context: Context) -> Iterator[Array]:
+    of_branch, of_skip = ways_back(context)
+    _, (step, add, _) = context.program.needs(context.key)
+    summed = (step, add, "y")
+    for key in ((step, context.name, "y"), summed, context.program.x_key(summed)):
+        passes = context.env[key].value > 0
+        if passes.shape != of_branch.shape:  # the skip brings every second row and column
+            continue
+        yield of_branch + of_skip * passes
+        yield of_branch * passes + of_skip
+        yield (of_branch + of_skip) * passes
+
+
+@mistake(
+    "skip-of-another-layer",
+    "Add.y",
+    "the skip brings the output of another layer",
+    "y = x + the output of the layer that the skip begins at: keep that one, behind its activation or before it.",
+    kind=Kind.ARRAY,
+)
+def of_another_layer(context: Context) -> Iterator[Array]:
+    names = context.program.names
+    for name in ("input", *names[: names.index(context.name)]):
+        other = context.env[context.step, name, "y"].value
+        if other.shape == context.x.shape:
+            yield context.x + other
+
 
 enter(
     "skip-left-out",

@@ -52,6 +52,7 @@ def instead(node: ast.expr, path: Path, lines: Lines, around: Around) -> Iterato
         case ast.BinOp(left, op, right):
             yield from _operations(node, left, op, right, path, lines)
             if isinstance(op, ast.Div) and not is_in_index(path, lines):
+                yield FACTOR, 2, operation(left, ast.FloorDiv, right)
                 yield FACTOR, 1, operation(left, ast.Div, operation(right, ast.Sub, number(1)))
                 sizes = [each for each in around.settings if each.startswith("window_size_")]
                 yield from ((FACTOR, 1, operation(left, ast.Div, name(each))) for each in sizes)
