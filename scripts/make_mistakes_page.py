@@ -25,6 +25,7 @@ HEADINGS = {
     "windows": "In where the windows of pooling layers lie, and what their sums are divided by",
     "activation": "In activations",
     "slopes": "In the slopes of rectifiers",
+    "softmax": "In a softmax layer",
     "smooth": "In ELU, SiLU and GELU",
     "normalised": "In normalisations: the mean and the variance, moving and scaling",
     "normalised_back": "On the way back through a normalisation",

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.activation import ONE_EACH, over_other_axes, sigmoid, softmax_over, summed
+from plaingrad.checking.catalogue.activation import sigmoid
 from plaingrad.checking.catalogue.entry import Kind, enter, mistake
+from plaingrad.checking.catalogue.softmax import ONE_EACH, over_other_axes, softmax_over, summed
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
