@@ -292,7 +292,13 @@ class Asked:
         return iter(self.known[what])
 
     def _agreed(self, tried: Tried) -> frozenset[Key]:
-        return frozenset(self.arrays) - {each.key for each in tried.found}
+        """What agrees, as far as the first step in which something does not: what follows rests on what is wrong there.
+
+        With few digits some of it agrees by chance, until all of that step does.
+        """
+        wrong = {each.key for each in tried.found}
+        first = min((t for t, *_ in wrong), default=self.program.last)
+        return frozenset(key for key in self.arrays if key not in wrong and key[0] <= first)
 
     def _with(self, tried: Tried, more: list[Convention]) -> list[Convention]:
         """These conventions as well: of two ways to do the same the later one counts."""

@@ -148,7 +148,7 @@ def conventions(
         if each.convention and id not in dict(PAIRS):
             for convention in _throughout(program, truth, id):
                 yield convention
-                if convention.terms and back:
+                if back:
                     yield replace(convention, orders=back)
 
 
