@@ -10,9 +10,19 @@ from often import some
 from plaingrad.checking import check_answer
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.search.afterwards import OVERWRITTEN
-from plaingrad.checking.search.passes import exact
+from plaingrad.checking.search.passes import Key, exact
 from plaingrad.checking.search.uncertainty import Program
+from plaingrad.compiler.loops import Array
 from students import told
+
+
+def all_of(program: Program) -> dict[Key, Array]:
+    """All that a right program makes."""
+    arrays, env = {}, program.start()
+    for key in program.keys:
+        arrays[key] = program.value(key, env)
+        env[key] = exact(arrays[key])
+    return arrays
 
 
 @pytest.mark.parametrize("network", some(networks(), lambda place: place % 4 == 0))
@@ -21,10 +31,7 @@ def test_what_was_made_of_it_stays_right(network: str, kind: str) -> None:
     """As with an operation in place, or two names for one array."""
     rng = random.Random(f"{network} {kind}")
     program = Program(networks()[network], 2.0**-53)
-    arrays, env = {}, program.start()
-    for key in program.keys:
-        arrays[key] = program.value(key, env)
-        env[key] = exact(arrays[key])
+    arrays = all_of(program)
     last = program.names[-1]
     places = [key for key in arrays if key[0] == 1 and key[2] == kind and key[1] not in ("loss", last)]
     readers = {key: [other for other in arrays if key in program.needs(other)] for key in places}
@@ -42,10 +49,7 @@ def test_what_the_next_layer_wrote_into_it_is_told(network: str) -> None:
     """Of each array that has the shape of one made of it, whatever else would make the same numbers."""
     case = networks()[network]
     program = Program(case, 2.0**-53)
-    arrays, env = {}, program.start()
-    for key in program.keys:
-        arrays[key] = program.value(key, env)
-        env[key] = exact(arrays[key])
+    arrays = all_of(program)
     for key, reader in [(each, other) for other in arrays for each in program.needs(other) if each in arrays]:
         overwritten = arrays | {key: arrays[reader]}
         is_seen = arrays[reader].shape == arrays[key].shape and not np.allclose(arrays[reader], arrays[key])
@@ -65,10 +69,7 @@ def test_what_is_right_by_way_of_weights_that_are_not_told_is_not_called_wrong(n
     """A gradient is printed wrong, and the weights that it moves are not among the answer: what follows is right."""
     case, rng = networks()[network], np.random.default_rng(0)
     program = Program(case, 2.0**-53)
-    arrays, env = {}, program.start()
-    for key in program.keys:
-        arrays[key] = program.value(key, env)
-        env[key] = exact(arrays[key])
+    arrays = all_of(program)
     for layer in [name for name, step in program.steps.items() if "w" in step.weights]:
         told_ = {key: array for key, array in arrays.items() if key[1:] != (layer, "w")}
         wrong = (1, layer, "dw")
@@ -81,10 +82,7 @@ def test_what_is_right_by_way_of_weights_that_are_not_told_is_not_called_wrong(n
 def test_weights_of_the_last_step_printed_for_all_steps_were_overwritten(network: str) -> None:
     """One array, kept in a list once a step."""
     program = Program(networks()[network], 2.0**-53)
-    arrays, env = {}, program.start()
-    for key in program.keys:
-        arrays[key] = program.value(key, env)
-        env[key] = exact(arrays[key])
+    arrays = all_of(program)
     last = {key: arrays[program.last, *key[1:]] for key in arrays if program.is_update(key)}
     # A bias before a normalisation moves by rounding alone.
     updates = [key for key in last if not np.allclose(arrays[key], last[key])]
