@@ -1,15 +1,19 @@
 """One slip in a piece of code that makes arrays of several layers is told for all of them, or told to be in doubt."""
 
+import random
+
 import numpy as np
 import pytest
 
+import plaingrad as pg
 from diseased import finite, networks, places, played
 from edited import Slip, slips
 from often import counts, some
 from plaingrad.checking.check import check_answer
-from plaingrad.checking.edits.edited_line import EditedLine
+from plaingrad.checking.edits.edited_line import EditedLine, without_letters
 from plaingrad.checking.edits.making import making
 from plaingrad.checking.edits.search import new_lines
+from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 from students import told
@@ -78,3 +82,47 @@ def test_a_gradient_that_was_never_computed_is_0_to_the_last_bit() -> None:
         arrays, _ = played(case, {("dense2", "db"): lambda context, made=made: np.full_like(context.expected, made)})
         (finding, *_) = check_answer(case, told(arrays)).search.findings
         assert ("gradient-left-out" in [fit.mistake.id for fit in finding.fits]) == is_left_out
+
+
+def test_arrays_of_the_first_step_in_all_layers_are_in_no_doubt() -> None:
+    """Each layer reads its own, by another name: errors that are kept once, and not made anew."""
+    case = networks()["thorough"]
+    kept: dict[str, Array] = {}
+
+    def wrong(context: Context) -> Array:
+        return context.of_error(kept.setdefault(context.name, context.dy))
+
+    arrays, _ = played(case, {(layer, "dw"): wrong for layer in ("conv1", "conv2")})
+    found = check_answer(case, told(arrays)).search.findings
+    assert [each.key for each in found] == [(2, "conv2", "dw"), (2, "conv1", "dw")]
+    assert all(each.fits and not each.not_made for each in found)
+
+
+ON_BOTH = (pg.Tanh(), pg.ReLU(), pg.LeakyReLU(0.125), pg.Sigmoid(), pg.ELU(0.75))
+
+
+@pytest.mark.parametrize("activation", some(ON_BOTH, lambda place: place in (0, 1)), ids=str)
+def test_an_activation_on_maps_and_on_features_has_one_line(activation: pg.Layer) -> None:
+    """Its text is laid open for as many axes as its arrays have."""
+    layers = (pg.Conv(2, size=2), activation, pg.Flatten(), pg.Dense(4), activation, pg.Dense(3))
+    case, name, rng = make_case(layers, (1, 4, 3)), type(activation).__name__.lower(), random.Random(0)
+    contexts: list[Context] = []
+    played(case, {(f"{name}2", "dx"): lambda context: contexts.append(context)})
+    how = making(contexts[0])
+    assert how is not None
+    said = list(dict.fromkeys(tuple(map(without_letters, new_lines(how.lines, each))) for each in how.edits()))
+    for line in rng.sample(said, 2):
+
+        def wrong(context: Context, line: tuple[str, ...] = line) -> Array | None:
+            own = making(context)
+            assert own is not None
+            every = own.edits()
+            same = [each for each in every if tuple(map(without_letters, new_lines(own.lines, each))) == line]
+            return own.made(same[0]) if same else None
+
+        arrays, changed = played(case, {(f"{name}{number}", "dx"): wrong for number in (1, 2)})
+        if changed and finite(arrays):
+            verdict = check_answer(case, told(arrays))
+            there = [each for each in verdict.search.findings if each.key[0] == 1 and each.key[1].startswith(name)]
+            ids = [{fit.mistake.id for fit in each.fits} for each in there]
+            assert not ids or set.intersection(*ids) or all(each.not_made for each in there if each.fits), (line, ids)

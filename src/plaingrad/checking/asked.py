@@ -219,12 +219,15 @@ class Asked:
     def _explained(self, unit: float) -> tuple[list[Finding], list[Convention]]:
         """The passes that disagree, and the conventions that make them fewer, the best of them first."""
         held = self._begun([], unit)
-        tried = Tried([], held.disagreeing() or [], held)
+        begun = tried = Tried([], held.disagreeing() or [], held)
         while tried.found and not self._begins_later(tried):
             better = self._better(tried, unit) or self._better_by_two(tried, unit)
             if better is None:
                 break
             tried = better
+        if tried.found and tried.taken:  # the best one may lead away from two that leave nothing
+            two = self._better_by_two(begun, unit)
+            tried = two if two and not two.found else tried
         return tried.found, tried.taken
 
     def _begins_later(self, tried: Tried) -> bool:
@@ -256,7 +259,8 @@ class Asked:
 
     def _better_by_two(self, tried: Tried, unit: float) -> Tried | None:
         """With two that show only together: other products or another layout, and a factor or another layout."""
-        forward = frozenset(key for key in self._agreed(tried) if key[2] == "y")
+        laid = {place for convention in self._conventions(tried, unit) for place in convention.relaid}
+        forward = frozenset(key for key in self._agreed(tried) if key[2] == "y" and key[1:] not in laid)
         first, best = [each.key for each in tried.found[:FIRST]], None
         for convention in self._conventions(tried, unit):
             if not convention.terms and not convention.straightens(tried.found, self.program, self.precision):

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from plaingrad.checking.catalogue.entry import Kind, Mistake, Wrong
 
+STEP = re.compile(r"[\w.]+?_(of_the_first_step|of_the_step_before|after_the_update)")
+CELL, LAYER = re.compile(r"\[[a-z](, [a-z])*\]"), re.compile(r"\b[a-z]+\d+\.")
 COPY = re.compile(r"[^=]+[^+]= [\w.]+(\[[\w, ]*\])?")
 MOST_TOLD = 4  # lines where several make the numbers
 
@@ -29,11 +31,21 @@ class EditedLine(Mistake):
         """Whether the line takes another array as it is."""
         return bool(self.edited) and COPY.fullmatch(self.edited[-1]) is not None
 
+    @property
+    def of_any_layer(self) -> tuple[str, ...]:
+        """What it says, whatever the layer and the axes: of an array of another step only which step it is."""
+        return tuple(LAYER.sub("*.", STEP.sub(r"*_\1", without_letters(each))) for each in self.edited)
+
     def among(self, lines: Sequence["EditedLine"]) -> "EditedLine":
         """The same beside other lines that make the numbers as well."""
         others = tuple(each.edited for each in lines)
         title = "one of these lines makes exactly these numbers" if others else self.title
         return replace(self, others=others[: MOST_TOLD - 1], more=len(others[MOST_TOLD - 1 :]), title=title)
+
+
+def without_letters(line: str) -> str:
+    """A line with each cell as a place, whatever its axes: activations do the same on maps and on features."""
+    return CELL.sub("[place]", line)
 
 
 ADVICE = {

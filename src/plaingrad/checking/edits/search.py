@@ -1,13 +1,14 @@
 """Which edits of a text make exactly the numbers of an answer."""
 
+import ast
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from plaingrad.checking.edits import factors, whole
-from plaingrad.checking.edits.edited_line import EditedLine, edited
+from plaingrad.checking.edits.edited_line import EditedLine, edited, without_letters
 from plaingrad.checking.edits.lines import Lines, at, line_of, statement_of
 from plaingrad.checking.edits.making import Making, making
 from plaingrad.checking.edits.pieces import Edit
@@ -198,8 +199,21 @@ def edited_line(lines: Lines, edit: Edit, chooses: bool = False) -> EditedLine:
         how = making(context)
         if how is not None and chooses:
             how = choosing(context, how)
-        made = how.made(edit) if how is not None else None
+        own = edit if how is None or _is_alike(how.lines, lines) else _alike(how, new)
+        made = how.made(own) if how is not None and own is not None else None
         if made is not None:
             yield made
 
     return edited(old, new, edit.kind, wrong)
+
+
+def _is_alike(one: Lines, other: Lines) -> bool:
+    """Whether two texts have the same nodes at the same places: of one text, for arrays of as many axes."""
+    return one is other or ast.dump(one.tree) == ast.dump(other.tree)
+
+
+def _alike(how: Making, said: Sequence[str]) -> Edit | None:
+    """The edit that says the same of a text for arrays of more axes or of fewer; None where there is none."""
+    meant = [without_letters(each) for each in said]
+    same = (each for each in how.edits() if [*map(without_letters, new_lines(how.lines, each))] == meant)
+    return next(same, None)

@@ -137,8 +137,11 @@ def prefer_common(state: State, findings: list[Finding]) -> None:
 def _contradicts(other: Finding, named: Finding) -> bool:
     """Whether an array speaks against the name of another that the same text makes: it has none, or another line's."""
     is_line = all(isinstance(fit.mistake, EditedLine) for each in (other, named) for fit in each.fits)
-    ids = [{fit.mistake.id for fit in each.fits} for each in (other, named)]
-    return not other.fits or (is_line and ids[0].isdisjoint(ids[1]))
+    said = [
+        {fit.mistake.of_any_layer if isinstance(fit.mistake, EditedLine) else () for fit in each.fits}
+        for each in (other, named)
+    ]
+    return not other.fits or (is_line and said[0].isdisjoint(said[1]))
 
 
 def _text_of(state: State, finding: Finding) -> Text | None:
