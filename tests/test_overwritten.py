@@ -90,3 +90,19 @@ def test_weights_of_the_last_step_printed_for_all_steps_were_overwritten(network
     found = check_answer(networks()[network], told(wrong)).search.findings
     assert {each.where for each in found} == {*updates}
     assert all(each.fits[0].mistake is OVERWRITTEN for each in found)
+
+
+@pytest.mark.parametrize("network", ["thorough", "square"])
+def test_an_operation_in_place_reaches_the_errors_before_a_reshape(network: str) -> None:
+    """A reshaped array is another name for the same memory."""
+    program = Program(networks()[network], 2.0**-53)
+    arrays = all_of(program)
+    flat = next(name for name in program.names if name.startswith("flatten"))
+    activation, dense = (program.names[program.names.index(flat) + step] for step in (-1, 1))
+    for t in range(1, program.last + 1):
+        masked = arrays[t, activation, "dx"]
+        arrays[t, flat, "dx"] = masked
+        arrays[t, dense, "dx"] = masked.reshape(arrays[t, dense, "dx"].shape)
+    found = check_answer(networks()[network], told(arrays)).search.findings
+    assert {each.where[1:] for each in found} == {(dense, "dx")}
+    assert all(each.fits[0].mistake is OVERWRITTEN for each in found)

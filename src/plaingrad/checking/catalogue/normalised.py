@@ -35,7 +35,7 @@ def over(number: int) -> Form:
 enter(
     "normalised-over-another-axis",
     passes("y", "dx", "dw"),
-    "the mean and the variance are those of other numbers: of each image, of each place, or of all channels",
+    "the mean and the variance are those of other numbers: of each image or place, of all channels, or of others",
     "BatchNorm takes one mean and one variance for each channel, over all images and places: axes (0, 2, 3) of (image, "
     "channel, row, column). GroupNorm takes one for each group of each image, over its channels and places.",
     *map(over, range(MOST_GROUPS)),

@@ -97,7 +97,7 @@ def winner_padded(context: Context) -> Iterator[Array]:
 @mistake(
     "winner-of-another-width",
     "MaxPool.dx",
-    "the maximum's place in its window, one number, is taken apart by another number than the window's width",
+    "the maximum's place in its window, one number, is counted along the columns, or taken apart by another width",
     "A place p that is counted along the rows of a window lies in its row p // width and column p % width.",
     kind=Kind.INDEX,
     question="max-position",

@@ -50,7 +50,8 @@ enter(
     "updated-twice",
     "*.update",
     "the update is applied twice",
-    "Update once per step: in the layer or in the optimiser, not in both.",
+    "Update once per step: in the layer or in the optimiser, not in both. Where some arrays alone are, see whether "
+    "they have a rate of their own.",
     lambda context: context.weights[context.weight] - 2 * context.rate * context.slope,
     kind=Kind.UPDATE,
 )

@@ -97,9 +97,10 @@ def tell_overwritten(
             if key[0] == step and key not in untouched and not rest.isdisjoint(program.needs(key)):
                 rest.add(key)
         is_used = any(not rest.isdisjoint(program.needs(key)) for key in untouched if key[0] == step)
-        readers = [key for key in state.arrays if each.key in program.needs(key)]
-        same = [key for key in readers if np.array_equal(state.likeliest(key).array, each.given) and each.given.any()]
-        is_right = is_used or any(is_true(key, each.given, True) for key in same)
+        readers = [key for key in state.arrays if not rest.isdisjoint(program.needs(key))]
+        row = each.given.reshape(-1)  # two names for one memory may have two shapes
+        same = [key for key in readers if row.any() and np.array_equal(state.likeliest(key).array.reshape(-1), row)]
+        is_right = is_used or any(is_true(key, state.likeliest(key).array, True) for key in same)
         if is_right and not is_true(each.key, each.given, False):
             known = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine) or fit.mistake.is_copy]
             told = Fit(OVERWRITTEN, each.key, each.given)
