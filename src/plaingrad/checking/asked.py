@@ -135,10 +135,12 @@ class Asked:
             return self._by_rules(updates, taken, unit), taken
         search = self._begun(taken, unit)
         search.run()
-        if taken and search.unnamed:  # what looked like another way may be a mistake that accounts for all
+        if taken and not all(each.best and each.best.mistake.convention for each in search.findings):
+            # What looked like another way may be a mistake that accounts for all.
             other = self._begun([], unit)
             other.run()
-            if not other.unnamed:
+            is_simpler = bool(search.unnamed) or len(other.findings) < len(search.findings)
+            if is_simpler and not other.unnamed:
                 return other, []
         if half := search.half_kept():  # either the forward pass of a layer is the mistake, or each of its gradients
             other = self._begun(taken, unit)
