@@ -298,12 +298,12 @@ class Asked:
         return iter(self.known[what])
 
     def _agreed(self, tried: Tried) -> frozenset[Key]:
-        """What agrees, as far as the first step in which something does not: what follows rests on what is wrong there.
+        """What agrees; where weights do not, as far as their step: the next steps rest on them.
 
         With few digits some of it agrees by chance, until all of that step does.
         """
         wrong = {each.key for each in tried.found}
-        first = min((t for t, *_ in wrong), default=self.program.last)
+        first = min((key[0] for key in wrong if self.program.is_update(key)), default=self.program.last + 1)
         return frozenset(key for key in self.arrays if key not in wrong and key[0] <= first)
 
     def _with(self, tried: Tried, more: list[Convention]) -> list[Convention]:

@@ -43,7 +43,7 @@ def centred(axes: tuple[int, ...] | None, is_divided: bool) -> Form:
 
 enter(
     "images-cut-to-whole-numbers",
-    "Conv.y Conv.dw Dense.y Dense.dw Flatten.y",
+    "Conv.y Conv.dw Dense.y Dense.dw Flatten.y MeanPool.y",
     "the images are cut to whole numbers before they are read",
     "Keep the images as floating-point numbers: int(), or an array with an integer dtype, cuts what is put into it.",
     of_images(np.trunc),
@@ -54,7 +54,7 @@ enter(
 
 enter(
     "images-centred",
-    "Conv.y Conv.dw Dense.y Dense.dw Flatten.y",
+    "Conv.y Conv.dw Dense.y Dense.dw Flatten.y MeanPool.y",
     "the images are changed before they are read: their mean is subtracted, or they are brought to another range",
     "The case's images are the input as they stand: leave the preparation out for the comparison.",
     *(centred(axes, is_divided) for axes in (ALL, OF_IMAGE, OF_CHANNEL, OF_PIXEL) for is_divided in (False, True)),

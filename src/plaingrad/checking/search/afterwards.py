@@ -102,9 +102,10 @@ def tell_overwritten(
         same = [key for key in readers if row.any() and np.array_equal(state.likeliest(key).array.reshape(-1), row)]
         is_right = is_used or any(is_true(key, state.likeliest(key).array, True) for key in same)
         if is_right and not is_true(each.key, each.given, False):
-            known = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine) or fit.mistake.is_copy]
-            told = Fit(OVERWRITTEN, each.key, each.given)
-            each.fits = [told, *known] if is_used else [*known, told]
+            lines = [fit for fit in each.fits if isinstance(fit.mistake, EditedLine)]
+            known = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
+            copies = [fit for fit in lines if isinstance(fit.mistake, EditedLine) and fit.mistake.is_copy]
+            each.fits = [*known, Fit(OVERWRITTEN, each.key, each.given), *copies]
 
 
 def prefer_common(state: State, findings: list[Finding]) -> None:
