@@ -44,7 +44,7 @@ def test_what_was_made_of_it_stays_right(network: str, kind: str) -> None:
     assert [fit.mistake for fit in finding.fits] == [OVERWRITTEN]
 
 
-@pytest.mark.parametrize("network", some(networks(), lambda place: place % 3 == 0))
+@pytest.mark.parametrize("network", some(networks(), lambda place: place in (0, 6)))
 def test_what_the_next_layer_wrote_into_it_is_told(network: str) -> None:
     """Of each array that has the shape of one made of it, whatever else would make the same numbers."""
     case = networks()[network]

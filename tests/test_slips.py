@@ -15,6 +15,7 @@ import plain_slips
 import plaingrad as pg
 from bars import PRINTS, chosen
 from diseased import Place, Wrong, differs, finite, played
+from often import counts
 from plaingrad.checking.case import Case
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.edits.edited_line import EditedLine
@@ -136,7 +137,7 @@ def counted(count: int, parts: tuple[str, ...] = ("all",), chosen_ones: int = 1)
     return hows, faults
 
 
-@pytest.mark.parametrize(("count", "chosen_ones"), [(1, 9), pytest.param(6, 1, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("count", "chosen_ones"), [(1, 15), pytest.param(6, 1, marks=pytest.mark.long)])
 def test_slips_are_named_and_no_name_is_wrong(count: int, chosen_ones: int) -> None:
     hows, faults = counted(count, chosen_ones=chosen_ones)
     assert hows.total() > 0.7 * count * len(SLIPS) / chosen_ones
@@ -144,7 +145,7 @@ def test_slips_are_named_and_no_name_is_wrong(count: int, chosen_ones: int) -> N
     assert hows["named"] >= NAMED * hows.total(), faults
 
 
-@pytest.mark.parametrize(("count", "chosen_ones"), [(1, 17), pytest.param(3, 1, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("count", "chosen_ones"), [(1, 25), pytest.param(3, 1, marks=pytest.mark.long)])
 def test_in_parts_of_answers_no_name_is_wrong(count: int, chosen_ones: int) -> None:
     hows, faults = counted(count, ("gradients", "outputs and gradients", "few", "half", "most", "errors"), chosen_ones)
     assert not hows[WRONG_NAME], faults
@@ -171,12 +172,13 @@ def test_a_small_number_in_the_logarithm_is_no_mistake(epsilon: float, printed: 
     assert named or epsilon < 1e-8
 
 
+@counts(3, 20)
 @pytest.mark.parametrize("part", ["loss", "all"])
-def test_a_loss_that_is_off_by_little_is_called_no_small_number_by_chance(part: str) -> None:
+def test_a_loss_that_is_off_by_little_is_called_no_small_number_by_chance(part: str, count: int) -> None:
     """Printed with six digits, of which the last two or three are wrong."""
     case = plain_slips.case_of("SoftmaxCrossEntropy", np.random.default_rng(1))
     rng = np.random.default_rng(2)
-    for _ in range(20):
+    for _ in range(count):
         off = 1 + rng.choice([-1, 1]) * 10 ** rng.uniform(-5.5, -3)
 
         def loss(context: Context, off: float = off) -> Array:
