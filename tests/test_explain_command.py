@@ -243,7 +243,7 @@ def page_data(page: Path) -> Any:
 
 def test_a_page_shows_the_whole_network_until_a_number_is_asked_for(explain: Any, trained: Path) -> None:
     of_network = ("--network", "digits")
-    for source in ((trained,), ("--example", "first-cnn"), of_network, (*of_network, "conv1.dw[0,0,1,0]")):
+    for source in ((trained,), of_network, ("--example", "first-cnn", "conv1.dw[0,0,1,0]")):
         explain(*source, "--html", "page.html", "--force")
         assert page_data(Path("page.html"))["is_asked"] == (len(source) > 2)
 
