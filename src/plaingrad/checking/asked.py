@@ -313,7 +313,7 @@ class Asked:
             if not any(other.is_instead_of(each) for other in more):
                 kept.append(each)
             elif each.orders:  # found together with it, and of all arrays
-                kept.append(each.without_passes)
+                kept.append(each.orders_alone)
         return [*kept, *more]
 
     def _is_hopeless(self, tried: Tried, more: list[Convention], unit: float, first: int) -> bool:

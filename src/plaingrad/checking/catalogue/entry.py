@@ -55,6 +55,11 @@ class Mistake:
         return replace(self, convention=False, title=f"{self.title}; not so on the way back", advice=advice)
 
 
+def nothing(context: Context) -> Iterator[Array | Terms]:
+    """What a mistake makes of any pass that is told by other arrays than its own."""
+    yield from ()
+
+
 CATALOGUE: dict[str, Mistake] = {}
 
 

@@ -203,11 +203,13 @@ enter(
     "MeanPool.y MeanPool.dx",
     "the sum of the window, or its error, is divided by another number than that of the pixels under the window",
     "Divide by the number of pixels under the window, in both passes: not by that of the outputs or of the image.",
-    divided_by(lambda context: float(prod(context.program.steps[context.name].y[1:]))),
-    divided_by(lambda context: float(prod(context.x.shape[2:]))),
-    *(divided_by(lambda context, axis=axis: float(context.window.size[axis])) for axis in range(2)),  # type: ignore[misc]
-    *(divided_by(lambda context, axis=axis: float(context.window.size[axis] ** 2)) for axis in range(2)),  # type: ignore[misc]
-    divided_by(lambda context: float(prod(context.window.stride))),
+    divided_by(lambda context: prod(context.program.steps[context.name].y[1:])),
+    divided_by(lambda context: prod(context.x.shape[2:])),
+    divided_by(lambda context: context.window.size[0]),
+    divided_by(lambda context: context.window.size[1]),
+    divided_by(lambda context: context.window.size[0] ** 2),
+    divided_by(lambda context: context.window.size[1] ** 2),
+    divided_by(lambda context: prod(context.window.stride)),
     late=True,
     kind=Kind.FACTOR,
 )

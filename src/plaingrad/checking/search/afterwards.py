@@ -1,14 +1,14 @@
 """What is taken back once all passes were judged: names that do not hold in every step, suspects that are cleared."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from plaingrad.checking.catalogue import CATALOGUE, Kind, Mistake
+from plaingrad.checking.catalogue.entry import nothing
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import evidence
-from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, form_of
 from plaingrad.checking.search.passes import Estimate, Key, exact
 from plaingrad.checking.search.rounding import FAR, alike, explains, fits, relative
@@ -63,18 +63,13 @@ def drop_lines_of_unknown_errors(state: State, findings: list[Finding]) -> None:
                 each.fits = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
 
 
-def _nothing(context: Context) -> Iterator[Array]:
-    """What no pass makes."""
-    yield from ()
-
-
 OVERWRITTEN = Mistake(
     "overwritten-after-use",
     (),
     "what was made of it is right: it was overwritten after it was used, or printed otherwise",
     "Look for an operation in place (+=, out=, an array that two names share), and copy what you keep, or print it at "
     "once. If nothing overwrites it, see how you print it.",
-    _nothing,
+    nothing,
     kind=Kind.ARRAY,
 )
 
@@ -102,9 +97,8 @@ def tell_overwritten(
         same = [key for key in readers if row.any() and np.array_equal(state.likeliest(key).array.reshape(-1), row)]
         is_right = is_used or any(is_true(key, state.likeliest(key).array, True) for key in same)
         if is_right and not is_true(each.key, each.given, False):
-            lines = [fit for fit in each.fits if isinstance(fit.mistake, EditedLine)]
             known = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
-            copies = [fit for fit in lines if isinstance(fit.mistake, EditedLine) and fit.mistake.is_copy]
+            copies = [fit for fit in each.fits if isinstance(fit.mistake, EditedLine) and fit.mistake.is_copy]
             each.fits = [*known, Fit(OVERWRITTEN, each.key, each.given), *copies]
 
 

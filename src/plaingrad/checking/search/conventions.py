@@ -74,7 +74,7 @@ class Convention:
         return any(place[0] == "loss" for place in self.factors)
 
     @property
-    def without_passes(self) -> "Convention":
+    def orders_alone(self) -> "Convention":
         """The order of axes that it goes with, alone."""
         return Convention("layout", "", orders=self.orders)
 

@@ -1,12 +1,10 @@
 """Weights that were rounded after a step, and used so: what was made of them is right for the printed numbers alone."""
 
 from collections import ChainMap
-from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Kind, Mistake
-from plaingrad.checking.search.context import Context
+from plaingrad.checking.catalogue.entry import Kind, Mistake, nothing
 from plaingrad.checking.search.findings import Finding, Fit
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact
 from plaingrad.checking.search.rounding import allowed, explains
@@ -70,11 +68,6 @@ def _rounded_to(decimals: int | None) -> Mistake:
         ("*.update",),
         f"the weights are rounded {how} after each step, and used so",
         "Round what you print, not what you go on with.",
-        _nothing,
+        nothing,
         kind=Kind.UPDATE,
     )
-
-
-def _nothing(context: Context) -> Iterator[Array]:
-    """What no pass makes by itself."""
-    yield from ()

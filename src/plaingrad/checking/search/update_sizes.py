@@ -1,6 +1,7 @@
 """Updates that take another's gradient, another rate in each array, steps of one size, or steps that are cut off."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -87,7 +88,7 @@ def own_sizes(seen: list[Seen]) -> Iterator[Rule]:
     for epsilon in EPSILONS[:2]:
         adam = Adam(epsilon=epsilon)
         columns: dict[str, Column] = {
-            "rate": lambda past, adam=adam: stepped_by(adam, past, 1.0),  # type: ignore[misc]
+            "rate": partial(stepped_by, adam, rate=1.0),
             "weight": COLUMNS["weight"],
         }
         solved = least_squares(seen, columns)
@@ -96,7 +97,7 @@ def own_sizes(seen: list[Seen]) -> Iterator[Rule]:
             yield words.adamw(solved["rate"], decay, decoupled(AdamW(epsilon=epsilon, decay=decay), solved["rate"]))
         for decay in USUAL_DECAYS:
             l2 = Adam(epsilon=epsilon, decay=decay)
-            solved = least_squares(seen, {"rate": lambda past, l2=l2: stepped_by(l2, past, 1.0)})  # type: ignore[misc]
+            solved = least_squares(seen, {"rate": partial(stepped_by, l2, rate=1.0)})
             if solved is not None and solved.shows("rate"):
                 yield words.adam_decayed(l2, solved["rate"])
 
