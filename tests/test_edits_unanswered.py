@@ -119,6 +119,32 @@ def test_a_name_must_make_both_gradients_that_rest_on_an_array() -> None:
     assert not verdict.mistakes
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-70])
+def test_what_is_tiny_is_not_told_to_be_never_computed(size: float) -> None:
+    """A sigmoid that is saturated sends back next to nothing, and nothing to the last bit is another thing."""
+    case = make_case(DENSE, (1, 4, 3), images=3)
+    arrays, changed = played(case, {("sigmoid1", "dx"): lambda context: size * context.dy})
+    assert changed
+    verdict = check_answer(case, gradients(arrays))
+    told_of = {each.id for each in verdict.mistakes}
+    assert ("nothing-goes-back" in told_of) == (size == 0)
+    assert size == 0 or "gradient-left-out" not in told_of
+
+
+@pytest.mark.parametrize("told_layers", [("dense1", "dense3"), ("dense1", "dense2", "dense3")])
+def test_errors_that_vanish_behind_wrong_outputs_without_a_name_have_none(told_layers: tuple[str, ...]) -> None:
+    """Where a sigmoid's outputs are far too large, those it reaches are saturated: their derivatives are 0, rightly."""
+    case = make_case(DENSE, (1, 4, 3), images=3)
+    rng = np.random.default_rng(7)
+    arrays, changed = played(case, {("sigmoid1", "y"): lambda context: 4e3 * rng.normal(size=context.expected.shape)})
+    assert changed
+    answer = {name: each for name, each in gradients(arrays).items() if any(layer in name for layer in told_layers)}
+    assert not all(each.any() for each in answer.values())
+    verdict = check_answer(case, answer)
+    assert verdict.unclear
+    assert not verdict.mistakes
+
+
 @pytest.mark.parametrize("made", ["of image 0", "of what is not 0"])
 def test_another_mask_is_told_by_its_line(made: str) -> None:
     """It is drawn anew only where nothing else makes it."""

@@ -63,6 +63,19 @@ def drop_lines_of_unknown_errors(state: State, findings: list[Finding]) -> None:
                 each.fits = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
 
 
+def drop_names_of_nothing(findings: list[Finding]) -> None:
+    """Take back what is told of zeros where something before them is wrong, and has no name.
+
+    Zeros say nothing of what made them: errors that ran through wrong outputs vanish where a unit is saturated or dead.
+    """
+    unknown: set[Key] = set()
+    for each in findings:
+        if each.fits and not each.given.any() and not unknown.isdisjoint(each.suspects):
+            each.fits = []
+        elif not each.fits:
+            unknown.update(each.suspects)
+
+
 OVERWRITTEN = Mistake(
     "overwritten-after-use",
     (),

@@ -36,6 +36,13 @@ class Fit:
         """The passes that it is made in."""
         return [self.key, *self.beside]
 
+    def leaves_zero(self, made: Array, array: Array) -> bool:
+        """Whether an array would be 0 with it and is not, however small it is.
+
+        What is never computed is 0 to the last bit; a sum that cancels is not.
+        """
+        return self.mistake.plain and not self.made.any() and not made.any() and bool(array.any())
+
 
 @dataclass
 class Finding:

@@ -18,6 +18,7 @@ from plaingrad.checking.edits.search import found as edited_lines
 from plaingrad.checking.search import rounding
 from plaingrad.checking.search.afterwards import (
     drop_lines_of_unknown_errors,
+    drop_names_of_nothing,
     keep_consistent,
     narrow,
     prefer_common,
@@ -164,6 +165,7 @@ class Search(State):
             self._judge(key, expected)
         keep_consistent(self, self.findings)
         drop_lines_of_unknown_errors(self, self.findings)
+        drop_names_of_nothing(self.findings)
         tell_overwritten(self, self.findings, self.untouched, self.is_true)
         tell_softmax_twice(self, self.findings)
         prefer_common(self, self.findings)
@@ -425,8 +427,8 @@ class Search(State):
         tried = []
         for fit in forms_of(self.program, key, self.env, expected.value, array, self.left_out):
             tried.append((fit.mistake, fit.made))
-            # What is never computed is 0 to the last bit, and a sum that cancels is not.
-            is_cancelled = fit.mistake.plain and not fit.made.any() and array.any()
-            if fit.mistake.id not in fits and not is_cancelled and self._is_made(expected, fit.made, array):
+            if fit.mistake.id in fits or fit.leaves_zero(fit.made, array):
+                continue
+            if self._is_made(expected, fit.made, array):
                 fits[fit.mistake.id] = fit
         return list(fits.values()), tried

@@ -160,7 +160,7 @@ class Unanswered:
     def _is_made(self, fit: Fit) -> bool:
         """Whether the answered array follows from a mistake, and the mistake matters."""
         expected, made = self.state.expected[self.key], self._sent_on(fit).get(self.key)
-        if made is None or not self.state.agrees(made, self.array):
+        if made is None or not self.state.agrees(made, self.array) or fit.leaves_zero(made.value, self.array):
             return False
         return explains(made.value, expected.value, self.array)
 
