@@ -83,12 +83,12 @@ def not_missed(found: list[Outcome]) -> None:
     at_least(FOUND, [each.said[0].how != "missed" for each in found], found)
 
 
-@counts(5, 30)
+@counts(3, 30)
 def test_mistakes_are_named(count):
     named_first(outcomes(sampled(singles(), count)))
 
 
-@counts(4, 16)
+@counts(2, 16)
 def test_two_mistakes_at_once_are_both_named(count):
     both_named(outcomes(list(pairs(count))))
 
@@ -143,7 +143,7 @@ KINDS = {type(layer): (layer, shape) for layer, shape in reversed(CASES) if laye
 
 
 @pytest.mark.parametrize(("layer", "shape"), KINDS.values(), ids=str)
-@pytest.mark.often(3)
+@pytest.mark.often(2)
 def test_a_wrong_array_of_any_layer_has_a_verdict(layer, shape):
     """Whatever the layer, and whether or not its sums are of products: no known mistake ends the check."""
     around = (pg.Conv(shape[0], size=1), layer) if len(shape) == 3 else (pg.Dense(shape[0]), layer)
@@ -236,7 +236,7 @@ def test_many_parts():
 
 
 @pytest.mark.parametrize("network", networks())
-@pytest.mark.often(6)
+@pytest.mark.often(2)
 def test_how_it_is_done_right_is_told_of_every_array(network):
     """The formula says the array by others, of all images where these are mixed, and the text is the one at work."""
     program = Program(networks()[network], DOUBLE)

@@ -80,6 +80,7 @@ def factors(case: Case) -> dict[str, float]:
 
 @counts(4, 27, pytest.mark.exhaustive)
 @pytest.mark.parametrize("case", LOSSES.values(), ids=list(LOSSES))
+@pytest.mark.often(2)
 def test_a_product_of_factors_in_no_table_is_a_mistake_however_consistent(case, count):
     known = {1.0} | {each.loss for each in scaled(case.loss, case.images, prod(case.net.output))}
     for words, factor in sampled(factors(case).items(), count):
@@ -138,6 +139,7 @@ def test_who_divides_later_is_right_where_the_answer_shows_it_and_asked_to_show_
 
 @pytest.mark.parametrize("network", ["thorough", "dense", "normalised"])
 @pytest.mark.parametrize("printed", ["f64", "6 digits"])
+@pytest.mark.often(2)
 def test_directions_of_the_step_are_right_where_the_weights_after_it_are_told(network, printed):
     """Without these they are gradients of the wrong sign."""
     case = networks()[network]
@@ -386,7 +388,7 @@ def forward_alone(id: str, form: int) -> Callable[[Context], Array | None]:
     return wrong
 
 
-@pytest.mark.parametrize("network", some(networks(), lambda place: place % 4 == 0))
+@pytest.mark.parametrize("network", some(networks(), lambda place: place == 4))
 def test_another_way_that_the_gradients_do_not_keep_to_is_one_mistake(network: str) -> None:
     """Of the forward pass, or of the one array that goes back otherwise; where nothing does it is no mistake."""
     case, told_as_mistakes = networks()[network], 0
@@ -406,6 +408,7 @@ def test_another_way_that_the_gradients_do_not_keep_to_is_one_mistake(network: s
 
 
 @pytest.mark.parametrize("part", PARTS)
+@pytest.mark.often(2)
 def test_a_gradient_that_holds_that_of_the_softmax_is_a_mistake_if_it_is_sent_through_the_softmax(part: str) -> None:
     """It is right alone, and if the softmax passes it on; with nothing but errors behind it, too."""
     case = make_case((pg.Conv(2, size=2), pg.Flatten(), pg.Dense(4), pg.ReLU(), pg.Dense(3), pg.Softmax()), (1, 4, 3))

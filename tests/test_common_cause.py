@@ -42,7 +42,7 @@ def slipped(slip: Slip) -> dict[tuple[int, str, str], Array]:
     return arrays if len(where) > 1 and finite(arrays) else {}
 
 
-@counts(3, 120)
+@counts(2, 120)
 def test_what_is_told_of_layers_of_one_text_makes_the_numbers_of_all_or_is_in_doubt(count: int) -> None:
     met = 0
     for slip in slips(count, 3, SEVERAL):

@@ -69,6 +69,7 @@ def test_a_slip_in_all_layers_is_told_of_no_array_that_was_not_answered(number: 
 @pytest.mark.parametrize(
     ("number", "layer"), some(itertools.product(range(3), ("conv1", "conv2")), lambda place: place < 2)
 )
+@pytest.mark.often(1)
 def test_no_line_is_told_of_both_gradients_where_the_errors_before_them_are_wrong(number: int, layer: str) -> None:
     """Errors that lie in another order make wrong what two lines make; neither of these was edited."""
     case = make_case(POOLED, (2, 6, 5), images=3)
@@ -94,6 +95,7 @@ TIED = (  # windows of padding alone: pixels that are equal but for roundings, b
 
 
 @pytest.mark.parametrize("network", some(["tied", *networks()], lambda place: place < 2))
+@pytest.mark.often(1)
 def test_random_gradients_agree_with_nothing(network: str) -> None:
     """Whatever other right ways are tried, and however close the numbers are between which a pool chooses."""
     case = make_case(TIED, (2, 9, 11), seed=1) if network == "tied" else networks()[network]
@@ -132,6 +134,7 @@ def test_what_is_tiny_is_not_told_to_be_never_computed(size: float) -> None:
 
 
 @pytest.mark.parametrize("told_layers", [("dense1", "dense3"), ("dense1", "dense2", "dense3")])
+@pytest.mark.often(1)
 def test_errors_that_vanish_behind_wrong_outputs_without_a_name_have_none(told_layers: tuple[str, ...]) -> None:
     """Where a sigmoid's outputs are far too large, those it reaches are saturated: their derivatives are 0, rightly."""
     case = make_case(DENSE, (1, 4, 3), images=3)

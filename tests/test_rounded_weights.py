@@ -21,7 +21,7 @@ PARTS = {
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("decimals", [2, 3])
-@pytest.mark.often(6)
+@pytest.mark.often(3)
 def test_rounded_weights_are_blamed_and_not_what_is_right_for_them(seed: int, part: str, decimals: int) -> None:
     case = network(seed)
     slip = Slip("", lambda now: np.round(now.w - now.rate * now.g, decimals), frozenset())

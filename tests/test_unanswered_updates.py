@@ -38,7 +38,7 @@ PARTS: dict[str, Callable[[Key], bool]] = {
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(("network", "layer"), LAYERS)
-@pytest.mark.often(8)
+@pytest.mark.often(4)
 def test_a_slip_in_the_updates_of_a_layer_none_of_which_is_answered_is_told_of_all_its_weights(
     network: str, layer: str, part: str
 ) -> None:
@@ -62,6 +62,7 @@ def test_a_slip_in_the_updates_of_a_layer_none_of_which_is_answered_is_told_of_a
 
 
 @pytest.mark.parametrize("network", ["thorough", "normalised", "features"])
+@pytest.mark.often(1)
 def test_outputs_that_no_slip_of_updates_makes_are_told_of_none(network: str) -> None:
     """Of a layer whose new weights are others by chance."""
     case = networks()[network]

@@ -67,7 +67,7 @@ EDITED_ONES = [id for id, slip in SLIPS.items() if EDITED in slip.true]
 
 @pytest.mark.parametrize("id", EDITED_ONES)
 @pytest.mark.parametrize("seed", [0, 3])
-@pytest.mark.often(4)
+@pytest.mark.often(2)
 def test_a_line_of_a_usual_optimiser_is_told(id: str, seed: int) -> None:
     """By the weights of all steps."""
     verdict = check_answer(network(seed), part_of(played(network(seed), SLIPS[id]), "weights", "f64"))
@@ -217,6 +217,7 @@ def test_what_people_sent(case: str, named: str, words: str) -> None:
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "dense1"])
 @pytest.mark.parametrize("weight", ["w", "b"])
+@pytest.mark.often(2)
 def test_weights_that_the_step_replaces_are_not_called_shrunk_by_all_their_size(layer: str, weight: str) -> None:
     """In numbers it is the same; nobody means a weight decay by it."""
     for form in (0, 1):

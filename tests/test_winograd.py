@@ -51,6 +51,7 @@ def check_random(seed, count, monkeypatch, largest=9):
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.often(1)
 def test_random_settings_equal_their_texts(seed, monkeypatch):
     check_random(seed, 3, monkeypatch, largest=6)
 
