@@ -8,6 +8,8 @@ BIN := .venv/$(SCRIPTS)
 WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PARALLEL := -n $(or $(WORKERS),auto) --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(PARALLEL)
+# The tests with a mark; of the files that have none even what is in them need not be listed, which takes half a minute.
+marked = -m $1 $(shell grep -lw 'mark\.$1' tests/*.py)
 
 .PHONY: lint format clean $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
 
@@ -23,16 +25,16 @@ lint: .venv/test
 	$(BIN)/mypy
 
 test-torch: .venv/torch  ## agreement with PyTorch, layer by layer
-	$(PYTEST) -m torch
+	$(PYTEST) $(call marked,torch)
 
 test-mpi: .venv/mpi  ## training by several processes, of which some are killed
-	$(PYTEST) -m mpi
+	$(PYTEST) $(call marked,mpi)
 
 test-notebook: .venv/notebook  ## the example notebook, run as a reader runs it
-	$(PYTEST) -m notebook
+	$(PYTEST) $(call marked,notebook)
 
 test-exchange: .venv/exchange  ## ONNX, PyTorch and Keras: both ways, and ONNX's own tests
-	$(PYTEST) -m exchange
+	$(PYTEST) $(call marked,exchange)
 
 test-bounds: .venv/test  ## the laws once more, with every index of every compiled nest checked
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) tests/test_layers.py tests/test_schedule.py::test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image tests/test_oracle.py tests/test_loss.py tests/test_network.py tests/test_own_texts.py
@@ -47,7 +49,7 @@ test-exhaustive: .venv/test  ## thousands of settings, dozens of kills: minutes
 	$(PYTEST) -m exhaustive
 
 test-mnist: .venv/test  ## the accuracies promised on MNIST: minutes
-	$(PYTEST) -m mnist
+	$(PYTEST) $(call marked,mnist)
 
 bench: .venv/bench  ## side by side with PyTorch and JAX; writes docs/benchmarks.md (MNIST=DIR, ONLY=steps,growth, ISA=avx2)
 	$(BIN)/python benchmarks/speed.py $(if $(MNIST),--mnist $(MNIST)) $(if $(ONLY),--only $(ONLY)) $(if $(ISA),--isa $(ISA))
@@ -76,13 +78,13 @@ site: .venv/site  ## the documentation as a site, in build/site: pages, question
 	$(BIN)/python scripts/make_site.py
 
 test-site: .venv/site  ## the site built, every link followed, no request that leaves it
-	$(PYTEST) -m site
+	$(PYTEST) $(call marked,site)
 
 test-package: .venv/package  ## build the package, install it in a clean environment of each Python found, and use it
-	$(PYTEST) -m package
+	$(PYTEST) $(call marked,package)
 
 test-browser: $(if $(PYODIDE),.venv/test,.venv/browser)  ## plaingrad in a browser: its page, in Chromium
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest $(call marked,browser)
 
 pictures: .venv/test  ## take the README's pictures and its animation from a real page, in Chromium
 	$(BIN)/python scripts/make_pictures.py
