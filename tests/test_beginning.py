@@ -106,3 +106,23 @@ def test_a_launcher_of_one_is_none(tmp_path, monkeypatch, count):
     with pytest.raises(SystemExit) as ended:
         main(["train", "--model", "mlp", "--epochs", "1", "--no-report"])
     assert not ended.value.code
+
+
+@pytest.mark.parametrize("shows", [False, True])
+def test_a_defect_of_its_own_is_one_line(monkeypatch, capsys, shows):
+    def broken(*_, **__):
+        raise KeyError("\x1b[31m" + "far too long " * 100)
+
+    monkeypatch.setattr("plaingrad.cli.main.cli.main", broken)
+    monkeypatch.setenv("PLAINGRAD_TRACEBACK", "1" if shows else "0")
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "case.json", "answer.json"])
+    out, err = capsys.readouterr()
+    *trace, line = err.splitlines()
+    assert (ended.value.code, out) == (70, "")
+    assert line.startswith("plaingrad: a defect of plaingrad's own")
+    assert all(word in line for word in ("KeyError", "test_beginning.py", "report"))
+    assert len(line) < 600
+    assert "\x1b" not in err
+    assert bool(trace) == shows
+    assert not shows or any("in broken" in each for each in trace)

@@ -1,11 +1,15 @@
 """The command line: each subcommand reads its options, calls the public functions, and says what came of it.
 
-Results go to stdout, progress and errors to stderr. Bad input is one line and exit code 2.
+Results go to stdout, progress and errors to stderr. Bad input is one line and exit code 2. A defect of plaingrad's own
+is one line too, and exit code 70, as `sysexits.h` has it; PLAINGRAD_TRACEBACK=1 shows where it happened.
 """
 
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +25,9 @@ from plaingrad.textbook.habits import OURS
 from plaingrad.textbook.phrases import shape_text
 from plaingrad.textbook.record import json_text
 from plaingrad.training.launched import current, start
+
+DEFECT = 70  # the exit code of an error inside the program, EX_SOFTWARE
+MOST_TOLD = 300  # letters of what Python says of a defect
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -261,6 +268,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"plaingrad: not enough memory: {error or 'a smaller batch or network needs less'}", 2)
     except OSError as error:
         _fail(f"plaingrad: {error.filename or 'the system'}: {error.strerror or error}", 2)
+    except Exception as error:  # nothing a user can mend, and nothing that many lines of code would tell him
+        _fail_by_defect(error)
+
+
+def _fail_by_defect(error: Exception) -> None:
+    if os.environ.get("PLAINGRAD_TRACEBACK") == "1":
+        say("".join(traceback.format_exception(error)), err=True, end="")
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__}: {error}"[:MOST_TOLD]
+    _fail(
+        f"plaingrad: a defect of plaingrad's own, not of yours ({what}; {Path(place.filename).name}, line "
+        f"{place.lineno}): please report it, with the command, and what PLAINGRAD_TRACEBACK=1 before it shows",
+        DEFECT,
+    )
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
