@@ -1,14 +1,14 @@
-"""Mistakes in activations.
-
-Over 300 lines, since the entries of all that have no weights stand together.
-"""
+"""Mistakes in activations."""
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Form, Kind, enter
+from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
+from plaingrad.textbook.layer import Layer
 
 RIGHT = {"Sigmoid": "dy * y * (1 - y)", "Tanh": "dy * (1 - y * y)"}  # what their backward texts give each place
 
@@ -199,5 +199,46 @@ enter(
     lambda context: np.tanh(context.x),
     lambda context: -np.tanh(context.x),
     lambda context: np.tanh(context.x / 2),
+    lambda context: 1.7159 * np.tanh(2 / 3 * context.x),  # LeCun and others, Efficient BackProp, 1998
+    lambda context: np.clip(context.x, 0, 1),
+    lambda context: np.clip(context.x, 0, 6),
+    lambda context: np.clip(context.x, -1, 1),
+    lambda context: np.clip(0.2 * context.x + 0.5, 0, 1),
+    lambda context: np.clip(context.x / 6 + 0.5, 0, 1),
+    lambda context: context.x / (1 + np.abs(context.x)),
+    lambda context: np.logaddexp(0, context.x),
     kind=Kind.FUNCTION,
+)
+
+SLOPES: dict[str, Callable[[Array, float], Array]] = {
+    "ReLU": lambda y, slope: np.where(y > 0, 1.0, 0.0),
+    "LeakyReLU": lambda y, slope: np.where(y > 0, 1.0, slope),
+    "Sigmoid": lambda y, slope: y * (1 - y),
+    "Tanh": lambda y, slope: 1 - y * y,
+}
+
+
+def before(context: Context) -> Layer | None:
+    """The layer whose numbers are read, flattened or not, if there is one."""
+    names = context.program.names
+    layers = [context.program.steps[each].layer for each in names[: names.index(context.name)]]
+    return next((each for each in reversed(layers) if type(each).__name__ != "Flatten"), None)
+
+
+def times_slope_before(context: Context) -> Array:
+    """The error for the layer before, multiplied by this layer's derivative as well."""
+    layer = before(context)
+    return context.expected * SLOPES[type(layer).__name__](context.x, getattr(layer, "slope", 0.0))
+
+
+enter(
+    "derivative-of-the-activation-before",
+    "Conv.dx Dense.dx",
+    "the error is multiplied by the derivative of the activation before this layer, which is that layer's to do",
+    "dx of this layer is the gradient with respect to what it read, the activation's output. The activation multiplies "
+    "by its own derivative, once.",
+    times_slope_before,
+    when=lambda context: type(before(context)).__name__ in SLOPES,
+    kind=Kind.FACTOR,
+    question="whose-derivative",
 )

@@ -49,6 +49,19 @@ enter(
 )
 
 enter(
+    "kernel-turned-over-other-axes",
+    "Conv.y Conv.dx",
+    "the kernel is flipped over its first two axes, the filters and the channels: alone, or with rows and columns",
+    "Rows and columns are the last two axes: w[:, :, ::-1, ::-1], or np.flip(w, (2, 3)). Without its axes np.flip "
+    "flips all, and np.rot90 turns the first two.",
+    with_weights(lambda w: w[::-1, ::-1]),
+    with_weights(lambda w: w[::-1, ::-1, ::-1, ::-1]),
+    with_weights(lambda w: w[::-1]),
+    with_weights(lambda w: w[:, ::-1]),
+    kind=Kind.INDEX,
+)
+
+enter(
     "kernel-transposed",
     "Conv.dx",
     "rows and columns of the kernel used for dx are exchanged",

@@ -196,6 +196,15 @@ enter(
 )
 
 enter(
+    "scale-and-shift-left-out",
+    passes("y"),
+    "the normalised numbers are handed on as they are: without the scale w, and without the shift b",
+    "y = w · x̂ + b, in training and once trained.",
+    lambda context: Own(context, w=1, b=0).result(),
+    kind=Kind.OMISSION,
+)
+
+enter(
     "shift-left-out",
     passes("y"),
     "the shift b is left out",

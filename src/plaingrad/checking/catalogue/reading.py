@@ -61,7 +61,29 @@ enter(
     of_images(lambda x: x - 0.5),
     of_images(lambda x: 2 * x - 1),
     of_images(lambda x: 1 - x),
+    of_images(lambda x: x / 255),
+    of_images(lambda x: x * 255),
+    of_images(lambda x: x / 256),
     of_images(lambda x: (x - x.min()) / (np.ptp(x) or 1)),
+    when=reads_images,
+    kind=Kind.ARRAY,
+)
+
+
+def mirrored(axis: int) -> Form:
+    """Images in reverse along an axis, where they have it."""
+    return of_images(lambda x: np.flip(x, axis) if axis < x.ndim else x)
+
+
+enter(
+    "images-in-another-order",
+    "Conv.y Conv.dw Dense.y Dense.dw Flatten.y MeanPool.y",
+    "the images are read in another order, or mirrored: the last one first, the channels, rows or columns reversed",
+    "Take images and targets in the order of the case, and of each image the channels, rows and columns.",
+    *map(mirrored, range(4)),
+    of_images(lambda x: np.roll(x, 1, 0)),
+    of_images(lambda x: np.roll(x, -1, 0)),
+    of_images(lambda x: x.swapaxes(-2, -1).reshape(x.shape) if x.ndim == 4 else x),
     when=reads_images,
     kind=Kind.ARRAY,
 )
@@ -98,6 +120,35 @@ def misread(context: Context) -> Iterator[Array]:
             yield context.with_weights(w)
         else:
             yield context.sum(context.terms, w=w)
+
+
+def orders(w: Array) -> Iterator[Array]:
+    """A starting weight as it is read whose numbers lie with the axes in another order than the case's."""
+    axes = ((3, 2, 1, 0), (2, 3, 1, 0), (0, 2, 3, 1), (1, 0, 2, 3), (0, 1, 3, 2)) if w.ndim == 4 else ((1, 0),)
+    for order in axes:
+        sizes = [w.shape[axis] for axis in order]
+        yield np.ascontiguousarray(w.reshape(sizes).transpose(np.argsort(order)))
+
+
+@mistake(
+    "starting-weights-in-another-order",
+    "Conv.y Conv.dx Dense.y Dense.dx Conv.update Dense.update",
+    "the starting weights are read as if their axes were in another order: column by column, or as another library has "
+    "them",
+    "The case lists the weights of a convolution by (filter, channel, row, column), those of a dense layer by (unit, "
+    "input), the last index fastest.",
+    kind=Kind.ARRAY,
+)
+def in_another_order(context: Context) -> Iterator[Array]:
+    if context.step > 1 or (context.way == "update" and context.weight != "w"):
+        return
+    for w in orders(context.weights["w"]):
+        if context.way == "update":
+            yield w - context.rate * context.slope
+        elif context.quantity == "dx":
+            yield context.with_weights({**context.weights, "w": w})
+        else:
+            yield context.sum(context.terms, w={**context.weights, "w": w})
 
 
 def in_half(context: Context) -> Array | None:

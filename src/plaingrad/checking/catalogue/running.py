@@ -132,6 +132,32 @@ enter(
 )
 
 
+def about_running_mean(share: float, is_unbiased: bool) -> Form:
+    """A variance about the running mean, after such a share of its move by this batch."""
+
+    def made(context: Context, own: Own) -> Array:
+        moved = own.variance + (own.mean - _running_mean(context, own, share)) ** 2
+        return np.asarray(moved * own.count / (own.count - 1) if is_unbiased and own.count > 1 else moved)
+
+    return lambda context: _towards(context, lambda own: made(context, own))
+
+
+enter(
+    "variance-about-the-running-mean",
+    "BatchNorm.running_variance",
+    "the running variance is that of distances from the running mean, not from the batch's own",
+    "The variance of a batch is the mean square distance from the mean of this batch.",
+    *(about_running_mean(share, is_unbiased) for share in (1, 0) for is_unbiased in (True, False)),
+    kind=Kind.ARRAY,
+)
+
+
+def _running_mean(context: Context, own: Own, share: float) -> Array:
+    """The running mean, laid as the batch's own."""
+    before = context.env[context.step - 1, context.name, "running_mean"].value.reshape(own.mean.shape)
+    return np.asarray(before + share * context.owner.momentum * (own.mean - before))
+
+
 def _towards(context: Context, made: Made) -> Array:
     """The running variance as it moves towards something else."""
     before, momentum = context.read[context.quantity], context.owner.momentum

@@ -25,14 +25,14 @@ def pdf(x: Array) -> Array:
     return np.asarray(np.exp(-x * x / 2) / np.sqrt(2 * np.pi))
 
 
-def curve(x: Array) -> Array:
+def curve(x: Array, scale: float = SCALE, cubic: float = CUBIC) -> Array:
     """The hyperbolic tangent by which GELU is approximated."""
-    return np.asarray(np.tanh(SCALE * (x + CUBIC * x**3)))
+    return np.asarray(np.tanh(scale * (x + cubic * x**3)))
 
 
-def inner(x: Array) -> Array:
+def inner(x: Array, scale: float = SCALE, cubic: float = CUBIC) -> Array:
     """The derivative of what that tangent is taken of."""
-    return np.asarray(SCALE * (1 + 3 * CUBIC * x * x))
+    return np.asarray(scale * (1 + 3 * cubic * x * x))
 
 
 def exact(x: Array) -> Array:
@@ -40,9 +40,10 @@ def exact(x: Array) -> Array:
     return np.asarray(cdf(x) + x * pdf(x))
 
 
-def approximate(x: Array) -> Array:
+def approximate(x: Array, *constants: float) -> Array:
     """The derivative of GELU by the hyperbolic tangent."""
-    return np.asarray((1 + curve(x) + x * (1 - curve(x) ** 2) * inner(x)) / 2)
+    t = curve(x, *constants)
+    return np.asarray((1 + t + x * (1 - t**2) * inner(x, *constants)) / 2)
 
 
 def swish(x: Array) -> Array:
@@ -102,6 +103,30 @@ enter(
     kind=Kind.OMISSION,
 )
 
+OTHERS = (
+    *((scale, CUBIC) for scale in (2**0.5 / np.pi, np.sqrt(2 * np.pi), 2 / np.pi, np.sqrt(np.pi / 2), 1.0)),
+    *((SCALE, cubic) for cubic in (10 * CUBIC, CUBIC / 10, 0.04715, 0.044175, 0.0447, 0.0)),
+)
+"""Constants that are written for those of the approximation: (scale, factor of the cube)."""
+
+
+def of_constants(*constants: float) -> tuple[Form, Form]:
+    """The output of the approximation by these, and the error that goes back through it."""
+    return (
+        output("TanhGELU", lambda x: np.asarray(x * (1 + curve(x, *constants)) / 2)),
+        times("TanhGELU", lambda x: approximate(x, *constants)),
+    )
+
+
+enter(
+    "gelu-of-other-constants",
+    "TanhGELU.y TanhGELU.dx",
+    "another constant stands in the approximation: for √(2/π), or for 0.044715",
+    "GELU ≈ x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))) / 2, with the root of the whole quotient.",
+    *(form for constants in OTHERS for form in of_constants(*constants)),
+    kind=Kind.FUNCTION,
+)
+
 enter(
     "derivative-at-the-output",
     "ELU.dx SiLU.dx GELU.dx TanhGELU.dx",
@@ -150,6 +175,9 @@ enter(
     times("SiLU", lambda x: sigmoid(x) * (1 + x * sigmoid(x))),
     times("SiLU", lambda x: sigmoid(x) * sigmoid(-x)),
     times("SiLU", lambda x: 1 + x * sigmoid(-x)),
+    times("SiLU", lambda x: sigmoid(x) * (1 + x * (1 - x * sigmoid(x)))),
+    times("SiLU", lambda x: sigmoid(x) + x * sigmoid(x) * (1 + sigmoid(x))),
+    times("SiLU", lambda x: sigmoid(x) + sigmoid(x) * sigmoid(-x)),
     times("GELU", lambda x: cdf(x) + pdf(x)),
     times("GELU", lambda x: cdf(x) - x * pdf(x)),
     times("GELU", pdf),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Kind, enter, has_several_images, mistake
+from plaingrad.checking.catalogue.entry import Form, Kind, enter, has_several_images, mistake
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
@@ -49,7 +49,7 @@ enter(
 enter(
     "updated-twice",
     "*.update",
-    "the update is applied twice",
+    "the step is twice as long: the update is applied twice, or the rate is doubled",
     "Update once per step: in the layer or in the optimiser, not in both. Where some arrays alone are, see whether "
     "they have a rate of their own.",
     lambda context: context.weights[context.weight] - 2 * context.rate * context.slope,
@@ -64,6 +64,30 @@ enter(
     lambda context: context.weights[context.weight] - context.rate / context.images * context.slope,
     lambda context: context.weights[context.weight] - context.rate * context.images * context.slope,
     when=has_several_images,
+    kind=Kind.UPDATE,
+)
+
+
+def over_fan_in(power: float, is_out: bool) -> Form:
+    """A step with the rate divided by a power of how many inputs each number of the layer has, or outputs."""
+
+    def form(context: Context) -> Array | None:
+        w = context.weights.get("w")
+        if w is None or w.ndim < 2:
+            return None
+        count = w.size // w.shape[1] if is_out else w.size // w.shape[0]
+        return np.asarray(context.weights[context.weight] - context.rate * context.slope / count**power)
+
+    return form
+
+
+enter(
+    "rate-by-fan-in",
+    "Conv.update Dense.update",
+    "the rate is divided by the number of inputs of each unit, or its root",
+    "The case has one rate for all weights. What grows with a layer's inputs is the spread of its starting weights.",
+    *(over_fan_in(power, is_out) for is_out in (False, True) for power in (1, 0.5)),
+    late=True,
     kind=Kind.UPDATE,
 )
 

@@ -1,4 +1,7 @@
-"""Mistakes in where the windows of pools lie, and in what their sums are divided by."""
+"""Mistakes in where the windows of pools lie, and in what is taken of them.
+
+Over 300 lines, since what a window holds stands with all that is made of it.
+"""
 
 from collections.abc import Callable, Iterator
 from math import prod
@@ -92,6 +95,41 @@ def pooled(context: Context, rows: Pixels, columns: Pixels) -> Array | Terms | N
             largest = context.kind == "MaxPool"
             made[:, :, i, j] = region.max((2, 3)) if largest else np.sqrt((region * region).sum((2, 3)))
     return made
+
+
+def of_windows(taken: Callable[..., Array]) -> Form:
+    """Another number of each window than the layer's, of the pixels on the image; no mistake where it is the same."""
+
+    def form(context: Context) -> Array:
+        if context.kind == "GlobalMeanPool":
+            return np.asarray(taken(context.x, axis=(2, 3)).reshape(context.expected.shape))
+        rows, columns = (from_begins(context, axis, begins(context, axis)) for axis in range(2))
+        made = np.zeros_like(context.expected)
+        for i, row in enumerate(rows):
+            for j, column in enumerate(columns):
+                made[:, :, i, j] = taken(context.x[:, :, row[:, None], column], axis=(2, 3))
+        return made
+
+    return form
+
+
+TAKEN: tuple[Callable[..., Array], ...] = (
+    np.mean,
+    np.max,
+    np.sum,
+    np.median,
+    lambda pixels, axis: np.sqrt(np.sum(pixels * pixels, axis=axis)),
+    lambda pixels, axis: np.sqrt(np.mean(pixels * pixels, axis=axis)),
+)
+
+enter(
+    "another-kind-of-pool",
+    "MaxPool.y MeanPool.y L2Pool.y GlobalMeanPool.y",
+    "another number of the window is taken: a maximum for a mean, or the reverse",
+    "A max pool hands on the largest pixel, a mean pool their mean, an L2 pool the root of the sum of their squares.",
+    *map(of_windows, TAKEN),
+    kind=Kind.FUNCTION,
+)
 
 
 def along_each(*others: Callable[[Context, int], Pixels]) -> Iterator[Form]:

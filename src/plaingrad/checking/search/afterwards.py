@@ -81,7 +81,16 @@ OVERWRITTEN = Mistake(
     (),
     "what was made of it is right: it was overwritten after it was used, or printed otherwise",
     "Look for an operation in place (+=, out=, an array that two names share), and copy what you keep, or print it at "
-    "once. If nothing overwrites it, see how you print it.",
+    "once. If nothing overwrites it, see how you print it, and when: weights after the step.",
+    nothing,
+    kind=Kind.ARRAY,
+)
+
+LATE = Mistake(
+    "printed-before-the-update",
+    (),
+    "the weights are printed before they are updated: one step late; what was made of them is right",
+    "Print the weights after the update of their step.",
     nothing,
     kind=Kind.ARRAY,
 )
@@ -93,7 +102,8 @@ def tell_overwritten(
     """Name wrong arrays of which right ones were made: they were right when these were.
 
     One of these may be what was written into it. No line makes such an array, but for one that copies another; of a
-    known mistake it may be the result, and what was made of it is not. Both are told beside it.
+    known mistake it may be the result, and what was made of it is not. Both are told beside it: of weights after a step
+    last, for a program that made them otherwise would go on with them. Those that were printed before it are named so.
     """
     program = state.program
     for each in findings if OVERWRITTEN.id not in state.left_out else []:
@@ -112,7 +122,13 @@ def tell_overwritten(
         if is_right and not is_true(each.key, each.given, False):
             known = [fit for fit in each.fits if not isinstance(fit.mistake, EditedLine)]
             copies = [fit for fit in each.fits if isinstance(fit.mistake, EditedLine) and fit.mistake.is_copy]
-            each.fits = [*known, Fit(OVERWRITTEN, each.key, each.given), *copies]
+            told = Fit(OVERWRITTEN, each.key, each.given)
+            each.fits = [told, *known, *copies] if program.is_update(each.key) else [*known, told, *copies]
+    for place in {each.key[1:] for each in findings if each.best and each.best.mistake is OVERWRITTEN}:
+        there = [each for each in findings if each.key[1:] == place and program.is_update(each.key)]
+        if there and all(is_true((each.key[0] - 1, *place), each.given, True) for each in there):
+            for each in there:
+                each.fits = [Fit(LATE, each.key, each.given)]
 
 
 def prefer_common(state: State, findings: list[Finding]) -> None:

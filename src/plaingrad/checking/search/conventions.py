@@ -309,7 +309,7 @@ def _scales(
                 yield Convention("+".join(each.ids), each.title, advice_of(each), factors=factors)
         return
     seen = [(each.key, compared(program, read, precision)) for each in found for read in _in_any_order(each, arrays)]
-    is_later = bool(found) and found[0].key[0] > 1 and (found[0].key[2] == "y" or program.is_update(found[0].key))
+    is_later = bool(found) and found[0].key[0] > 1
     for each in every:
         is_seen = is_later or any(
             compared is not None and (factor := factor_of(program, each, key)) != 1 and compared.is_times(factor)

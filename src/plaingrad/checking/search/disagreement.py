@@ -2,6 +2,7 @@
 
 from math import prod
 
+from plaingrad.checking.catalogue import Kind
 from plaingrad.checking.search.conventions import GRADIENT
 from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.rounding import ratio
@@ -39,6 +40,8 @@ def _factor(search: Search, key: Key) -> float | None:
     for finding in search.findings:
         if finding.where != key:
             continue
+        if finding.best and finding.best.mistake.kind is not Kind.FACTOR:
+            return None
         made = finding.given if finding.key == key else finding.fits[0].made
         return ratio(made, search.expected[key].value, NEAR)
     return 1.0

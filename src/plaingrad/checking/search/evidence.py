@@ -64,7 +64,7 @@ def patterns(finding: Finding, steps: Steps) -> list[str]:
         shown = f"{'step' if is_step else 'value'} × {factor:.{4 if is_step else 6}g}"
         told.append(f"your {'step' if is_step else 'value'} = correct {shown} in {many}")
     elif not np.any(given):
-        told.append(f"{many} stay as they were" if is_step else f"{many} are 0")
+        told.append(f"{many} stay as they were" if is_step else f"{many} {'are' if wrong.size > 1 else 'is'} 0")
     elif wrong.all():
         told.append(f"{many} are wrong" if wrong.size > 1 else "the number is wrong")
     else:
@@ -72,7 +72,7 @@ def patterns(finding: Finding, steps: Steps) -> list[str]:
         told += _places(finding.key, wrong, steps)
     if factor is None and np.allclose(np.sort(given, axis=None), np.sort(expected, axis=None), rtol=1e-4, atol=1e-9):
         told.append("all the correct numbers are there, but in other places")
-    elif factor is None and wrong.any():
+    elif factor is None and wrong.any() and given.any():
         told += _parts(given, expected)
     told += _special(finding, wrong) if not is_step else _of_step(given, expected, wrong)
     return told

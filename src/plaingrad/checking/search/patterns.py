@@ -12,7 +12,9 @@ from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Estimate, Key
 from plaingrad.checking.search.rounding import allowed
 from plaingrad.checking.search.search import Search
+from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
+from plaingrad.textbook.layers import Add, Flatten
 
 MOST_TOLD = 3
 FEWEST = 4  # numbers of which a relation says something
@@ -78,8 +80,15 @@ def others(finding: Finding, search: Search) -> Iterator[tuple[str, Array]]:
         if key == finding.key and finding.before is None:
             continue
         name = f"x of step {key[0]}" if key[1] == "input" else name_of(key)
-        if array.size == finding.given.size and array.any():
+        if array.size == finding.given.size and array.any() and not _passes_on(search.program, key, finding.key):
             yield name, array
+
+
+def _passes_on(program: Program, key: Key, read: Key) -> bool:
+    """Whether a pass hands on the numbers of another, as they are."""
+    layer = program.steps[key[1]].layer if key[1] in program.steps else None
+    is_so = isinstance(layer, Flatten) or (isinstance(layer, Add) and key[2] != "y")
+    return is_so and read in program.needs(key)
 
 
 def _same(one: Array, other: Array, near: float) -> bool:

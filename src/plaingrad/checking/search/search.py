@@ -321,7 +321,8 @@ class Search(State):
             self.program.other = kept
         for truth in [each for each in every if self.agrees(each, array)]:
             if not is_sure or truth.uncertainty.max(initial=0) <= SURE * np.abs(truth.value).max(initial=0):
-                self.rows[key].error = relative(array, truth.value) if is_sure else self.rows[key].error
+                if is_sure and key in self.rows:
+                    self.rows[key].error = relative(array, truth.value)
                 return True
         return False
 

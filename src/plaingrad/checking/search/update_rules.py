@@ -3,6 +3,7 @@
 Over 300 lines, since the rules and what they share stand together.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from plaingrad.textbook.text import Text
 
 Place = tuple[str, str]  # layer, weight
 Step = Callable[["Past"], Array]
+Counted = Callable[["Past"], Callable[[int], int]]
 CHOICES = 12.0  # bits: fewer than 4,096 rules are tried, those with an edited line apart
 OWN_ROUNDINGS = 8  # of a step, in any rule told here: a handful of products, a root and a quotient
 
@@ -116,22 +118,44 @@ class Whole(np.ndarray[Any, Any]):
         return np.sqrt(self)
 
 
-def stepped_by(optimiser: Optimiser, past: Past, rate: float, text: Text | None = None) -> Array:
+def stepped_by(
+    optimiser: Optimiser, past: Past, rate: float, text: Text | None = None, counted: Counted | None = None
+) -> Array:
     """The step of an optimiser by the library's text, or an edited one, from the gradients of all steps so far."""
     steps = range(1, past.t + 1)
     gradients, weights = map(past.gradient, steps), map(past.weight, steps)
-    return [*steps_of(optimiser, text or optimiser.update, zip(gradients, weights, strict=True), rate)][-1]
+    number = counted(past) if counted else None
+    return [*steps_of(optimiser, text or optimiser.update, zip(gradients, weights, strict=True), rate, number)][-1]
+
+
+def by_array(backwards: bool, biases_first: bool) -> Counted:
+    """Steps counted up at each array, of the layers in this order: what is told of a step's number is far more."""
+
+    def counted(past: Past) -> Callable[[int], int]:
+        layers = [*past.program.steps.items()][:: -1 if backwards else 1]
+        every = [(layer, each) for layer, step in layers for each in sorted(step.weights, reverse=not biases_first)]
+        place = every.index(past.key[1:])
+        return lambda step: step * len(every) + place
+
+    return counted
 
 
 def steps_of(
-    optimiser: Optimiser, text: Text, seen: Iterable[tuple[Array, Array]], rate: float = 1.0
+    optimiser: Optimiser,
+    text: Text,
+    seen: Iterable[tuple[Array, Array]],
+    rate: float = 1.0,
+    number: Callable[[int], int] | None = None,
 ) -> Iterator[Array]:
-    """The steps that an optimiser's text makes, one after the other, of gradients and the weights before them."""
+    """The steps that an optimiser's text makes, one after the other, of gradients and the weights before them.
+
+    `number` tells what the program takes for the number of a step, counted from 0.
+    """
     arrays: dict[str, Any] = {name: np.zeros(1, object) for name in optimiser.slots}
     for step, (gradient, weight) in enumerate(seen):
         arrays |= {name: np.empty(1, object) for name in ("w", "dw")}
         arrays["w"][0], arrays["dw"][0] = weight.copy(), gradient.view(Whole)
-        numbers = {**optimiser.numbers(step, rate / optimiser.rate), "adam": optimiser}
+        numbers = {**optimiser.numbers(number(step) if number else step, rate / optimiser.rate), "adam": optimiser}
         text(*(({**numbers, **arrays})[name] for name in text.arguments))
         yield np.asarray(weight - arrays["w"][0], float)
 
@@ -180,6 +204,7 @@ class Direction:
     title: str
     optimiser: Optimiser
     text: Text
+    counted: Counted | None = None  # what the program takes for the number of a step
 
     @property
     def first(self) -> float:
@@ -190,7 +215,7 @@ class Direction:
 
     def of(self, past: Past) -> Array:
         """The step at a rate of 1."""
-        return stepped_by(self.optimiser, past, 1.0, self.text)
+        return stepped_by(self.optimiser, past, 1.0, self.text, self.counted)
 
 
 def directions() -> Iterator[Direction]:
@@ -222,6 +247,13 @@ def directions() -> Iterator[Direction]:
                 Adam(epsilon=epsilon),
                 text.edited(*NO_MEAN, SUMMED, *where),
             )
+
+
+def that_count_arrays() -> Iterator[Direction]:
+    """Adam whose number of the step is counted up for each array, in the order in which a program may update them."""
+    title = "the update is Adam's (β₁ = 0.9, β₂ = 0.999), but t, the number of the step, is counted up at each array"
+    for backwards, biases_first in itertools.product((False, True), repeat=2):
+        yield Direction("adam", title, Adam(), as_written(Adam.update), by_array(backwards, biases_first))
 
 
 def as_written(update: Any) -> Text:
@@ -267,6 +299,7 @@ def shapes() -> Iterable[Rule]:
         ),
         ("gradient-normalised", "each array's gradient is divided by its largest absolute value", over_largest),
         ("gradient-centred", "the mean of each array's gradient is subtracted from it", lambda g: g - g.mean()),
+        ("gradient-centred", "the mean of each filter's or unit's gradient is subtracted from it", centred_by_row),
     ]
     for id, title, seen in plain:
         yield rule(id, title, "w -= rate · dw, each weight with its own gradient.", seen_through(seen))
@@ -313,6 +346,11 @@ LEFT = "the {} filter or unit (row of weights, bias) of each array is not update
 def seen_through(function: Callable[[Array], Array]) -> Step:
     """The step of a function of the gradient."""
     return lambda past: past.rate * function(past.gradient())
+
+
+def centred_by_row(g: Array) -> Array:
+    """Without the mean of each row of weights; biases stay as they are."""
+    return np.asarray(g - g.mean(axis=tuple(range(1, g.ndim)), keepdims=True) if g.ndim > 1 else g)
 
 
 def over_largest(g: Array) -> Array:

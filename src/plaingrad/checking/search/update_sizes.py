@@ -10,7 +10,15 @@ from plaingrad.checking.search import update_words as words
 from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.search.update_numbers import COLUMNS, Column, Seen, Solved, least_squares, rounded, sized
-from plaingrad.checking.search.update_rules import EPSILONS, Place, Rule, decoupled, directions, stepped_by
+from plaingrad.checking.search.update_rules import (
+    EPSILONS,
+    Place,
+    Rule,
+    decoupled,
+    directions,
+    stepped_by,
+    that_count_arrays,
+)
 from plaingrad.checking.search.update_sums import USUAL_DECAYS
 from plaingrad.textbook.optimisers import Adam, AdamW
 
@@ -79,6 +87,11 @@ def own_sizes(seen: list[Seen]) -> Iterator[Rule]:
         yield words.one_size(size["sign"], last > 1)
     first = [each for each in seen if each.past.t == 1]
     rough = least_squares(first, {"sign": lambda past: np.sign(past.gradient())}, room=1e-3) if first else size
+    if rough is None and all(_is_of_one_size(each) for each in first):
+        for each in that_count_arrays():
+            solved = sized(seen, each)
+            if solved is not None:
+                yield words.direction(each, solved["rate"], 1)
     if rough is None and not _may_decay(first):
         return
     for each in directions():
@@ -115,6 +128,13 @@ def _sized_once(seen: list[Seen]) -> Iterator[Rule]:
         solved = least_squares(seen, {**columns, "rate": by.of} if by else columns)
         if solved is not None and solved.shows("rate") and solved.shows("weight"):
             yield words.sized_and_shrunk(solved["rate"], solved["weight"], by)
+
+
+def _is_of_one_size(seen: Seen) -> bool:
+    """Whether the numbers of an array move by one size, but for a few whose gradients are next to nothing."""
+    sizes = np.abs(seen.step).reshape(-1)
+    middle = float(np.median(sizes))
+    return bool(middle > 0 and (np.abs(sizes - middle) < 1e-3 * middle).mean() > 0.5)
 
 
 def _may_decay(first: list[Seen]) -> bool:

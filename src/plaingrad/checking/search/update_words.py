@@ -311,7 +311,7 @@ def direction(each: Direction, rate: float, free: int) -> Rule:
         each.id,
         f"{each.title} at a rate of {number(rate)}",
         PLAIN,
-        lambda past: stepped_by(each.optimiser, past, rate, each.text),
+        lambda past: stepped_by(each.optimiser, past, rate, each.text, each.counted),
         free,
     )
 
