@@ -23,9 +23,13 @@ SAMPLE = 40  # every so many-th edit is asked where all would take a minute
 WORDS = {
     "conv,maxpool,relu,flatten,dense": {"dilation-forgotten"},  # of several convolutions the second is dilated
     "conv,leakyrelu,conv,meanpool,tanh,flatten,dense,softmax": set(),
-    "meanpool,conv,sigmoid,l2pool,flatten,dense": {"dilation-forgotten"},
-    # behind a ReLU no number is negative: a maximum that begins at 0, and the largest absolute value, are right there
-    "conv,relu,maxpool,conv,tanh,l2pool,flatten,dense": {"maximum-begins-at-zero", "error-to-largest-absolute-value"},
+    # Before each layer of weights stands a pool, or an image.
+    "meanpool,conv,sigmoid,l2pool,flatten,dense": {"dilation-forgotten", "derivative-of-the-activation-before"},
+    # The same; and behind a ReLU no number is negative: a maximum that begins at 0, and the largest absolute value, are
+    # right there.
+    "conv,relu,maxpool,conv,tanh,l2pool,flatten,dense": {
+        *("maximum-begins-at-zero", "error-to-largest-absolute-value", "derivative-of-the-activation-before"),
+    },
 }
 
 

@@ -22,6 +22,7 @@ from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Fit
+from plaingrad.checking.search.normalised import Normalised, groups_of
 from plaingrad.checking.search.passes import Passes
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.checking.verdict.verdict import CONVENTION, RIGHT
@@ -205,6 +206,9 @@ def test_formulas_of_normalisations_make_what_the_texts_make(layer: pg.Layer, sh
     w = {"w": rng.normal(size=4), "b": rng.normal(size=4)}
     single = SingleLayer(layer, shape, 3)
     single.run_on(x, w)
+    groups = groups_of(layer, 4)
+    assert groups is not None
+    np.testing.assert_allclose(Normalised(groups, x, w, layer.epsilon).y, single.get("y"), rtol=1e-12, atol=1e-12)
     single.put(dy=dy)
     single.backward()
     for wanted in ("dx", "dw", "db"):

@@ -30,7 +30,9 @@ SAME = 1e-9  # of the largest number: far more than float64 rounds such sums by
 MOST_OUTPUTS = 20_000  # outputs of the layers in all steps: of larger cases nothing is said, as it would take seconds
 TOLD = 2  # mistakes that are told by their title
 COMMAND = "plaingrad case"
-NEVER_SILENT = frozenset({"kernel-transposed", "gradient-transposed", "layer-skipped", "true-class-only"})
+NEVER_SILENT = frozenset(
+    {"kernel-transposed", "gradient-transposed", "layer-skipped", "true-class-only", "groups-otherwise"}
+)
 """Mistakes that, where they make no array of the right shape, make one of a wrong shape, or cannot be made."""
 MEASURED = frozenset({"weight-decay-added", "weights-shrunk", "mask-drawn-anew"})
 """Mistakes whose size, or mask, is found in an answer, and which change enough numbers: any case shows them."""

@@ -84,6 +84,11 @@ class Normalised:
         """The numbers, moved and scaled."""
         return np.asarray((self.x - self.mean) / self.deviation)
 
+    @property
+    def y(self) -> Array:
+        """The output, in training."""
+        return self.back(self.w * self.normal + self.b)
+
     def back(self, laid: Array) -> Array:
         """An array as the layer has it."""
         return self.groups.back(np.broadcast_to(laid, self.x.shape), self.shape)

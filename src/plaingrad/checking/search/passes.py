@@ -16,6 +16,7 @@ import numpy as np
 
 from plaingrad.checking.case import Case
 from plaingrad.checking.search.memo import Memo
+from plaingrad.checking.search.normalised import Normalised, groups_of
 from plaingrad.checking.search.products import Terms, terms_of
 from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.compiler.loops import Array
@@ -236,12 +237,15 @@ class Passes:
         if quantity == "dx" and terms:
             return terms.error(env[self.dy_key(key)].value, w)
         x = env[self.x_key(key)].value
+        groups = None if terms else groups_of(self.steps[name].layer, x.shape[1])
+        if quantity == "y" and groups and not self.is_trained(key):
+            return Normalised(groups, x, w, self.steps[name].layer.epsilon).y  # type: ignore[attr-defined]
         if quantity == "y":
             return terms.forward(x, w) if terms else self.loop(name, "y", x, w, None, t > self.last)
         if quantity in self.steps[name].state:
             return self.single_layer(name).settled(quantity, x, w)
         dy = env[self.dy_key(key)].value
-        if quantity in ("dx", "dskip"):
+        if quantity in ("dx", "dskip") or groups:
             return self.single_layer(name).slopes(x, w, quantity).of(dy)
         if terms is None:
             return self.loop(name, quantity, x, w, dy)
