@@ -76,6 +76,20 @@ def test_a_line_of_a_usual_optimiser_is_told(id: str, seed: int) -> None:
     assert not verdict.unclear, verdict.text()
 
 
+@pytest.mark.parametrize("id", ["momentum 0.9", "average 0.9", "weight decay", "rate decays"])
+@pytest.mark.parametrize("part", ["all", "weights"])
+@pytest.mark.often(4)
+def test_a_rule_is_told_where_some_gradients_are_rounding_alone(id: str, part: str) -> None:
+    """As that of a bias before a normalisation, of which two programs make two numbers, both next to 0."""
+    case, rng = networks()["normalised"], np.random.default_rng(0)
+    answer = part_of(played(case, SLIPS[id]), part, "f64")
+    rounding = {name: each for name, each in answer.items() if name.endswith("db") and np.abs(each).max() < 1e-12}
+    assert rounding or part == "weights"
+    answer |= {name: 1e-16 * rng.normal(size=np.shape(each)) for name, each in rounding.items()}
+    verdict = check_answer(case, answer)
+    assert names_in(verdict) & SLIPS[id].true, verdict.text()
+
+
 def test_there_are_enough_slips_and_half_of_them_have_no_name() -> None:
     assert len(SLIPS) >= 60
     assert 2 * sum(not slip.true for slip in SLIPS.values()) >= 40
