@@ -112,6 +112,12 @@ step("momentum 0.9", lambda now: now.average("v", 0.9, now.g, 1.0), "momentum-ad
 step("momentum 0.37", lambda now: now.average("v", 0.37, now.g, 1.0), "momentum-added")
 step("average 0.9", lambda now: now.average("v", 0.9, now.g), "exponential-average", SCALED)
 step("corrected average 0.9", lambda now: now.average("v", 0.9, now.g) / (1 - 0.9**now.t), "exponential-average")
+step(
+    "momentum with dampening",
+    lambda now: now.average("v", 0.9, now.g, 1.0 if now.t == 1 else 0.25),
+    "momentum-dampened",
+    "momentum-added",
+)
 step("not cleared", lambda now: now.average("v", 1.0, now.g, 1.0), "gradient-kept", "never-cleared")
 step("nesterov", lambda now: now.g + 0.9 * now.average("v", 0.9, now.g, 1.0), "nesterov-momentum", SCALED)
 step("adam", adam, "adam", SIZE)

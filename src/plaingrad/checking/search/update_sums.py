@@ -122,6 +122,10 @@ def _kept(program: Program, solved: dict[int, Solved]) -> Iterator[Rule]:
     for share, free in usual(Solved({"share": first["own"] - 1}, {"share": first.error["own"]}), "share", USUAL_SHARES):
         if 0 < share < 1:
             yield words.nesterov(share, free)
+    if 1 in solved and first.near("own", 1.0) and not then.near("own", 1.0):
+        for momentum, free in usual(then, "before", USUAL_SHARES):
+            for factor, more in usual(then, "own", (1 - momentum,)):
+                yield words.dampened(momentum, factor, free + more)
     if max(solved) == 2:
         own = {t: {name: each[name] for name in each.value} for t, each in solved.items()}
         yield words.sum_of_steps(own, COLUMNS)

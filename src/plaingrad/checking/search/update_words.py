@@ -157,6 +157,24 @@ def exponential_average(share: float, corrected: bool = False, free: int = 0) ->
     )
 
 
+def dampened(share: float, factor: float, free: int) -> Rule:
+    """Momentum whose first step is the gradient, and to which later gradients are added in part, as in PyTorch."""
+
+    def step(past: Past) -> Array:
+        velocity = past.gradient(1)
+        for t in range(2, past.t + 1):
+            velocity = share * velocity + factor * past.gradient(t)
+        return past.rate * velocity
+
+    return rule(
+        "momentum-dampened",
+        f"momentum with dampening: v = dw in the first step, then v = {number(share)} v + {number(factor)} dw",
+        PLAIN,
+        step,
+        free,
+    )
+
+
 def never_updated() -> Rule:
     """Weights that stay as they were, in the words of the catalogue."""
     known = CATALOGUE["never-updated"]
