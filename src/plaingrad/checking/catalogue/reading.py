@@ -9,6 +9,7 @@ from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
 ALL, OF_IMAGE, OF_CHANNEL, OF_PIXEL = None, (1, 2, 3), (0, 2, 3), (0,)  # axes of what has one mean
+FIRST = "Conv.y Conv.dw Dense.y Dense.dw Flatten.y MeanPool.y"  # passes that read the images, in the first layer
 
 
 def reads_images(context: Context) -> bool:
@@ -43,7 +44,7 @@ def centred(axes: tuple[int, ...] | None, is_divided: bool) -> Form:
 
 enter(
     "images-cut-to-whole-numbers",
-    "Conv.y Conv.dw Dense.y Dense.dw Flatten.y MeanPool.y",
+    FIRST,
     "the images are cut to whole numbers before they are read",
     "Keep the images as floating-point numbers: int(), or an array with an integer dtype, cuts what is put into it.",
     of_images(np.trunc),
@@ -54,7 +55,7 @@ enter(
 
 enter(
     "images-centred",
-    "Conv.y Conv.dw Dense.y Dense.dw Flatten.y MeanPool.y",
+    FIRST,
     "the images are changed before they are read: their mean is subtracted, or they are brought to another range",
     "The case's images are the input as they stand: leave the preparation out for the comparison.",
     *(centred(axes, is_divided) for axes in (ALL, OF_IMAGE, OF_CHANNEL, OF_PIXEL) for is_divided in (False, True)),
@@ -77,12 +78,34 @@ def mirrored(axis: int) -> Form:
 
 enter(
     "images-in-another-order",
-    "Conv.y Conv.dw Dense.y Dense.dw Flatten.y MeanPool.y",
-    "the images are read in another order, or mirrored: the last one first, the channels, rows or columns reversed",
-    "Take images and targets in the order of the case, and of each image the channels, rows and columns.",
-    *map(mirrored, range(4)),
+    FIRST,
+    "the images of the batch are read in another order: the last one first, or each one place further on",
+    "Take images and targets in the order of the case, and shuffle neither without the other.",
+    mirrored(0),
     of_images(lambda x: np.roll(x, 1, 0)),
     of_images(lambda x: np.roll(x, -1, 0)),
+    when=reads_images,
+    kind=Kind.ARRAY,
+)
+
+enter(
+    "channels-reversed",
+    FIRST,
+    "the channels of the images are read in reverse: blue, green, red in place of red, green, blue",
+    "Some libraries read images as blue, green, red: take the channels in the order of the case.",
+    mirrored(1),
+    when=reads_images,
+    kind=Kind.ARRAY,
+)
+
+enter(
+    "images-mirrored",
+    FIRST,
+    "the images are read mirrored, or turned: their rows or columns in reverse, or exchanged",
+    "The case lists each channel row by row, the first row at the top, and each row from the left.",
+    mirrored(2),
+    mirrored(3),
+    of_images(lambda x: x[..., ::-1, ::-1] if x.ndim == 4 else x),
     of_images(lambda x: x.swapaxes(-2, -1).reshape(x.shape) if x.ndim == 4 else x),
     when=reads_images,
     kind=Kind.ARRAY,
