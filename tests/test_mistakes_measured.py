@@ -29,18 +29,17 @@ def scripts():
         sys.modules.pop(name)
 
 
+NOT_THERE = {*HOW_MUCH, "ties-split-unequally", "groups-otherwise", "channels-reversed"}
+
+
 def can_be_measured(mistake, kinds):
     """Conventions are no mistakes; what asks how much a program `given` was off has no size of its own.
 
-    And the networks that are trained have only layers of these kinds, no skips, and no convolutions in groups.
+    And the networks that are trained have only layers of these kinds, no skips, no groups, and images of one channel.
     """
     told = [each.partition(".") for each in mistake.passes]
     is_there = any(kind in kinds and way != "dy" for kind, _, way in told)
-    return (
-        is_there
-        and not mistake.convention
-        and mistake.id not in {*HOW_MUCH, "ties-split-unequally", "groups-otherwise"}
-    )
+    return is_there and not mistake.convention and mistake.id not in NOT_THERE
 
 
 def test_every_mistake_that_can_be_measured_was_and_no_other(scripts):
