@@ -15,7 +15,7 @@ from plaingrad.checking.verdict.trained import learns, measured
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "mistakes.md"
 HEADINGS = {
     "reading": "In what is read of the case, and what numbers are kept in",
-    "factor": "Everywhere: factors and signs",
+    "factor": "Everywhere: factors, signs and zeros",
     "loss": "In the loss",
     "printed_loss": "In what a loss is taken of",
     "dense": "In dense layers, and in any layer",

@@ -198,17 +198,6 @@ enter(
 )
 
 enter(
-    "nothing-comes-out",
-    "*.y loss.y",
-    "the output is 0: it is never computed, or cut to 0 by a division of whole numbers",
-    "Look for a loop that never runs, for an array that is made anew after it was filled, and for 1 / 2 in a language "
-    "where that is 0.",
-    lambda context: np.zeros_like(context.expected),
-    plain=True,
-    kind=Kind.OMISSION,
-)
-
-enter(
     "input-returned",
     "*.dx",
     "the layer's input is returned instead of an error",

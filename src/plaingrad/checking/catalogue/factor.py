@@ -1,4 +1,4 @@
-"""Mistakes that are one factor: everything is right but for a number."""
+"""Mistakes that are one factor: everything is right but for a number, which may be 0."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -149,4 +149,15 @@ enter(
     times(lambda context: context.rate),
     times(lambda context: -context.rate),
     kind=Kind.FACTOR,
+)
+
+enter(
+    "nothing-comes-out",
+    "*.y loss.y",
+    "the output is 0: it is never computed, or cut to 0 by a division of whole numbers",
+    "Look for a loop that never runs, for an array that is made anew after it was filled, and for 1 / 2 in a language "
+    "where that is 0.",
+    lambda context: 0 * context.expected,
+    plain=True,
+    kind=Kind.OMISSION,
 )
