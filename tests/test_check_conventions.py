@@ -434,3 +434,20 @@ def test_few_arrays_that_are_less_exact_than_all_others_are_told() -> None:
     assert note.startswith("loss, step2.loss: off by 1.0e-07")
     for right in (told(arrays), told(Student(case, np.float32).arrays())):
         assert not any("a small number added" in each for each in check_answer(case, right).notes)
+
+
+@pytest.mark.parametrize(("seed", "bias"), [(0, -0.8), (1, -0.5), (2, -1.2)])
+@pytest.mark.often(2)
+def test_zeros_are_no_sign_of_another_way(seed: int, bias: float) -> None:
+    """Gradients that are 0 because all units before them are dead, in a step whose weights are not told."""
+    layers = (pg.Conv(2, padding=1), pg.Sigmoid(), pg.Conv(2, padding=1), pg.ReLU(), pg.Flatten(), pg.Dense(4))
+    case, rng = make_case(layers, (1, 4, 4), seed=seed), np.random.default_rng(0)
+    case.net.arrays["conv2.b"][...] = bias  # some sums are above 0 as the case has it, and none in other ways
+    answer = {}
+    for name in ("conv1", "conv2"):
+        for weight, array in case.net.steps[name].arrays.items():
+            answer[f"step2.{name}.d{weight}"] = np.zeros(array.shape)
+    answer["step2.dense1.db"] = rng.normal(size=4)
+    verdict = check_answer(case, answer)
+    assert verdict.unclear
+    assert not verdict.conventions

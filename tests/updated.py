@@ -112,12 +112,6 @@ step("momentum 0.9", lambda now: now.average("v", 0.9, now.g, 1.0), "momentum-ad
 step("momentum 0.37", lambda now: now.average("v", 0.37, now.g, 1.0), "momentum-added")
 step("average 0.9", lambda now: now.average("v", 0.9, now.g), "exponential-average", SCALED)
 step("corrected average 0.9", lambda now: now.average("v", 0.9, now.g) / (1 - 0.9**now.t), "exponential-average")
-step(
-    "momentum with dampening",
-    lambda now: now.average("v", 0.9, now.g, 1.0 if now.t == 1 else 0.25),
-    "momentum-dampened",
-    "momentum-added",
-)
 step("not cleared", lambda now: now.average("v", 1.0, now.g, 1.0), "gradient-kept", "never-cleared")
 step("nesterov", lambda now: now.g + 0.9 * now.average("v", 0.9, now.g, 1.0), "nesterov-momentum", SCALED)
 step("adam", adam, "adam", SIZE)
@@ -248,13 +242,19 @@ step("square of the weight", lambda now: now.g + 0.01 * now.w**2)
 step("times the weight", lambda now: now.g * now.w)
 step("times 1 + |w|", lambda now: now.g * (1 + np.abs(now.w)))
 step("over the weight's norm", lambda now: now.g * np.sqrt((now.w**2).sum()))
-step("adadelta", lambda now: now.g * 1e-3 / np.sqrt(now.average("v", 0.9, now.g**2) + 1e-3))
+step("adadelta", lambda now: now.g * 1e-3 / np.sqrt(now.average("v", 0.9, now.g**2) + 1e-3), SIZE)
 step("adamax", lambda now: now.average("m", 0.7, now.g) / (np.abs(now.g) + 0.01), SIZE)
 step("momentum of the sign", lambda now: now.average("v", 0.9, np.sign(now.g), 1.0), SIZE)
 step("centred rows", lambda now: now.g - now.g.mean(0) if now.g.ndim > 1 else now.g)
 step("offset", lambda now: now.g + 0.003)
 step("first image's share", lambda now: now.g * 0.31 + 0.02 * np.cos(np.arange(now.g.size)).reshape(now.g.shape))
 step("mixed layers", lambda now: now.g + 0.1 * sum(float(g.mean()) for g in now.all.values()))
+step(
+    "momentum with dampening",
+    lambda now: now.average("v", 0.9, now.g, 1.0 if now.t == 1 else 0.25),
+    "momentum-dampened",
+    "momentum-added",
+)
 step("largest of each row", lambda now: now.g * (np.abs(now.g) == np.abs(now.g).max(-1, keepdims=True)))
 
 

@@ -321,10 +321,16 @@ class Asked:
         return self._begun(self._with(tried, more), unit).is_hopeless(self._agreed(tried), tried.search, first)
 
     def _taken(self, tried: Tried, more: list[Convention], unit: float, best: Tried | None) -> Tried | None:
-        """With these conventions; None where no fewer passes disagree than with the best, or one that had agreed."""
+        """With these conventions; None where no fewer passes disagree than with the best, or one that had agreed.
+
+        Where some are left, zeros that agree with them alone are no sign of them: units that are dead make them too.
+        """
         taken = self._with(tried, more)
         search = self._begun(taken, unit)
         left = search.disagreeing(counted((best or tried).found), self._agreed(tried))
         if left is None or not all(each.is_allowed(tried.found, left, search.program) for each in more):
+            return None
+        wrong = {each.key for each in left}
+        if wrong and not any(each.given.any() for each in tried.found if each.key not in wrong):
             return None
         return Tried(taken, left, search)

@@ -1,6 +1,7 @@
 """Which edits of a text make exactly the numbers of an answer."""
 
 import ast
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -62,9 +63,9 @@ def found(
     bits = steps * evidence(expected, given, precision)  # each step tells about as much
     if bits < needed(PLAIN):
         return
-    texts = list(whole.found(context, how, expected, given, precision, scaled=False))
-    if texts:
-        yield from asking(PLAIN, texts[:MOST_KEPT])
+    texts = list(asking(PLAIN, list(whole.found(context, how, expected, given, precision, scaled=False))[:MOST_KEPT]))
+    if texts and not any(exchanges_axes(expected.value, made) for _, made in texts):
+        yield from texts
         return
     shares = list(whole.shares(context, how, expected, given, precision))
     matches, tried = matched(how, factor, expected, given, precision)
@@ -72,6 +73,9 @@ def found(
     if not matches and chosen and can_be_chosen(context, given, factor, room_of(expected, given, precision)):
         how = chosen
         matches, tried = matched(how, factor, expected, given, precision)
+    if texts and not matches:
+        yield from texts
+        return
     if not matches and not shares:
         yield from asking(PLAIN, whole.found(context, how, expected, given, precision, scaled=True))
         return
@@ -79,8 +83,17 @@ def found(
         kept = [match for match, *_ in claims(context, how, matches)] if matches else []
         lines = [(edited_line(how.lines, each.edit, how.then is not None), each.made) for each in kept]
         yield from asking(tried, lines[:MOST_KEPT])
+    yield from texts
     if not any(each.edit.keeps for each in matches):  # what was there before is a share of another array too
         yield from asking(PLAIN, shares)
+
+
+def exchanges_axes(right: Array, made: Array) -> bool:
+    """Whether two axes of one size are exchanged, as two letters of a line are, which then says more."""
+    axes = itertools.combinations(range(right.ndim), 2)
+    return any(
+        np.array_equal(made, right.swapaxes(*each)) for each in axes if right.shape[each[0]] == right.shape[each[1]]
+    )
 
 
 def asking(tried: int, lines: Iterable[tuple[EditedLine, Array]]) -> Iterator[tuple[EditedLine, Array]]:
