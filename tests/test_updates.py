@@ -242,6 +242,15 @@ def test_weights_that_the_step_replaces_are_not_called_shrunk_by_all_their_size(
         assert names_in(check_answer(networks()["thorough"], told(arrays))) == {"weight-replaced"}
 
 
+@pytest.mark.parametrize("times", [0.0, 1.0, -5.0])
+def test_weights_that_are_a_multiple_of_the_gradient_are_neither_shrunk_nor_clipped(times: float) -> None:
+    """0 is one too."""
+    case = networks()["thorough"]
+    places = [(name, each) for name, step in case.net.steps.items() for each in step.weights]
+    arrays, _ = with_wrong(case, dict.fromkeys(places, lambda context: times * context.slope))
+    assert names_in(check_answer(case, told(arrays))).isdisjoint({"weights-shrunk", "weights-clipped"})
+
+
 def test_no_rule_is_ruled_out_that_makes_the_steps() -> None:
     """By the smallest arrays alone; and of steps that nothing makes most are."""
     rng, ruled_out = np.random.default_rng(5), 0

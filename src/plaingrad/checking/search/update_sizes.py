@@ -162,5 +162,5 @@ def clipped(seen: list[Seen]) -> Iterator[Rule]:
         if limits and max(limits) - min(limits) < 1e-3 * max(limits):
             yield words.clipped_by_norm(rounded(float(np.median(limits)), 1e-4 * max(limits)), 1, of_each=True)
     after = [np.abs(each.past.weight() - each.step) for each in seen if each.is_wrong]
-    if after:
+    if any(each.any() for each in after):
         yield words.weights_clipped(max(float(each.max(initial=0)) for each in after), 1)

@@ -44,9 +44,8 @@ def _read(program: Program, solved: dict[int, Solved], seen: list[Seen]) -> Iter
     else:
         last = solved[max(solved)]
         factor = 1.0 if last.near("own", 1.0) else last["own"]
-        is_replaced = "weight" in last.value and abs(factor) == 1 and last.near("weight", 1.0)
-        if is_replaced:  # by the step: nothing of the weight is left to be shrunk
-            return
+        if "weight" in last.value and last.near("weight", 1.0):
+            return  # the weight is replaced by a multiple of the gradient: nothing of it is left to be shrunk
         for decay, free in usual(last, "weight", [each * program.case.rate for each in USUAL_DECAYS]):
             if "weight" in last.value:
                 yield words.decayed(program, factor, decay, free + (factor != 1))
