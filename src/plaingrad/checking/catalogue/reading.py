@@ -163,7 +163,9 @@ def orders(w: Array) -> Iterator[Array]:
     kind=Kind.ARRAY,
 )
 def in_another_order(context: Context) -> Iterator[Array]:
-    if context.step > 1 or (context.way == "update" and context.weight != "w"):
+    # What goes on with such weights does so from the first pass on: no step alone is made of them.
+    is_alone = context.way == "update" and (context.weight != "w" or context.given is None)
+    if context.step > 1 or is_alone:
         return
     for w in orders(context.weights["w"]):
         if context.way == "update":

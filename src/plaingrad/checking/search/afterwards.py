@@ -29,6 +29,10 @@ def keep_consistent(state: State, findings: list[Finding]) -> None:
         each.fits = [
             fit for fit in each.fits if not _is_known(fit, each) or all(_is_silent(state, fit, key) for key in right)
         ]
+    losses = [each for each in findings if each.key[1:] == ("loss", "y")]
+    common = set.intersection(*({fit.mistake.id for fit in each.fits} for each in losses)) if losses else set()
+    for each in losses:  # one number may be that of a mistake by chance, and two are not
+        each.fits = [fit for fit in each.fits if fit.mistake.id in common or isinstance(fit.mistake, EditedLine)]
     edited = [each for each in findings if any(isinstance(fit.mistake, EditedLine) for fit in each.fits)]
     for place in {each.key[1:] for each in edited}:
         there = [each for each in findings if each.key[1:] == place]
