@@ -1,14 +1,13 @@
 """Mistakes in activations."""
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Form, Kind, enter
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
-from plaingrad.textbook.layer import Layer
+from plaingrad.textbook.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
 
 RIGHT = {"Sigmoid": "dy * y * (1 - y)", "Tanh": "dy * (1 - y * y)"}  # what their backward texts give each place
 
@@ -210,25 +209,25 @@ enter(
     kind=Kind.FUNCTION,
 )
 
-SLOPES: dict[str, Callable[[Array, float], Array]] = {
-    "ReLU": lambda y, slope: np.where(y > 0, 1.0, 0.0),
-    "LeakyReLU": lambda y, slope: np.where(y > 0, 1.0, slope),
-    "Sigmoid": lambda y, slope: y * (1 - y),
-    "Tanh": lambda y, slope: 1 - y * y,
-}
+OF_OUTPUTS = (ReLU, LeakyReLU, Sigmoid, Tanh)  # whose derivative is told of their output, which the next layer reads
 
 
-def before(context: Context) -> Layer | None:
-    """The layer whose numbers are read, flattened or not, if there is one."""
-    names = context.program.names
-    layers = [context.program.steps[each].layer for each in names[: names.index(context.name)]]
-    return next((each for each in reversed(layers) if type(each).__name__ != "Flatten"), None)
+def before(context: Context) -> str | None:
+    """The activation whose outputs are read, flattened or not, if there is one."""
+    steps, names = context.program.steps, context.program.names
+    read = [each for each in names[: names.index(context.name)] if not isinstance(steps[each].layer, Flatten)]
+    return read[-1] if read and isinstance(steps[read[-1]].layer, OF_OUTPUTS) else None
 
 
-def times_slope_before(context: Context) -> Array:
-    """The error for the layer before, multiplied by this layer's derivative as well."""
-    layer = before(context)
-    return context.expected * SLOPES[type(layer).__name__](context.x, getattr(layer, "slope", 0.0))
+def through_it_too(context: Context) -> Array | None:
+    """The error for the activation before, sent back through that by its own text as well."""
+    name = before(context)
+    if name is None:
+        return None
+    single = context.program.single_layer(name)
+    single.put(y=context.x, dy=context.expected)
+    single.backward()
+    return single.get("dx").reshape(context.expected.shape)
 
 
 enter(
@@ -237,8 +236,7 @@ enter(
     "the error is multiplied by the derivative of the activation before this layer, which is that layer's to do",
     "dx of this layer is the gradient with respect to what it read, the activation's output. The activation multiplies "
     "by its own derivative, once.",
-    times_slope_before,
-    when=lambda context: type(before(context)).__name__ in SLOPES,
+    through_it_too,
     kind=Kind.FACTOR,
     question="whose-derivative",
 )

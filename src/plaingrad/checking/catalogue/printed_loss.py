@@ -77,8 +77,7 @@ def with_losses_before(made: Callable[[Array, Array, int], Array]) -> Form:
     """What is printed, from what was printed before, the loss of this step, and its number."""
 
     def form(context: Context) -> Array | None:
-        before = (context.step - 1, "loss", "y")
-        return made(context.env[before].value, context.expected, context.step) if before in context.env else None
+        return None if context.before is None else made(context.before, context.expected, context.step)
 
     return form
 

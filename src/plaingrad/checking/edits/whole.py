@@ -71,7 +71,6 @@ def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array |
     axes = context.expected.ndim
     if (context.name, context.quantity) == ("loss", "y"):
         yield "the loss is not begun anew in each step: it goes on from the step before", _added_to_the_last
-        yield "the loss is the mean of those of all steps so far", _mean_so_far
         yield "the root of the loss is taken", lambda context: np.sqrt(np.abs(context.expected))
     if context.name == "loss" or axes == 0 or context.kind not in ("Conv", "Dense", "MaxPool", "MeanPool", "L2Pool"):
         return
@@ -92,12 +91,6 @@ def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array |
 def _added_to_the_last(context: Context) -> Array | None:
     """The loss added to what was told in the step before."""
     return None if context.step == 1 else context.expected + np.asarray(context.before)
-
-
-def _mean_so_far(context: Context) -> Array | None:
-    """The mean of the losses of all steps, from the mean that was told in the step before."""
-    t = context.step
-    return None if t == 1 else np.asarray((context.expected + (t - 1) * np.asarray(context.before)) / t)
 
 
 def _from(count: int, bias_behind: bool = False) -> Callable[[Context], Array | None]:
