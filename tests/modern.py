@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from formulas import USUAL, Formulas
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layers import ELU, GELU, BatchNorm, Dropout, GlobalMeanPool, GroupNorm, SiLU, TanhGELU
 
 Found = tuple[Array, dict[str, Array]]
-erf = np.vectorize(math.erf, otypes=[float])
 
 
 def beside(w: Array, x: Array) -> Array:
@@ -20,39 +20,30 @@ def beside(w: Array, x: Array) -> Array:
     return w.reshape(1, -1, *[1] * (x.ndim - 2))
 
 
-def moments(layer: Any, x: Array) -> tuple[Array, Array]:
+def moments(layer: Any, x: Array, how: Formulas) -> tuple[Array, Array]:
     """The mean and the variance beside each number."""
     if isinstance(layer, BatchNorm):
         axes = (0, *range(2, x.ndim))
-        return x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+        return x.mean(axes, keepdims=True), how.variance(x, axes)
     rows = x.reshape(len(x), layer.groups, -1)
-    found = rows.mean(2, keepdims=True), rows.var(2, keepdims=True)
+    found = rows.mean(2, keepdims=True), how.variance(rows, 2)
     mean, variance = (np.broadcast_to(each, rows.shape).reshape(x.shape) for each in found)
     return mean, variance
 
 
-def sigmoid(x: Array) -> Array:
-    """The sigmoid."""
-    return 1 / (1 + np.exp(-x))
-
-
-def area(x: Array) -> Array:
-    """The share of a standard normal distribution below each number."""
-    return ((1 + erf(x / math.sqrt(2))) / 2).astype(x.dtype)
-
-
-def tangent(x: Array) -> tuple[Array, Array]:
+def tangent(x: Array, how: Formulas) -> tuple[Array, Array]:
     """The tangent by which GELU is approximated, and its derivative."""
     scale = x.dtype.type(math.sqrt(2 / math.pi))
-    t = np.tanh(scale * (x + x.dtype.type(0.044715) * x * x * x))
-    return t, (1 - t * t) * scale * (1 + x.dtype.type(3 * 0.044715) * x * x)
+    inner = scale * (x + x.dtype.type(0.044715) * x * x * x)
+    t = how.tanh(inner)
+    return t, how.tanh_slope(inner, t) * scale * (1 + x.dtype.type(3 * 0.044715) * x * x)
 
 
-def forward(layer: Any, x: Array, w: dict[str, Array], more: dict[str, Array]) -> Array | None:
+def forward(layer: Any, x: Array, w: dict[str, Array], more: dict[str, Array], how: Formulas = USUAL) -> Array | None:
     """The output of such a layer, with its mask, or the running values of a trained network; None for another."""
     kind = x.dtype.type
     if isinstance(layer, BatchNorm | GroupNorm):
-        mean, variance = moments(layer, x)
+        mean, variance = moments(layer, x, how)
         if "running_mean" in more:
             mean, variance = (beside(more[f"running_{each}"], x) for each in ("mean", "variance"))
         return beside(w["w"], x) * (x - mean) / np.sqrt(variance + kind(layer.epsilon)) + beside(w["b"], x)
@@ -61,19 +52,21 @@ def forward(layer: Any, x: Array, w: dict[str, Array], more: dict[str, Array]) -
     if isinstance(layer, GlobalMeanPool):
         return x.mean(axis=(2, 3))
     if isinstance(layer, ELU):
-        return np.where(x > 0, x, kind(layer.slope) * (np.exp(np.minimum(x, 0)) - 1))
+        return np.where(x > 0, x, kind(layer.slope) * how.less_one(np.minimum(x, 0)))
     if isinstance(layer, SiLU):
-        return x * sigmoid(x)
+        return x * how.sigmoid(x)
     if isinstance(layer, GELU):
-        return x * area(x)
-    return x * (1 + tangent(x)[0]) / 2 if isinstance(layer, TanhGELU) else None
+        return x * how.area(x)
+    return x * (1 + tangent(x, how)[0]) / 2 if isinstance(layer, TanhGELU) else None
 
 
-def backward(layer: Any, x: Array, dy: Array, w: dict[str, Array], more: dict[str, Array]) -> Found | None:
+def backward(
+    layer: Any, x: Array, dy: Array, w: dict[str, Array], more: dict[str, Array], how: Formulas = USUAL
+) -> Found | None:
     """The error of its input, and the gradients of its weights."""
     kind = x.dtype.type
     if isinstance(layer, BatchNorm | GroupNorm):
-        return norm_backward(layer, x, dy, w)
+        return norm_backward(layer, x, dy, w, how)
     if isinstance(layer, Dropout):
         return dy * more["mask"].astype(x.dtype) / kind(1 - layer.rate), {}
     if isinstance(layer, GlobalMeanPool):
@@ -81,19 +74,19 @@ def backward(layer: Any, x: Array, dy: Array, w: dict[str, Array], more: dict[st
     if isinstance(layer, ELU):
         return np.where(x > 0, dy, dy * kind(layer.slope) * np.exp(np.minimum(x, 0))), {}
     if isinstance(layer, SiLU):
-        return dy * sigmoid(x) * (1 + x * (1 - sigmoid(x))), {}
+        return dy * how.sigmoid(x) * (1 + x * (1 - how.sigmoid(x))), {}
     if isinstance(layer, GELU):
         density = np.exp(-x * x / 2) / kind(math.sqrt(2 * math.pi))
-        return dy * (area(x) + x * density), {}
+        return dy * (how.area(x) + x * density), {}
     if isinstance(layer, TanhGELU):
-        t, slope = tangent(x)
+        t, slope = tangent(x, how)
         return dy * (1 + t + x * slope) / 2, {}
     return None
 
 
-def norm_backward(layer: Any, x: Array, dy: Array, w: dict[str, Array]) -> Found:
+def norm_backward(layer: Any, x: Array, dy: Array, w: dict[str, Array], how: Formulas) -> Found:
     """As the first paper has it: through the normalised number, the variance, and the mean."""
-    mean, variance = moments(layer, x)
+    mean, variance = moments(layer, x, how)
     spread = np.sqrt(variance + x.dtype.type(layer.epsilon))
     axes = (0, *range(2, x.ndim))
     slopes = {"w": (dy * (x - mean) / spread).sum(axes), "b": dy.sum(axes)}
@@ -106,7 +99,7 @@ def norm_backward(layer: Any, x: Array, dy: Array, w: dict[str, Array]) -> Found
 
 def total(layer: Any, x: Array) -> Array:
     """The sum over the numbers that are normalised together, beside each of them."""
-    return moments(layer, x)[0] * x.dtype.type(size(layer, x))
+    return moments(layer, x, USUAL)[0] * x.dtype.type(size(layer, x))
 
 
 def size(layer: Any, x: Array) -> int:

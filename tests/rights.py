@@ -9,6 +9,7 @@ import numpy as np
 
 from bars import chosen
 from diseased import MODERN, networks, tied
+from formulas import FORMULAS
 from frameworks import SOURCES
 from plaingrad.checking.case import Case
 from plaingrad.checking.check import check_answer
@@ -37,6 +38,7 @@ class Right:
     part: str = "all"
     seed: int = 0
     flat: str = "channel, row, column"
+    formulas: str = "usual"
 
 
 @functools.lru_cache(maxsize=64)
@@ -47,10 +49,12 @@ def case_of(network: str, ties: int | None) -> Case:
 
 
 @functools.lru_cache(maxsize=8)
-def computed(network: str, ties: int | None, program: str, dtype: str, way: str) -> Arrays:
+def computed(network: str, ties: int | None, program: str, dtype: str, way: str, formulas: str) -> Arrays:
     """All that a program computes."""
     case, kind = case_of(network, ties), DTYPES[dtype]
-    return Student(case, kind, WAYS[way]).arrays() if program == "student" else SOURCES[program](case, kind)
+    if program != "student":
+        return SOURCES[program](case, kind)
+    return Student(case, kind, replace(WAYS[way], formulas=formulas)).arrays()
 
 
 @functools.lru_cache(maxsize=8)
@@ -63,7 +67,7 @@ def mistaken(network: str, ties: int | None, dtype: str, way: str) -> Arrays:
 
 def wronged(right: Right) -> str | None:
     """What was said of a right answer that was called wrong; None where it was called right."""
-    arrays = computed(right.network, right.ties, right.program, right.dtype, right.way)
+    arrays = computed(right.network, right.ties, right.program, right.dtype, right.way, right.formulas)
     if not all(np.isfinite(array).all() for array in arrays.values()):
         return None
     arrays = flattened(case_of(right.network, right.ties), arrays, FLATTENED[right.flat])
@@ -136,6 +140,7 @@ def mixed(count: int, seed: int = 0) -> Iterator[Right]:
             *(network, drawn(TIES), "student", dtype, way, drawn(ORDERS), drawn(PRINTS[dtype == "float32" :])),
             *(drawn((*PARTS, "all", "all")), number),
             flat="channel, row, column" if is_moved else drawn(FLATTENED),
+            formulas=drawn(FORMULAS),
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import modern
+from formulas import USUAL
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 
@@ -503,7 +504,7 @@ def density(x: Array) -> Array:
     return np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
 
 
-S, A = modern.sigmoid, modern.area
+S, A = USUAL.sigmoid, USUAL.area
 TERM, OUTPUT, FACTOR = (
     "term-of-the-derivative-left-out",
     "derivative-at-the-output",
@@ -539,14 +540,14 @@ slope(
     "GELU",
     "by tanh",
     "gelu-of-the-other-kind",
-    lambda x, y, context: (1 + modern.tangent(x)[0] + x * modern.tangent(x)[1]) / 2,
+    lambda x, y, context: (1 + modern.tangent(x, USUAL)[0] + x * modern.tangent(x, USUAL)[1]) / 2,
 )
 slope("TanhGELU", "exact", "gelu-of-the-other-kind", lambda x, y, context: A(x) + x * density(x))
-slope("TanhGELU", "first term alone", TERM, lambda x, y, context: (1 + modern.tangent(x)[0]) / 2)
+slope("TanhGELU", "first term alone", TERM, lambda x, y, context: (1 + modern.tangent(x, USUAL)[0]) / 2)
 slip(
     "GELU forward by tanh",
     "GELU",
     "gelu-of-the-other-kind",
-    y=lambda context: context.x * (1 + modern.tangent(context.x)[0]) / 2,
+    y=lambda context: context.x * (1 + modern.tangent(context.x, USUAL)[0]) / 2,
 )
 slip("TanhGELU forward exact", "TanhGELU", "gelu-of-the-other-kind", y=lambda context: context.x * A(context.x))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import modern
+from formulas import FORMULAS
 from plaingrad.checking.case import Case
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Key
@@ -59,6 +60,7 @@ class Ways:
     last: bool = False  # maps are flattened with the channels last
     count_padding: bool = False  # a mean pool counts its padding otherwise
     positions: bool = False  # a convolution has one bias for each position
+    formulas: str = "usual"  # in which its functions are written
 
 
 WAYS: dict[str, Ways] = {
@@ -115,7 +117,7 @@ class Student:
     """A right program. All it computes is of type `dtype`."""
 
     def __init__(self, case: Case, dtype: Any = np.float64, ways: Ways = Ways()) -> None:
-        self.case, self.dtype, self.ways = case, dtype, ways
+        self.case, self.dtype, self.ways, self.how = case, dtype, ways, FORMULAS[ways.formulas]
 
     def arrays(self) -> Arrays:
         """Every quantity, by its key."""
@@ -154,7 +156,7 @@ class Student:
             if step.layer.skips():
                 y = modern.added(x, found[t, str(step.layer.skips()), "y"])
             else:
-                made = modern.forward(step.layer, x, own, kept[name] if is_trained else self._masks(t, name))
+                made = modern.forward(step.layer, x, own, kept[name] if is_trained else self._masks(t, name), self.how)
                 y = self._forward(step, x, own) if made is None else made
             found[t, name, "y"] = y
             inputs.append(y)
@@ -187,7 +189,7 @@ class Student:
                 later[start] = found[t, step.name, "dskip"] = np.zeros_like(found[t, start, "y"])
                 modern.taken(later[start], dy)[...] = dy[:, : later[start].shape[1]]
             else:
-                made = modern.backward(step.layer, x, dy, own, self._masks(t, step.name))
+                made = modern.backward(step.layer, x, dy, own, self._masks(t, step.name), self.how)
                 dx, slopes = made or self._backward(step, x, found[t, step.name, "y"], dy, own)
             if ways.each:
                 slopes = {k: slope / self.dtype(images) for k, slope in slopes.items()}
@@ -235,7 +237,7 @@ class Student:
             real = np.where(np.isinf(parts), 0, parts)
             if isinstance(layer, MeanPool):
                 return real.sum(axis=0) / self._pixels(layer, parts)
-            return np.sqrt((real * real).sum(axis=0))
+            return self.how.norm(real)
         if isinstance(layer, Flatten):
             return x.transpose(self._flat(x)).reshape(len(x), -1)
         if isinstance(layer, Dense):
@@ -243,10 +245,10 @@ class Student:
         if isinstance(layer, ReLU | LeakyReLU):
             return np.where(x > 0, x, x * self.dtype(getattr(layer, "slope", 0)))
         if isinstance(layer, Sigmoid):
-            return 1 / (1 + np.exp(-x))
+            return self.how.sigmoid(x)
         if isinstance(layer, Softmax):
-            return softmax(x)
-        return np.tanh(x)
+            return self.how.softmax(x)
+        return self.how.tanh(x)
 
     def _flat(self, x: Array) -> tuple[int, ...]:
         if x.ndim != 4:
@@ -268,8 +270,7 @@ class Student:
         if isinstance(loss, CrossEntropy):
             dy = (x - target) / count if self.ways.fused else -target / x / count
             return -(target * np.log(x)).sum() / count, dy
-        p = softmax(x)
-        return -(target * np.log(p)).sum() / count, (p - target) / count
+        return -(target * self.how.log_softmax(x)).sum() / count, (self.how.softmax(x) - target) / count
 
     def _backward(
         self, step: Step, x: Array, y: Array, dy: Array, w: dict[str, Array]
@@ -291,10 +292,10 @@ class Student:
             at_zero = self.dtype(self.ways.slope) if isinstance(layer, ReLU) else low
             return dy * np.where(x > 0, self.dtype(1), np.where(x < 0, low, at_zero)), {}
         if isinstance(layer, Sigmoid):
-            return dy * y * (1 - y), {}
+            return dy * self.how.sigmoid_slope(x, y), {}
         if isinstance(layer, Softmax):
-            return (dy if self.ways.fused else y * (dy - (y * dy).sum(axis=1, keepdims=True))), {}
-        return dy * (1 - y * y), {}
+            return (dy if self.ways.fused else self.how.softmax_back(x, y, dy)), {}
+        return dy * self.how.tanh_slope(x, y), {}
 
     def _conv_backward(self, step: Step, x: Array, dy: Array, w: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
         layer = step.layer
@@ -366,12 +367,6 @@ def groups(count: int, kernel: Array, x: Array) -> Iterator[tuple[slice, slice]]
     filters, channels = len(kernel) // count, x.shape[1] // count
     for group in range(count):
         yield slice(group * filters, (group + 1) * filters), slice(group * channels, (group + 1) * channels)
-
-
-def softmax(x: Array) -> Array:
-    """Probabilities of scores (image, score)."""
-    grown = np.exp(x - x.max(axis=1, keepdims=True))
-    return grown / grown.sum(axis=1, keepdims=True)
 
 
 def flattened(case: Case, arrays: Arrays, order: tuple[int, ...]) -> Arrays:

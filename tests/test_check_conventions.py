@@ -1,7 +1,7 @@
 """Conventions: each that is somebody's is right, whole and in part; what is nobody's is a mistake, and is told."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from math import prod
@@ -13,6 +13,7 @@ import pytest
 import plaingrad as pg
 from bars import chosen, sampled
 from diseased import form_of, networks, played, sites
+from formulas import USUAL
 from often import counts, some
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.case import Case
@@ -28,7 +29,7 @@ from plaingrad.checking.search.scales import scaled
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, RIGHT, Verdict
 from plaingrad.compiler.loops import Array
 from rights import PRINTS, Right, case_of, mixed, wronged
-from students import FLATTENED, ORDERS, WAYS, Student, Ways, flattened, in_print, is_done, softmax, told
+from students import FLATTENED, ORDERS, WAYS, Student, Ways, flattened, in_print, is_done, told
 
 CASES = Path(__file__).parents[2] / "shared" / "field" / "cases"
 PARTS = ("all", "gradients", "weights", "outputs and gradients", "errors", "second step")
@@ -248,7 +249,7 @@ def test_a_sum_or_a_mean_of_printed_numbers_is_as_exact_as_these(printed):
     case, arrays = LOSSES["softmax"], Student(LOSSES["softmax"]).arrays()
     answer = told(arrays, printed=in_print(printed))
     for t, batch in enumerate(case.batches, 1):
-        losses = -(batch.target * np.log(softmax(arrays[t, "dense1", "y"]))).sum(axis=1)
+        losses = -(batch.target * np.log(USUAL.softmax(arrays[t, "dense1", "y"]))).sum(axis=1)
         answer[name_of((t, "loss", "y"))] = in_print(printed)(losses)
     assert check_answer(case, answer).verdict == RIGHT
 
@@ -451,3 +452,25 @@ def test_zeros_are_no_sign_of_another_way(seed: int, bias: float) -> None:
     verdict = check_answer(case, answer)
     assert verdict.unclear
     assert not verdict.conventions
+
+
+def turned_gradients() -> Iterator[tuple[str, str, tuple[int, int]]]:
+    """Weights with two axes of one length, whose gradients can be turned by mistake and keep their shape."""
+    for network in ("simple", "features", "square", "norms"):
+        for name, step in networks()[network].net.steps.items():
+            shape = step.arrays["w"].shape if "w" in step.weights else ()
+            for axes in itertools.combinations(range(len(shape)), 2):
+                if len(shape) > 1 and shape[axes[0]] == shape[axes[1]] > 1:
+                    yield network, name, axes
+
+
+@pytest.mark.parametrize("part", ["all", "gradients", "outputs and gradients"])
+@counts(5, 100)
+def test_a_gradient_that_is_turned_is_wrong_itself_and_leads_no_other_array(count: int, part: str) -> None:
+    """It agrees in another order, which then is no order of the weights: these would be wrong in it, and more."""
+    for network, name, axes in sampled(turned_gradients(), count):
+        arrays, _ = played(
+            networks()[network], {(name, "dw"): lambda context, axes=axes: context.expected.swapaxes(*axes)}
+        )
+        verdict = check_answer(networks()[network], told(chosen(arrays, part, 0)))
+        assert (verdict.verdict, verdict.first_wrong) == ("mistake", f"{name}.dw"), (network, axes)

@@ -1,6 +1,7 @@
 """No right answer is called wrong: whole or in part, by any program, in any convention, layout and arithmetic."""
 
 import itertools
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import plaingrad as pg
 from bars import chosen, sampled
 from diseased import form_of, networks, played, sites
+from formulas import FORMULAS
 from frameworks import SOURCES, installed
 from often import counts, some
 from plaingrad.checking.answers.layout import Reading, suspicious
@@ -17,8 +19,9 @@ from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search import search
 from plaingrad.checking.search.names import name_of
+from plaingrad.textbook.losses import HalfSquaredError
 from rights import TIES, Right, case_of, every_right, of_programs, partly, wronged
-from students import FLATTENED, ORDERS, WAYS, Student, is_done, told
+from students import FLATTENED, ORDERS, WAYS, Student, Ways, is_done, told
 
 LIKE_THE_CASE = ("the last of equal maxima", "equal maxima share", "softmax fused with the loss")
 NETWORKS = list(networks())
@@ -52,6 +55,35 @@ def test_what_the_library_computes():
 def test_every_convention_as_it_was_computed(way):
     network = next(each for each in NETWORKS if is_done(networks()[each], way))
     assert_right([Right(network, 1, "student", "float64", way)])
+
+
+@pytest.mark.parametrize("formulas", FORMULAS.keys() - {"usual"})
+@pytest.mark.parametrize("network", networks())
+def test_functions_are_right_in_any_formula(network, formulas):
+    """What cancels in one of them and not in another is off by roundings of what it is made of."""
+    every = itertools.product((None, 0), ("float32", "float64"), ("f64", "f32", "6 digits"))
+    assert_right([Right(network, ties, "student", dtype, printed=p, formulas=formulas) for ties, dtype, p in every])
+
+
+CURVED = (
+    pg.Sigmoid(), pg.Tanh(), pg.Softmax(), pg.ELU(), pg.SiLU(), pg.GELU(), pg.TanhGELU(), pg.BatchNorm(), pg.L2Pool(2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("formulas", FORMULAS)
+@pytest.mark.parametrize("layer", CURVED, ids=lambda each: type(each).__name__)
+def test_functions_are_right_in_any_formula_of_small_and_large_numbers(layer, formulas):
+    flat = (pg.Flatten(), layer) if isinstance(layer, pg.Softmax) else (layer, pg.Flatten())
+    case, asked = make_case((*flat, pg.Dense(3)), (1, 4, 4), images=3, loss=HalfSquaredError()), 0
+    for size in (0.01, 1, 6, 30, 200):
+        large = replace(case, batches=tuple(replace(each, x=size * each.x) for each in case.batches))
+        with np.errstate(all="ignore"):
+            arrays = Student(large, np.float32, Ways(formulas=formulas)).arrays()
+        if all(np.isfinite(array).all() for array in arrays.values()):  # e^x is not, of large numbers
+            asked += 1
+            verdict = check_answer(large, told(arrays))
+            assert verdict.is_right, f"{size}: {verdict}"
+    assert asked >= 3
 
 
 @pytest.mark.parametrize("program", some(SOURCES, lambda place: place == 0))
@@ -247,6 +279,12 @@ def test_three_ways_at_once_that_each_could_be_taken_for_another(count):
             for network, order, way, flat, part, printed in (*MET, *sampled(every, count))
         ]
     )
+
+
+def test_another_flattening_that_the_first_step_cannot_show():
+    """Zeros are the same in any order; what is behind them in the second step is not."""
+    how = {"order": "MATLAB", "printed": "4 digits", "part": "outputs and gradients", "flat": "row, channel, column"}
+    assert_right([Right("square", 2, "student", "float32", "a true convolution", seed=1061, **how)])
 
 
 def test_numbers_that_float32_takes_for_0_are_right():

@@ -13,7 +13,7 @@ import numpy as np
 
 from plaingrad.checking.answers.layout import Order, Reading, group_of, readings
 from plaingrad.checking.laying import shape_of
-from plaingrad.checking.search.conventions import Convention, along, by_position, conventions
+from plaingrad.checking.search.conventions import Convention, along, by_position, conventions, relaying
 from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Estimate, Key
@@ -230,18 +230,41 @@ class Asked:
         if tried.found and tried.taken:  # the best one may lead away from two that leave nothing
             two = self._better_by_two(begun, unit)
             tried = two if two and not two.found else tried
-        return tried.found, tried.taken
+        plainer = self._as_the_case(tried, unit) if tried.found else None
+        return (plainer.found, plainer.taken) if plainer else (tried.found, tried.taken)
+
+    def _as_the_case(self, tried: Tried, unit: float) -> Tried | None:
+        """With arrays in the order of the case that agree in another one alone, if fewer passes disagree so.
+
+        The first array of its kind that agrees tells the order of all: one that is turned by mistake is led by it.
+        """
+        best = None
+        for group, order in tried.search.found_orders.items():
+            usual = Convention("layout", "", orders={group: tuple(range(len(order)))})
+            search = self._begun([*tried.taken, usual], unit)
+            found = search.disagreeing() or []
+            if order != usual.orders[group] and len(found) < len((best or tried).found):
+                best = Tried([*tried.taken, usual], found, search)
+        return best
 
     def _begins_later(self, tried: Tried) -> bool:
         """Whether all that disagrees is right in the first step, where another way would show as well.
 
-        But for biases that move apart from the second step on, and for what the rate makes up for where gradients are
-        larger.
+        But for biases that move apart from the second step on, for what the rate makes up for where gradients are
+        larger, and for numbers that are the same in another order.
         """
         wrong = {each.key for each in tried.found}
         is_right = all((1, *key[1:]) in self.arrays.keys() - wrong for key in wrong)
-        is_larger = any(each.is_scale for each in tried.taken)
-        return is_right and not is_larger and not any(by_position(self.program, self.groups))
+        if not is_right or any(each.is_scale for each in tried.taken):
+            return False
+        is_alike = any(
+            np.array_equal(each.relaid[key[1:]](reading.array), reading.array)
+            for each in relaying(self.program, self.arrays)
+            for key in wrong
+            if key[1:] in each.relaid
+            for reading in self.arrays[1, *key[1:]]
+        )
+        return not is_alike and not any(by_position(self.program, self.groups))
 
     def _better(self, tried: Tried, unit: float) -> Tried | None:
         """With one convention more, the one that leaves fewest passes that disagree; None where none leaves fewer."""

@@ -160,13 +160,18 @@ def along(
     precision: Precision,
 ) -> Iterator[Convention]:
     """Those that change no pass but by a factor, or in which order its numbers are kept."""
-    yield from _flattened(program, arrays)
-    yield from _turned(program, arrays)
+    yield from relaying(program, arrays)
     yield from _scales(program, found, arrays, precision)
     yield from _directions(program, arrays)
     for id, title, way in weighed.ways(program.case):
         yield Convention(id, title, ways={LOSS: way, GRADIENT: way})
     yield from by_position(program, groups)
+
+
+def relaying(program: Program, arrays: Mapping[Key, list[Reading]]) -> Iterator[Convention]:
+    """Those that keep numbers in another order than the case."""
+    yield from _flattened(program, arrays)
+    yield from _turned(program, arrays)
 
 
 PAIRS = (("fused-with-softmax", "softmax-skipped"), ("two-classes", "softmax-diagonal"))

@@ -161,7 +161,7 @@ class Program(Passes):
             return slopes.spread(dy.uncertainty) + own * (slopes.size(dy.value) + cancelled(layer, dy.value, x))
         groups = groups_of(layer, x.shape[1])
         if groups is None:
-            return np.asarray(own * (np.abs(made) + differing(layer, x)))
+            return np.asarray(own * (np.abs(made) + differing(layer, x, made)))
         if quantity in self.steps[name].state:  # means of numbers, or of squares, at most so large
             count = np.prod(x.shape) / x.shape[1]
             return np.asarray(self.unit * (count + 8) ** 0.5 * (np.abs(made) + 1) * (1 + np.square(x).max()))
@@ -180,8 +180,8 @@ class Program(Passes):
     def _loss_uncertainty(self, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:
         t, _, quantity = key
         x = env[self.x_key(key)]
-        top = 1 + np.abs(x.value).max()  # an exponential's relative error is its argument's absolute one
-        uncertainty = np.full_like(made, 4 * self.unit * top * (1 if quantity == "y" else 1 / len(x.value)))
+        size = 4 * self.unit * top(x.value).max()
+        uncertainty = np.full_like(made, size * (1 if quantity == "y" else 1 / len(x.value)))
         if x.uncertainty.any():
             off = [np.abs(self.loss_of(t, moved)[quantity] - made) for moved in moves(Softmax(), x)]
             uncertainty = uncertainty + np.max(off, axis=0)
@@ -214,15 +214,27 @@ def cancelled(layer: Layer, dy: Array, x: Array) -> Array:
     if isinstance(layer, SMOOTH):  # sums of numbers of size 1 and x
         return np.asarray(np.abs(dy) * (1 + np.abs(x)))
     if isinstance(layer, Softmax):
-        return np.broadcast_to(np.abs(dy).max(axis=1, keepdims=True), dy.shape)
+        return np.asarray(np.abs(dy).max(axis=1, keepdims=True) * top(x))
     return np.abs(dy) if isinstance(layer, Sigmoid | Tanh) else np.zeros(())
 
 
-def differing(layer: Layer, x: Array) -> Array:
-    """What an output may lose where it is made of differences: e^x - 1, half of 1 + erf or 1 + tanh, x + skip."""
+def differing(layer: Layer, x: Array, made: Array) -> Array:
+    """What an output may lose where it is made of differences: e^x - 1, half of 1 + erf or 1 + tanh, x + skip.
+
+    A sigmoid may be made of a tanh, a tanh of exponentials or a sigmoid, all of which are of size 1.
+    """
+    if isinstance(layer, Sigmoid | Tanh):
+        return np.ones_like(x)
     if isinstance(layer, ELU):
         return np.full_like(x, layer.slope)
+    if isinstance(layer, Softmax):
+        return np.asarray(made * top(x))
     return np.abs(x) if isinstance(layer, Add | SiLU | GELU | TanhGELU) else np.zeros(())
+
+
+def top(x: Array) -> Array:
+    """The largest score of each image, and 1: an exponential's relative error is its argument's absolute one."""
+    return np.asarray(1 + np.abs(x).max(axis=1, keepdims=True))
 
 
 def settled(layer: Any, x: Estimate) -> bool:
