@@ -25,7 +25,7 @@ from bars import (
     without,
 )
 from cases import CASES
-from diseased import Place, contexts, differs, networks, played
+from diseased import Place, alike, contexts, differs, finite, networks, played
 from often import counts, some
 from plaingrad.checking.case import Case
 from plaingrad.checking.catalogue import CATALOGUE
@@ -266,8 +266,8 @@ ANOTHER = "is it the answer to another one?"
 
 def test_an_answer_to_another_case_is_asked_about():
     """Of the same network with other numbers, and of another network; a mistake in any layer is no other case."""
-    case, alike, unlike = make_case(simple=True), make_case(simple=True, seed=1), networks()["dense"]
-    for own, other in ((case, alike), (case, unlike), (unlike, alike)):
+    case, similar, unlike = make_case(simple=True), make_case(simple=True, seed=1), networks()["dense"]
+    for own, other in ((case, similar), (case, unlike), (unlike, similar)):
         arrays, _ = played(other, {})
         assert any(ANOTHER in note for note in check_answer(own, told(arrays)).notes)
     for layer, quantity in (("conv1", "y"), ("dense1", "y"), ("dense1", "dx"), ("loss", "dx"), ("conv1", "dw")):
@@ -280,3 +280,20 @@ def test_many_unknown_names_take_few_lines():
     notes = check_answer(networks()["single"], told(arrays) | {f"layer{n}.y": [0.0] for n in range(30)}).notes
     assert len(notes) == 4
     assert "layer29.y" in notes[-1]
+
+
+@counts(20, 300)
+def test_what_is_said_to_give_the_same_numbers_does_in_every_step(count: int) -> None:
+    asked = 0
+    for trial in sampled(singles(("f64",)), count, seed=3):
+        planted = trial.planted[0]
+        arrays, changed = played(networks()[trial.network], {planted.place: planted.wrong})
+        if not changed or not finite(arrays):
+            continue
+        verdict = check_answer(networks()[trial.network], told(arrays))
+        for mistake in verdict.to_json()["mistakes"][:1]:
+            if mistake["where"][0].endswith(".".join(planted.place)):
+                asked += 1
+                same = alike(trial.network)[(planted.place, planted.id, planted.form)] | {planted.id}
+                assert set(mistake["same_numbers"]) <= same, trial
+    assert asked

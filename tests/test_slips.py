@@ -14,9 +14,10 @@ import pytest
 import plain_slips
 import plaingrad as pg
 from bars import PRINTS, chosen
-from diseased import Place, Wrong, differs, finite, played
+from diseased import MODERN, Place, Wrong, contexts, differs, finite, networks, played
 from often import counts
 from plaingrad.checking.case import Case
+from plaingrad.checking.catalogue.entry import applicable
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.new_case import make_case
@@ -229,3 +230,16 @@ def test_formulas_of_normalisations_make_what_the_texts_make(layer: pg.Layer, sh
             one[place] = dy[place]
             squares += slopes.of(one) ** 2
         np.testing.assert_allclose(slopes.spread(np.abs(dy)), np.sqrt(squares), rtol=1e-9, atol=room)
+
+
+@pytest.mark.parametrize("network", MODERN)
+def test_a_layer_that_does_the_same_once_trained_can_have_the_same_mistakes(network: str) -> None:
+    every, last = {each.key: each for each in contexts(network)}, len(networks()[network].batches)
+    same = [key for key in every if key[0] > last and key[2] == "y" and not every[key].is_trained]
+    assert same
+    for key in same:
+        ids = [
+            [mistake.id for mistake in applicable(context) for _ in mistake.wrong(context)]
+            for context in (every[key], every[last, *key[1:]])
+        ]
+        assert set(ids[0]) == set(ids[1]), key

@@ -8,7 +8,6 @@ from plaingrad.checking.catalogue.normalising import (
     elsewhere,
     going_back,
     in_training,
-    is_trained,
     of_batch,
     otherwise,
     passes,
@@ -67,7 +66,7 @@ enter(
     "Once trained, a network takes the running mean and variance: what it says of an image then does not depend on the "
     "images beside it.",
     lambda context: Own(context, **of_batch(context)).result(),
-    when=is_trained,
+    when=lambda context: context.is_trained,
     kind=Kind.ARRAY,
 )
 

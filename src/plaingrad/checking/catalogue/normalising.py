@@ -33,7 +33,7 @@ class Own(Normalised):
         weights = unscaled if context.quantity in context.kept else context.weights
         super().__init__(own, context.x, weights, context.owner.epsilon)
         self.context = context
-        if is_trained(context):
+        if context.is_trained:
             self.__dict__ |= running(context)
         self.__dict__ |= {name: np.asarray(each) for name, each in parts.items()}
 
@@ -68,14 +68,9 @@ class Own(Normalised):
         return self.sent(self.w**times * self.groups.laid(self.context.dy))
 
 
-def is_trained(context: Context) -> bool:
-    """Whether the layer does what it does once it is trained."""
-    return context.step > context.program.last
-
-
 def in_training(context: Context) -> bool:
     """Whether the layer does what it does in training."""
-    return not is_trained(context)
+    return not context.is_trained
 
 
 def running(context: Context) -> dict[str, Array]:

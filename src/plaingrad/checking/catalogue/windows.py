@@ -100,7 +100,9 @@ def pooled(context: Context, rows: Pixels, columns: Pixels) -> Array | Terms | N
 def of_windows(taken: Callable[..., Array]) -> Form:
     """Another number of each window than the layer's, of the pixels on the image; no mistake where it is the same."""
 
-    def form(context: Context) -> Array:
+    def form(context: Context) -> Array | None:
+        if taken is np.sum and context.kind in ("MeanPool", "GlobalMeanPool"):
+            return None  # which has a name of its own
         if context.kind == "GlobalMeanPool":
             return np.asarray(taken(context.x, axis=(2, 3)).reshape(context.expected.shape))
         rows, columns = (from_begins(context, axis, begins(context, axis)) for axis in range(2))

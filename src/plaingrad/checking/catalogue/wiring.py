@@ -134,11 +134,6 @@ enter(
 # Dropout
 
 
-def is_trained(context: Context) -> bool:
-    """Whether nothing is left out any more."""
-    return context.step > context.program.last
-
-
 def mask(context: Context) -> Array:
     """The mask of this step, or of the last."""
     step = min(context.step, context.program.last)
@@ -162,7 +157,7 @@ enter(
     "y = x · mask / (1 - rate), and dx = dy · mask / (1 - rate): the expected value then stays the same, and the "
     "trained network needs no factor.",
     lambda context: passed(context) * mask(context),
-    when=lambda context: not is_trained(context),
+    when=lambda context: not context.is_trained,
     kind=Kind.FACTOR,
 )
 
@@ -173,7 +168,7 @@ enter(
     "In training multiply by the mask on the way forward, and by the same mask on the way back.",
     lambda context: passed(context),
     lambda context: passed(context) * scale(context),
-    when=lambda context: not is_trained(context),
+    when=lambda context: not context.is_trained,
     kind=Kind.OMISSION,
 )
 
@@ -186,7 +181,7 @@ enter(
     lambda context: context.x * mask(context),
     lambda context: context.x * scale(context),
     lambda context: context.x / scale(context),
-    when=is_trained,
+    when=lambda context: context.is_trained,
     kind=Kind.ARRAY,
 )
 
@@ -197,7 +192,7 @@ enter(
     "The mask is 1 for what stays.",
     lambda context: passed(context) * (1 - mask(context)) * scale(context),
     lambda context: passed(context) * (1 - mask(context)),
-    when=lambda context: not is_trained(context),
+    when=lambda context: not context.is_trained,
     kind=Kind.COMPARISON,
 )
 
@@ -210,7 +205,7 @@ enter(
     lambda context: passed(context) * mask(context) / scale(context),
     lambda context: passed(context) * mask(context) * context.owner.rate,
     lambda context: passed(context) * mask(context) * scale(context) ** 2,
-    when=lambda context: not is_trained(context) and context.owner.rate > 0,
+    when=lambda context: not context.is_trained and context.owner.rate > 0,
     kind=Kind.FACTOR,
 )
 
@@ -233,7 +228,7 @@ enter(
     "another mask than that of the case: it is drawn anew, or that of another step",
     "Take the mask that the step tells, on the way forward; keep it, and take the same one on the way back.",
     drawn_anew,
-    when=lambda context: not is_trained(context),
+    when=lambda context: not context.is_trained,
     late=True,
     loose=True,
     kind=Kind.ARRAY,

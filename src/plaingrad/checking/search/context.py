@@ -43,6 +43,11 @@ class Context:
         self.begin: Pair = self.window.padding if self.window else (0, 0)
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the layer does what it does once it is trained, which is not what it did before."""
+        return self.program.is_trained(self.key)
+
+    @property
     def x(self) -> Array:
         """The layer's input (image, …)."""
         return self.env[self.program.x_key(self.key)].value

@@ -54,9 +54,6 @@ def _hidden_json(verdict: Verdict) -> dict[str, Any] | None:
 
 def _named_json(verdict: Verdict, named: Named) -> dict[str, Any]:
     program, findings, edited = verdict.search.program, named.findings[:1], edit_of(named)
-    same = dict.fromkeys(
-        fit.mistake.id for each in findings for fit in each.fits if fit.mistake.id != named.id and edited is None
-    )
     return {
         "id": named.id.partition(":")[0],
         "title": named.title,
@@ -64,7 +61,7 @@ def _named_json(verdict: Verdict, named: Named) -> dict[str, Any]:
         "evidence": evidence(verdict, named),
         "line": None if edited is None else line_json(edited),
         "cells": [vars(cell) | {"place": list(cell.place)} for each in findings for cell in cells(each)],
-        "same_numbers": list(same),
+        "same_numbers": [each.id for each in named.besides] if edited is None else [],
         "ruled_out": [vars(out) for each in findings for out in nearest(each, verdict.search)[:RULED_OUT]],
         "advice": named.advice,
         "formula": formula_of(program, named.keys[0]),

@@ -134,8 +134,8 @@ def _more(verdict: Verdict, key: Key, kinds: list[str], hint: str) -> dict[str, 
 
 def kinds_of(named: Named) -> list[str]:
     """What kind of slip a mistake is; of several that give the same numbers each kind, that of the one named first."""
-    fits = named.findings[0].fits if named.findings else []
-    kinds = [*(fit.mistake.kind for fit in fits), *(each.kind for each in named.uncompared)]
+    first = [each.best.mistake.kind for each in named.findings[:1] if each.best]
+    kinds = [*first, *(each.kind for each in named.besides), *(each.kind for each in named.uncompared)]
     return list(dict.fromkeys(map(str, kinds)))
 
 

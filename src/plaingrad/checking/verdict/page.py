@@ -200,7 +200,6 @@ def summary(section: Named | Finding | Uncompared) -> str:
 def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, Any]:
     """A mistake or a convention; one that is a convention has no findings, and so no evidence."""
     edited = edit_of(named)
-    same = (fit.mistake for finding in named.findings[:1] for fit in finding.fits)
     return {
         "anchor": anchor,
         "id": named.id.partition(":")[0],
@@ -212,7 +211,7 @@ def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, 
         "told": [line for each in named.uncompared for line in each.told],
         "line": None if edited is None else line_json(edited),
         "right": None if named.passes or not named.keys else done_right(verdict.search.program, named.keys[0]),
-        "same": list(dict.fromkeys(each.title for each in same if each.id != named.id and edited is None)),
+        "same": list(dict.fromkeys(each.title for each in named.besides)) if edited is None else [],
     }
 
 

@@ -1,9 +1,11 @@
 """A verdict in words, and as JSON."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from plaingrad.checking.catalogue.entry import Mistake
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.search.afterwards import OVERWRITTEN
 from plaingrad.checking.search.evidence import Cell, cells, explained_by_rounding, nearest, patterns
@@ -123,7 +125,7 @@ def _edited_lines(verdict: Verdict, named: Named, edited: EditedLine) -> list[st
 
 def evidence(verdict: Verdict, named: Named) -> list[str]:
     """What shows a mistake: the numbers of its first finding, or the shapes and numbers that cannot be."""
-    numbers = proof(verdict, named.findings[0]) if named.findings else []
+    numbers = proof(verdict, named.findings[0], named.besides) if named.findings else []
     return [*numbers, *(line for each in named.uncompared for line in each.told)]
 
 
@@ -153,8 +155,8 @@ def right_lines(program: Program, key: Key) -> list[str]:
     return [*lines, *(f"  {line}" for line in right["source"].splitlines() if right["is_short"])]
 
 
-def proof(verdict: Verdict, finding: Finding) -> list[str]:
-    """Numbers side by side, what else it could be, and what was ruled out."""
+def proof(verdict: Verdict, finding: Finding, besides: Iterable[Mistake] = ()) -> list[str]:
+    """Numbers side by side, the mistakes `besides` that give them too, and what was ruled out."""
     program, name, best = verdict.search.program, name_of(finding.key), finding.best
     is_made = best is not None and best.mistake is not OVERWRITTEN  # by what is told; else by anything
     lines = [*doubts(finding), *patterns(finding, program.steps)]
@@ -167,7 +169,6 @@ def proof(verdict: Verdict, finding: Finding) -> list[str]:
         )
         others = some([name_of(key) for key in finding.suspects if key not in best.keys])
         lines.append(told + (f"; to be sure that it is not in another one, add {others}" if others else ""))
-    besides = [fit.mistake for fit in finding.fits[1:] if fit.mistake.id != (best.mistake.id if best else "")]
     same = ["; ".join(each.edited) if isinstance(each, EditedLine) else each.title for each in besides]
     if same:
         lines.append(f"another mistake gives the same numbers here: {'; or '.join(dict.fromkeys(same))}")

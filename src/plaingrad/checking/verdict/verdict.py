@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from plaingrad.checking.answers.layout import Order, told
+from plaingrad.checking.catalogue.entry import Mistake
 from plaingrad.checking.search.conventions import ORDER, Convention
 from plaingrad.checking.search.findings import Finding, Fit, Row
 from plaingrad.checking.search.names import name_of
@@ -43,6 +44,13 @@ class Named:
             *(each.key for each in self.uncompared),
             *self.passes,
         ]
+
+    @property
+    def besides(self) -> list[Mistake]:
+        """The other mistakes that account for all of it: what gives the numbers of one step alone was not made."""
+        every = [{fit.mistake.id: fit.mistake for fit in each.fits} for each in self.findings]
+        first = every[0].values() if every else ()
+        return [each for each in first if each.id != self.id and all(each.id in other for other in every)]
 
 
 @dataclass(repr=False)
