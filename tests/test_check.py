@@ -297,3 +297,14 @@ def test_what_is_said_to_give_the_same_numbers_does_in_every_step(count: int) ->
                 same = alike(trial.network)[(planted.place, planted.id, planted.form)] | {planted.id}
                 assert set(mistake["same_numbers"]) <= same, trial
     assert asked
+
+
+@pytest.mark.parametrize("place", [("tanh1", "y"), ("conv2", "dw"), ("dense1", "db"), ("loss", "dx")])
+def test_no_mistake_comes_near_numbers_that_are_off_by_less_than_it_makes(place: Place) -> None:
+    """Of exact numbers one that is off by a little is none that a mistake makes a ten-thousandth away."""
+    case, rng = networks()["smooth"], np.random.default_rng(0)
+    arrays, _ = played(
+        case, {place: lambda context: context.expected * (1 + 3e-5 * rng.random(context.expected.shape))}
+    )
+    text = check_answer(case, told(arrays)).text()
+    assert text.startswith("UNCLEAR") and "nearest" not in text

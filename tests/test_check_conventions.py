@@ -474,3 +474,13 @@ def test_a_gradient_that_is_turned_is_wrong_itself_and_leads_no_other_array(coun
         )
         verdict = check_answer(networks()[network], told(chosen(arrays, part, 0)))
         assert (verdict.verdict, verdict.first_wrong) == ("mistake", f"{name}.dw"), (network, axes)
+
+
+@pytest.mark.parametrize("off", [0.003, 0.0005])
+@pytest.mark.parametrize("case", LOSSES.values(), ids=list(LOSSES))
+def test_a_loss_that_is_nearly_a_usual_factor_off_is_not_said_to_be(case: Case, off: float) -> None:
+    """Of exact numbers 3.007 is not 3: the loss is another function, which belongs to any gradient or none."""
+    for usual in (case.images, 1 / case.images, 2.0):
+        arrays, _ = played(case, {("loss", "y"): lambda context, usual=usual: context.expected * usual * (1 + off)})
+        verdict = verdict_on(case, in_the_first_step(arrays, "with gradients"))
+        assert not any("do not belong together" in each for each in verdict.notes), (usual, verdict.notes)

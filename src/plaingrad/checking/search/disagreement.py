@@ -2,10 +2,12 @@
 
 from math import prod
 
+import numpy as np
+
 from plaingrad.checking.catalogue import Kind
 from plaingrad.checking.search.conventions import GRADIENT
 from plaingrad.checking.search.passes import Key
-from plaingrad.checking.search.rounding import ratio
+from plaingrad.checking.search.rounding import allowed, ratio
 from plaingrad.checking.search.scaled import LOSS
 from plaingrad.checking.search.search import Search
 
@@ -24,7 +26,7 @@ def disagreement(search: Search) -> str | None:
         loss, gradient = (_factor(search, (t, *place)) for place in (LOSS, GRADIENT))
         if loss is None or gradient is None or abs(abs(gradient / loss) - 1) <= NEAR:
             continue
-        if not _is_usual(search, loss):  # any number is some factor times another
+        if not _is_usual(search, loss, _doubt(search, (t, *LOSS))):  # any number is some factor times another
             continue
         between = abs(gradient / loss)
         words = f"{_number(between)} × the gradient of your loss{_meaning(search, between)}"
@@ -47,11 +49,18 @@ def _factor(search: Search, key: Key) -> float | None:
     return 1.0
 
 
-def _is_usual(search: Search, factor: float) -> bool:
+def _doubt(search: Search, key: Key) -> float:
+    """How far a factor of a loss may be from what is meant, as a share of it."""
+    expected, given = search.expected[key], search.env[key].value
+    room = float(allowed(expected, given, search.precision).max())
+    return min(NEAR, 2 * room / max(min(expected.size, float(np.abs(given).max())), 1e-300))
+
+
+def _is_usual(search: Search, factor: float, near: float) -> bool:
     """Whether a loss that is off by a factor may be meant so: one of those that losses differ by."""
     images, outputs = float(search.program.case.images), float(prod(search.program.case.net.output))
     usual = [images**i * outputs**o * 2.0**h for i in (-1, 0, 1) for o in (-1, 0, 1) for h in (-1, 0, 1)]
-    return any(abs(abs(factor) - each) <= NEAR * each for each in usual)
+    return any(abs(abs(factor) - each) <= near * each for each in usual)
 
 
 def _number(factor: float) -> str:

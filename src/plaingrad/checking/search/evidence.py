@@ -8,13 +8,13 @@ import numpy as np
 from plaingrad.checking.search.afterwards import OVERWRITTEN
 from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.passes import Estimate, Key
-from plaingrad.checking.search.rounding import allowed, ratio
+from plaingrad.checking.search.rounding import ALIKE, allowed, ratio
 from plaingrad.checking.search.search import Search
 from plaingrad.compiler.loops import Array
 from plaingrad.network.step import Step
 
 SHOWN = 4
-SAME = 1e-4  # of the largest number: what is read as one factor, or as the same number
+SAME = 1e-4  # of the largest number: what is read as one factor
 STEP = 32  # uncertainties of a weight, by which a step of it may miss a factor: four times what is allowed
 FEW = 8  # places that are told one by one
 Place = tuple[int, ...]
@@ -183,13 +183,15 @@ def nearest(finding: Finding, search: Search) -> list[Near]:
     """The mistakes that were ruled out, the nearest first."""
     wrong, named = off(finding), {fit.mistake.id for fit in finding.fits}
     size = largest_of(finding)
+    # A mistake's own roundings may be larger than the right ones', all of which are as large as the largest here.
+    room = ALIKE * explained_by_rounding(finding, search) * size
     near: dict[str, Near] = {}
     for mistake, made in finding.tried:
         if mistake.id in named or not np.isfinite(made).all():
             continue
         with np.errstate(over="ignore"):
             away = np.abs(made - finding.given)
-        share = float((away[wrong] <= SAME * size).mean()) if wrong.any() else 0.0
+        share = float((away[wrong] <= room).mean()) if wrong.any() else 0.0
         each = Near(mistake.id, mistake.title, share, float(away.max(initial=0)) / size)
         known = near.get(mistake.id)
         if known is None or (each.share, -each.distance) > (known.share, -known.distance):

@@ -294,14 +294,15 @@ def one_size(size: float, in_all: bool, by: Direction | None = None) -> Rule:
         return size * np.sign(past.gradient()) if by is None else size / by.first * by.of(past)
 
     wrong = ", upward" if size < 0 else ""
-    many = (
-        "the sign of the gradient is used, not its size"
-        if in_all
-        else "the sign of the gradient is used, or an optimiser whose first step is such: Adam, RMSprop, Adagrad"
-    )
+    optimisers = "an optimiser whose first step is such: Adam, RMSprop, Adagrad"
+    if in_all:
+        many = "the sign of the gradient is used, not its size"
+    else:
+        many = f"the sign of the gradient is used, or {optimisers}" if by is None else optimisers
+    whose = "all your steps have" if by is None else "where the gradient is not near 0 your steps have"
     return rule(
         "steps-of-one-size",
-        f"all your steps have one size, {number(abs(size))}{wrong}: {many}",
+        f"{whose} one size, {number(abs(size))}{wrong}: {many}",
         PLAIN,
         step,
         1,
