@@ -307,4 +307,5 @@ def test_no_mistake_comes_near_numbers_that_are_off_by_less_than_it_makes(place:
         case, {place: lambda context: context.expected * (1 + 3e-5 * rng.random(context.expected.shape))}
     )
     text = check_answer(case, told(arrays)).text()
-    assert text.startswith("UNCLEAR") and "nearest" not in text
+    assert text.startswith("UNCLEAR")
+    assert "nearest" not in text
