@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.checking.another_order import in_another_order
 from plaingrad.checking.answers.answer import Answer, answer_of
 from plaingrad.checking.asked import Asked
 from plaingrad.checking.case import Case
@@ -33,6 +34,12 @@ def check_answer(case: Case, answer: Answer | Mapping[str, Any], left_out: froze
     Mistakes `left_out` are not looked for; with "edited-line" no edits of lines are.
     """
     answer = answer if isinstance(answer, Answer) else answer_of(answer)
+    exchanged = None if left_out else in_another_order(case, answer, _checked)
+    return exchanged or _checked(case, answer, left_out)
+
+
+def _checked(case: Case, answer: Answer, left_out: frozenset[str] = frozenset()) -> Verdict:
+    """The same for the layers in the order of the case."""
     known, notes = recognised([*answer.arrays, *answer.unread], case)
     reading = [*answer.notes, *notes]
     if not known and answer.unread:

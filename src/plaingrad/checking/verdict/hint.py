@@ -136,6 +136,7 @@ def kinds_of(named: Named) -> list[str]:
     """What kind of slip a mistake is; of several that give the same numbers each kind, that of the one named first."""
     first = [each.best.mistake.kind for each in named.findings[:1] if each.best]
     kinds = [*first, *(each.kind for each in named.besides), *(each.kind for each in named.uncompared)]
+    kinds += [named.kind] if named.kind else []
     return list(dict.fromkeys(map(str, kinds)))
 
 

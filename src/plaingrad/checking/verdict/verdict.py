@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from plaingrad.checking.answers.layout import Order, told
-from plaingrad.checking.catalogue.entry import Mistake
+from plaingrad.checking.catalogue.entry import Kind, Mistake
 from plaingrad.checking.search.conventions import ORDER, Convention
 from plaingrad.checking.search.findings import Finding, Fit, Row
 from plaingrad.checking.search.names import name_of
@@ -30,6 +30,7 @@ class Named:
     passes: list[Key] = field(default_factory=list)  # those of a convention, which nothing is found against
     uncompared: list[Uncompared] = field(default_factory=list)  # quantities that show it by their shape, or by nan
     name_of: Callable[[Key], str] = name_of
+    kind: Kind | None = None  # of one that no finding shows
 
     @property
     def where(self) -> list[str]:
