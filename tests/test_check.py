@@ -309,3 +309,13 @@ def test_no_mistake_comes_near_numbers_that_are_off_by_less_than_it_makes(place:
     text = check_answer(case, told(arrays)).text()
     assert text.startswith("UNCLEAR")
     assert "nearest" not in text
+
+
+def test_weights_that_stay_those_of_the_case_are_told_as_such():
+    """Where errors are wrong without a name, and so nothing else tells it."""
+    case = make_case(simple=True, steps=3)
+    frozen = {("dense1", each): lambda context, each=each: context.weights[each] for each in ("w", "b")}
+    arrays, _ = played(case, {**frozen, ("loss", "dx"): STRANGE["noise"]})
+    verdict = check_answer(case, told({key: array for key, array in arrays.items() if key[0] > 1 and key[2] in "wb"}))
+    said = "step2.dense1.b and step3.dense1.b are the numbers of the case: are they updated at all?"
+    assert said in verdict.notes, verdict.text()

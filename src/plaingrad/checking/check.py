@@ -133,5 +133,11 @@ def _kept(search: Search) -> Iterator[str]:
         if {key, before} <= search.arrays.keys() and "wrong" in (row.status, search.rows[before].status):
             one, other = (search.likeliest(each).array for each in (before, key))
             finding = row.finding or search.rows[before].finding
-            if one.any() and np.array_equal(one, other) and not (finding and finding.fits):
-                yield f"{name_of(before)} and {name_of(key)} are the same numbers: was the first one overwritten later?"
+            if not one.any() or not np.array_equal(one, other) or (finding and finding.fits):
+                continue
+            start = search.env.get((0, *key[1:]))
+            if start is not None and np.array_equal(start.value, other):
+                yield f"{name_of(before)} and {name_of(key)} are the numbers of the case: are they updated at all?"
+            else:
+                why = "was the first one overwritten later, or the second never made anew?"
+                yield f"{name_of(before)} and {name_of(key)} are the same numbers: {why}"

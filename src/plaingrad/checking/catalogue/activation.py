@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Form, Kind, enter
+from plaingrad.checking.catalogue.entry import Form, Kind, Written, enter
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layers import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
@@ -15,7 +15,7 @@ RIGHT = {"Sigmoid": "dy * y * (1 - y)", "Tanh": "dy * (1 - y * y)"}  # what thei
 def instead(kind: str, formula: str) -> Form:
     """What an activation of this kind hands back where another formula stands in its text."""
     changes = (at_place(RIGHT[kind]), at_place(formula)), ("(dy, y, dx)", "(dy, y, dx, x)")
-    return lambda context: context.edited(*changes) if context.kind == kind else None
+    return Written(f"dx = {formula}", lambda context: context.edited(*changes) if context.kind == kind else None)
 
 
 def at_place(formula: str) -> str:
@@ -23,9 +23,9 @@ def at_place(formula: str) -> str:
     return re.sub(r"\b(dy|y|x)\b", r"\1[place]", formula)
 
 
-def unless(kind: str, form: Form) -> Form:
+def unless(kind: str, formula: str, form: Form) -> Form:
     """A form that is no mistake in an activation of this kind."""
-    return lambda context: form(context) if context.kind != kind else None
+    return Written(formula, lambda context: form(context) if context.kind != kind else None)
 
 
 def sigmoid(x: Array) -> Array:
@@ -97,12 +97,18 @@ enter(
     "ReLU.dx LeakyReLU.dx Sigmoid.dx Tanh.dx",
     "the derivative is that of another activation",
     "ReLU: 1 above zero, else 0. Leaky ReLU: 1 above zero, else its slope. Sigmoid: y(1 - y). Tanh: 1 - y².",
-    unless("Sigmoid", lambda context: context.dy * context.y * (1 - context.y)),
-    unless("Sigmoid", lambda context: context.dy * sigmoid(context.x) * sigmoid(-context.x)),
-    unless("Tanh", lambda context: context.dy * (1 - context.y * context.y)),
-    unless("Tanh", lambda context: context.dy * (1 - np.tanh(context.x) ** 2)),
-    unless("ReLU", lambda context: np.where(context.x > 0, context.dy, 0)),
-    unless("LeakyReLU", lambda context: np.where(context.x > 0, context.dy, 0.01 * context.dy)),
+    unless("Sigmoid", "dx = dy · y · (1 - y)", lambda context: context.dy * context.y * (1 - context.y)),
+    unless(
+        "Sigmoid", "dx = dy · σ(x) · (1 - σ(x))", lambda context: context.dy * sigmoid(context.x) * sigmoid(-context.x)
+    ),
+    unless("Tanh", "dx = dy · (1 - y²)", lambda context: context.dy * (1 - context.y * context.y)),
+    unless("Tanh", "dx = dy · (1 - tanh²(x))", lambda context: context.dy * (1 - np.tanh(context.x) ** 2)),
+    unless("ReLU", "dx = dy where x > 0, else 0", lambda context: np.where(context.x > 0, context.dy, 0)),
+    unless(
+        "LeakyReLU",
+        "dx = dy where x > 0, else 0.01 · dy",
+        lambda context: np.where(context.x > 0, context.dy, 0.01 * context.dy),
+    ),
     kind=Kind.FUNCTION,
 )
 
@@ -188,24 +194,30 @@ enter(
     "the layer computes another activation, or has a sign error",
     "ReLU: max(0, x). Leaky ReLU: x above zero, else slope · x. Sigmoid: 1 / (1 + e^-x). Tanh: (e^x - e^-x) / (e^x + "
     "e^-x).",
-    lambda context: context.x,
-    lambda context: np.abs(context.x),
-    lambda context: np.maximum(context.x, 0),
-    lambda context: np.minimum(context.x, 0),
-    unless("LeakyReLU", lambda context: np.where(context.x > 0, context.x, 0.01 * context.x)),
-    lambda context: sigmoid(context.x),
-    lambda context: sigmoid(-context.x),
-    lambda context: np.tanh(context.x),
-    lambda context: -np.tanh(context.x),
-    lambda context: np.tanh(context.x / 2),
-    lambda context: 1.7159 * np.tanh(2 / 3 * context.x),  # LeCun and others, Efficient BackProp, 1998
-    lambda context: np.clip(context.x, 0, 1),
-    lambda context: np.clip(context.x, 0, 6),
-    lambda context: np.clip(context.x, -1, 1),
-    lambda context: np.clip(0.2 * context.x + 0.5, 0, 1),
-    lambda context: np.clip(context.x / 6 + 0.5, 0, 1),
-    lambda context: context.x / (1 + np.abs(context.x)),
-    lambda context: np.logaddexp(0, context.x),
+    Written("y = x", lambda context: context.x),
+    Written("y = |x|", lambda context: np.abs(context.x)),
+    Written("y = max(0, x)", lambda context: np.maximum(context.x, 0)),
+    Written("y = min(0, x)", lambda context: np.minimum(context.x, 0)),
+    unless(
+        "LeakyReLU",
+        "y = x where x > 0, else 0.01 · x",
+        lambda context: np.where(context.x > 0, context.x, 0.01 * context.x),
+    ),
+    Written("y = 1 / (1 + e^-x)", lambda context: sigmoid(context.x)),
+    Written("y = 1 / (1 + e^x)", lambda context: sigmoid(-context.x)),
+    Written("y = tanh(x)", lambda context: np.tanh(context.x)),
+    Written("y = -tanh(x)", lambda context: -np.tanh(context.x)),
+    Written("y = tanh(x / 2)", lambda context: np.tanh(context.x / 2)),
+    Written(
+        "y = 1.7159 · tanh(⅔ x)", lambda context: 1.7159 * np.tanh(2 / 3 * context.x)
+    ),  # LeCun and others, Efficient BackProp, 1998
+    Written("y = x, held between 0 and 1", lambda context: np.clip(context.x, 0, 1)),
+    Written("y = x, held between 0 and 6", lambda context: np.clip(context.x, 0, 6)),
+    Written("y = x, held between -1 and 1", lambda context: np.clip(context.x, -1, 1)),
+    Written("y = 0.2 · x + ½, held between 0 and 1", lambda context: np.clip(0.2 * context.x + 0.5, 0, 1)),
+    Written("y = x / 6 + ½, held between 0 and 1", lambda context: np.clip(context.x / 6 + 0.5, 0, 1)),
+    Written("y = x / (1 + |x|)", lambda context: context.x / (1 + np.abs(context.x))),
+    Written("y = log(1 + e^x)", lambda context: np.logaddexp(0, context.x)),
     kind=Kind.FUNCTION,
 )
 

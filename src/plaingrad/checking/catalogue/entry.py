@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.products import Terms
@@ -10,6 +11,18 @@ from plaingrad.compiler.loops import Array
 
 Wrong = Callable[[Context], Iterator[Array | Terms]]
 Form = Callable[[Context], Array | Terms | None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A form, and its formula: of a mistake that has many forms it is told which one makes the numbers."""
+
+    formula: str
+    form: Form
+
+    def __call__(self, context: Context) -> Array | Terms | None:
+        """What the slip makes of a pass."""
+        return self.form(context)
 
 
 class Kind(StrEnum):
@@ -48,6 +61,12 @@ class Mistake:
     loose: bool = False  # read off the answer, many of which it fits: to be named after edits of lines too
     kind: Kind = field(kw_only=True)  # all that a hint tells of it
     question: str = ""  # that it is a misunderstanding of: its name in `plaingrad questions`
+    forms: tuple[Form, ...] = ()
+
+    def formula_of(self, context: Context, number: int) -> str:
+        """The formula of one of the forms that can happen in a pass, as `wrong` counts them; "" where it has none."""
+        forms = [form for form in self.forms if form(context) is not None]
+        return str(getattr(forms[number], "formula", "")) if number < len(forms) else ""
 
     def going_forward_only(self) -> "Mistake":
         """The mistake that another right way is if the program does not keep to it on its way back."""
@@ -75,6 +94,7 @@ def mistake(
     *,
     kind: Kind,
     question: str = "",
+    forms: tuple[Form, ...] = (),
 ) -> Callable[[Wrong], Wrong]:
     """Make a function an entry. `passes` are Kind.quantity, with * for any."""
 
@@ -92,6 +112,7 @@ def mistake(
             loose,
             kind=kind,
             question=question,
+            forms=forms,
         )
         return wrong
 
@@ -107,9 +128,10 @@ def enter(
     kind: Kind,
     question: str = "",
     when: Callable[[Context], bool] = lambda context: True,
-    **flags: bool,
+    **flags: Any,
 ) -> None:
     """Make forms an entry: each says what its slip makes of a pass, None where it cannot happen there."""
+    flags |= {"forms": forms} if any(isinstance(form, Written) for form in forms) else {}
 
     def wrong(context: Context) -> Iterator[Array | Terms]:
         if when(context):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from plaingrad.checking.catalogue.activation import sigmoid
-from plaingrad.checking.catalogue.entry import Kind, enter, mistake
+from plaingrad.checking.catalogue.entry import Form, Kind, Written, enter, mistake
 from plaingrad.checking.catalogue.softmax import ONE_EACH, over_other_axes, softmax_over, summed
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
@@ -196,28 +196,39 @@ enter(
 )
 
 
-@mistake(
+def of_images(formula: str, losses: Callable[[Context], Array]) -> Iterator[Form]:
+    """Two forms of a loss of each image: the mean and the sum over the batch."""
+    yield Written(f"{formula}, the mean over the images", lambda context: np.array(losses(context).mean()))
+    yield Written(f"{formula}, the sum over the images", lambda context: np.array(losses(context).sum()))
+
+
+def off(context: Context) -> Array:
+    """How far probabilities are from the targets."""
+    return probability(context) - context.target
+
+
+def of_each_class(context: Context) -> Array:
+    """The cross-entropy of each output by itself, and their sum."""
+    p, target = probability(context), context.target
+    return np.asarray(-(target * np.log(p) + (1 - target) * np.log(1 - p)).sum(axis=1))
+
+
+enter(
     "another-loss",
     "loss.y",
     "the loss is a different function of the outputs",
     "Cross-entropy: -log of the true class's probability. Squared error: Σ (output - target)². Mean over the images.",
+    *of_images("-p of the true class", lambda context: -(context.target * probability(context)).sum(axis=1)),
+    *of_images("1 - p of the true class", lambda context: 1 - (context.target * probability(context)).sum(axis=1)),
+    *of_images("Σ (p - target)²", lambda context: (off(context) ** 2).sum(axis=1)),
+    *of_images("½ Σ (p - target)²", lambda context: (off(context) ** 2).sum(axis=1) / 2),
+    *of_images("the mean of (p - target)²", lambda context: (off(context) ** 2).mean(axis=1)),
+    *of_images("-Σ (target · log p + (1 - target) · log(1 - p))", of_each_class),
+    *of_images("Σ |output - target|", lambda context: np.abs(context.x - context.target).sum(axis=1)),
+    *of_images("the mean of |output - target|", lambda context: np.abs(context.x - context.target).mean(axis=1)),
+    *of_images("-Σ target · output", lambda context: -(context.target * context.x).sum(axis=1)),
     kind=Kind.FUNCTION,
 )
-def loss_of_another(context: Context) -> Iterator[Array]:
-    p = probability(context)
-    for rows in (
-        -(context.target * p).sum(axis=1),
-        1 - (context.target * p).sum(axis=1),
-        ((p - context.target) ** 2).sum(axis=1),
-        ((p - context.target) ** 2).sum(axis=1) / 2,
-        ((p - context.target) ** 2).mean(axis=1),
-        -(context.target * np.log(p) + (1 - context.target) * np.log(1 - p)).sum(axis=1),
-        np.abs(context.x - context.target).sum(axis=1),
-        np.abs(context.x - context.target).mean(axis=1),
-        -(context.target * context.x).sum(axis=1),
-    ):
-        yield np.array(rows.mean())
-        yield np.array(rows.sum())
 
 
 @mistake(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from plaingrad.checking.catalogue.activation import sigmoid
-from plaingrad.checking.catalogue.entry import Form, Kind, enter
+from plaingrad.checking.catalogue.entry import Form, Kind, Written, enter
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array, normal_cdf
 from plaingrad.textbook.layers import TanhGELU
@@ -54,9 +54,14 @@ def swish(x: Array) -> Array:
 RIGHT: dict[str, Slope] = {"SiLU": swish, "GELU": exact, "TanhGELU": approximate}
 
 
-def times(kind: str, slope: Slope) -> Form:
+def times(kind: str, slope: Slope, formula: str = "") -> Form:
     """The error times another derivative, in activations of this kind."""
-    return lambda context: context.dy * slope(context.x) if (context.kind, context.quantity) == (kind, "dx") else None
+
+    def form(context: Context) -> Array | None:
+        is_about = (context.kind, context.quantity) == (kind, "dx")
+        return context.dy * slope(context.x) if is_about else None
+
+    return Written(f"dx = dy · {formula}", form) if formula else form
 
 
 def below(slope: Callable[[Context], Array | float]) -> Form:
@@ -169,27 +174,47 @@ enter(
     "the derivative is a sum of products of which a factor or a sign is another one",
     "SiLU: σ · (1 + x · (1 - σ)). GELU: Φ(x) + x · φ(x), with φ the density. TanhGELU: "
     "(1 + t + x · (1 - t²) · s · (1 + 3 · 0.044715 · x²)) / 2, with t the tanh and s = √(2/π).",
-    times("SiLU", lambda x: sigmoid(x) * (1 + x)),
-    times("SiLU", lambda x: sigmoid(x) * (1 + sigmoid(-x))),
-    times("SiLU", lambda x: sigmoid(x) * (1 - x * sigmoid(-x))),
-    times("SiLU", lambda x: sigmoid(x) * (1 + x * sigmoid(x))),
-    times("SiLU", lambda x: sigmoid(x) * sigmoid(-x)),
-    times("SiLU", lambda x: 1 + x * sigmoid(-x)),
-    times("SiLU", lambda x: sigmoid(x) * (1 + x * (1 - x * sigmoid(x)))),
-    times("SiLU", lambda x: sigmoid(x) + x * sigmoid(x) * (1 + sigmoid(x))),
-    times("SiLU", lambda x: sigmoid(x) + sigmoid(x) * sigmoid(-x)),
-    times("GELU", lambda x: cdf(x) + pdf(x)),
-    times("GELU", lambda x: cdf(x) - x * pdf(x)),
-    times("GELU", pdf),
-    times("GELU", lambda x: cdf(x) + x * cdf(x)),
-    times("GELU", lambda x: cdf(x) + x * np.exp(-x * x / 2)),
-    times("TanhGELU", lambda x: (1 + curve(x) + (1 - curve(x) ** 2) * inner(x)) / 2),
-    times("TanhGELU", lambda x: (1 + curve(x) + x * (1 - curve(x) ** 2) * SCALE) / 2),
-    times("TanhGELU", lambda x: (1 + curve(x) + x * (1 - curve(x) ** 2)) / 2),
-    times("TanhGELU", lambda x: (1 + curve(x) + x * (1 - curve(x) ** 2) * SCALE * (1 + CUBIC * x * x)) / 2),
-    times("TanhGELU", lambda x: (1 + curve(x) + x * (1 - curve(x)) * inner(x)) / 2),
-    times("TanhGELU", lambda x: (1 + curve(x) - x * (1 - curve(x) ** 2) * inner(x)) / 2),
-    times("TanhGELU", lambda x: 1 + curve(x) + x * (1 - curve(x) ** 2) * inner(x)),
+    times("SiLU", lambda x: sigmoid(x) * (1 + x), "σ · (1 + x)"),
+    times("SiLU", lambda x: sigmoid(x) * (1 + sigmoid(-x)), "σ · (2 - σ)"),
+    times("SiLU", lambda x: sigmoid(x) * (1 - x * sigmoid(-x)), "σ · (1 - x · (1 - σ))"),
+    times("SiLU", lambda x: sigmoid(x) * (1 + x * sigmoid(x)), "σ · (1 + x · σ)"),
+    times("SiLU", lambda x: sigmoid(x) * sigmoid(-x), "σ · (1 - σ)"),
+    times("SiLU", lambda x: 1 + x * sigmoid(-x), "(1 + x · (1 - σ))"),
+    times("SiLU", lambda x: sigmoid(x) * (1 + x * (1 - x * sigmoid(x))), "σ · (1 + x · (1 - x · σ))"),
+    times("SiLU", lambda x: sigmoid(x) + x * sigmoid(x) * (1 + sigmoid(x)), "(σ + x · σ · (1 + σ))"),
+    times("SiLU", lambda x: sigmoid(x) + sigmoid(x) * sigmoid(-x), "(σ + σ · (1 - σ))"),
+    times("GELU", lambda x: cdf(x) + pdf(x), "(Φ + φ)"),
+    times("GELU", lambda x: cdf(x) - x * pdf(x), "(Φ - x · φ)"),
+    times("GELU", pdf, "φ"),
+    times("GELU", lambda x: cdf(x) + x * cdf(x), "(Φ + x · Φ)"),
+    times("GELU", lambda x: cdf(x) + x * np.exp(-x * x / 2), "(Φ + x · e^(-x²/2))"),
+    times(
+        "TanhGELU",
+        lambda x: (1 + curve(x) + (1 - curve(x) ** 2) * inner(x)) / 2,
+        "(1 + t + (1 - t²) · s · (1 + 3 · 0.044715 · x²)) / 2",
+    ),
+    times("TanhGELU", lambda x: (1 + curve(x) + x * (1 - curve(x) ** 2) * SCALE) / 2, "(1 + t + x · (1 - t²) · s) / 2"),
+    times("TanhGELU", lambda x: (1 + curve(x) + x * (1 - curve(x) ** 2)) / 2, "(1 + t + x · (1 - t²)) / 2"),
+    times(
+        "TanhGELU",
+        lambda x: (1 + curve(x) + x * (1 - curve(x) ** 2) * SCALE * (1 + CUBIC * x * x)) / 2,
+        "(1 + t + x · (1 - t²) · s · (1 + 0.044715 · x²)) / 2",
+    ),
+    times(
+        "TanhGELU",
+        lambda x: (1 + curve(x) + x * (1 - curve(x)) * inner(x)) / 2,
+        "(1 + t + x · (1 - t) · s · (1 + 3 · 0.044715 · x²)) / 2",
+    ),
+    times(
+        "TanhGELU",
+        lambda x: (1 + curve(x) - x * (1 - curve(x) ** 2) * inner(x)) / 2,
+        "(1 + t - x · (1 - t²) · s · (1 + 3 · 0.044715 · x²)) / 2",
+    ),
+    times(
+        "TanhGELU",
+        lambda x: 1 + curve(x) + x * (1 - curve(x) ** 2) * inner(x),
+        "(1 + t + x · (1 - t²) · s · (1 + 3 · 0.044715 · x²))",
+    ),
     kind=Kind.FUNCTION,
 )
 

@@ -3,12 +3,13 @@
 Over 300 lines, since what a window holds stands with all that is made of it.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from math import prod
 
 import numpy as np
 
-from plaingrad.checking.catalogue.entry import Form, Kind, enter
+from plaingrad.checking.catalogue.entry import Form, Kind, Written, enter
 from plaingrad.checking.catalogue.maxpool import ADD, WON
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.products import NONE, Terms
@@ -97,7 +98,7 @@ def pooled(context: Context, rows: Pixels, columns: Pixels) -> Array | Terms | N
     return made
 
 
-def of_windows(taken: Callable[..., Array]) -> Form:
+def of_windows(what: str, taken: Callable[..., Array]) -> Form:
     """Another number of each window than the layer's, of the pixels on the image; no mistake where it is the same."""
 
     def form(context: Context) -> Array | None:
@@ -112,24 +113,24 @@ def of_windows(taken: Callable[..., Array]) -> Form:
                 made[:, :, i, j] = taken(context.x[:, :, row[:, None], column], axis=(2, 3))
         return made
 
-    return form
+    return Written(f"the {what} of each window", form)
 
 
-TAKEN: tuple[Callable[..., Array], ...] = (
-    np.mean,
-    np.max,
-    np.sum,
-    np.median,
-    lambda pixels, axis: np.sqrt(np.sum(pixels * pixels, axis=axis)),
-    lambda pixels, axis: np.sqrt(np.mean(pixels * pixels, axis=axis)),
-)
+TAKEN: dict[str, Callable[..., Array]] = {
+    "mean": np.mean,
+    "maximum": np.max,
+    "sum": np.sum,
+    "median": np.median,
+    "root of the sum of squares": lambda pixels, axis: np.sqrt(np.sum(pixels * pixels, axis=axis)),
+    "root of the mean square": lambda pixels, axis: np.sqrt(np.mean(pixels * pixels, axis=axis)),
+}
 
 enter(
     "another-kind-of-pool",
     "MaxPool.y MeanPool.y L2Pool.y GlobalMeanPool.y",
     "another number of the window is taken: a maximum for a mean, or the reverse",
     "A max pool hands on the largest pixel, a mean pool their mean, an L2 pool the root of the sum of their squares.",
-    *map(of_windows, TAKEN),
+    *itertools.starmap(of_windows, TAKEN.items()),
     kind=Kind.FUNCTION,
 )
 

@@ -4,8 +4,11 @@ import re
 
 import numpy as np
 
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Key
+from plaingrad.checking.search.search import Search
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.explaining import tracer_of
 from plaingrad.explaining.general import described
@@ -102,3 +105,14 @@ def _is_small(program: Program, key: Key) -> bool:
     step, terms = program.steps[name], program.terms(name)
     weights = sum(array.size for array in step.arrays.values()) if program.is_update(key) else 0
     return (len(terms.out) if terms else 0) <= MOST_TERMS and int(np.prod(step.x)) + weights <= MOST_NUMBERS
+
+
+def made_by(search: Search, findings: list[Finding]) -> list[str]:
+    """The formula of a mistake that has several, as one line; none of a mistake that has none."""
+    if not findings or findings[0].best is None:
+        return []
+    finding, best = findings[0], findings[0].best
+    context = Context(search.program, best.key, search.env, finding.expected, finding.given)
+    with np.errstate(all="ignore"):
+        formula = best.mistake.formula_of(context, best.form)
+    return [f"your numbers are those of {formula}"] if formula else []

@@ -14,6 +14,7 @@ from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.patterns import likenesses, share_added
 from plaingrad.checking.search.uncompared import Uncompared
 from plaingrad.checking.verdict.as_json import line_json
+from plaingrad.checking.verdict.formulas import made_by
 from plaingrad.checking.verdict.hint import ALL, hint_json, sequel, tells_all
 from plaingrad.checking.verdict.maps import in_words, pictures, shades
 from plaingrad.checking.verdict.question import question_of
@@ -209,6 +210,7 @@ def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, 
         "trains": trains(named.id, *(each.where for each in named.findings)),
         "findings": [_evidence(verdict, finding, most) for finding in named.findings],
         "told": [line for each in named.uncompared for line in each.told],
+        "made_by": made_by(verdict.search, named.findings),
         "line": None if edited is None else line_json(edited),
         "right": None if named.passes or not named.keys else done_right(verdict.search.program, named.keys[0]),
         "same": list(dict.fromkeys(each.title for each in named.besides)) if edited is None else [],

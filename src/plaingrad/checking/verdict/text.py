@@ -15,7 +15,7 @@ from plaingrad.checking.search.passes import UPDATE, Key
 from plaingrad.checking.search.patterns import likenesses, share_added
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.search.uncompared import Uncompared
-from plaingrad.checking.verdict.formulas import formula_of, over_images
+from plaingrad.checking.verdict.formulas import formula_of, made_by, over_images
 from plaingrad.checking.verdict.question import question_of
 from plaingrad.checking.verdict.trained import trains
 from plaingrad.checking.verdict.verdict import MISTAKE, UNCLEAR, Named, Verdict
@@ -125,8 +125,9 @@ def _edited_lines(verdict: Verdict, named: Named, edited: EditedLine) -> list[st
 
 def evidence(verdict: Verdict, named: Named) -> list[str]:
     """What shows a mistake: the numbers of its first finding, or the shapes and numbers that cannot be."""
-    numbers = proof(verdict, named.findings[0], named.besides) if named.findings else []
-    return [*numbers, *(line for each in named.uncompared for line in each.told)]
+    lines = made_by(verdict.search, named.findings)
+    lines += proof(verdict, named.findings[0], named.besides) if named.findings else []
+    return [*lines, *(line for each in named.uncompared for line in each.told)]
 
 
 def _uncompared_lines(each: Uncompared) -> list[str]:
