@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from formulas import USUAL, Formulas
+from functions import USUAL, Formulas
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layers import ELU, GELU, BatchNorm, Dropout, GlobalMeanPool, GroupNorm, SiLU, TanhGELU
 

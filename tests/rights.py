@@ -9,8 +9,8 @@ import numpy as np
 
 from bars import chosen
 from diseased import MODERN, networks, tied
-from formulas import FORMULAS
 from frameworks import SOURCES
+from functions import FORMULAS
 from plaingrad.checking.case import Case
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.search.names import name_of

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import modern
-from formulas import USUAL
+from functions import USUAL
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import modern
-from formulas import FORMULAS
+from functions import FORMULAS
 from plaingrad.checking.case import Case
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Key

@@ -13,7 +13,7 @@ import pytest
 import plaingrad as pg
 from bars import chosen, sampled
 from diseased import form_of, networks, played, sites
-from formulas import USUAL
+from functions import USUAL
 from often import counts, some
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.case import Case
