@@ -201,6 +201,7 @@ def summary(section: Named | Finding | Uncompared) -> str:
 def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, Any]:
     """A mistake or a convention; one that is a convention has no findings, and so no evidence."""
     edited = edit_of(named)
+    is_shown = bool(named.keys) and (named.kind is not None or not named.passes)
     return {
         "anchor": anchor,
         "id": named.id.partition(":")[0],
@@ -212,7 +213,7 @@ def _named(verdict: Verdict, named: Named, anchor: str, most: int) -> dict[str, 
         "told": [line for each in named.uncompared for line in each.told],
         "made_by": made_by(verdict.search, named.findings),
         "line": None if edited is None else line_json(edited),
-        "right": None if named.passes or not named.keys else done_right(verdict.search.program, named.keys[0]),
+        "right": done_right(verdict.search.program, named.keys[0]) if is_shown else None,
         "same": list(dict.fromkeys(each.title for each in named.besides)) if edited is None else [],
     }
 
