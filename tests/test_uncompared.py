@@ -16,10 +16,12 @@ from often import some
 from plaingrad.checking import Verdict, check_answer, make_case, read_case
 from plaingrad.checking.answers.answer import parse_answer, read_answer
 from plaingrad.checking.case import Batch, Case
+from plaingrad.checking.classroom.row import seen
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import exact
 from plaingrad.checking.search.uncertainty import Program
+from plaingrad.checking.verdict.hint import HINTS
 from plaingrad.checking.verdict.page import page_html
 from plaingrad.checking.verdict.verdict import MISTAKE, RIGHT, UNCLEAR
 from plaingrad.compiler.loops import Array
@@ -47,7 +49,7 @@ def said(case: Case, answer: dict[str, Any], in_all_forms: bool = False) -> Verd
 
 
 def held_together(verdict: Verdict) -> None:
-    """Text, page and JSON say the same, and the header names what is told first."""
+    """Text, page and JSON say the same, the header names what is told first, and a class's row and hints tell of it."""
     text, page, as_json = verdict.text(), page_html(verdict), json.loads(json_text(verdict.to_json()))
     assert bool(as_json["mistakes"] or as_json["unclear"]) == (not verdict.is_right)
     assert verdict.first_wrong in (None, *(row.name for row in verdict.rows)) or verdict.mistakes
@@ -60,6 +62,9 @@ def held_together(verdict: Verdict) -> None:
         assert each.advice in text
         assert each.advice.replace("'", "&#39;") in page
     assert all(line.isprintable() for line in text.splitlines())
+    for hint in HINTS:
+        assert len(seen(verdict, hint)["mistakes"]) == len(verdict.mistakes)
+        assert verdict.text(hint=hint).startswith(text.splitlines()[0].partition(":")[0])
 
 
 def right(case: Case) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def seen(verdict: Verdict, hint: str) -> dict[str, Any]:
         if tells(hint, KIND):
             slip["kinds"] = kinds_of(each)
         if tells(hint, LINE):
-            text = right_text(verdict.search.program, each.findings[0].where)
+            text = right_text(verdict.search.program, each.keys[0])
             slip["loop"] = f"{text.__name__} in {text.__module__}"
         if tells(hint, ALL):
             slip |= {"id": each.id, "title": each.title}
