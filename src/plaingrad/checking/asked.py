@@ -240,11 +240,14 @@ class Asked:
         """
         best = None
         for group, order in tried.search.found_orders.items():
-            usual = Convention("layout", "", orders={group: tuple(range(len(order)))})
-            search = self._begun([*tried.taken, usual], unit)
+            usual = tuple(range(len(order)))
+            if order == usual:
+                continue
+            taken = [*tried.taken, Convention("layout", "", orders={group: usual})]
+            search = self._begun(taken, unit)
             found = search.disagreeing() or []
-            if order != usual.orders[group] and len(found) < len((best or tried).found):
-                best = Tried([*tried.taken, usual], found, search)
+            if len(found) < len((best or tried).found):
+                best = Tried(taken, found, search)
         return best
 
     def _begins_later(self, tried: Tried) -> bool:
