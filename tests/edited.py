@@ -20,6 +20,8 @@ from plaingrad.compiler.loops import Array
 from students import in_print, told
 
 UNIT = 2.0**-53
+QUANTITIES = ("y", "dx", "dw", "db", "running_mean", "running_variance")
+"""What a text makes, and may be edited to make otherwise."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def slips(count: int, seed: int, among: tuple[str, ...] = ()) -> Iterator[Slip]:
     left = count
     while left:
         network = rng.choice(among or list(networks()))
-        place = rng.choice([each for each in places(network) if each[1] in ("y", "dx", "dw", "db")])
+        place = rng.choice([each for each in places(network) if each[1] in QUANTITIES])
         how = making(context_of(network, place))
         if how is None:
             continue

@@ -1,6 +1,7 @@
 """Updates are judged by their steps: one cause is told once, with its numbers; and never a name that is not true."""
 
 import pathlib
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -8,15 +9,20 @@ import pytest
 
 from diseased import form_of, networks
 from diseased import played as with_wrong
+from often import some
 from plaingrad.checking import read_case
 from plaingrad.checking.answers.answer import read_answer
 from plaingrad.checking.catalogue import CATALOGUE
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search.afterwards import OVERWRITTEN
+from plaingrad.checking.search.context import Context
+from plaingrad.checking.search.update_edits import edited_texts, plain, steps_made
 from plaingrad.checking.search.update_numbers import Seen, is_ruled_out
 from plaingrad.checking.verdict.verdict import MISTAKE, Verdict
 from plaingrad.compiler.loops import Array
+from plaingrad.textbook.optimisers import SGD
+from plaingrad.textbook.text import Text
 from students import Student, told
 from updated import EDITED, PARTS, PRINTS, SLIPS, network, part_of, played
 
@@ -268,3 +274,26 @@ def test_no_rule_is_ruled_out_that_makes_the_steps() -> None:
         assert not is_ruled_out(seen, columns, 0.0)
         ruled_out += is_ruled_out(noise, columns, 0.0)
     assert ruled_out > 100
+
+
+@pytest.mark.parametrize("seed", some(range(6), lambda place: place < 2))
+def test_an_edit_of_the_update_of_one_array_is_told(seed: int) -> None:
+    """In no catalogue: what is told is a rule of its own, or the edited line, and nothing is told of other arrays."""
+    rng = random.Random(seed)
+    name, case = rng.choice(list(networks().items()))
+    layer, weight = rng.choice([(layer, each) for layer, step in case.net.steps.items() for each in step.weights])
+    told_of = []
+    for text in rng.sample(edited_texts(plain()), 12):
+
+        def wrong(context: Context, text: Text = text.text) -> Array | None:
+            w = context.weights[context.weight]
+            steps = steps_made(SGD(), text, [(context.slope, w)], context.rate)
+            return None if steps is None else w - steps[0]
+
+        arrays, shown = with_wrong(case, {(layer, weight): wrong})
+        if not shown or not all(np.isfinite(each).all() for each in arrays.values()):
+            continue
+        verdict = check_answer(case, told(arrays), frozenset(CATALOGUE))
+        assert {each.where[1:] for each in verdict.search.findings} <= {(layer, weight)}, (name, text.line)
+        told_of.append(bool(verdict.mistakes or verdict.conventions))
+    assert sum(told_of) >= 0.8 * len(told_of) > 0

@@ -89,6 +89,8 @@ def cells(
         yield FACTOR, 1, absolute(node)
         yield FACTOR, 2, ast.Call(name("int"), [node], [])
         yield FACTOR, 2, ast.Call(name("tanh"), [node], [])
+        yield FACTOR, 2, ast.Call(name("sqrt"), [node], [])
+        yield FACTOR, 2, operation(node, ast.Mult, node)
         yield FACTOR, 2, ast.Call(name("exp"), [node], [])
         minus = ast.Call(name("exp"), [ast.UnaryOp(ast.USub(), node)], [])
         yield FACTOR, 2, operation(number(1), ast.Div, operation(number(1), ast.Add, minus))
@@ -114,7 +116,8 @@ def _decoded(parts: list[ast.expr], letters: list[str], around: Around) -> Itera
         if "dy" in around.arrays
     ]
     image = name("window_image_1")
-    for width in (name("window_image_0"), *outputs):
+    padded = operation(image, ast.Add, operation(number(2), ast.Mult, name("window_padding_1")))
+    for width in (name("window_image_0"), padded, *outputs):
         yield operation(flat, ast.FloorDiv, width), operation(flat, ast.Mod, width)
         other = operation(operation(name("row"), ast.Mult, width), ast.Add, name("column"))
         yield operation(other, ast.FloorDiv, image), operation(other, ast.Mod, image)
@@ -122,11 +125,13 @@ def _decoded(parts: list[ast.expr], letters: list[str], around: Around) -> Itera
     flat = operation(operation(name("u"), ast.Mult, name("window_size_1")), ast.Add, name("v"))
     for one, two in ((operation(flat, ast.FloorDiv, size), operation(flat, ast.Mod, size)), (name("v"), name("u"))):
         yield _pixel("i", one, 0), _pixel("j", two, 1)
+    for strides in ((number(1), number(1)), (name("window_stride_1"), name("window_stride_0"))):
+        yield _pixel("i", name("u"), 0, strides[0]), _pixel("j", name("v"), 1, strides[1])
 
 
-def _pixel(letter: str, of_window: ast.expr, axis: int) -> ast.expr:
+def _pixel(letter: str, of_window: ast.expr, axis: int, stride: ast.expr | None = None) -> ast.expr:
     """The row, or the column, of the image that a row or column of a window lies on."""
-    start = operation(name(letter), ast.Mult, name(f"window_stride_{axis}"))
+    start = operation(name(letter), ast.Mult, stride or name(f"window_stride_{axis}"))
     within = operation(of_window, ast.Mult, name(f"window_dilation_{axis}"))
     return operation(operation(start, ast.Add, within), ast.Sub, name(f"window_padding_{axis}"))
 
@@ -153,6 +158,16 @@ def _along(own: ast.expr, axis: int, array: str, size: int, letters: list[str]) 
         yield 2, operation(operation(own, ast.Add, number(1)), ast.Mod, last)
         for letter in [each for each in letters if each != id] if id else []:
             yield 2, operation(name(letter), ast.Mod, last)
+    if id in ("row", "column"):
+        padding = name(f"window_padding_{int(id == 'column')}")
+        yield 1, operation(own, ast.Add, padding)
+        yield 1, operation(own, ast.Sub, padding)
+    if id in ("u", "v") and array in ("w", "dw") and "row" in letters:
+        # Where the window begins beyond the edge it is cut, and the kernel is not.
+        pixel, spacing = ("row", "window_dilation_0") if id == "u" else ("column", "window_dilation_1")
+        begin = operation(name(pixel), ast.Sub, operation(own, ast.Mult, name(spacing)))
+        cut = ast.Call(name("min"), [begin, number(0)], [])
+        yield 1, operation(own, ast.Add, cut)
     if id in TWINS:
         for other in [each for each in letters if each in ("i", "j", "u", "v")]:
             if other != id:

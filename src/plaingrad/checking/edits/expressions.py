@@ -20,6 +20,10 @@ from plaingrad.checking.edits.pieces import (
     operation,
 )
 
+SMALL = (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+"""What people add to a number, or hold it above, so that nothing is divided by 0."""
+USUAL = (0, 1, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.2, 0.25, 0.3, 0.5, 0.9, 0.99)
+"""What epsilons, slopes, momenta and shares usually are."""
 COMPARED: tuple[type[ast.cmpop], ...] = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 
 
@@ -45,10 +49,16 @@ def instead(node: ast.expr, path: Path, lines: Lines, around: Around) -> Iterato
             for letter in letters_around(path, lines):
                 if letter != id:
                     yield WINDOW, 2, name(letter)
+        case ast.Name(id) if id in around.numbers:
+            values = dict.fromkeys((*USUAL, *shortened(around.numbers[id])))
+            yield from ((FACTOR, 2, number(each)) for each in values if each != around.numbers[id])
+            yield FACTOR, 2, operation(number(1), ast.Sub, node)
+            yield FACTOR, 2, ast.UnaryOp(ast.USub(), node)
         case ast.Constant(bool() | int() | float() as value) if field != "slice":
             for constant in (0, 1, 2, -1, 0.5):
                 if constant != value:
                     yield FACTOR, 1, number(constant)
+            yield from ((FACTOR, 1, number(each)) for each in shortened(value) if each != value)
         case ast.BinOp(left, op, right):
             yield from _operations(node, left, op, right, path, lines)
             if isinstance(op, ast.Div) and not is_in_index(path, lines):
@@ -56,6 +66,8 @@ def instead(node: ast.expr, path: Path, lines: Lines, around: Around) -> Iterato
                 yield FACTOR, 1, operation(left, ast.Div, operation(right, ast.Sub, number(1)))
                 sizes = [each for each in around.settings if each.startswith("window_size_")]
                 yield from ((FACTOR, 1, operation(left, ast.Div, name(each))) for each in sizes)
+                if not _is_size(right):
+                    yield from ((FACTOR, 2, operation(left, ast.Div, each)) for each in _kept_from_0(right))
         case ast.Compare(left, [op], [right]):
             for compared in COMPARED:
                 if not isinstance(op, compared):
@@ -82,6 +94,11 @@ def instead(node: ast.expr, path: Path, lines: Lines, around: Around) -> Iterato
         case ast.Call(ast.Name(function), [of]) if function != "range":
             yield FACTOR, 0, of
             yield FACTOR, 1, ast.Call(name(function), [ast.UnaryOp(ast.USub(), of)], [])
+            if function in ("log", "sqrt"):
+                yield from ((FACTOR, 2, ast.Call(name(function), [each], [])) for each in _kept_from_0(of))
+            if function == "log":
+                bases = (ast.Call(name("log"), [number(base)], []) for base in (2, 10))
+                yield from ((FACTOR, 1, operation(node, ast.Div, each)) for each in bases)
             for called in ("exp", "log", "sqrt", "tanh", "abs"):
                 if called != function:
                     yield FACTOR, 2, ast.Call(name(called), [of], [])
@@ -92,6 +109,23 @@ def instead(node: ast.expr, path: Path, lines: Lines, around: Around) -> Iterato
                 yield COMPARISON, 1, ast.Compare(absolute(one), [compared()], [absolute(two)])
         case ast.UnaryOp(ast.USub(), of):
             yield SUM, 0, of
+
+
+def shortened(value: float) -> list[float]:
+    """A number with fewer digits."""
+    return [float(f"{value:.{digits}g}") for digits in (1, 2, 3, 4)]
+
+
+def _kept_from_0(of: ast.expr) -> Iterator[ast.expr]:
+    """A number that is kept away from 0, where it may come near it."""
+    for small in SMALL:
+        yield operation(of, ast.Add, number(small))
+        yield ast.Call(name("max"), [of, number(small)], [])
+
+
+def _is_size(node: ast.expr) -> bool:
+    """Whether a number is made of the sizes of an array, none of which is near 0."""
+    return any(isinstance(each, ast.Attribute) and each.attr == "shape" for each in ast.walk(node))
 
 
 def _bounds(size: ast.expr) -> Iterator[tuple[Kind, int, ast.expr]]:
@@ -179,6 +213,8 @@ def _operations(
             yield FACTOR, 1, operation(right, ast.Div, left)
         case ast.Add():
             yield SUM, 0, operation(left, ast.Sub, right)
+            yield FACTOR, 2, operation(operation(number(2), ast.Mult, left), ast.Add, right)
+            yield FACTOR, 2, operation(left, ast.Add, operation(number(2), ast.Mult, right))
         case ast.Sub():
             if isinstance(right, ast.BinOp) and isinstance(right.op, ast.Mult):
                 rest = operation(left, ast.Sub, right.left)

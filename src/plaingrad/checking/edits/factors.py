@@ -25,6 +25,7 @@ def sizes(context: Context) -> dict[str, float]:
     is_loss = context.name == "loss"
     y = (context.x.shape[1],) if is_loss else context.program.steps[context.name].y
     x = context.x.shape[1:]
+    # Sizes of 1 change nothing, and are left out below.
     found = {"images": float(context.images), "outputs" if len(y) == 1 else "filters": float(y[0])}
     if is_weighed(context.program.case):
         found["weight of all targets"] = weight_of(context.program.case, min(context.step, context.program.last))
@@ -38,7 +39,7 @@ def sizes(context: Context) -> dict[str, float]:
     if context.window is not None:
         height, width = context.window.size
         found |= {"window height": float(height), "window width": float(width), "window pixels": float(height * width)}
-    return found
+    return {name: size for name, size in found.items() if size != 1}
 
 
 CONSTANTS = {
@@ -61,11 +62,32 @@ def numbers(context: Context) -> dict[str, float]:
     if context.window is not None:
         height, width = context.window.size
         found["* window pixels / (window height + window width)"] = height * width / (height + width)
+        if context.kind == "Conv":
+            products = context.x.shape[1] // context.owner.groups * height * width
+            found |= {"* products": float(products), "/ products": 1 / products}
     for name, size in sizes(context).items():
         found[f"/ ({name} * images)"] = 1 / (size * context.images)
         found[f"* {name} / images"], found[f"/ {name} * images"] = size / context.images, context.images / size
         found[f"/ sqrt({name})"], found[f"/ {name}**2"] = 1 / math.sqrt(size), 1 / size**2
+        if context.name == "loss":
+            found |= _of_a_loss(name, size, context.images)
     return {name: value for name, value in found.items() if value != 1}
+
+
+def _of_a_loss(name: str, size: float, images: int) -> dict[str, float]:
+    """What losses are multiplied or divided by: several of a size, the images, and 2."""
+    found = {f"* (2 * {name})": 2 * size, f"/ (2 * {name})": 1 / (2 * size), f"* 2 / {name}": 2 / size, f"* {name} / 2": size / 2}  # fmt: skip  # noqa: E501
+    if name != "images":
+        both = size * images
+        found |= {
+            f"* ({name} * images)": both,
+            f"* (2 * {name} * images)": 2 * both,
+            f"* {name} * images / 2": both / 2,
+        }
+        found |= {f"/ (2 * {name} * images)": 1 / (2 * both), f"* 2 / ({name} * images)": 2 / both}
+        for one, other, ratio in ((name, "images", size / images), ("images", name, images / size)):
+            found |= {f"* 2 * {one} / {other}": 2 * ratio, f"* {one} / (2 * {other})": ratio / 2}
+    return found
 
 
 def found(
@@ -102,6 +124,7 @@ def found(
 def shown(names: list[str], context: Context) -> str:
     """A factor as a number, and what that number is in this pass."""
     known = sizes(context) | {"rate": context.program.case.rate}
+    known |= {name[2:]: size for name, size in numbers(context).items() if name == "* products"}
     shortest = min(names, key=len)
     meant = [each for each in names if any(name in each for name in known)]
     for name in sorted(known, key=len, reverse=True):

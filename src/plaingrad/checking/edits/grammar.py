@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from plaingrad.checking.edits import changed
 from plaingrad.checking.edits.directions import exchanged_settings, in_both
 from plaingrad.checking.edits.expressions import instead
 from plaingrad.checking.edits.layouts import layouts
 from plaingrad.checking.edits.lines import Lines, Path, at, walked
-from plaingrad.checking.edits.pieces import INDEX, LIKELY, Around, Edit
+from plaingrad.checking.edits.pieces import ARRAY, INDEX, LIKELY, Around, Edit
 from plaingrad.checking.edits.statements import statements
 from plaingrad.checking.edits.uses import below
 
@@ -51,6 +52,10 @@ def _layouts(lines: Lines, around: Around) -> Iterator[Edit]:
             for each in layouts(array, shape):
                 words = f"{array} is read as {each.said(letters)}"
                 yield Edit(INDEX, (cell,), 2 + LIKELY[INDEX], words=words, layout=each)
+            if around.arrays[array].dtype == float and array != "share":
+                for other in changed.read(array, len(shape)):
+                    words = f"{array} is read as {other.said(letters)}"
+                    yield Edit(ARRAY, (cell,), 2 + LIKELY[ARRAY], words=words, layout=other)
 
 
 def _key(new: Any) -> str:
@@ -62,7 +67,8 @@ def _nodes(lines: Lines, around: Around) -> Iterator[Edit]:
     every = list(walked(tree))
     dumps: dict[str, list[Path]] = {}
     for path, node in every:
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        is_number = isinstance(node, ast.Name) and node.id in around.numbers
+        if (isinstance(node, ast.Subscript) or is_number) and isinstance(node.ctx, ast.Load):
             dumps.setdefault(ast.dump(node), []).append(path)
     for path, node in every:
         if isinstance(node, ast.expr):

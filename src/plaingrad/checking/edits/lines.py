@@ -32,12 +32,17 @@ class Lines:
         """The names in its expressions."""
         return Named(self.tree)
 
+    @functools.cached_property
+    def reads(self) -> frozenset[str]:
+        """The arrays of which it reads cells."""
+        cells = [each for each in ast.walk(self.tree) if isinstance(each, ast.Subscript)]
+        own = (each.value for each in cells if isinstance(each.ctx, ast.Load))
+        return frozenset(each.id for each in own if isinstance(each, ast.Name))
+
     @property
     def is_sum(self) -> bool:
         """Whether it reads nothing that it has written: all its places can be done at once."""
-        reads = (each for each in ast.walk(self.tree) if isinstance(each, ast.Subscript))
-        read = {each.value.id for each in reads if isinstance(each.ctx, ast.Load) and isinstance(each.value, ast.Name)}
-        return len(self.fills) == 1 and not read & self.fills
+        return len(self.fills) == 1 and not self.reads & self.fills
 
 
 @functools.lru_cache(maxsize=256)
@@ -68,8 +73,16 @@ def _kept(body: Sequence[ast.stmt], arrays: frozenset[str], names: set[str] | No
         elif filled(each):
             if filled(each) & arrays:
                 yield each
-        elif names is None or not isinstance(each, ast.Assign) or each.targets[0].id in names:  # type: ignore[attr-defined]
+        elif names is None or _given(each) in {None, *names}:
             yield each
+
+
+def _given(statement: ast.stmt) -> str | None:
+    """The name that a statement gives a value to; None for any other statement."""
+    match statement:
+        case ast.Assign([ast.Name(name)]) | ast.AugAssign(ast.Name(name)):
+            return name
+    return None
 
 
 class Renamed(ast.NodeTransformer):

@@ -47,7 +47,10 @@ class Making:
     parts: tuple[Part, ...]
     shape: tuple[int, ...]
     count: Any = 0
-    then: "Making | None" = None  # the text that reads what is made here, under the same name
+    then: "Making | None" = None  # the text that reads what is made here
+    name_then: str = ""  # the name under which it does; the same where none is told
+    beside: tuple[str, ...] = ()  # further arrays that are made here, and read by the next text
+    told: str = ""  # what a line says besides, where the text is not the layer's own
     known_then: dict[Any, Array | None] = field(default_factory=dict, repr=False)
 
     @property
@@ -97,10 +100,19 @@ class Making:
         found = own.made(edit, only)
         if found is None:
             return None
-        what = found.tobytes(), *((letter, *values) for letter, values in (only or {}).items())
+        made = {self.name_then or self.lines.wanted: found}
+        for name in self.beside:
+            part = replace(self.parts[0], lines=replace(self.lines, wanted=name))
+            more = Making((part,), part.known[name].shape).made(edit, only)
+            if more is None:
+                return None
+            made[name] = more
+        whole = b"".join(each.tobytes() for each in made.values())
+        what = whole, *((letter, *values) for letter, values in (only or {}).items())
         if what not in self.known_then:  # many edits come to the same
             (part,) = self.then.parts
-            known = {**part.known, self.lines.wanted: found.astype(self.parts[0].known[self.lines.wanted].dtype)}
+            dtype = self.parts[0].known[self.lines.wanted].dtype
+            known = part.known | {name: each.astype(dtype) for name, each in made.items()}
             self.known_then[what] = Making((replace(part, known=known),), self.shape).made(None, only)
         return self.known_then[what]
 
@@ -112,25 +124,34 @@ def sized(value: Any) -> Any:
 
 def edits_of(part: Part) -> tuple[Edit, ...]:
     """The edits of a text, listed once for all passes that look alike."""
-    shapes = tuple((name, each.shape) for name, each in part.arrays.items())
+    shapes = tuple((name, each.shape, each.dtype.char) for name, each in part.arrays.items())
     others = tuple(
-        (name, each.shape) for name, each in part.known.items() if isinstance(each, np.ndarray) and "." in name
+        (name, each.shape, each.dtype.char)
+        for name, each in part.known.items()
+        if isinstance(each, np.ndarray) and "." in name
     )
     settings = tuple(name for name in part.known if name.startswith("window_"))
-    return _edits_of(part.lines, shapes, others, settings)
+    numbers = tuple((name, float(each)) for name, each in part.known.items() if isinstance(each, float))
+    return _edits_of(part.lines, shapes, others, settings, numbers)
 
 
 @functools.lru_cache(maxsize=128)
 def _edits_of(
-    lines: Lines, shapes: tuple[Any, ...], others: tuple[Any, ...], settings: tuple[str, ...]
+    lines: Lines,
+    shapes: tuple[Any, ...],
+    others: tuple[Any, ...],
+    settings: tuple[str, ...],
+    numbers: tuple[tuple[str, float], ...],
 ) -> tuple[Edit, ...]:
-    arrays, more = ({name: np.empty(shape) for name, shape in each} for each in (shapes, others))
-    return tuple(edits(lines, Around(arrays, more, settings)))
+    arrays, more = ({name: np.empty(shape, dtype) for name, shape, dtype in each} for each in (shapes, others))
+    return tuple(edits(lines, Around(arrays, more, settings, dict(numbers))))
 
 
 def making(context: Context) -> Making | None:
-    """How a pass makes its array; None for an update, and for what is no pass of a text that goes forward or back."""
-    if context.way == "update" or context.quantity in ("dy", *context.kept):
+    """How a pass makes its array; None for an update, and for what is no pass of a text."""
+    if context.quantity in context.kept:
+        return _settling(context)
+    if context.way == "update" or context.quantity == "dy":
         return None
     single = context.program.single_layer(context.name)
     if context.step > context.program.last and getattr(single.owner, "infer", None) is not None:
@@ -147,6 +168,8 @@ def making(context: Context) -> Making | None:
         single.run_on(context.x, context.read)
     if way == "backward" and context.name != "loss":
         single.put(dy=context.dy)
+        if context.quantity == "db":  # made in the same loops, and so at hand
+            single.put(dw=context.program.value((context.step, context.name, "dw"), context.env))
     others = dict(_others(context))
     if context.name == "loss" and context.step > 1:
         others["target.before"] = context.program.case.batches[context.step - 2].target
@@ -154,6 +177,17 @@ def making(context: Context) -> Making | None:
     if not parts:
         return None
     return Making(parts, context.expected.shape, count if context.quantity == "y" else 0)
+
+
+def _settling(context: Context) -> Making | None:
+    """How what is kept from step to step is moved; the pass reads it as it was before."""
+    single = context.program.single_layer(context.name)
+    for each in context.kept:
+        single.put(**context.program.read((context.step, context.name, each), context.env))
+    single.put(x=context.x)
+    single.forward()
+    parts = tuple(parts_of(single, "settle", context.quantity, {}, context.read[context.quantity]))
+    return Making(parts, context.expected.shape) if parts else None
 
 
 def parts_of(
@@ -174,7 +208,7 @@ def parts_of(
             }
             part = slice(number * size, (number + 1) * size) if groups > 1 else slice(None)
             place = (slice(None), part) if has_images and groups > 1 else (part,)
-            start = np.zeros(known[wanted].shape)
+            start = np.zeros(known[wanted].shape) if way != "settle" else np.array(known[wanted])
             left = np.array(before[place]) if before is not None and before.ndim == start.ndim else start
             more = {name: _share(each, known, number, groups) for name, each in others.items()}
             lines = lines_of(share.text, wanted, axes)

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from plaingrad.checking.catalogue.entry import Kind
@@ -41,11 +41,15 @@ class Edit:
 
 @dataclass(frozen=True)
 class Around:
-    """What an edit may put in: letters of the loops around, settings, arrays by shape, and usual numbers."""
+    """What an edit may put in: letters of the loops around, settings, arrays by shape, and usual numbers.
+
+    `settings` are those of a window; `numbers` are the other numbers of the text, such as an epsilon.
+    """
 
     arrays: Mapping[str, Array]
     others: Mapping[str, Array]
     settings: Sequence[str]
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def name(id: str) -> ast.Name:

@@ -20,6 +20,9 @@ def sampled(
         return {}, (), lanes
     touched = not edit.layout and any(_touches_filled(how.lines, path, new) for path, new in edit.changes)
     plain = _plain_of(edit.tree(how.lines.tree), how.lines.wanted) if touched else _plain_axes(how.lines)
+    if how.then is not None:  # the letters that both texts can leave at one value, along the axes of the second one
+        both = set(plain.values())
+        plain = {axis: each for axis, each in _plain_axes(how.then.lines).items() if each in both}
     only: dict[str, list[int]] = {}
     slab: list[int | slice] = [slice(None)] * len(place)
     for axis, letter in plain.items():

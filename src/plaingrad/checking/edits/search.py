@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from plaingrad.checking.edits import factors, whole
+from plaingrad.checking.edits.composed import Made
+from plaingrad.checking.edits.composed import ways as composed_ways
 from plaingrad.checking.edits.edited_line import EditedLine, edited, without_letters
 from plaingrad.checking.edits.lines import Lines, at, line_of, statement_of
 from plaingrad.checking.edits.making import Making, making
@@ -27,7 +29,7 @@ MOST_STEPS = 1_000_000  # places that all edits of a pass are done for, one afte
 STEPS = 200  # the same where they are done one after the other
 MARGIN = 20.0  # bits of evidence beyond those that so many candidates could meet by chance
 EXACT = 40.0  # bits a number tells at most
-PLAIN = 200  # about as many whole arrays are tried before
+PLAIN = 400  # about as many whole arrays are tried before
 MOST_KEPT = 40  # claims that are held against further steps
 FAR = 1e-3  # of the largest number: what is farther off is off by no rounding
 LOOSE = 4.0  # a sample is judged so much more loosely than the whole: its largest number may be smaller
@@ -68,24 +70,41 @@ def found(
         yield from texts
         return
     shares = list(whole.shares(context, how, expected, given, precision))
+    made_by: Made = making
     matches, tried = matched(how, factor, expected, given, precision)
-    chosen = choosing(context, how)
-    if not matches and chosen and can_be_chosen(context, given, factor, room_of(expected, given, precision)):
-        how = chosen
-        matches, tried = matched(how, factor, expected, given, precision)
+    if not matches and not texts:
+        for other_by in _other_ways(context, given, factor, room_of(expected, given, precision)):
+            other = other_by(context)
+            others, count = matched(other, factor, expected, given, precision) if other else ([], 0)
+            tried += count
+            if other and others:
+                how, made_by, matches = other, other_by, others
+                break
     if texts and not matches:
         yield from texts
         return
     if not matches and not shares:
+        changes = list(asking(PLAIN, whole.changes(context, how, expected, given, precision)))
+        if changes:
+            yield from changes
+            return
         yield from asking(PLAIN, whole.found(context, how, expected, given, precision, scaled=True))
         return
     if bits >= needed(tried):
         kept = [match for match, *_ in claims(context, how, matches)] if matches else []
-        lines = [(edited_line(how.lines, each.edit, how.then is not None), each.made) for each in kept]
+        lines = [(edited_line(how, each.edit, made_by), each.made) for each in kept]
         yield from asking(tried, lines[:MOST_KEPT])
     yield from texts
     if not any(each.edit.keeps for each in matches):  # what was there before is a share of another array too
         yield from asking(PLAIN, shares)
+
+
+def _other_ways(context: Context, given: Array, factor: float, room: float) -> Iterator[Made]:
+    """Other texts than that of the pass alone, which may be the edited one."""
+    chosen = chosen_by(context)
+    if chosen and can_be_chosen(context, given, factor, room):
+        yield chosen_by
+    yield from composed_ways(context)
 
 
 def exchanges_axes(right: Array, made: Array) -> bool:
@@ -204,20 +223,26 @@ def new_lines(lines: Lines, edit: Edit) -> tuple[str, ...]:
     return tuple(old_and_new(lines, edit)[1])
 
 
-def edited_line(lines: Lines, edit: Edit, chooses: bool = False) -> EditedLine:
-    """The mistake that an edit is."""
+def chosen_by(context: Context) -> Making | None:
+    """The text that chose, for the way back of a pool."""
+    how = making(context)
+    return how and choosing(context, how)
+
+
+def edited_line(first: Making, edit: Edit, made_by: Made) -> EditedLine:
+    """The mistake that an edit of a pass is, which `made_by` finds in other steps and layers."""
+    lines = first.lines
     old, new = old_and_new(lines, edit)
+    shown = [*new[:-1], f"{new[-1]}  ({first.told})"] if first.told else new
 
     def wrong(context: Context) -> Iterator[Array]:
-        how = making(context)
-        if how is not None and chooses:
-            how = choosing(context, how)
+        how = made_by(context)
         own = edit if how is None or _is_alike(how.lines, lines) else _alike(how, new)
         made = how.made(own) if how is not None and own is not None else None
         if made is not None:
             yield made
 
-    return edited(old, new, edit.kind, wrong)
+    return edited(old, shown, edit.kind, wrong)
 
 
 def _is_alike(one: Lines, other: Lines) -> bool:

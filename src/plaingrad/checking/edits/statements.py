@@ -1,4 +1,7 @@
-"""Edits of whole statements: another sign, another loop, left out, done twice, done elsewhere."""
+"""Edits of whole statements: another sign, another loop, left out, done twice, done elsewhere.
+
+Over 300 lines, since it is one list of what can be done to a statement, a few lines for each.
+"""
 
 import ast
 import functools
@@ -6,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from plaingrad.checking.edits.directions import twin_loop
-from plaingrad.checking.edits.lines import Lines, Path, at, line_of, walked
+from plaingrad.checking.edits.lines import Lines, Path, at, line_of, replaced, walked
 from plaingrad.checking.edits.pieces import (
     ARRAY,
     COMPARISON,
@@ -23,6 +26,7 @@ from plaingrad.checking.edits.pieces import (
     operation,
     target_of,
 )
+from plaingrad.schedule.tree import filled
 
 
 def statements(lines: Lines, around: Around) -> Iterator[Edit]:
@@ -35,11 +39,15 @@ def statements(lines: Lines, around: Around) -> Iterator[Edit]:
                 yield Edit(SUM, ((path, ast.AugAssign(target, other, value)),), 0)
                 yield Edit(SUM, ((path, [node, node]),), 3, words=f"{line_of(node)} is done twice")
                 if isinstance(target, ast.Subscript):
+                    yield from _times(lines, path, node, target)
+                    yield from _first_turns(lines, path, node)
+                    yield from _last_window(lines, path, node)
                     yield from _sums_multiplied(lines, path, node)
                     yield from _elsewhere(lines, path, node)
                     yield from _stored(lines, path, node, target, around)
             case ast.Assign([ast.Subscript() as target], value) if not isinstance(target.slice, ast.Slice):
                 yield Edit(SUM, ((path, ast.AugAssign(target, ast.Add(), value)),), 1)
+                yield from _times(lines, path, node, target)
                 yield from _elsewhere(lines, path, node)
                 yield from _stored(lines, path, node, target, around)
             case ast.Assign([ast.Subscript()], _):
@@ -159,6 +167,65 @@ def _stored(lines: Lines, path: Path, node: ast.stmt, target: ast.Subscript, aro
             inner = _with(node, cell)
             loop = ast.For(ast.Name("every", ast.Store()), ast.Call(name("range"), [last], []), [inner], [], lineno=0)
             yield Edit(INDEX, ((path, loop),), 2, words=line_of(inner).replace("every", ":"))
+
+
+def _times(lines: Lines, path: Path, node: ast.Assign | ast.AugAssign, target: ast.Subscript) -> Iterator[Edit]:
+    """A factor in one of several statements that fill an array: in all of them it is one of the whole."""
+    every = [each for _, each in walked(lines.tree) if isinstance(each, ast.Assign | ast.AugAssign)]
+    beside = [each for each in every if each is not node and lines.wanted in filled(each)]
+    if lines.wanted not in filled(node) or not beside or isinstance(node.value, ast.Constant):
+        return
+    shape = ast.Attribute(target.value, "shape", ast.Load())
+    parts = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
+    sizes: list[ast.expr] = [ast.Subscript(shape, number(axis), ast.Load()) for axis in range(len(parts))]
+    for factor in (number(2), *sizes):
+        yield Edit(FACTOR, (((*path, ("value", None)), operation(node.value, ast.Mult, factor)),), 1)
+        yield Edit(FACTOR, (((*path, ("value", None)), operation(node.value, ast.Div, factor)),), 1)
+    if isinstance(node, ast.Assign):
+        yield Edit(FACTOR, (((*path, ("value", None)), ast.UnaryOp(ast.USub(), node.value)),), 1)
+
+
+def _sum_loops(lines: Lines, path: Path, node: ast.AugAssign) -> list[tuple[Path, ast.For]]:
+    """The loops around a sum whose letters the cell does not name: each turn adds to it."""
+    own = _letters(node.target)
+    around = ((path[:end], at(lines.tree, path[:end])) for end in range(1, len(path)))
+    return [
+        (where, each) for where, each in around if isinstance(each, ast.For) and ast.unparse(each.target) not in own
+    ]
+
+
+def _first_turns(lines: Lines, path: Path, node: ast.AugAssign) -> Iterator[Edit]:
+    """The loops of a sum left after their first turn, as where a function returns within them; all, or all but one."""
+    loops = _sum_loops(lines, path, node)
+    once = [((*where, ("iter", None)), ast.Call(name("range"), [number(1)], [])) for where, _ in loops]
+    for some in [once, *(once[:place] + once[place + 1 :] for place in range(len(once)) if len(once) > 2)]:
+        if len(some) > 1:
+            letters = ", ".join(ast.unparse(at(lines.tree, where[:-1]).target) for where, _ in some)
+            words = f"{line_of(node)} is reached once: the loops over {letters} end after their first turn"
+            yield Edit(SUM, tuple(some), 2, words=words)
+
+
+def _last_window(lines: Lines, path: Path, node: ast.AugAssign) -> Iterator[Edit]:
+    """A sum that is made anew for each window, and so overwrites what the window before left in its pixels."""
+    letters = _letters(node.target)
+    loops = [(where, each) for where, each in _sum_loops(lines, path, node) if ast.unparse(each.target) not in "uv"]
+    outer = [each for each in loops if ast.unparse(each[1].target) not in "ij"]
+    if not {"row", "column"} <= letters or not outer:
+        return
+    (where, loop), *others = outer
+    if others:
+        return
+    target = target_of(node.target)
+    inner: list[ast.stmt] = [assignment(target, number(0)), _with_body(loop, [node])]
+    body = replaced(loop, path[len(where) :], inner).body
+    over = ast.unparse(loop.target)
+    words = f"{target_name(target)} = the sum over {over}, which overwrites that of the window before"
+    yield Edit(SUM, ((where, list(body)),), 1, words=words)
+
+
+def target_name(target: ast.Subscript) -> str:
+    """A cell as people write it."""
+    return line_of(ast.Expr(target))
 
 
 def _with(node: Any, target: ast.expr) -> ast.stmt:

@@ -1,69 +1,26 @@
 """Mistakes of a whole array: another layer's text, or the right array and some share of another one."""
 
+import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from plaingrad.checking.catalogue.entry import Kind
+from plaingrad.checking.edits import changed
 from plaingrad.checking.edits.edited_line import EditedLine, edited
 from plaingrad.checking.edits.factors import last_line, numbers
 from plaingrad.checking.edits.layouts import Layout, layouts
 from plaingrad.checking.edits.lines import LETTERS
 from plaingrad.checking.edits.making import Making, making
+from plaingrad.checking.edits.other_texts import candidates
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
 from plaingrad.checking.search.rounding import explains, fits
-from plaingrad.checking.search.single_layer import SingleLayer
 from plaingrad.compiler.loops import Array
-from plaingrad.textbook.layer import Layer
-from plaingrad.textbook.layers import L2Pool, LeakyReLU, MaxPool, MeanPool, ReLU, Sigmoid, Softmax, Tanh
-from plaingrad.textbook.losses import CrossEntropy, HalfSquaredError, Loss, MeanSquaredError, SoftmaxCrossEntropy
 
 SHARES = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 0.9, 0.1, 0.01, 0.001, 0.0001)
 """Usual shares of an array that is added by mistake, beside the numbers of the pass."""
-ACTIVATIONS: tuple[Layer, ...] = (ReLU(), LeakyReLU(0.01), LeakyReLU(0.1), LeakyReLU(0.2), Sigmoid(), Tanh())
-BEFORE_A_LOSS: tuple[Layer, ...] = (Softmax(), Sigmoid(), Tanh(), ReLU())
-LOSSES: tuple[Loss, ...] = (SoftmaxCrossEntropy(), CrossEntropy(), MeanSquaredError(), HalfSquaredError())
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A candidate: what it makes in a pass, and its line."""
-
-    line: str
-    make: Callable[[Context], Array | None]
-
-
-def candidates(context: Context) -> Iterator[Whole]:
-    """Other texts that could stand in place of this one."""
-    owner = context.owner
-    if isinstance(owner, ReLU | LeakyReLU | Sigmoid | Tanh | Softmax):
-        for other in ACTIVATIONS:
-            if other != owner and context.x.ndim in (2, 4):
-                yield Whole(_line_of(other, context.quantity), _by(other))
-                if context.quantity == "dx":
-                    yield Whole(_line_of(other, "dx"), _by(other, own_y=True))
-    elif isinstance(owner, MaxPool | MeanPool | L2Pool):
-        for kind in (MaxPool, MeanPool, L2Pool):
-            if not isinstance(owner, kind):
-                pool = kind(owner.size, owner.stride, owner.padding, owner.dilation, owner.ceil_mode)
-                yield Whole(_line_of(pool, context.quantity), _by(pool))
-    elif context.name == "loss":
-        for loss in LOSSES:
-            if loss != owner:
-                yield Whole(_line_of(loss, context.quantity), _by(loss))
-            for before in BEFORE_A_LOSS:
-                yield from _of_function(loss, before, context)
-
-
-def _of_function(loss: Loss, before: Layer, context: Context) -> Iterator[Whole]:
-    """A loss of a function of the outputs: one that was applied before, or once too often."""
-    said = f"{_line_of(loss, context.quantity)}, of {type(before).__name__.lower()}(x) in place of x"
-    yield Whole(said, _by(loss, before=before))
-    if context.quantity == "dx":
-        yield Whole(f"{said}, and back through it", _by(loss, before=before, goes_back=True))
 
 
 def running(context: Context) -> Iterator[tuple[str, Callable[[Context], Array | None]]]:
@@ -129,48 +86,6 @@ def _along_images(context: Context) -> Array | None:
     return np.asarray(np.cumsum(right - first, axis=0) + first)
 
 
-def _line_of(owner: Layer | Loss, quantity: str) -> str:
-    """The line in which another text fills the array."""
-    text = owner.forward if quantity == "y" else owner.backward
-    lines = [each.strip() for each in text.source.splitlines()]
-    stores = [each for each in lines if each.startswith(f"{quantity}[") and not each.endswith(" = 0")]
-    return f"{(stores or lines)[-1]}  (as in {text.__name__}, of {owner})"
-
-
-def _by(
-    owner: Layer | Loss, own_y: bool = False, before: Layer | None = None, goes_back: bool = False
-) -> Callable[[Context], Array | None]:
-    """What another layer's texts, or another loss's, make of the same arrays."""
-
-    def made(context: Context) -> Array | None:
-        single = SingleLayer(owner, context.x.shape[1:], len(context.x))
-        if context.name == "loss":
-            x = context.x
-            if before is not None:
-                function = SingleLayer(before, x.shape[1:], len(x))
-                function.run_on(x, {})
-                x = function.get("y")
-            count = single.aim(x, context.target)
-            single.forward()
-            if context.quantity == "dx":
-                single.backward()
-            found = single.get(context.quantity)
-            if before is not None and goes_back:
-                function.put(dy=found)
-                function.backward()
-                found = function.get("dx")
-            return np.array(found.sum() / count) if context.quantity == "y" else found
-        single.run_on(context.x, {})
-        if context.quantity == "dx":
-            if own_y:
-                single.put(y=context.y)
-            single.put(dy=context.dy)
-            single.backward()
-        return single.get(context.quantity)
-
-    return made
-
-
 def found(
     context: Context, how: Making, expected: Estimate, given: Array, precision: Precision, scaled: bool
 ) -> Iterator[tuple[EditedLine, Array]]:
@@ -204,6 +119,22 @@ def found(
             break
 
 
+def changes(
+    context: Context, how: Making, expected: Estimate, given: Array, precision: Precision
+) -> Iterator[tuple[EditedLine, Array]]:
+    """What is left of the right array where a function of it is taken, or means along its axes; or sums of others."""
+    own = [last_line(how.lines)]
+    for change in changed.filled(context.quantity, expected.value.ndim) if expected.value.ndim else ():
+        made = change.of(expected.value)
+        if np.isfinite(made).all() and _is(expected, made, given, precision):
+            said = f"{context.quantity}[:] = {change.said(())}, once it is filled"
+            yield edited(own, [said], Kind.FUNCTION, _laid(change, 0)), made
+    for words, total in _totals(context, how):
+        found = total(context)
+        if found is not None and _is(expected, found, given, precision):
+            yield edited(own, [words], Kind.ARRAY, _times(total, "")), found
+
+
 def shares(
     context: Context, how: Making, expected: Estimate, given: Array, precision: Precision
 ) -> Iterator[tuple[EditedLine, Array]]:
@@ -234,6 +165,32 @@ def _others(how: Making) -> Iterator[tuple[str, Array]]:
         for name, array in part.known.items():
             if isinstance(array, np.ndarray) and name != how.lines.wanted:
                 yield name, array
+
+
+def _totals(context: Context, how: Making) -> Iterator[tuple[str, Callable[[Context], Array | None]]]:
+    """Sums and means of another array over some of its axes, where that has more of them than this one."""
+    shape = context.expected.shape
+    if not shape or how.mean:
+        return
+    for name, other in _others(how):
+        for axes in itertools.combinations(range(other.ndim), max(other.ndim - len(shape), 0)):
+            left = tuple(size for axis, size in enumerate(other.shape) if axis not in axes)
+            if axes and left == shape and other.dtype == float:
+                for function in ("sum", "mean"):
+                    over = axes if len(axes) > 1 else axes[0]
+                    yield f"{context.quantity} = {name}.{function}(axis={over})", _total(name, axes, function)
+
+
+def _total(name: str, axes: tuple[int, ...], function: str) -> Callable[[Context], Array | None]:
+    def made(context: Context) -> Array | None:
+        how = making(context)
+        other = dict(_others(how)).get(name) if how is not None else None
+        if other is None or other.ndim <= max(axes):
+            return None
+        found = np.asarray(other.mean(axis=axes) if function == "mean" else other.sum(axis=axes))
+        return found if found.shape == context.expected.shape else None
+
+    return made
 
 
 def _is(expected: Estimate, made: Array, given: Array, precision: Precision) -> bool:

@@ -65,6 +65,8 @@ def witness(
         target = np.abs(numbers["target"])
         single.put(target=target / target.sum(axis=1, keepdims=True), share=rng.uniform(0.5, 1, IMAGES))
     single.forward()
+    if way == "settle":
+        single.put(**{name: np.abs(numbers[name]) for name in owner.state(shape)})
     if way == "backward":
         single.put(**({"dy": numbers["dy"]} if "dy" in numbers else {}))
     more = {name: random(rng, single.arrays[like].shape) for name, like in others if like in single.arrays}
@@ -101,6 +103,8 @@ def claims(context: Context, how: Making, matches: list[Any]) -> list[list[Any]]
 
 def second_of(context: Context, how: Making) -> Making | None:
     """The same pass on other numbers and of other sizes; None where there is none whose text is the same."""
+    if how.told:
+        return None
     part: Part = how.parts[0]
     shapes = {each.shape: name for name, each in reversed(list(part.arrays.items()))}
     others = tuple(
@@ -108,6 +112,6 @@ def second_of(context: Context, how: Making) -> Making | None:
         for name, each in part.known.items()
         if isinstance(each, np.ndarray) and "." in name and each.shape in shapes
     )
-    way = "forward" if context.quantity == "y" else "backward"
+    way = "settle" if context.quantity in context.kept else "forward" if context.quantity == "y" else "backward"
     second = witness(context.owner, context.x.ndim, way, context.quantity, others, how.then is not None)
     return second if second is not None and second.lines is how.lines else None

@@ -13,7 +13,7 @@ import numpy as np
 from plaingrad.checking.edits.grammar import edits
 from plaingrad.checking.edits.lines import Lines, Path, line_of, statement_of, walked
 from plaingrad.checking.edits.lines import at as node_at
-from plaingrad.checking.edits.pieces import FACTOR, Around, Edit, absolute, name, number, operation
+from plaingrad.checking.edits.pieces import ARRAY, FACTOR, Around, Edit, absolute, name, number, operation
 from plaingrad.checking.edits.stepped import code_in
 from plaingrad.checking.search.update_rules import SUMMED, Direction, Past, as_written, steps_of
 from plaingrad.compiler.loops import Array
@@ -28,6 +28,10 @@ WITHOUT_MEAN = (
     ("        m_hat = m[n] / (1 - adam.beta1**t)\n", ""),
     ("        v_hat = v[n] / (1 - adam.beta2**t)\n", ""),
     ("rate * m_hat / (sqrt(v_hat) + adam.epsilon)", "rate * gradient / (sqrt(v[n]) + adam.epsilon)"),
+)
+WITHOUT_MOMENTUM = (
+    ("        velocity[n] = momentum * velocity[n] + dw[n] + decay * w[n]\n", ""),
+    ("rate * velocity[n]", "rate * dw[n]"),
 )
 NUMBERS = {"rate", "momentum", "adam.beta1", "adam.beta2", "adam.epsilon", "t"}
 RANDOM_STEPS = 4
@@ -72,7 +76,7 @@ def edited_texts(text: Text) -> tuple[EditedText, ...]:
     cells = {each.id for each in every_cell if isinstance(each, ast.Name)}
     around = Around({array: np.empty(2) for array in sorted(cells)}, {}, ())
     lines = Lines(text, "w", tree, filled(tree))
-    every = itertools.chain(edits(lines, around), _numbers(lines), _throughout(lines), _orders(loop))
+    every = itertools.chain(edits(lines, around), _numbers(lines), _throughout(lines), _weights(lines), _orders(loop))
     # Not of the loop over all weights, but of what is done for one.
     own = (each for each in every if each.words or all(len(statement_of(path)) > 1 for path, _ in each.changes))
     return tuple(EditedText(Text(_function(each.tree(tree), text)), each, tree) for each in own)
@@ -80,6 +84,9 @@ def edited_texts(text: Text) -> tuple[EditedText, ...]:
 
 def _function(tree: ast.FunctionDef, text: Text) -> FunctionType:
     """The function of an edited tree, in which the names mean what they mean in the text."""
+    for each in ast.walk(tree):
+        if isinstance(each, ast.For) and not each.body:  # its only statement is left out
+            each.body = [ast.Pass()]
     code = code_in(compile(ast.fix_missing_locations(ast.Module([tree], [])), "<edited>", "exec"))
     return FunctionType(code, text.names, text.__name__)
 
@@ -121,6 +128,13 @@ def _throughout(lines: Lines) -> Iterator[Edit]:
                 yield Edit(FACTOR, ((path, size if before is None else operation(before, ast.Mult, size)),))
 
 
+def _weights(lines: Lines) -> Iterator[Edit]:
+    """The weight in place of its gradient: elsewhere the array that is filled is none to read."""
+    for path, node in walked(lines.tree):
+        if isinstance(node, ast.Subscript) and ast.unparse(node) == "dw[n]":
+            yield Edit(ARRAY, ((path, ast.Subscript(name("w"), node.slice, ast.Load())),))
+
+
 def _orders(loop: ast.stmt) -> Iterator[Edit]:
     """Two statements of an update in the other order."""
     assert isinstance(loop, ast.For)
@@ -153,6 +167,17 @@ def count() -> float:
     return math.log2(sum(len(edited_texts(text)) for _, _, text in bases()))
 
 
+def steps_made(
+    optimiser: Optimiser, text: Text, read: Sequence[tuple[Array, Array]], rate: float = 1.0
+) -> Array | None:
+    """The steps of an edited text, of gradients and the weights before them; None where it makes none."""
+    try:
+        made = np.asarray([*steps_of(optimiser, text, read, rate)])
+    except (IndexError, TypeError, ValueError, NameError, ZeroDivisionError, OverflowError, AttributeError):
+        return None
+    return made if np.isfinite(made).all() else None
+
+
 def found(pasts: Sequence[tuple[Past, Array]]) -> Iterator[Direction]:
     """The edited updates that may make steps, told by those of one small array from the first step on."""
     read = [(past.gradient(), past.weight()) for past, _ in pasts]
@@ -161,11 +186,8 @@ def found(pasts: Sequence[tuple[Past, Array]]) -> Iterator[Direction]:
     for told, optimiser, text in bases():
         right = np.asarray([*steps_of(optimiser, text, read)])
         for each in edited_texts(text):
-            try:
-                own = np.asarray([*steps_of(optimiser, each.text, read)])
-            except (IndexError, TypeError, ValueError, NameError, ZeroDivisionError, OverflowError, AttributeError):
-                continue
-            if not np.isfinite(own).all() or np.array_equal(own, right):
+            own = steps_made(optimiser, each.text, read)
+            if own is None or np.array_equal(own, right):
                 continue
             largest = np.unravel_index(int(np.abs(own).argmax()), own.shape)
             if not own[largest]:
@@ -175,13 +197,35 @@ def found(pasts: Sequence[tuple[Past, Array]]) -> Iterator[Direction]:
                 yield Direction("edited-update", f"{told} but for {each.many}: {each.line}", optimiser, each.text)
 
 
-def distinct(ways: Sequence[Direction]) -> list[Direction]:
+def plain() -> Text:
+    """The update of the case: a rate times the gradient, and nothing else."""
+    return as_written(SGD().update).edited(*WITHOUT_MOMENTUM)
+
+
+def found_of_plain(pasts: Sequence[tuple[Past, Array]]) -> list[Direction]:
+    """The edits of the case's own update that may make steps, at its own rate; of equal ones the first."""
+    read = [(past.gradient(), past.weight()) for past, _ in pasts]
+    steps, rate = np.asarray([step for _, step in pasts]), pasts[0][0].rate
+    size, every = float(np.abs(steps).max(initial=0)), list[Direction]()
+    for each in edited_texts(plain()):
+        own = steps_made(SGD(), each.text, read, rate)
+        if own is not None and np.abs(own - steps).max() <= CLOSE * size:
+            every.append(Direction("edited-update", each.line, SGD(), each.text))
+    return distinct(every, rate)
+
+
+def count_of_plain() -> float:
+    """How many edits of it are tried, in bits."""
+    return math.log2(len(edited_texts(plain())))
+
+
+def distinct(ways: Sequence[Direction], rate: float = 1.0) -> list[Direction]:
     """Those that make other steps of other gradients; of equal ones the first."""
     rng = np.random.default_rng(0)
     read = [(gradient, weight) for gradient, weight in rng.normal(size=(RANDOM_STEPS, 2, 5))]
     found: list[tuple[Array, Direction]] = []
     for each in ways:
-        steps = np.asarray([*steps_of(each.optimiser, each.text, read)])
+        steps = np.asarray([*steps_of(each.optimiser, each.text, read, rate)])
         if not any(np.allclose(steps, other, rtol=SAME, atol=0) for other, _ in found):
             found.append((steps, each))
     return [each for _, each in found]

@@ -348,6 +348,18 @@ def edited(some: Sequence[Direction], rate: float, free: int) -> Rule:
     )
 
 
+def edited_plain(some: Sequence[Direction]) -> Rule:
+    """The case's own update with an edit, or with one of several that make the same numbers."""
+    told = [each.title for each in some[:MOST_TOLD]]
+    more = f"; or one of {len(some) - MOST_TOLD} more that these numbers cannot tell from it" * (len(some) > MOST_TOLD)
+    return rule(
+        "edited-update",
+        f"the update is {'; or '.join(told)}{more}",
+        PLAIN,
+        lambda past: stepped_by(some[0].optimiser, past, past.rate, some[0].text),
+    )
+
+
 def adamw(rate: float, decay: float, step: Step) -> Rule:
     """AdamW."""
     return rule("adamw", f"the update is AdamW's at a rate of {number(rate)}, decay {number(decay)}", PLAIN, step, 2)

@@ -98,7 +98,7 @@ class Updates:
 
     def _explained(self) -> list[Rule]:
         rules: list[Rule] = []
-        for each in chain(self._candidates(), self._edited(rules)):
+        for each in chain(self._candidates(), self._edited(rules), self._edited_of_plain(rules)):
             if rules and (each.free > rules[0].free or each.mistake.id in {rule.mistake.id for rule in rules}):
                 continue
             if each.mistake.id in self.left_out or not self._is_placed(each):
@@ -179,6 +179,19 @@ class Updates:
         for rate, ways, free in groups:
             made = words.edited(update_edits.distinct(ways), rate, free)
             yield replace(made, choices=CHOICES + update_edits.count())
+
+    def _edited_of_plain(self, rules: list[Rule]) -> Iterator[Rule]:
+        """The case's own update with an edit, in those arrays that are wrong, where nothing else was found."""
+        wrong = frozenset(each.place for each in self.seen if each.is_wrong)
+        if rules or not wrong:
+            return
+        by_place = {place: [each for each in self.seen if each.place == place] for place in sorted(wrong)}
+        few = min(by_place.values(), key=lambda every: (every[0].step.size < LEAST, every[0].step.size))
+        ways = update_edits.found_of_plain([(each.past, each.step) for each in few])
+        if ways:
+            only = None if wrong == {each.place for each in self.seen} else wrong
+            made = replace(words.edited_plain(ways), places=only, is_factor=True)
+            yield replace(made, choices=CHOICES + update_edits.count_of_plain())
 
     def _usual(self) -> Iterator[Rule]:
         """Rules with usual numbers, where no update is answered with all it was made of."""
