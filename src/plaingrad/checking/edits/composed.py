@@ -21,7 +21,7 @@ def ways(context: Context) -> Iterator[Made]:
     """The texts besides that of the pass itself, each of which may be the one that is edited."""
     if context.name == "loss" and type(context.owner) is SoftmaxCrossEntropy:
         yield from [_forward] if context.quantity == "y" else [_of_the_loss, _of_the_softmax]
-    if context.quantity in ("dx", "dw") and context.kind != "MaxPool":  # whose way back is told by its errors
+    elif context.quantity in ("dx", "dw") and context.kind != "MaxPool":  # whose way back is told by its errors
         yield _of_saved
 
 

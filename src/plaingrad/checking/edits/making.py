@@ -9,7 +9,7 @@ import numpy as np
 
 from plaingrad.checking.edits.grammar import edits
 from plaingrad.checking.edits.lines import Lines, lines_of, settings_of
-from plaingrad.checking.edits.pieces import Around, Edit
+from plaingrad.checking.edits.pieces import INDEX, Around, Edit
 from plaingrad.checking.edits.stepped import run
 from plaingrad.checking.edits.uses import Kept
 from plaingrad.checking.search.context import Context
@@ -64,8 +64,9 @@ class Making:
         return self.parts[0].lines
 
     def edits(self) -> tuple[Edit, ...]:
-        """All small edits of the text."""
-        return edits_of(self.parts[0])
+        """All small edits of the text; of one that is not the layer's own, those of what is read where it should be."""
+        every = edits_of(self.parts[0])
+        return tuple(each for each in every if each.kind is not INDEX and not each.layout) if self.told else every
 
     def made(self, edit: Edit | None, only: Only | None = None, sizes: bool = False) -> Array | None:
         """What is made with an edit: the whole array, or of some values of letters only, which leaves others undone.
