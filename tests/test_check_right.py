@@ -20,7 +20,7 @@ from plaingrad.checking.new_case import make_case
 from plaingrad.checking.search import search
 from plaingrad.checking.search.names import name_of
 from plaingrad.textbook.losses import HalfSquaredError
-from rights import TIES, Right, case_of, every_right, of_programs, partly, wronged
+from rights import TIES, Right, case_of, computed, every_right, flattened, of_programs, partly, wronged
 from students import FLATTENED, ORDERS, WAYS, Student, Ways, is_done, told
 
 LIKE_THE_CASE = ("the last of equal maxima", "equal maxima share", "softmax fused with the loss")
@@ -285,6 +285,19 @@ def test_another_flattening_that_the_first_step_cannot_show():
     """Zeros are the same in any order; what is behind them in the second step is not."""
     how = {"order": "MATLAB", "printed": "4 digits", "part": "outputs and gradients", "flat": "row, channel, column"}
     assert_right([Right("square", 2, "student", "float32", "a true convolution", seed=1061, **how)])
+
+
+ERRORS = list(itertools.product([each for each in WAYS if "errors" in each], FLATTENED))
+
+
+@pytest.mark.parametrize(("way", "flat"), some(ERRORS, lambda place: place == 1))
+def test_a_flattening_that_a_later_step_alone_tells_is_seen_beside_another_way(way, flat):
+    """Nobody knows what that array should be before the other way is known, on which the step before rests."""
+    arrays = computed("thorough", 1, "student", "float64", way, "usual")
+    laid = flattened(case_of("thorough", 1), arrays, FLATTENED[flat])
+    later = [(2, "flatten1", "y"), (2, "relu1", "dx"), (2, "conv1", "db"), (2, "conv2", "b")]
+    answer = told({key: laid[key] for key in [(1, "conv2", "dx"), *later]})
+    assert check_answer(case_of("thorough", 1), answer).is_right
 
 
 def test_numbers_that_float32_takes_for_0_are_right():

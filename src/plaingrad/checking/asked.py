@@ -291,7 +291,7 @@ class Asked:
         forward = frozenset(key for key in self._agreed(tried) if key[2] == "y" and key[1:] not in laid)
         first, best = [each.key for each in tried.found[:FIRST]], None
         for convention in self._conventions(tried, unit):
-            if not convention.terms and not convention.straightens(tried.found, self.program, self.precision):
+            if not self._is_worth_another(convention, tried):
                 continue
             taken = [*tried.taken, convention]
             what = ("with another", *map(id, taken), *(each.key for each in tried.found))
@@ -312,6 +312,17 @@ class Asked:
                 if best and not best.found:
                     return best
         return best
+
+    def _is_worth_another(self, convention: Convention, tried: Tried) -> bool:
+        """Whether a convention may show together with another one alone.
+
+        Of an array that is told in a later step alone nobody knows what it should be: it rests on updates that the
+        other one may make otherwise.
+        """
+        if convention.terms or convention.straightens(tried.found, self.program, self.precision):
+            return True
+        laid = (each.key for each in tried.found if each.key[1:] in convention.relaid)
+        return any(key[0] > 1 and (1, *key[1:]) not in self.arrays for key in laid)
 
     def _conventions(self, tried: Tried, unit: float) -> Iterator[Convention]:
         """Those that may be worth a try: the same in either arithmetic, as long as the same passes disagree."""
