@@ -14,7 +14,7 @@ import pytest
 import plaingrad
 from often import some
 from plaingrad.compiler.code_cache import identity
-from plaingrad.compiler.loops import CACHE_LINE, exp, has_numba, loops, sqrt, tanh, zeros
+from plaingrad.compiler.loops import CACHE_LINE, ELEMENTARY, ON_ARRAYS, exp, has_numba, loops, sqrt, tanh, zeros
 from plaingrad.compiler.loops import log as logarithm
 from plaingrad.compiler.machine_code import together
 from plaingrad.network.network import LANES, Network
@@ -313,6 +313,16 @@ def test_elementary_functions_are_the_same_plain_and_compiled_at_their_ends():
     of_each.bound([x, compiled])(x, compiled)
     of_each.bound([x, plain])(x, plain)
     assert compiled.tolist() == plain.tolist() == ends
+
+
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_elementary_functions_of_numbers_never_raise(name):
+    """As on whole arrays: beyond where they are defined is nan."""
+    for value in (-np.inf, -1e300, -1.0, -0.0, 0.0, 5e-324, 1.0, 1e300, np.inf, np.nan):
+        with np.errstate(all="ignore"):
+            whole = float(ON_ARRAYS[name](np.array(value)))
+        # NumPy's functions are within a few units of those of `math`.
+        np.testing.assert_allclose(float(ELEMENTARY[name](value)), whole, rtol=1e-14)
 
 
 def test_a_misspelt_argument_is_told_at_once():

@@ -133,8 +133,13 @@ def log_or_infinity(value: float) -> float:
     return math.log(value) if value > 0 else -math.inf if value == 0 else math.nan
 
 
-exp_or_infinity.__name__, log_or_infinity.__name__ = "exp", "log"
-exp, log, sqrt, tanh = (elementary(each) for each in (exp_or_infinity, log_or_infinity, math.sqrt, math.tanh))
+def sqrt_or_nan(value: float) -> float:
+    """`math.sqrt` that gives NaN below 0, as compiled code does, instead of raising."""
+    return math.sqrt(value) if value >= 0 else math.nan
+
+
+exp_or_infinity.__name__, log_or_infinity.__name__, sqrt_or_nan.__name__ = "exp", "log", "sqrt"
+exp, log, sqrt, tanh = (elementary(each) for each in (exp_or_infinity, log_or_infinity, sqrt_or_nan, math.tanh))
 
 
 def _number_of(kind: Any) -> Any:

@@ -21,12 +21,14 @@ def ways(context: Context) -> Iterator[Made]:
     """The texts besides that of the pass itself, each of which may be the one that is edited."""
     if context.name == "loss" and type(context.owner) is SoftmaxCrossEntropy:
         yield from [_forward] if context.quantity == "y" else [_of_the_loss, _of_the_softmax]
-    elif context.quantity in ("dx", "dw") and context.kind != "MaxPool":  # whose way back is told by its errors
+    elif context.kind == "MaxPool":
+        return  # whose way back is told by its errors
+    elif context.quantity in ("dx", "dw", *context.kept):
         yield _of_saved
 
 
 def _of_saved(context: Context) -> Making | None:
-    """What the way back makes of all it reads that the way forward saved: of the array that rests on most others."""
+    """What a pass makes of all it reads that the way forward saved: of the array that rests on most others."""
     back = making(context)
     if back is None or len(back.parts) > 1:
         return None
@@ -37,7 +39,7 @@ def _of_saved(context: Context) -> Making | None:
         return None
     own = max(ways, key=lambda each: len(each[0].lines.fills))
     beside = tuple(sorted(own[0].lines.fills & back.lines.reads - {own[0].lines.wanted}))
-    return Making(own, back.shape, then=back, beside=beside, told="on the way back alone")
+    return Making(own, back.shape, then=back, beside=beside, told=f"for {context.quantity} alone")
 
 
 def _layers(context: Context) -> tuple[SingleLayer, SingleLayer, float]:

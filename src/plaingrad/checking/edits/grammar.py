@@ -13,7 +13,7 @@ from typing import Any
 
 from plaingrad.checking.edits import changed
 from plaingrad.checking.edits.directions import exchanged_settings, in_both
-from plaingrad.checking.edits.expressions import instead
+from plaingrad.checking.edits.expressions import instead, is_in_index
 from plaingrad.checking.edits.layouts import layouts
 from plaingrad.checking.edits.lines import Lines, Path, at, walked
 from plaingrad.checking.edits.pieces import ARRAY, INDEX, LIKELY, Around, Edit
@@ -68,12 +68,15 @@ def _nodes(lines: Lines, around: Around) -> Iterator[Edit]:
     dumps: dict[str, list[Path]] = {}
     for path, node in every:
         is_number = isinstance(node, ast.Name) and node.id in around.numbers
-        if (isinstance(node, ast.Subscript) or is_number) and isinstance(node.ctx, ast.Load):
+        is_read = (isinstance(node, ast.Subscript) or is_number) and isinstance(node.ctx, ast.Load)
+        if is_read or (isinstance(node, ast.BinOp) and not is_in_index(path, lines)):
             dumps.setdefault(ast.dump(node), []).append(path)
     for path, node in every:
         if isinstance(node, ast.expr):
             same = dumps.get(ast.dump(node), [])
             for kind, cost, new in instead(node, path, lines, around):
+                if isinstance(getattr(node, "ctx", None), ast.Store):
+                    cost += 1  # people mistake what they read sooner than where they put it
                 first = Edit(kind, ((path, new),), cost + LIKELY[kind])
                 yield first
                 both = in_both(tree, first)

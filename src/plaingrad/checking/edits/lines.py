@@ -14,6 +14,7 @@ from plaingrad.textbook.text import Text
 
 Path = tuple[tuple[str, int | None], ...]
 """The way to a node: the fields to go through, each with the place in it where it is a list."""
+OWN = "own."  # before the name of an array of the layer itself, beside those that its text is given
 WHEN = {"before": "of_the_step_before", "first": "of_the_first_step", "after": "after_the_update"}
 LETTERS = {4: "ncij", 3: "cij", 2: "nk", 1: "n"}
 
@@ -161,6 +162,7 @@ class Said(ast.NodeTransformer):
     """Writes settings as people do: stride[0] for window_stride_0."""
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
+        node = ast.Name(node.id.removeprefix(OWN), node.ctx)
         if node.id.startswith("window_"):
             _, name, axis = node.id.split("_")
             return ast.Name(f"{name}[{axis}]", node.ctx)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from plaingrad.checking.edits.grammar import edits
-from plaingrad.checking.edits.lines import Lines, lines_of, settings_of
+from plaingrad.checking.edits.lines import OWN, Lines, lines_of, settings_of
 from plaingrad.checking.edits.pieces import INDEX, Around, Edit
 from plaingrad.checking.edits.stepped import run
 from plaingrad.checking.edits.uses import Kept
@@ -240,6 +240,8 @@ def _others(context: Context) -> Iterator[tuple[str, Array]]:
             if estimate.value.shape in sizes and key != context.key:
                 # Without the number of the step: the program says the same line in each.
                 name = name_of((1, *key[1:])).removeprefix("step1.") if key[1] != "input" else "x"
+                if key[1] == context.name and key[1] != "loss":
+                    name = f"{OWN}{key[2]}"
                 yield (name if "." in name else f"{name}.x") + when, estimate.value
     if context.name != "loss" and context.way != "y":
         try:

@@ -13,10 +13,10 @@ from plaingrad.checking.edits.composed import Made
 from plaingrad.checking.edits.composed import ways as composed_ways
 from plaingrad.checking.edits.edited_line import EditedLine, edited, without_letters
 from plaingrad.checking.edits.lines import Lines, at, line_of, statement_of
-from plaingrad.checking.edits.making import Making, making
+from plaingrad.checking.edits.making import Making, edits_of, making
 from plaingrad.checking.edits.pieces import Edit
 from plaingrad.checking.edits.sampling import lanes_of, sampled
-from plaingrad.checking.edits.winners import can_be_chosen, choosing
+from plaingrad.checking.edits.winners import can_be_chosen, choosing, given_to
 from plaingrad.checking.edits.witness import claims
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
@@ -92,8 +92,9 @@ def found(
         return
     if bits >= needed(tried):
         kept = [match for match, *_ in claims(context, how, matches)] if matches else []
-        lines = [(edited_line(how, each.edit, made_by), each.made) for each in kept]
-        yield from asking(tried, lines[:MOST_KEPT])
+        lines = ((edited_line(how, each.edit, made_by), each.made) for each in kept)
+        said = {line.id: (line, made) for line, made in reversed([*lines])}  # two edits may come to the same line
+        yield from asking(tried, [*reversed(said.values())][:MOST_KEPT])
     yield from texts
     if not any(each.edit.keeps for each in matches):  # what was there before is a share of another array too
         yield from asking(PLAIN, shares)
@@ -241,8 +242,29 @@ def edited_line(first: Making, edit: Edit, made_by: Made) -> EditedLine:
         made = how.made(own) if how is not None and own is not None else None
         if made is not None:
             yield made
+        if how is not None and how.lines.text is not lines.text and made_by is making:
+            yield from _on_the_way_back(context, new)
 
     return edited(old, shown, edit.kind, wrong)
+
+
+def _on_the_way_back(context: Context, said: Sequence[str]) -> Iterator[Array]:
+    """What the way back makes of what a line of the way forward saved for it.
+
+    An error goes to the pixel that won, if that is in the window of the textbook, or wherever it lies.
+    """
+    for made_by in (chosen_by, *composed_ways(context)):
+        how = made_by(context)
+        own = _alike(how, said) if how is not None and how.then is not None else None
+        if how is None or own is None:
+            continue
+        made = how.made(own)
+        if made is not None:
+            yield made
+        if made_by is chosen_by:
+            winners = replace(how, shape=context.dy.shape, then=None).made(own)
+            if winners is not None:
+                yield given_to(winners, context)
 
 
 def _is_alike(one: Lines, other: Lines) -> bool:
@@ -253,5 +275,5 @@ def _is_alike(one: Lines, other: Lines) -> bool:
 def _alike(how: Making, said: Sequence[str]) -> Edit | None:
     """The edit that says the same of a text for arrays of more axes or of fewer; None where there is none."""
     meant = [without_letters(each) for each in said]
-    same = (each for each in how.edits() if [*map(without_letters, new_lines(how.lines, each))] == meant)
+    same = (each for each in edits_of(how.parts[0]) if [*map(without_letters, new_lines(how.lines, each))] == meant)
     return next(same, None)

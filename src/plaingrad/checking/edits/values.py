@@ -11,7 +11,7 @@ from plaingrad.checking.edits.uses import Kept, helper_of
 from plaingrad.compiler.loops import ON_ARRAYS, Array
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    **ON_ARRAYS, "sqrt": lambda x: np.sqrt(np.maximum(x, 0)), "abs": np.abs, "int": np.trunc
+    **ON_ARRAYS, "abs": np.abs, "int": np.trunc
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from plaingrad.checking.edits import changed
 from plaingrad.checking.edits.edited_line import EditedLine, edited
 from plaingrad.checking.edits.factors import last_line, numbers
 from plaingrad.checking.edits.layouts import Layout, layouts
-from plaingrad.checking.edits.lines import LETTERS
+from plaingrad.checking.edits.lines import LETTERS, OWN
 from plaingrad.checking.edits.making import Making, making
 from plaingrad.checking.edits.other_texts import candidates
 from plaingrad.checking.search.context import Context
@@ -149,7 +149,9 @@ def shares(
             if np.abs(off - added).max() > 0.01 * np.abs(off).max():
                 continue
             if _is(expected, expected.value + added, given, precision):
-                words = f"{_in_brackets(own[0])}  + {share:g} * {name}".replace("+ -", "- ").replace(" 1 * ", " ")
+                words = f"{_in_brackets(own[0])}  + {share:g} * {name.removeprefix(OWN)}".replace("+ -", "- ").replace(
+                    " 1 * ", " "
+                )
                 yield edited(own, [words], Kind.ARRAY, _plus(name, share)), expected.value + added
 
 
@@ -178,7 +180,8 @@ def _totals(context: Context, how: Making) -> Iterator[tuple[str, Callable[[Cont
             if axes and left == shape and other.dtype == float:
                 for function in ("sum", "mean"):
                     over = axes if len(axes) > 1 else axes[0]
-                    yield f"{context.quantity} = {name}.{function}(axis={over})", _total(name, axes, function)
+                    line = f"{context.quantity} = {name.removeprefix(OWN)}.{function}(axis={over})"
+                    yield line, _total(name, axes, function)
 
 
 def _total(name: str, axes: tuple[int, ...], function: str) -> Callable[[Context], Array | None]:

@@ -17,6 +17,15 @@ def choosing(context: Context, how: Making) -> Making | None:
     return Making(parts, how.shape, then=how)
 
 
+def given_to(winners: Array, context: Context) -> Array:
+    """dx where each error goes to the pixel that won: its place in the map, row by row; to nobody below 0."""
+    images, channels, rows, columns = context.x.shape
+    dx = np.zeros((images, channels, rows * columns))
+    n, c, i, j = np.nonzero(winners >= 0)
+    np.add.at(dx, (n, c, winners[n, c, i, j].astype(int)), context.dy[n, c, i, j])
+    return dx.reshape(context.x.shape)
+
+
 def can_be_chosen(context: Context, given: Array, factor: float, room: float) -> bool:
     """Whether every number of a max pool's dx is `factor` times a sum of errors of windows over it, up to `room`.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from plaingrad.checking.catalogue import Mistake
+from plaingrad.checking.catalogue.entry import Kind
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import found as edited_lines
 from plaingrad.checking.search import rounding
@@ -27,7 +28,7 @@ from plaingrad.checking.search.afterwards import (
     tell_softmax_twice,
 )
 from plaingrad.checking.search.context import Context
-from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of
+from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of, made_by
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact
 from plaingrad.checking.search.rounded_weights import blamed, is_printed_short, used_as_printed
 from plaingrad.checking.search.rounding import FAR, alike, relative
@@ -36,6 +37,8 @@ from plaingrad.checking.search.unanswered import Budget, Unanswered
 from plaingrad.checking.search.update_rules import Rule
 from plaingrad.compiler.loops import Array
 
+STATIC = {Kind.INDEX, Kind.SUM, Kind.FACTOR, Kind.FUNCTION, Kind.COMPARISON, Kind.WINDOW}
+"""Kinds of slips that are in what a line says, which is the same in every step."""
 OWN = 4.0  # times the uncertainty of what is computed: so much worse a printed number may be, and is still preferred
 
 
@@ -233,7 +236,7 @@ class Search(State):
         if self.program.is_update(key):
             finding.before = self.env[key[0] - 1, *key[1:]].value
         row.finding, row.status = finding, "wrong"
-        if key[1] in self.unsure and not finding.fits and key[2] != "y":
+        if key[1] in self.unsure and key[2] != "y" and not (finding.fits and self._stands_alone(key)):
             row.status = "not judged"
             self.env[key] = self.own(array)
             return
@@ -364,6 +367,9 @@ class Search(State):
         by_rule = self._by_rule(key, expected, array)
         if by_rule is not None:
             return by_rule
+        carried = self._carried(key, expected, array)
+        if carried:
+            return Finding(key, array, expected.value, expected.uncertainty, carried, (), [])
         fits, tried = self.fits_at(key, expected, array)
         if any(each.key[1:] == key[1:] and not each.fits for each in self.findings):
             return Finding(
@@ -378,7 +384,44 @@ class Search(State):
         loose = [fit for fit in fits if fit.mistake.loose]
         fits = [fit for fit in fits if not fit.mistake.loose]
         fits += self._edited(key, expected, array, bool(fits)) + loose
+        fits = [fit for fit in fits if self._shows_throughout(fit, key)]
         return Finding(key, array, expected.value, expected.uncertainty, fits, unanswered.suspects, tried)
+
+    def _stands_alone(self, key: Key) -> bool:
+        """Whether the way back of a layer reads nothing that its way forward saved: nobody knows that if y is wrong."""
+        step = self.program.steps[key[1]]
+        return self.program.is_update(key) or not step.layer.saved(step.x)
+
+    def _shows_throughout(self, fit: Fit, key: Key) -> bool:
+        """Whether a slip in a line gives what a step before answered too, where that is right.
+
+        What such a line says does not depend on the step; an array, and what is kept from step to step, may.
+        """
+        if fit.key != key or fit.mistake.kind not in STATIC or key[0] > self.program.last:
+            return True
+        for step in range(1, key[0]):
+            before = (step, *key[1:])
+            row = self.rows.get(before)
+            if row is None or row.status not in ("agrees", "another convention"):
+                continue
+            expected, array = self.expected[before], self.likeliest(before).array
+            context = Context(self.program, before, self.env, expected.value, array)
+            with np.errstate(all="ignore"):
+                made = [each for each, _ in made_by(fit.mistake, context)]
+            same = made[fit.form : fit.form + 1] or made  # others may be those that change nothing here
+            if made and not any(rounding.fits(expected, each, array, self.precision) for each in same):
+                return False
+        return True
+
+    def _carried(self, key: Key, expected: Estimate, array: Array) -> list[Fit]:
+        """The lines told of a layer's way forward that give this array, by what they save for it."""
+        if key[1] == "loss" or not (key[2] in ("dx", "dw", "db") or key[2] in self.program.steps[key[1]].state):
+            return []
+        forward = (each for each in self.findings if each.key == (key[0], key[1], "y"))
+        lines = [fit for each in forward for fit in each.fits if isinstance(fit.mistake, EditedLine)]
+        context = Context(self.program, key, self.env, expected.value)
+        made = ((fit.mistake, np.asarray(each)) for fit in lines for each in fit.mistake.wrong(context))
+        return [Fit(line, key, each) for line, each in made if self._is_made(expected, each, array)][:1]
 
     def _told_elsewhere(self, key: Key, expected: Estimate, array: Array) -> list[Fit]:
         """The lines that were told of the same text in another layer of the step, if they give this array too."""

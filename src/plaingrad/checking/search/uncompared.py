@@ -148,11 +148,11 @@ def _named(search: Search, key: Key, each: Likeness) -> str:
 
 
 def _swallowed(search: Search, faulty: Faulty) -> None:
-    """Tell as following what disagrees without a name, and is computed from numbers that are not finite.
+    """Tell as following what disagrees, and is computed from numbers that are not finite.
 
-    A comparison with nan is false: a maximum or a ReLU goes on with another number.
+    A comparison with nan is false: a maximum or a ReLU goes on with another number, such as 0, which has no name.
     """
-    for finding in search.unnamed:
+    for finding in list(search.findings):
         if _first(search, finding.key, faulty) is not None:
             search.findings.remove(finding)
             search.rows[finding.key].status = "follows"
