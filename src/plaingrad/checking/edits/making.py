@@ -211,7 +211,8 @@ def parts_of(
             place = (slice(None), part) if has_images and groups > 1 else (part,)
             start = np.zeros(known[wanted].shape) if way != "settle" else np.array(known[wanted])
             left = np.array(before[place]) if before is not None and before.ndim == start.ndim else start
-            more = {name: _share(each, known, number, groups) for name, each in others.items()}
+            beside = {name: each for name, each in others.items() if name.removeprefix(OWN) not in known}
+            more = {name: _share(each, known, number, groups) for name, each in beside.items()}
             lines = lines_of(share.text, wanted, axes)
             yield Part(lines, {**known, **more, wanted: start}, place, left, Kept(lines.named))
 
