@@ -39,7 +39,7 @@ def _of_saved(context: Context) -> Making | None:
         return None
     own = max(ways, key=lambda each: len(each[0].lines.fills))
     beside = tuple(sorted(own[0].lines.fills & back.lines.reads - {own[0].lines.wanted}))
-    return Making(own, back.shape, then=back, beside=beside, told=f"for {context.quantity} alone")
+    return Making(own, back.shape, then=back, beside=beside, told=f"as it is read for {context.quantity}")
 
 
 def _layers(context: Context) -> tuple[SingleLayer, SingleLayer, float]:
