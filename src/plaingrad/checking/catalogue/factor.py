@@ -85,6 +85,7 @@ enter(
     "The gradient of a shared weight is the sum over all its uses, not the mean.",
     times(lambda context: 1 / positions(context)),
     times(lambda context: 1 / (positions(context) * context.images)),
+    when=lambda context: context.x.ndim == 4,
     kind=Kind.FACTOR,
     question="shared-weight",
 )

@@ -86,6 +86,8 @@ def _means(count: int) -> Iterator[Way]:
 
 def _cut() -> Iterator[Way]:
     """Numbers that are cut off, or kept to fewer digits."""
+    yield "maximum({}, 0)", lambda array: np.maximum(array, 0)
+    yield "minimum({}, 0)", lambda array: np.minimum(array, 0)
     for bound in BOUNDS:
         yield f"{{}}.clip(-{bound:g}, {bound:g})", _held(-bound, bound)
     for bound in (1.0, 6.0):
@@ -110,8 +112,6 @@ def _prepared(count: int) -> Iterator[Way]:
 
 def _functions() -> Iterator[Way]:
     """A function of what was computed, once too often."""
-    yield "maximum({}, 0)", lambda y: np.maximum(y, 0)
-    yield "minimum({}, 0)", lambda y: np.minimum(y, 0)
     yield "abs({})", np.abs
     yield "sign({})", np.sign
     yield "tanh({})", np.tanh

@@ -17,7 +17,7 @@ from plaingrad.checking.edits.expressions import instead, is_in_index
 from plaingrad.checking.edits.layouts import layouts
 from plaingrad.checking.edits.lines import Lines, Path, at, walked
 from plaingrad.checking.edits.pieces import ARRAY, INDEX, LIKELY, Around, Edit
-from plaingrad.checking.edits.statements import statements
+from plaingrad.checking.edits.statements import exchanged_arrays, statements
 from plaingrad.checking.edits.uses import below
 
 
@@ -25,7 +25,8 @@ def edits(lines: Lines, around: Around) -> Iterator[Edit]:
     """Every small edit of a text: of one node, of the same in both image directions, of the same cell everywhere."""
     seen: set[tuple[Any, ...]] = set()
     said: dict[Path, str] = {}
-    for edit in itertools.chain(_nodes(lines, around), statements(lines, around), exchanged_settings(lines)):
+    every = _nodes(lines, around), statements(lines, around), exchanged_arrays(lines, around), exchanged_settings(lines)
+    for edit in itertools.chain.from_iterable(every):
         key = (edit.wraps, *((path, _key(new)) for path, new in edit.changes))
         for path, _ in edit.changes:
             if path not in said:

@@ -145,7 +145,8 @@ def _edits_of(
     numbers: tuple[tuple[str, float], ...],
 ) -> tuple[Edit, ...]:
     arrays, more = ({name: np.empty(shape, dtype) for name, shape, dtype in each} for each in (shapes, others))
-    return tuple(edits(lines, Around(arrays, more, settings, dict(numbers))))
+    every = edits(lines, Around(arrays, more, settings, dict(numbers)))
+    return tuple(sorted(every, key=lambda each: each.cost))  # the most usual first: of long texts not all are tried
 
 
 def making(context: Context) -> Making | None:
@@ -156,7 +157,9 @@ def making(context: Context) -> Making | None:
         return None
     single = context.program.single_layer(context.name)
     if context.step > context.program.last and getattr(single.owner, "infer", None) is not None:
-        return None  # what it does once trained is another text
+        single.put(x=context.x, **context.read)
+        parts = tuple(parts_of(single, "infer", context.quantity, {}, None))
+        return Making(parts, context.expected.shape) if parts else None
     way = "forward" if context.quantity == "y" else "backward"
     count = 0
     if context.name == "loss":

@@ -273,7 +273,15 @@ def _is_alike(one: Lines, other: Lines) -> bool:
 
 
 def _alike(how: Making, said: Sequence[str]) -> Edit | None:
-    """The edit that says the same of a text for arrays of more axes or of fewer; None where there is none."""
-    meant = [without_letters(each) for each in said]
-    same = (each for each in edits_of(how.parts[0]) if [*map(without_letters, new_lines(how.lines, each))] == meant)
+    """The edit that says the same of a text for arrays of more axes or of fewer, or that keeps numbers in no array.
+
+    None where there is none.
+    """
+    meant = [without_places(each) for each in said]
+    same = (each for each in edits_of(how.parts[0]) if [*map(without_places, new_lines(how.lines, each))] == meant)
     return next(same, None)
+
+
+def without_places(line: str) -> str:
+    """A line without the indices of its cells."""
+    return without_letters(line).replace("[place]", "")

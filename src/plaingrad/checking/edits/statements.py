@@ -5,11 +5,12 @@ Over 300 lines, since it is one list of what can be done to a statement, a few l
 
 import ast
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from plaingrad.checking.edits.directions import twin_loop
-from plaingrad.checking.edits.lines import Lines, Path, at, line_of, replaced, walked
+from plaingrad.checking.edits.lines import Lines, Path, at, line_of, replaced, statement_of, walked
 from plaingrad.checking.edits.pieces import (
     ARRAY,
     COMPARISON,
@@ -226,6 +227,26 @@ def _last_window(lines: Lines, path: Path, node: ast.AugAssign) -> Iterator[Edit
 def target_name(target: ast.Subscript) -> str:
     """A cell as people write it."""
     return line_of(ast.Expr(target))
+
+
+def exchanged_arrays(lines: Lines, around: Around) -> Iterator[Edit]:
+    """Two arrays of one shape in each other's place, in one statement or wherever they are read."""
+    cells: dict[str, list[tuple[Path, ast.Subscript]]] = {}
+    for path, node in walked(lines.tree):
+        match node:
+            case ast.Subscript(ast.Name(array), ctx=ast.Load()) if array in around.arrays:
+                cells.setdefault(array, []).append((path, node))
+    for one, two in itertools.combinations(cells, 2):
+        if around.arrays[one].shape != around.arrays[two].shape:
+            continue
+        each = [(path, ast.Subscript(name(two), node.slice, node.ctx)) for path, node in cells[one]]
+        each += [(path, ast.Subscript(name(one), node.slice, node.ctx)) for path, node in cells[two]]
+        by_statement: dict[Path, list[tuple[Path, ast.Subscript]]] = {}
+        for path, new in each:
+            by_statement.setdefault(statement_of(path), []).append((path, new))
+        several = [some for some in by_statement.values() if {new.value.id for _, new in some} == {one, two}]  # type: ignore[attr-defined]
+        for some in [*several, *([each] if len(by_statement) > 1 else [])]:
+            yield Edit(ARRAY, tuple(some), 1)
 
 
 def _with(node: Any, target: ast.expr) -> ast.stmt:

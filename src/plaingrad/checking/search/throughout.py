@@ -30,7 +30,7 @@ def tell_ways_in_part(search: Search) -> None:
         if way is not None:
             ways.setdefault(way.mistake.id, []).append(each)
     for found in ways.values():
-        updates = [each for each in found if search.program.is_update(each.key)]
+        updates = [each for each in found if search.program.is_update(each.where)]
         _tell(search, updates, _updates_without(search, updates))
         for each in found:
             if each not in updates:

@@ -113,7 +113,8 @@ def _kept(program: Program, solved: dict[int, Solved]) -> Iterator[Rule]:
                 for extra, more in usual(
                     Solved({"decay": decay}, {"decay": first.error["weight"]}), "decay", USUAL_DECAYS
                 ):
-                    yield words.momentum_added(program, one, cost + more, decay=extra)
+                    if 0 < one < 1:
+                        yield words.momentum_added(program, one, cost + more, decay=extra)
         yield words.exponential_average(share, free=free)
         yield words.exponential_average(share, corrected=True, free=free)
         if first.near("own", first["own"]) and not first.near("own", 1.0):
