@@ -98,6 +98,8 @@ def tried(slip: Slip, printed: str = "f64") -> Told | None:
     """What is said of an answer with a slip; None where it does not show, or makes what is not finite."""
 
     def wrong(context: Context) -> Array | None:
+        if context.step > context.program.last:
+            return None  # a trained layer has another text
         how = making(context)
         return how.made(slip.edit) if how is not None else None
 

@@ -51,8 +51,8 @@ def slipped(network, place, edit, line):
     is_pool = place[0].startswith("maxpool")
 
     def forward(context):
-        how = making(context)
-        return how.made(edit) if how is not None else None  # a trained layer has another text
+        # A trained layer has another text.
+        return making(context).made(edit) if context.step <= context.program.last else None
 
     wrongs = {place: forward}
     back = ("dx",) if is_pool else ("dx", "dw")

@@ -397,7 +397,8 @@ class Search(State):
 
         What such a line says does not depend on the step; an array, and what is kept from step to step, may.
         """
-        if fit.key != key or fit.mistake.kind not in STATIC or key[0] > self.program.last:
+        is_static = fit.mistake.kind in STATIC and not fit.mistake.convention  # of which `throughout` tells
+        if fit.key != key or not is_static or key[0] > self.program.last:
             return True
         for step in range(1, key[0]):
             before = (step, *key[1:])
