@@ -18,7 +18,7 @@ from plaingrad.checking.search.passes import Env, Key
 from plaingrad.checking.search.rounding import allowed
 from plaingrad.checking.search.search import Search
 from plaingrad.checking.search.state import State
-from plaingrad.checking.search.update_numbers import COLUMNS, SIGMAS, Seen, sized
+from plaingrad.checking.search.update_numbers import COLUMNS, SIGMAS, Seen, least_squares, sized
 from plaingrad.checking.search.update_rules import CHOICES, Direction, Past, Place, Rule, directions, holds, shapes
 from plaingrad.checking.search.update_sizes import clipped, decaying, exchanged, own_sizes
 from plaingrad.checking.search.update_sums import USUAL_DECAYS, USUAL_SHARES, sums
@@ -98,7 +98,8 @@ class Updates:
 
     def _explained(self) -> list[Rule]:
         rules: list[Rule] = []
-        for each in chain(self._candidates(), self._edited(rules), self._edited_of_plain(rules)):
+        edited = chain(self._edited(rules), self._edited_of_plain(rules)) if not self._is_multiple() else ()
+        for each in chain(self._candidates(), edited):
             if rules and (each.free > rules[0].free or each.mistake.id in {rule.mistake.id for rule in rules}):
                 continue
             if each.mistake.id in self.left_out or not self._is_placed(each):
@@ -109,6 +110,10 @@ class Updates:
                 if len(rules) == words.MOST_TOLD or each.is_factor:
                     break
         return rules
+
+    def _is_multiple(self) -> bool:
+        """Whether all steps are one multiple of what they should be, as where the loss is added up otherwise."""
+        return bool(self.seen) and least_squares(self.seen, {"own": COLUMNS["own"]}) is not None
 
     def _is_placed(self, rule: Rule) -> bool:
         """Whether a factor must be the update's: one of some arrays alone may be that of gradients that are not told.
