@@ -76,7 +76,8 @@ def numbers(context: Context) -> dict[str, float]:
 
 def _of_a_loss(name: str, size: float, images: int) -> dict[str, float]:
     """What losses are multiplied or divided by: several of a size, the images, and 2."""
-    found = {f"* (2 * {name})": 2 * size, f"/ (2 * {name})": 1 / (2 * size), f"* 2 / {name}": 2 / size, f"* {name} / 2": size / 2}  # fmt: skip  # noqa: E501
+    found = {f"* (2 * {name})": 2 * size, f"/ (2 * {name})": 1 / (2 * size)}
+    found |= {f"* 2 / {name}": 2 / size, f"* {name} / 2": size / 2}
     if name != "images":
         both = size * images
         found |= {

@@ -88,7 +88,9 @@ def found(
         if changes:
             yield from changes
             return
-        yield from asking(PLAIN, whole.found(context, how, expected, given, precision, scaled=True))
+        count = whole.count_scaled(context)
+        if bits >= needed(count):
+            yield from asking(count, whole.found(context, how, expected, given, precision, scaled=True))
         return
     if bits >= needed(tried):
         kept = [match for match, *_ in claims(context, how, matches)] if matches else []

@@ -239,14 +239,14 @@ def exchanged_arrays(lines: Lines, around: Around) -> Iterator[Edit]:
     for one, two in itertools.combinations(cells, 2):
         if around.arrays[one].shape != around.arrays[two].shape:
             continue
-        each = [(path, ast.Subscript(name(two), node.slice, node.ctx)) for path, node in cells[one]]
-        each += [(path, ast.Subscript(name(one), node.slice, node.ctx)) for path, node in cells[two]]
-        by_statement: dict[Path, list[tuple[Path, ast.Subscript]]] = {}
-        for path, new in each:
-            by_statement.setdefault(statement_of(path), []).append((path, new))
-        several = [some for some in by_statement.values() if {new.value.id for _, new in some} == {one, two}]  # type: ignore[attr-defined]
+        each = [(path, two, node) for path, node in cells[one]] + [(path, one, node) for path, node in cells[two]]
+        by_statement: dict[Path, list[tuple[Path, str, ast.Subscript]]] = {}
+        for change in each:
+            by_statement.setdefault(statement_of(change[0]), []).append(change)
+        several = [some for some in by_statement.values() if {array for _, array, _ in some} == {one, two}]
         for some in [*several, *([each] if len(by_statement) > 1 else [])]:
-            yield Edit(ARRAY, tuple(some), 1)
+            changes = tuple((path, ast.Subscript(name(array), node.slice, node.ctx)) for path, array, node in some)
+            yield Edit(ARRAY, changes, 1)
 
 
 def _with(node: Any, target: ast.expr) -> ast.stmt:

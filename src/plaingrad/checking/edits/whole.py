@@ -86,6 +86,11 @@ def _along_images(context: Context) -> Array | None:
     return np.asarray(np.cumsum(right - first, axis=0) + first)
 
 
+def count_scaled(context: Context) -> int:
+    """How many other texts are tried, each times every usual factor."""
+    return len([*candidates(context)]) * len(numbers(context))
+
+
 def found(
     context: Context, how: Making, expected: Estimate, given: Array, precision: Precision, scaled: bool
 ) -> Iterator[tuple[EditedLine, Array]]:

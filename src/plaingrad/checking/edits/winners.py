@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from plaingrad.checking.catalogue.maxpool import given_error
 from plaingrad.checking.edits.making import Making, parts_of
 from plaingrad.checking.search.context import Context
 from plaingrad.compiler.loops import Array
@@ -19,11 +20,8 @@ def choosing(context: Context, how: Making) -> Making | None:
 
 def given_to(winners: Array, context: Context) -> Array:
     """dx where each error goes to the pixel that won: its place in the map, row by row; to nobody below 0."""
-    images, channels, rows, columns = context.x.shape
-    dx = np.zeros((images, channels, rows * columns))
-    n, c, i, j = np.nonzero(winners >= 0)
-    np.add.at(dx, (n, c, winners[n, c, i, j].astype(int)), context.dy[n, c, i, j])
-    return dx.reshape(context.x.shape)
+    place, columns = winners.astype(int), context.x.shape[3]
+    return given_error(context, place // columns, place % columns)
 
 
 def can_be_chosen(context: Context, given: Array, factor: float, room: float) -> bool:
