@@ -76,21 +76,22 @@ class Told:
 
 
 def is_alike_elsewhere(line: EditedLine, slip: Slip, how: Making) -> bool:
-    """Whether a line that is no edit, such as one with a factor, is the slip in the same text of every network."""
+    """Whether a line that is no edit, such as one with a factor, is the slip in all networks and steps."""
     found = 0
     for network in networks():
         for place in places(network):
             if place[0].rstrip("0123456789") != slip.place[0].rstrip("0123456789") or place[1] != slip.place[1]:
                 continue
-            context = context_of(network, place)
-            here = making(context)
-            if here is None or here.lines is not how.lines:
-                continue
-            made, truth = next(line.wrong(context), None), here.made(slip.edit)
-            # The order of their sums, of numbers of about 1, moves them by less than 1e-12; another mistake by more.
-            if made is None or truth is None or not np.allclose(made, truth, rtol=1e-9):
-                return False
-            found += (network, place) != (slip.network, slip.place)
+            for step in range(1, 1 + len(networks()[network].batches)):
+                context = context_of(network, place, step)
+                here = making(context)
+                if here is None or here.lines is not how.lines:
+                    continue
+                made, truth = next(line.wrong(context), None), here.made(slip.edit)
+                # The order of their sums, of numbers of about 1, moves them by less than 1e-12; a mistake by more.
+                if made is None or truth is None or not np.allclose(made, truth, rtol=1e-9):
+                    return False
+                found += (network, place, step) != (slip.network, slip.place, 1)
     return found > 0
 
 
@@ -98,8 +99,8 @@ def tried(slip: Slip, printed: str = "f64") -> Told | None:
     """What is said of an answer with a slip; None where it does not show, or makes what is not finite."""
 
     def wrong(context: Context) -> Array | None:
-        if context.step > context.program.last:
-            return None  # a trained layer has another text
+        if context.program.is_trained(context.key):
+            return None  # it has another text
         how = making(context)
         return how.made(slip.edit) if how is not None else None
 

@@ -17,7 +17,7 @@ from diseased import MODERN, networks, places, played
 from often import counts, some
 from plaingrad.checking import check_answer, make_case, read_case
 from plaingrad.checking.answers.answer import read_answer
-from plaingrad.checking.edits import factors
+from plaingrad.checking.edits import factors, one_statement
 from plaingrad.checking.edits.directions import Turned
 from plaingrad.checking.edits.edited_line import ADVICE, MOST_TOLD, EditedLine
 from plaingrad.checking.edits.layouts import Flat, Order
@@ -26,7 +26,7 @@ from plaingrad.checking.edits.making import making
 from plaingrad.checking.edits.pieces import copy_of
 from plaingrad.checking.edits.sampling import lanes_of, sampled
 from plaingrad.checking.edits.search import MOST_STEPS, STEPS, evidence, new_lines, old_and_new
-from plaingrad.checking.edits.stepped import codes, every_at_once, stepped
+from plaingrad.checking.edits.stepped import codes, every_at_once, run, stepped
 from plaingrad.checking.edits.winners import can_be_chosen, choosing
 from plaingrad.checking.search.passes import Estimate, exact
 from plaingrad.checking.search.precision import Precision, estimated
@@ -97,6 +97,31 @@ def test_an_edited_expression_that_is_called_makes_what_the_whole_edited_text_ma
             assert (made is None) == (whole is None), (network, place, new_lines(lines, edit))
             assert made is None or np.array_equal(made, whole, equal_nan=True), new_lines(lines, edit)
     assert called > 40
+
+
+@pytest.mark.parametrize("network", some(networks(), lambda place: [*networks()][place] in ("simple", "grouped")))
+def test_an_edited_statement_among_those_of_the_text_makes_what_the_whole_edited_text_makes(network):
+    """To the last bit, on all of the array and on a part of it."""
+    rng, done = random.Random(5), 0
+    for place in [each for one, each in PASSES if one == network]:
+        how = making(edited.context_of(network, place))
+        assert how is not None
+        lines, lanes = how.lines, lanes_of(how.lines, how.parts[0].known)
+        known, kept = how.parts[0].known, how.parts[0].kept
+        for edit in rng.sample(how.edits(), min(40, len(how.edits()))):
+            if edit.layout or edit.keeps:
+                continue
+            tree, parts = edit.tree(lines.tree), [{}]
+            if not how.mean and len(how.shape) == known[lines.wanted].ndim:
+                parts.append(sampled(how, edit, tuple(size - 1 for size in how.shape), lanes, 0)[0])
+            for only in parts:
+                made = one_statement.made_with(lines, tree, edit, known, only, kept)
+                if made is not None:
+                    whole = run(lines.text, tree, lines.wanted, known, only, edit.wraps, lines.fills)
+                    assert whole is not None
+                    assert np.array_equal(made, whole, equal_nan=True), (network, place, new_lines(lines, edit))
+                    done += 1
+    assert done > 50
 
 
 @pytest.mark.parametrize("seed", some(range(3), lambda place: place == 0))
@@ -284,7 +309,9 @@ def test_many_random_slips_are_told_by_their_lines(seed):
     found = judged(60, seed)
     held(found)
     alone = sum(each.how in ("alone", "catalogue") for each in found)
-    assert alone >= 0.7 * len(found)  # the others are told among lines that the case cannot tell apart
+    # The others are told among lines that the case cannot tell apart: about one of five in these networks, of which
+    # some are made to show little. Of 50 to 60 slips twice as many are so by chance once in some thousand seeds.
+    assert alone >= 0.6 * len(found)
 
 
 @pytest.mark.parametrize("network", some(["thorough", "smooth"], lambda place: place == 0))

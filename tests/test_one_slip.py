@@ -9,12 +9,13 @@ import edited
 from diseased import contexts, finite, form_of, networks, places, played, sites
 from often import counts, some
 from plaingrad.checking import check_answer
-from plaingrad.checking.catalogue import CATALOGUE
+from plaingrad.checking.catalogue import CATALOGUE, applicable
 from plaingrad.checking.edits import composed
 from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.making import edits_of, making
 from plaingrad.checking.edits.search import chosen_by, new_lines
 from plaingrad.checking.edits.winners import given_to
+from plaingrad.checking.search.products import Terms
 from plaingrad.checking.search.search import STATIC
 from students import told
 
@@ -52,7 +53,7 @@ def slipped(network, place, edit, line):
 
     def forward(context):
         # A trained layer has another text.
-        return making(context).made(edit) if context.step <= context.program.last else None
+        return None if context.program.is_trained(context.key) else making(context).made(edit)
 
     wrongs = {place: forward}
     back = ("dx",) if is_pool else ("dx", "dw")
@@ -126,3 +127,27 @@ def test_behind_numbers_that_are_lost_nothing_has_a_name(network):
         verdict = check_answer(case, told(arrays))
         assert verdict.first_wrong is not None
         assert not [each.id for each in verdict.mistakes if each.id.startswith("nothing-")]
+
+
+@pytest.mark.parametrize("network", some(networks(), lambda place: [*networks()][place] == "smooth"))
+def test_a_slip_of_one_pass_alone_leaves_those_that_keep_to_the_textbook_unblamed(network):
+    """Terms of a layer that are others going forward may be the textbook's on the way back."""
+    slips = [
+        (context.key[1:], mistake.id, form)
+        for context in contexts(network)
+        if context.key[0] == 1 and context.quantity in ("y", "dx", "dw")
+        for mistake in applicable(context)
+        for form, made in enumerate(mistake.wrong(context))
+        if isinstance(made, Terms)
+    ]
+    for place, id, form in slips:
+
+        def wrong(context, id=id, form=form):
+            made = form_of(id, form)(context)
+            return context.sum(made) if isinstance(made, Terms) else None
+
+        arrays, changed = played(networks()[network], {place: wrong})
+        if changed and finite(arrays):
+            verdict = check_answer(networks()[network], told(arrays))
+            others = [each.key for each in verdict.search.findings if each.key[1:] != place]
+            assert not others, (place, id, verdict.text())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from plaingrad.checking.edits import one_statement
 from plaingrad.checking.edits.grammar import edits
 from plaingrad.checking.edits.lines import OWN, Lines, lines_of, settings_of
 from plaingrad.checking.edits.pieces import INDEX, Around, Edit
@@ -87,7 +88,11 @@ class Making:
             if sizes:
                 known = {name: sized(each) for name, each in known.items()}
             lines, changed = part.lines, (part.lines.tree, edit.changes) if edit else None
-            found = run(lines.text, tree, lines.wanted, known, only, wraps, lines.fills, part.kept, changed)
+            found = None
+            if edit and known is part.known:
+                found = one_statement.made_with(lines, tree, edit, known, only or {}, part.kept)
+            if found is None:
+                found = run(lines.text, tree, lines.wanted, known, only, wraps, lines.fills, part.kept, changed)
             if found is None:
                 return None
             room = whole[part.place]

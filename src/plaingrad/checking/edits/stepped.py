@@ -134,7 +134,7 @@ def stepped(
     arrays = {name: np.array(each, copy=True) if isinstance(each, np.ndarray) else each for name, each in known.items()}
     try:
         code, functions = codes(tree, changed)
-        names = {**_names(text), **arrays, "chosen": chosen}
+        names = {**names_of(text), **arrays, "chosen": chosen}
         names |= {name: FunctionType(each, names) for name, each in functions.items()}
         with np.errstate(all="ignore"):
             FunctionType(code, names)()
@@ -145,7 +145,8 @@ def stepped(
 
 
 @functools.cache
-def _names(text: Text) -> dict[str, Any]:
+def names_of(text: Text) -> dict[str, Any]:
+    """What the names outside of a text stand for."""
     return dict(text.names)
 
 
@@ -163,13 +164,13 @@ def run(
     """The array that a tree makes: all at once where that can be and is quicker, else step by step; None where it
     makes none. `changed` tells which tree this one was made of, by which changes."""
     kept = kept or Kept(Named(tree))
-    cells = carried_cells(tree, kept)
+    cells = {} if changed is not None and reads_nothing_filled(*changed, kept) else carried_cells(tree, kept)
     try:
         made = None
         if is_in_nests(tree, kept):
             made = nest_by_nest(text, tree, wanted, known, only, wraps, kept).get(wanted)
         elif not cells or not (only or known[wanted].size < FEW):
-            made = _at_once(tree, wanted, known, only, wraps, stores, kept, _names(text), cells).get(wanted)
+            made = _at_once(tree, wanted, known, only, wraps, stores, kept, names_of(text), cells).get(wanted)
         return made if made is not None else stepped(text, tree, wanted, known, only or {}, changed)
     except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential):
         return None
@@ -210,7 +211,7 @@ def nest_by_nest(
         for array in alone or [wanted if wanted in filled else min(cells, default=wanted)]:
             body = within if cells or len(filled) == 1 else filling(within, array)
             stores = frozenset(filled) if cells else frozenset({array})
-            some = _at_once(body, array, arrays, only, wraps, stores, kept, _names(text), cells)
+            some = _at_once(body, array, arrays, only, wraps, stores, kept, names_of(text), cells)
             if array not in some:
                 return {}
             found |= some
@@ -219,6 +220,16 @@ def nest_by_nest(
         arrays |= found
         made |= found
     return made
+
+
+def reads_nothing_filled(tree: ast.FunctionDef, changes: tuple[tuple[Path, Any], ...], kept: Kept) -> bool:
+    """Whether a tree with such changes reads no array that it fills: told without a look at all of it."""
+    filled, read = arrays_of(tree.body, kept)
+    if filled & read or not all(isinstance(new, ast.expr) for _, new in changes):
+        return False
+    every = [kept.uses(new) for _, new in changes]
+    more = {array for uses in every for array, _ in uses.read}
+    return not filled & more and all(array in filled for uses in every for array, _ in uses.filled)
 
 
 def is_in_nests(tree: ast.FunctionDef, kept: Kept) -> bool:
@@ -255,7 +266,7 @@ def every_at_once(
     if is_in_nests(tree, kept):
         return nest_by_nest(text, tree, wanted, known, only, wraps, kept) or None
     cells = carried_cells(tree, kept)
-    return _at_once(tree, wanted, known, only, wraps, stores, kept, _names(text), cells) or None
+    return _at_once(tree, wanted, known, only, wraps, stores, kept, names_of(text), cells) or None
 
 
 def _at_once(tree: ast.FunctionDef, wanted: str, *given: Any) -> dict[str, Array]:

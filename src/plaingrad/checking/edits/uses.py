@@ -79,6 +79,7 @@ class Kept:
         self.letters: dict[Any, Array] = {}
         self.nests: dict[Any, tuple[list[Any], dict[str, Array]]] = {}  # what loops made of which arrays
         self.ends: dict[int, tuple[Array, int, int]] = {}
+        self.runs: dict[Any, Any] = {}  # of the text as it stands: see `one_statement`
 
     def is_within(self, place: Array, size: int) -> bool:
         """Whether all of an index is from 0 to below a size; looked at once for a small array that stays."""

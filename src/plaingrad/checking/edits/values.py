@@ -98,12 +98,9 @@ class Values:
             case ast.UnaryOp(ast.Not(), of):
                 return ~np.asarray(self._value(of)).astype(bool)
             case ast.IfExp(test, then, other):
-                return np.where(self._value(test), self._value(then), self._value(other))
+                return self._either(self._value(test), then, other)
             case ast.BoolOp(op, values):
-                found = [np.asarray(self._value(each)).astype(bool) for each in values]
-                for each in found[1:]:
-                    found[0] = found[0] & each if isinstance(op, ast.And) else found[0] | each
-                return found[0]
+                return self._both(values, isinstance(op, ast.And))
             case ast.Compare(left, ops, rights):
                 sides = [self._value(left), *(self._value(each) for each in rights)]
                 asked: Any = True
@@ -111,14 +108,43 @@ class Values:
                     asked = asked & COMPARED[type(sign)](sides[place], sides[place + 1])
                 return asked
             case ast.Call(ast.Name("min"), [one, two]):
-                return np.minimum(self._value(one), self._value(two))
+                return self._first(self._value(one), self._value(two), np.less)
             case ast.Call(ast.Name("max"), [one, two]):
-                return np.maximum(self._value(one), self._value(two))
+                return self._first(self._value(one), self._value(two), np.greater)
             case ast.Call(ast.Name(name), [of]) if name in FUNCTIONS:
                 return FUNCTIONS[name](np.asarray(self._value(of), float))
             case ast.Call(ast.Name(name), given) if (helper := helper_of(self.names.get(name))) is not None:
                 return self._of_helper(*helper, [self._value(each) for each in given])
         raise Sequential
+
+    def _first(self, one: Any, other: Any, goes_before: Callable[[Any, Any], Any]) -> Any:
+        """The first of two numbers unless the other goes before it, as Python compares them: none goes before nan."""
+        return np.where(goes_before(other, one), other, one)
+
+    def _either(self, test: Any, then: ast.expr, other: ast.expr) -> Any:
+        """One of two numbers; what the other one reads beyond an array is not read."""
+        before, lost, values = self.missing, [], []
+        for each in (then, other):
+            self.missing = False
+            values.append(self._value(each))
+            lost.append(self.missing)
+        self.missing = before
+        if lost[0] is not False or lost[1] is not False:
+            self.missing = before | np.where(test, *lost)
+        return np.where(test, *values)
+
+    def _both(self, values: list[ast.expr], is_and: bool) -> Any:
+        """Whether all of some conditions hold, or one of them; they are asked up to the one that decides it."""
+        before, found = self.missing, None
+        for each in values:
+            self.missing = False
+            asked = np.asarray(self._value(each)).astype(bool)
+            if self.missing is not False:
+                open_ = True if found is None else found if is_and else ~found
+                before = before | (self.missing & open_)
+            found = asked if found is None else found & asked if is_and else found | asked
+        self.missing = before
+        return found
 
     def _of_helper(self, parameters: tuple[str, ...], value: ast.expr, given: list[Any]) -> Any:
         """What a small function returns: one expression of what it is given."""

@@ -30,7 +30,14 @@ from plaingrad.checking.search.afterwards import (
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.findings import Finding, Fit, Row, form_of, forms_of, made_by
 from plaingrad.checking.search.passes import Env, Estimate, Key, exact
-from plaingrad.checking.search.rounded_weights import blamed, is_printed_short, used_as_printed
+from plaingrad.checking.search.rounded_numbers import (
+    blamed,
+    decimals_of,
+    is_handed_on,
+    is_printed_short,
+    is_rounded_again,
+    used_as_printed,
+)
 from plaingrad.checking.search.rounding import FAR, alike, relative
 from plaingrad.checking.search.state import State
 from plaingrad.checking.search.unanswered import Budget, Unanswered
@@ -67,6 +74,7 @@ class Search(State):
     )  # what a right program makes of the weights of each step, as far as it was asked for
     first: Env = field(default_factory=dict)  # the same of the weights of the case
     is_rounded: bool = False  # whether weights are rounded after a step, and used so
+    rounded: dict[tuple[str, str], int] = field(default_factory=dict)  # decimals of what is rounded, and used so
     untouched: set[Key] = field(default_factory=set)  # right, though an array that they were made of is not
 
     def __post_init__(self) -> None:
@@ -205,8 +213,28 @@ class Search(State):
         made = form_of(fit, self.program, key, self.env, expected.value)
         return expected if made is expected.value else alike(expected, made, self.program.unit)
 
+    def _as_the_textbook(self, key: Key) -> Estimate | None:
+        """What a pass makes by the textbook, where its layer slipped in another one: it may have slipped there alone.
+
+        None where it did not, or this makes no answered number either.
+        """
+        name, other = key[1], self.program.other
+        if other.get(name) is self.own_terms.get(name):
+            return None
+        rest = {each: terms for each, terms in other.items() if each != name}
+        self.program.other = rest | {each: terms for each, terms in self.own_terms.items() if each == name}
+        made = self.program.evaluate(key, self.env)
+        if self.agreeing(key, made):
+            return made
+        self.program.other = other
+        return None
+
     def _judge(self, key: Key, expected: Estimate) -> None:
         reading = self.agreeing(key, expected)
+        plain = self._as_the_textbook(key) if reading is None else None
+        if plain is not None:
+            expected = self.expected[key] = plain
+            reading = self.agreeing(key, expected)
         array = (reading or self.likeliest(key)).array
         # What is 0 up to rounding, such as the gradient of a bias before a batch normalisation, has no relative error.
         is_zero = np.abs(expected.value).max(initial=0) <= rounding.allowed(expected, array, self.precision).max(
@@ -214,16 +242,22 @@ class Search(State):
         )
         error = 0.0 if is_zero and reading else relative(array, expected.value)
         row = self.rows[key] = Row(key, "", "agrees", error)
+        decimals = self.rounded.get(key[1:])
+        if decimals is not None and is_rounded_again(expected, array, decimals):
+            self._blame_rounding([key])
+            return
         if reading:
             self.env[key] = self._anchored(expected, array)
-            if self.is_rounded and is_printed_short(self, key):
+            if self.is_rounded and self.program.is_update(key) and is_printed_short(self, key):
                 self._blame_rounding([key])
             return
         rounded = used_as_printed(self, key, expected, array)
         if rounded:
-            self.is_rounded = True
+            self.is_rounded |= self.program.is_update(rounded[0])
             self._blame_rounding(rounded)
-            self._judge(key, self._again(key))
+            self._go_on_from({*rounded}, key)
+            expected = self.expected[key] = self._slipped(key, self.program.evaluate(key, self.env))
+            self._judge(key, expected)
             return
         if self.is_of_own_output(key, array):
             row.status, self.env[key] = "follows", self.own(array)
@@ -261,20 +295,30 @@ class Search(State):
         else:
             self.env[key] = self._anchored(self.program.evaluate(key, self.env), array)
 
-    def _blame_rounding(self, updates: list[Key]) -> None:
-        """Go on with weights as they were printed."""
-        for key in updates:
-            self.findings.append(blamed(self, key))
-            self.rows[key].status, self.rows[key].finding = "wrong", self.findings[-1]
+    def _blame_rounding(self, keys: list[Key]) -> None:
+        """Go on with numbers as they were printed; what only hands these on is not blamed."""
+        for key in keys:
+            if not is_handed_on(self, key):
+                self.findings.append(blamed(self, key))
+                self.rows[key].status, self.rows[key].finding = "wrong", self.findings[-1]
+                decimals = decimals_of(self.likeliest(key).array)
+                if decimals is not None:
+                    self.rounded[key[1:]] = max(decimals, self.rounded.get(key[1:], 0))
             self.env[key] = exact(self.likeliest(key).array)
 
-    def _again(self, key: Key) -> Estimate:
-        """What a pass makes once passes without an answer before it are computed anew."""
-        for need in self.program.needs(key):
-            if need in self.unanswered and need[0] == key[0]:
-                self.env[need] = self.expected[need] = self._again(need)
-        self.expected[key] = self._slipped(key, self.program.evaluate(key, self.env))
-        return self.expected[key]
+    def _go_on_from(self, changed: set[Key], last: Key) -> None:
+        """Compute anew what was made of changed arrays before the last pass, where it agreed or was not answered."""
+        for key in self.program.keys[: self.program.place[last]]:
+            is_right = key in self.rows and self.rows[key].status == "agrees"
+            if (
+                key in changed
+                or changed.isdisjoint(self.program.needs(key))
+                or not (is_right or key in self.unanswered)
+            ):
+                continue
+            made = self.expected[key] = self._slipped(key, self.program.evaluate(key, self.env))
+            self.env[key] = self._anchored(made, self.likeliest(key).array) if is_right else made
+            changed.add(key)
 
     def _anchored(self, expected: Estimate, array: Array) -> Estimate:
         """The program's own numbers where they are known about as well as by computing them; else the computed ones.
