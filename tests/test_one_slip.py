@@ -137,6 +137,7 @@ def test_a_slip_of_one_pass_alone_leaves_those_that_keep_to_the_textbook_unblame
         for context in contexts(network)
         if context.key[0] == 1 and context.quantity in ("y", "dx", "dw")
         for mistake in applicable(context)
+        if not mistake.convention  # of which the way back would be one mistake if it did not keep to it
         for form, made in enumerate(mistake.wrong(context))
         if isinstance(made, Terms)
     ]

@@ -73,6 +73,7 @@ class Search(State):
         default_factory=dict
     )  # what a right program makes of the weights of each step, as far as it was asked for
     first: Env = field(default_factory=dict)  # the same of the weights of the case
+    slipped: set[str] = field(default_factory=set)  # layers that the program makes of the terms of a mistake
     is_rounded: bool = False  # whether weights are rounded after a step, and used so
     rounded: dict[tuple[str, str], int] = field(default_factory=dict)  # decimals of what is rounded, and used so
     untouched: set[Key] = field(default_factory=set)  # right, though an array that they were made of is not
@@ -216,15 +217,17 @@ class Search(State):
     def _as_the_textbook(self, key: Key) -> Estimate | None:
         """What a pass makes by the textbook, where its layer slipped in another one: it may have slipped there alone.
 
-        None where it did not, or this makes no answered number either.
+        None where it did not, or this makes no answered number either. Another right way of the forward pass is none if
+        the way back does not keep to it.
         """
         name, other = key[1], self.program.other
-        if other.get(name) is self.own_terms.get(name):
+        if name not in self.slipped:
             return None
         rest = {each: terms for each, terms in other.items() if each != name}
         self.program.other = rest | {each: terms for each, terms in self.own_terms.items() if each == name}
         made = self.program.evaluate(key, self.env)
         if self.agreeing(key, made):
+            self.slipped.discard(name)
             return made
         self.program.other = other
         return None
@@ -289,6 +292,7 @@ class Search(State):
             self.slips |= {each[1:]: replace(best, key=each) for each in best.keys}
         if best.terms is not None:
             self.program.other[best.key[1]] = best.terms
+            (self.slipped.discard if best.mistake.convention else self.slipped.add)(best.key[1])
         self.env.update(best.overlay)
         if best.key == key:
             self.env[key] = self.own(array)
