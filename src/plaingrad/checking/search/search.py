@@ -215,21 +215,24 @@ class Search(State):
         return expected if made is expected.value else alike(expected, made, self.program.unit)
 
     def _as_the_textbook(self, key: Key) -> Estimate | None:
-        """What a pass makes by the textbook, where its layer slipped in another one: it may have slipped there alone.
+        """What a pass makes by the textbook, where layers slipped in another one: they may have slipped there alone.
 
-        None where it did not, or this makes no answered number either. Another right way of the forward pass is none if
+        None where none did, or this makes no answered number either. Another right way of the forward pass is none if
         the way back does not keep to it.
         """
-        name, other = key[1], self.program.other
-        if name not in self.slipped:
+        if not self.slipped:
             return None
-        rest = {each: terms for each, terms in other.items() if each != name}
-        self.program.other = rest | {each: terms for each, terms in self.own_terms.items() if each == name}
-        made = self.program.evaluate(key, self.env)
-        if self.agreeing(key, made):
-            self.slipped.discard(name)
+        before = self.program.other, dict(self.env), dict(self.expected)
+        mine = {name: terms for name, terms in self.own_terms.items() if name in self.slipped}
+        self.program.other = {name: each for name, each in before[0].items() if name not in self.slipped} | mine
+        changed = {each for each in self.unanswered if each[0] == key[0] and each[1] in self.slipped and each[2] != "y"}
+        self._go_on_from(changed, key)
+        is_made = key[1] in self.slipped or not changed.isdisjoint(self.program.needs(key))
+        made = self.program.evaluate(key, self.env) if is_made else None
+        if made is not None and self.agreeing(key, made):
+            self.slipped.clear()
             return made
-        self.program.other = other
+        self.program.other, self.env, self.expected = before
         return None
 
     def _judge(self, key: Key, expected: Estimate) -> None:
@@ -311,14 +314,14 @@ class Search(State):
             self.env[key] = exact(self.likeliest(key).array)
 
     def _go_on_from(self, changed: set[Key], last: Key) -> None:
-        """Compute anew what was made of changed arrays before the last pass, where it agreed or was not answered."""
+        """Compute anew what was made of changed arrays before the last pass, where it agreed or was not answered.
+
+        And those of them that were not answered.
+        """
         for key in self.program.keys[: self.program.place[last]]:
             is_right = key in self.rows and self.rows[key].status == "agrees"
-            if (
-                key in changed
-                or changed.isdisjoint(self.program.needs(key))
-                or not (is_right or key in self.unanswered)
-            ):
+            is_open = key in self.unanswered or (is_right and key not in changed)
+            if not is_open or not (key in changed or changed.intersection(self.program.needs(key))):
                 continue
             made = self.expected[key] = self._slipped(key, self.program.evaluate(key, self.env))
             self.env[key] = self._anchored(made, self.likeliest(key).array) if is_right else made
