@@ -12,7 +12,7 @@ from plaingrad.checking.edits.lines import Lines, line_of
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
-from plaingrad.checking.search.rounding import explains, fits
+from plaingrad.checking.search.rounding import fits, is_made
 from plaingrad.checking.search.weighed import is_weighed, weight_of
 from plaingrad.compiler.loops import Array
 
@@ -110,7 +110,7 @@ def found(
     fitting: dict[float, list[str]] = {}
     for words, factor in every.items():
         made = factor * expected.value
-        if explains(made, expected.value, given) and fits(expected, made, given, precision):
+        if is_made(expected, made, given, precision):
             near = next((each for each in fitting if math.isclose(each, factor)), factor)
             fitting.setdefault(near, []).append(words)
     line, is_begun = last_line(lines), begins_with_a_number(lines)

@@ -16,7 +16,7 @@ from plaingrad.checking.edits.other_texts import candidates
 from plaingrad.checking.search.context import Context
 from plaingrad.checking.search.passes import Estimate
 from plaingrad.checking.search.precision import Precision
-from plaingrad.checking.search.rounding import explains, fits
+from plaingrad.checking.search.rounding import is_made
 from plaingrad.compiler.loops import Array
 
 SHARES = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 0.9, 0.1, 0.01, 0.001, 0.0001)
@@ -202,7 +202,7 @@ def _total(name: str, axes: tuple[int, ...], function: str) -> Callable[[Context
 
 
 def _is(expected: Estimate, made: Array, given: Array, precision: Precision) -> bool:
-    return explains(made, expected.value, given) and fits(expected, made, given, precision)
+    return is_made(expected, made, given, precision)
 
 
 def _times(make: Callable[[Context], Array | None], words: str) -> Callable[[Context], Iterator[Array]]:

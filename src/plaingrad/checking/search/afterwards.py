@@ -11,7 +11,7 @@ from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import evidence
 from plaingrad.checking.search.findings import Finding, Fit, form_of
 from plaingrad.checking.search.passes import Estimate, Key, exact
-from plaingrad.checking.search.rounding import FAR, alike, explains, fits, relative
+from plaingrad.checking.search.rounding import FAR, alike, is_made, relative
 from plaingrad.checking.search.state import State
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.text import Text
@@ -214,8 +214,8 @@ def fit_of(state: State, fit: Fit, finding: Finding) -> Fit | None:
     """A mistake that was found in another step, if it makes the numbers of this one too."""
     key, expected = finding.key, Estimate(finding.expected, finding.uncertainty)
     made = form_of(fit, state.program, key, state.env, expected.value)
-    is_made = fits(expected, made, finding.given, replace(state.precision, unit=state.program.unit))
-    return replace(fit, key=key, made=made) if is_made and explains(made, expected.value, finding.given) else None
+    precision = replace(state.precision, unit=state.program.unit)
+    return replace(fit, key=key, made=made) if is_made(expected, made, finding.given, precision) else None
 
 
 def _is_known(fit: Fit, finding: Finding) -> bool:

@@ -59,6 +59,18 @@ def fits(expected: Estimate, made: Array, array: Array, precision: Precision) ->
     return bool((off <= allowed(Estimate(made, np.maximum(likely.uncertainty, wide)), array, precision)).all())
 
 
+def is_made(expected: Estimate, made: Array, array: Array, precision: Precision) -> bool:
+    """Whether an answered array is what a mistake makes, and the mistake accounts for it.
+
+    In so wide a room that the right numbers are in it too nothing is accounted for.
+    """
+    # Two norms, which rule out nearly all, are quicker than a room for each number.
+    if not explains(made, expected.value, array) or not fits(expected, made, array, precision):
+        return False
+    room = allowed(alike(expected, made, precision.unit), array, precision)
+    return not bool((np.abs(array - expected.value) <= room).all())
+
+
 @np.errstate(all="ignore")
 def explains(made: Array, expected: Array, given: Array) -> bool:
     """Whether a mistake leaves little of what was off without it: one that changes next to nothing explains nothing."""

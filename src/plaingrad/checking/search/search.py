@@ -514,8 +514,7 @@ class Search(State):
 
     def _is_made(self, expected: Estimate, made: Array, array: Array) -> bool:
         """Whether an array is what a mistake makes, and the mistake matters."""
-        # Two norms, which rule out nearly all, are quicker than a room for each number.
-        return rounding.explains(made, expected.value, array) and rounding.fits(expected, made, array, self.precision)
+        return rounding.is_made(expected, made, array, self.precision)
 
     def fits_at(self, key: Key, expected: Estimate, array: Array) -> tuple[list[Fit], list[tuple[Mistake, Array]]]:
         """The mistakes that, made in this pass, give the answered array."""

@@ -16,6 +16,7 @@ import numpy as np
 from plaingrad.checking.case import Case
 from plaingrad.checking.search.normalised import Normalised, NormalisedSlopes, groups_of
 from plaingrad.checking.search.passes import Estimate, Key, Passes
+from plaingrad.checking.search.precision import FLUSHED, SINGLE
 from plaingrad.checking.search.single_layer import NUMBER_BY_NUMBER, SMOOTH
 from plaingrad.compiler.loops import Array
 from plaingrad.textbook.layer import Layer
@@ -69,7 +70,10 @@ class Program(Passes):
             rounded = uncertainty
             if key[2] == "dx" and key[1] != "loss" and isinstance(self.steps[key[1]].layer, MaxPool):
                 rounded = self._rounded(key, env, plain, env[self.dy_key(key)])  # without what it may choose
-            uncertainty = np.where(made != plain, np.maximum(uncertainty, rounded.max(initial=0)), uncertainty)
+            most = rounded.max(initial=0)
+            if key[1] == "loss":  # whose numbers are of any size: -1 / y of a small y, beside those of large ones
+                most = np.minimum(most, np.abs(made) * (rounded[plain != 0] / np.abs(plain[plain != 0])).max(initial=0))
+            uncertainty = np.where(made != plain, np.maximum(uncertainty, most), uncertainty)
         return Estimate(made, uncertainty)
 
     def _uncertainty(self, key: Key, env: Mapping[Key, Estimate], made: Array) -> Array:
@@ -158,7 +162,9 @@ class Program(Passes):
             slopes = self.single_layer(name).slopes(x, w, quantity)
             if isinstance(slopes, NormalisedSlopes):
                 return slopes.spread(dy.uncertainty) + slopes.rounded(dy.value, self.unit)
-            return slopes.spread(dy.uncertainty) + own * (slopes.size(dy.value) + cancelled(layer, dy.value, x))
+            # A product of two probabilities that is less than any float32 is 0, however large what it is multiplied by.
+            lost = FLUSHED * top(dy.value) if isinstance(layer, Softmax) and self.unit == SINGLE else 0.0
+            return slopes.spread(dy.uncertainty) + own * (slopes.size(dy.value) + cancelled(layer, dy.value, x)) + lost
         groups = groups_of(layer, x.shape[1])
         if groups is None:
             return np.asarray(own * (np.abs(made) + differing(layer, x, made)))
@@ -210,11 +216,16 @@ def moves(layer: Any, x: Estimate) -> Iterator[Array]:
 
 
 def cancelled(layer: Layer, dy: Array, x: Array) -> Array:
-    """What a layer's slopes may lose where they are differences: 1 - y·y, y(1 - y) and dy - Σ y·dy, each of size 1."""
+    """What a layer's slopes may lose where they are differences: 1 - y·y, y(1 - y), each of size 1, and dy - Σ y·dy.
+
+    Of a softmax the difference is multiplied by y, which may be as small as dy is large: -1 / y for a cross-entropy.
+    """
     if isinstance(layer, SMOOTH):  # sums of numbers of size 1 and x
         return np.asarray(np.abs(dy) * (1 + np.abs(x)))
     if isinstance(layer, Softmax):
-        return np.asarray(np.abs(dy).max(axis=1, keepdims=True) * top(x))
+        y = np.exp(x - x.max(axis=1, keepdims=True))
+        y /= y.sum(axis=1, keepdims=True)
+        return np.asarray(y * (np.abs(dy) + (y * np.abs(dy)).sum(axis=1, keepdims=True)) * top(x))
     return np.abs(dy) if isinstance(layer, Sigmoid | Tanh) else np.zeros(())
 
 
