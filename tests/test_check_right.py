@@ -300,6 +300,17 @@ def test_a_flattening_that_a_later_step_alone_tells_is_seen_beside_another_way(w
     assert check_answer(case_of("thorough", 1), answer).is_right
 
 
+@pytest.mark.parametrize(("way", "flat"), some(ERRORS, lambda place: place % 4 == 3))
+@pytest.mark.parametrize("order", ["IOHW", "MATLAB"])
+def test_an_order_of_axes_that_was_found_by_numbers_laid_otherwise_is_not_kept(way, flat, order):
+    """Beside the flattened errors those of the maps seem to be in another order, until the flattening is known."""
+    arrays = computed("norms", None, "student", "float64", way, "usual")
+    laid = flattened(case_of("norms", None), arrays, FLATTENED[flat])
+    keys = [(1, "dense1", "y"), (1, "loss", "dx"), *((2, name, "dx") for name in ("dense1", "meanpool1", "conv2"))]
+    answer = told({key: laid[key] for key in keys}, order)
+    assert check_answer(case_of("norms", None), answer).is_right
+
+
 def test_numbers_that_float32_takes_for_0_are_right():
     """A probability of e⁻¹⁰⁰ leaves gradients below the smallest number."""
     how = {"order": "HWCN", "printed": "f32", "part": "all", "flat": "channel, row, column"}

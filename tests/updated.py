@@ -112,6 +112,7 @@ step("momentum 0.9", lambda now: now.average("v", 0.9, now.g, 1.0), "momentum-ad
 step("momentum 0.37", lambda now: now.average("v", 0.37, now.g, 1.0), "momentum-added")
 step("average 0.9", lambda now: now.average("v", 0.9, now.g), "exponential-average", SCALED)
 step("corrected average 0.9", lambda now: now.average("v", 0.9, now.g) / (1 - 0.9**now.t), "exponential-average")
+step("mean of all steps", lambda now: now.average("s", 1.0, now.g, 1.0) / now.t, "gradients-averaged")
 step("not cleared", lambda now: now.average("v", 1.0, now.g, 1.0), "gradient-kept", "never-cleared")
 step("nesterov", lambda now: now.g + 0.9 * now.average("v", 0.9, now.g, 1.0), "nesterov-momentum", SCALED)
 step("adam", adam, "adam", SIZE)

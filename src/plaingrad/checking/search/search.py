@@ -154,8 +154,13 @@ class Search(State):
         return found
 
     def _quick(self, other: State) -> tuple[Env, Callable[[Key], Array]]:
-        """Arrays to be filled with what is known, and what a pass makes of them; orders are those the `other` found."""
-        self.found_orders |= {group: order for group, order in other.found_orders.items() if group not in self.orders}
+        """Arrays to be filled with what is known, and what a pass makes of them.
+
+        Orders are those the `other` found, unless arrays are laid otherwise here: it may have found them by these.
+        """
+        if all(readings is other.arrays[key] for key, readings in self.arrays.items()):
+            found = other.found_orders.items()
+            self.found_orders |= {group: order for group, order in found if group not in self.orders}
         env = dict(self.env)
 
         def asked_for(key: Key) -> Array:

@@ -103,7 +103,10 @@ def _kept(program: Program, solved: dict[int, Solved]) -> Iterator[Rule]:
             continue
         if share == 1:
             yield words.gradient_kept()
+            yield words.gradients_averaged()
             continue
+        if 1 - share <= error:
+            continue  # the same, as far as it is known
         if "weight" not in first.value:
             yield words.momentum_added(program, share, free)
         elif 0 < decay < 1:  # the step before holds a share of the weights before, not of those now

@@ -157,6 +157,15 @@ def exponential_average(share: float, corrected: bool = False, free: int = 0) ->
     )
 
 
+def gradients_averaged() -> Rule:
+    """The mean of the gradients of all steps so far."""
+
+    def step(past: Past) -> Array:
+        return past.rate / past.t * sum((past.gradient(t) for t in range(1, past.t + 1)), np.zeros(()))
+
+    return rule("gradients-averaged", "the mean of the gradients of all steps so far is subtracted", PLAIN, step)
+
+
 def dampened(share: float, factor: float, free: int) -> Rule:
     """Momentum whose first step is the gradient, and to which later gradients are added in part, as in PyTorch."""
 
