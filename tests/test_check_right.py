@@ -311,6 +311,14 @@ def test_an_order_of_axes_that_was_found_by_numbers_laid_otherwise_is_not_kept(w
     assert check_answer(case_of("norms", None), answer).is_right
 
 
+@pytest.mark.parametrize("ties", range(3))
+def test_weights_of_which_few_move_are_given_no_rule_with_numbers_of_its_own(ties):
+    """Two biases that move by one size, up and down, tell one number in each step."""
+    ways = [way for way in WAYS if is_done(networks()["simple"], way)]
+    rights = [Right("simple", ties, "student", "float64", way, "Julia", part="weights") for way in ways]
+    assert not [each for each in map(wronged, rights) if each]
+
+
 def test_numbers_that_float32_takes_for_0_are_right():
     """A probability of e⁻¹⁰⁰ leaves gradients below the smallest number."""
     how = {"order": "HWCN", "printed": "f32", "part": "all", "flat": "channel, row, column"}

@@ -18,8 +18,6 @@ from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.search import found as edited_lines
 from plaingrad.checking.search import rounding
 from plaingrad.checking.search.afterwards import (
-    drop_lines_of_unknown_errors,
-    drop_names_of_nothing,
     keep_consistent,
     narrow,
     prefer_common,
@@ -40,6 +38,7 @@ from plaingrad.checking.search.rounded_numbers import (
 )
 from plaingrad.checking.search.rounding import FAR, alike, relative
 from plaingrad.checking.search.state import State
+from plaingrad.checking.search.taken_back import drop_lines_of_unknown_errors, drop_names_of_nothing
 from plaingrad.checking.search.unanswered import Budget, Unanswered
 from plaingrad.checking.search.update_rules import Rule
 from plaingrad.compiler.loops import Array

@@ -26,6 +26,7 @@ from plaingrad.textbook.optimisers import Adam
 
 DIGIT_BITS = 53  # of a number that is solved for
 MOST_WORK = 25_000_000  # numbers handled in trying usual rules: about a second
+SAME = 9  # digits, of the largest, that two numbers share which are the same but for rounding
 LUCK = 20  # bits that a rule explains beyond what was solved and chosen: chance of one in a million
 LEAST = 3  # numbers of an array by whose steps edited updates are chosen
 SOLVED = {"momentum-added", "weights-shrunk"}  # entries of the catalogue that solve a number for each array
@@ -128,7 +129,10 @@ class Updates:
         return rule.places is None and len({key[1] for key in keys}) > 1
 
     def _bits(self, expected: Env) -> float:
-        """The digits, in bits, of wrong numbers that came out right."""
+        """The digits, in bits, of wrong numbers that came out right.
+
+        Steps of one size that should be of one size too, as those of two classes are, tell it once.
+        """
         bits = 0.0
         for key, made in expected.items():
             finding = self.wrong.get(key)
@@ -137,8 +141,14 @@ class Updates:
             off = np.abs(finding.given - finding.expected)
             room = np.maximum(allowed(made, finding.given, self.state.precision), np.finfo(float).tiny)
             shown = off > room
+            before = self.env[key[0] - 1, *key[1:]].value
+            sizes = np.stack([np.abs(each - before).reshape(-1) for each in (finding.given, finding.expected)])
             with np.errstate(all="ignore"):
-                bits += float(np.minimum(np.log2(np.where(shown, off / room, 1)), DIGIT_BITS).sum())
+                told = np.minimum(np.log2(np.where(shown, off / room, 1)), DIGIT_BITS).reshape(-1)
+            _, first = np.unique(
+                np.round(sizes / max(float(sizes.max(initial=0)), 1e-300), SAME), axis=1, return_index=True
+            )
+            bits += float(told[first].sum())
         return bits
 
     def _candidates(self) -> Iterator[Rule]:
