@@ -141,7 +141,7 @@ class Updates:
             off = np.abs(finding.given - finding.expected)
             room = np.maximum(allowed(made, finding.given, self.state.precision), np.finfo(float).tiny)
             shown = off > room
-            before = self.env[key[0] - 1, *key[1:]].value
+            before = self.env[key[0] - 1, *key[1:]].value if self.program.is_update(key) else 0
             sizes = np.stack([np.abs(each - before).reshape(-1) for each in (finding.given, finding.expected)])
             with np.errstate(all="ignore"):
                 told = np.minimum(np.log2(np.where(shown, off / room, 1)), DIGIT_BITS).reshape(-1)
