@@ -62,13 +62,13 @@ def fits(expected: Estimate, made: Array, array: Array, precision: Precision) ->
 def is_made(expected: Estimate, made: Array, array: Array, precision: Precision) -> bool:
     """Whether an answered array is what a mistake makes, and the mistake accounts for it.
 
-    In so wide a room that the right numbers are in it too nothing is accounted for.
+    In so wide a room that the right numbers are well within it too nothing is accounted for.
     """
     # Two norms, which rule out nearly all, are quicker than a room for each number.
     if not explains(made, expected.value, array) or not fits(expected, made, array, precision):
         return False
     room = allowed(alike(expected, made, precision.unit), array, precision)
-    return not bool((np.abs(array - expected.value) <= room).all())
+    return not bool((np.abs(array - expected.value) <= room / ALIKE).all())
 
 
 @np.errstate(all="ignore")
