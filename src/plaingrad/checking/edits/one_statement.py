@@ -9,13 +9,11 @@ import numpy as np
 
 from plaingrad.checking.edits.lines import Lines, Path, at, statement_of
 from plaingrad.checking.edits.pieces import Edit
-from plaingrad.checking.edits.stepped import is_in_nests, names_of
+from plaingrad.checking.edits.stepped import NOT_MADE, is_in_nests, names_of
 from plaingrad.checking.edits.stores import Sequential
 from plaingrad.checking.edits.uses import Kept, below, carried_cells, depth_of
 from plaingrad.checking.edits.vectors import Vectors
 from plaingrad.compiler.loops import Array
-
-NOT_MADE = (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential)
 
 
 @dataclass

@@ -18,6 +18,8 @@ from plaingrad.textbook.text import Text
 Changed = tuple[ast.FunctionDef, tuple[tuple[Path, Any], ...]]
 NO_ARGUMENTS = ast.arguments([], [], None, [], [], None, [])
 FEW = 1000  # numbers: of a part, or of a small array, turns are done sooner place by place
+NOT_MADE = (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential)
+"""What an edited text may end in: it makes no array then."""
 MOST_STEPS = 400_000  # places: a second or so
 
 
@@ -172,7 +174,7 @@ def run(
         elif not cells or not (only or known[wanted].size < FEW):
             made = _at_once(tree, wanted, known, only, wraps, stores, kept, names_of(text), cells).get(wanted)
         return made if made is not None else stepped(text, tree, wanted, known, only or {}, changed)
-    except (KeyError, ValueError, IndexError, TypeError, OverflowError, MemoryError, Sequential):
+    except NOT_MADE:
         return None
 
 

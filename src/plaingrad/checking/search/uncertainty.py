@@ -162,8 +162,7 @@ class Program(Passes):
             slopes = self.single_layer(name).slopes(x, w, quantity)
             if isinstance(slopes, NormalisedSlopes):
                 return slopes.spread(dy.uncertainty) + slopes.rounded(dy.value, self.unit)
-            # A product of two probabilities that is less than any float32 is 0, however large what it is multiplied by.
-            lost = FLUSHED * top(dy.value) if isinstance(layer, Softmax) and self.unit == SINGLE else 0.0
+            lost = self._lost_by_softmax(name, dy.value, x) if isinstance(layer, Softmax) else 0.0
             return slopes.spread(dy.uncertainty) + own * (slopes.size(dy.value) + cancelled(layer, dy.value, x)) + lost
         groups = groups_of(layer, x.shape[1])
         if groups is None:
@@ -178,6 +177,16 @@ class Program(Passes):
             return np.asarray(own * (np.abs(made) + np.abs(w["w"]).max() * size + np.abs(w["b"]).max()))
         off = np.abs(normalised.w) * normalised.off(self.unit) + own * np.abs(normalised.b)
         return normalised.back(off) + own * np.abs(made)
+
+    def _lost_by_softmax(self, name: str, dy: Array, x: Array) -> Array:
+        """What dy - Σ y·dy may lose, times y, which may be as small as dy is large: -1 / y for a cross-entropy.
+
+        A product of two y that is less than any float32 is 0, however large what it is multiplied by.
+        """
+        y = self.loop(name, "y", x, {}, None)
+        own = self.unit * self.roundings(self.steps[name].layer)
+        flushed = FLUSHED * top(dy) if self.unit == SINGLE else 0.0
+        return np.asarray(own * y * (np.abs(dy) + (y * np.abs(dy)).sum(axis=1, keepdims=True)) * top(x) + flushed)
 
     def roundings(self, layer: Layer) -> float:
         """How many roundings a number of such a layer sees."""
@@ -216,16 +225,9 @@ def moves(layer: Any, x: Estimate) -> Iterator[Array]:
 
 
 def cancelled(layer: Layer, dy: Array, x: Array) -> Array:
-    """What a layer's slopes may lose where they are differences: 1 - y·y, y(1 - y), each of size 1, and dy - Σ y·dy.
-
-    Of a softmax the difference is multiplied by y, which may be as small as dy is large: -1 / y for a cross-entropy.
-    """
+    """What a layer's slopes may lose where they are differences: 1 - y·y and y(1 - y), each of size 1."""
     if isinstance(layer, SMOOTH):  # sums of numbers of size 1 and x
         return np.asarray(np.abs(dy) * (1 + np.abs(x)))
-    if isinstance(layer, Softmax):
-        y = np.exp(x - x.max(axis=1, keepdims=True))
-        y /= y.sum(axis=1, keepdims=True)
-        return np.asarray(y * (np.abs(dy) + (y * np.abs(dy)).sum(axis=1, keepdims=True)) * top(x))
     return np.abs(dy) if isinstance(layer, Sigmoid | Tanh) else np.zeros(())
 
 
