@@ -17,8 +17,9 @@ from plaingrad.checking.answers.layout import Reading, suspicious
 from plaingrad.checking.asked import Asked
 from plaingrad.checking.check import check_answer
 from plaingrad.checking.new_case import make_case
-from plaingrad.checking.search import search
+from plaingrad.checking.search import trials
 from plaingrad.checking.search.names import name_of
+from plaingrad.checking.search.trials import disagreeing, is_hopeless
 from plaingrad.textbook.losses import HalfSquaredError
 from rights import TIES, Right, case_of, computed, every_right, flattened, of_programs, partly, wronged
 from students import FLATTENED, ORDERS, WAYS, Student, Ways, is_done, told
@@ -215,7 +216,7 @@ def test_what_is_found_to_agree_is_not_far_off(count, monkeypatch):
     Each array is then made of the same numbers as before, and off by no more than rounding allows, `FAR` or not.
     Numbers of few digits make the difference between what is printed and what is known the largest.
     """
-    monkeypatch.setattr(search, "FAR", 0)
+    monkeypatch.setattr(trials, "FAR", 0)
     asked, searched = [], Asked.searched
     monkeypatch.setattr(Asked, "searched", lambda each: asked.append((each, searched(each))) or asked[-1][1])
     rights = [
@@ -228,8 +229,8 @@ def test_what_is_found_to_agree_is_not_far_off(count, monkeypatch):
         assert_right([right])
         for each, (found, taken) in asked:
             again, other = (each._begun(taken, found.program.unit) for _ in range(2))
-            assert again.disagreeing() == [], right
-            assert not other.is_hopeless(frozenset(each.arrays), again, 0), right
+            assert disagreeing(again) == [], right
+            assert not is_hopeless(other, frozenset(each.arrays), again, 0), right
 
 
 def test_a_bias_for_each_position_of_maps_that_are_flattened_otherwise():

@@ -16,8 +16,8 @@ from plaingrad.checking.edits.edited_line import EditedLine
 from plaingrad.checking.edits.making import edits_of, making
 from plaingrad.checking.edits.search import chosen_by, new_lines
 from plaingrad.checking.edits.winners import given_to
+from plaingrad.checking.search.explainer import STATIC
 from plaingrad.checking.search.products import Terms
-from plaingrad.checking.search.search import STATIC
 from students import told
 
 CHOOSE = [(network, place) for network in networks() for place in places(network) if place[0].startswith("maxpool")]

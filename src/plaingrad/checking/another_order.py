@@ -15,6 +15,7 @@ from plaingrad.checking.search.passes import Key
 from plaingrad.checking.search.precision import SINGLE, Precision, estimated
 from plaingrad.checking.search.rounding import agrees
 from plaingrad.checking.search.search import Search
+from plaingrad.checking.search.trials import disagreeing
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.verdict.verdict import CONVENTION, MISTAKE, Named, Verdict
 from plaingrad.errors import PlaingradError
@@ -64,7 +65,7 @@ def _wrong(case: Case, answer: Answer, outputs: Mapping[Key, str], beside: Pair 
     if not arrays:
         return {key[1] for key in misshapen}
     precision = replace(estimated([[each.answered for each in found] for found in arrays.values()]), unit=SINGLE)
-    found = Search(Program(case, SINGLE), arrays, groups, precision, orders).disagreeing() or []
+    found = disagreeing(Search(Program(case, SINGLE), arrays, groups, precision, orders)) or []
     return {each.key[1] for each in found} | {key[1] for key in misshapen}
 
 

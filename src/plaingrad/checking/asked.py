@@ -18,8 +18,9 @@ from plaingrad.checking.search.findings import Finding
 from plaingrad.checking.search.names import name_of
 from plaingrad.checking.search.passes import Estimate, Key
 from plaingrad.checking.search.precision import SINGLE, Precision
-from plaingrad.checking.search.search import Search, counted
+from plaingrad.checking.search.search import Search
 from plaingrad.checking.search.throughout import tell_division_in_part, tell_ways_in_part
+from plaingrad.checking.search.trials import counted, disagreeing, is_hopeless, supposed
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.checking.search.updates import Updates, has_one_name, without_coincidences
 from plaingrad.compiler.loops import Array
@@ -71,7 +72,7 @@ class Asked:
     def moved(self) -> list[str]:
         """Take the output of a layer that was answered behind its activation for the activation's; a line for each."""
         plain, notes = self._begun([], self.precision.unit), []
-        for finding in plain.disagreeing() or []:
+        for finding in disagreeing(plain) or []:
             t, name, quantity = finding.key
             place = self.program.names.index(name) + 1 if name != "loss" else 0
             if quantity != "y" or not place or len(self.arrays) == 1 or not self.program.steps[name].weights:
@@ -170,11 +171,11 @@ class Asked:
         """
         unit = search.program.unit
         held = self._begun([], unit)
-        tried = Tried([], held.disagreeing() or [], held)
+        tried = Tried([], disagreeing(held) or [], held)
         for convention in self._conventions(tried, unit):
             if not convention.is_scale or all(name == "loss" for name, _ in convention.places):
                 continue
-            left = self._begun([convention], unit).disagreeing() or []
+            left = disagreeing(self._begun([convention], unit)) or []
             if not left or any(each.key[1] == "loss" or each.key[2] in ("y", "dx") for each in left):
                 continue
             other = self._begun([convention], unit)
@@ -190,7 +191,7 @@ class Asked:
         if not taken and unit in self.plain_updates:
             return self.plain_updates[unit]
         plain = self._begun(taken, unit)
-        updates = Updates(plain, plain.disagreeing() or [], self.left_out)
+        updates = Updates(plain, disagreeing(plain) or [], self.left_out)
         if not taken:
             self.plain_updates[unit] = updates
         return updates
@@ -221,7 +222,7 @@ class Asked:
     def _explained(self, unit: float) -> tuple[list[Finding], list[Convention]]:
         """The passes that disagree, and the conventions that make them fewer, the best of them first."""
         held = self._begun([], unit)
-        begun = tried = Tried([], held.disagreeing() or [], held)
+        begun = tried = Tried([], disagreeing(held) or [], held)
         while tried.found and not self._begins_later(tried):
             better = self._better(tried, unit) or self._better_by_two(tried, unit)
             if better is None:
@@ -245,7 +246,7 @@ class Asked:
                 continue
             taken = [*tried.taken, Convention("layout", "", orders={group: usual})]
             search = self._begun(taken, unit)
-            found = search.disagreeing() or []
+            found = disagreeing(search) or []
             if len(found) < len((best or tried).found):
                 best = Tried(taken, found, search)
         return best
@@ -298,9 +299,9 @@ class Asked:
             if what in self.hopeless:
                 continue
             others = []
-            if not self._begun(taken, unit).is_hopeless(forward, tried.search, 0):
+            if not is_hopeless(self._begun(taken, unit), forward, tried.search, 0):
                 begun = self._begun(taken, unit)
-                seen = begun.supposed(first, tried.search)
+                seen = supposed(begun, first, tried.search)
                 for other in along(begun.program, seen, begun.arrays, self.groups, self.precision):
                     is_likely = other.factors or other.straightens(seen, self.program, self.precision)
                     if is_likely and not self._is_hopeless(tried, [convention, other], unit, len(first)):
@@ -355,7 +356,7 @@ class Asked:
 
     def _is_hopeless(self, tried: Tried, more: list[Convention], unit: float, first: int) -> bool:
         """Whether with these conventions as well what agreed, or all of the first passes, are far off."""
-        return self._begun(self._with(tried, more), unit).is_hopeless(self._agreed(tried), tried.search, first)
+        return is_hopeless(self._begun(self._with(tried, more), unit), self._agreed(tried), tried.search, first)
 
     def _taken(self, tried: Tried, more: list[Convention], unit: float, best: Tried | None) -> Tried | None:
         """With these conventions; None where no fewer passes disagree than with the best, or one that had agreed.
@@ -364,7 +365,7 @@ class Asked:
         """
         taken = self._with(tried, more)
         search = self._begun(taken, unit)
-        left = search.disagreeing(counted((best or tried).found), self._agreed(tried))
+        left = disagreeing(search, counted((best or tried).found), self._agreed(tried))
         if left is None or not all(each.is_allowed(tried.found, left, search.program) for each in more):
             return None
         wrong = {each.key for each in left}

@@ -12,6 +12,7 @@ from plaingrad.checking.search.precision import Precision
 from plaingrad.checking.search.uncertainty import Program
 from plaingrad.compiler.loops import Array
 
+OWN = 4.0  # times the uncertainty of what is computed: so much worse a printed number may be, and is still preferred
 NEAR = 1e-2  # of the largest number: no other order of axes comes as near, unless it makes no difference
 
 
@@ -45,10 +46,26 @@ class State:
         )
         return kept
 
+    def anchored(self, expected: Estimate, array: Array) -> Estimate:
+        """The program's own numbers where they are known about as well as by computing them; else the computed ones.
+
+        What was printed is off by itself; what is computed is off together with all that was made of the same numbers.
+        """
+        kept: Estimate = self.program.memo.of(
+            ("anchored", self.precision), [expected, array], lambda: self._better(expected, array)
+        )
+        return kept
+
+    def _better(self, expected: Estimate, array: Array) -> Estimate:
+        own = self.precision.grain(array) / 2
+        better = own <= OWN * expected.uncertainty
+        better |= own == 0
+        return Estimate(np.where(better, array, expected.value), np.where(better, own, expected.uncertainty))
+
     def agreeing(self, key: Key, expected: Estimate) -> Reading | None:
         """The reading of an array that agrees with what is expected: first the order its kind was found in before."""
         group = self.groups[key]
-        known = self._order(group)
+        known = self.order_of(group)
         readings = self.arrays[key]
         for reading in sorted(readings, key=lambda each: each.order != known):
             if not self.agrees(expected, reading.array):
@@ -70,7 +87,7 @@ class State:
 
     def likeliest(self, key: Key) -> Reading:
         """The reading to judge by where none agrees."""
-        known = self._order(self.groups[key])
+        known = self.order_of(self.groups[key])
         return next((each for each in self.arrays[key] if each.order == known), self.arrays[key][0])
 
     def nearest(self, key: Key, value: Array) -> Reading:
@@ -79,7 +96,7 @@ class State:
         Where one alone is near, its order is that of its kind.
         """
         group = self.groups[key]
-        if self._order(group) is not None or len(self.arrays[key]) == 1:
+        if self.order_of(group) is not None or len(self.arrays[key]) == 1:
             return self.likeliest(key)
         away = [float(np.abs(each.array - value).max(initial=0)) for each in self.arrays[key]]
         found = self.arrays[key][int(np.argmin(away))]
@@ -87,7 +104,8 @@ class State:
             self.found_orders[group] = found.order
         return found
 
-    def _order(self, group: str) -> Order | None:
+    def order_of(self, group: str) -> Order | None:
+        """The order of axes of arrays of a kind, as far as it is known."""
         return self.found_orders.get(group, self.orders.get(group))
 
     def is_of_own_output(self, key: Key, array: Array) -> bool:
