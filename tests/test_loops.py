@@ -484,3 +484,27 @@ def test_code_is_compiled_where_no_process_can_help(cache, monkeypatch, trouble)
     for factor, nest in zip(factors, made, strict=True):
         nest(x, y)
         assert y.tolist() == [factor] * 5
+
+
+WHOLE_TRAINING = """
+import sys
+from plaingrad.cli.main import main
+from plaingrad.compiler import machine_code
+
+machine_code.processors = lambda: 2
+try:
+    main([*sys.argv[1:], "--json"])
+finally:
+    print("\\n", "numba" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(not has_numba() or sys.platform != "linux", reason="compiled by one process here")
+def test_a_first_training_is_compiled_by_others_whole(cache, tmp_path):
+    """What its evaluation and its report need is known before it begins: Numba is never loaded where it trains."""
+    (tmp_path / "script.py").write_text(WHOLE_TRAINING)
+    settings = ["train", "--data", "digits", "--epochs", "1", "--out", tmp_path / "run"]
+    *_, is_loaded = python(tmp_path / "script.py", *settings)
+    assert is_loaded == "False"
+    assert contents(cache)
+    assert (tmp_path / "run" / "report.html").exists()

@@ -105,41 +105,44 @@ def together(build: Callable[[], Any]) -> Any:
     if not wanted:
         return made
     longest = sorted(wanted.items(), key=lambda each: len(each[1][0].__code__.co_code), reverse=True)
-    helpers: list[int] = []
-    # Each process takes a number from the pipe when it is free: what is longest comes first, the shortest fill the end.
-    numbers, entrance = os.pipe()
-    try:
-        os.write(entrance, array.array("H", range(min(len(longest), MOST_AT_ONCE))).tobytes())
-        os.close(entrance)
-        with contextlib.suppress(OSError):  # no more processes: the work is done here
-            helpers += [_helper(longest, numbers) for _ in range(1, min(processors(), len(longest) // 4))]
-        _take(longest, numbers)
-    finally:
-        os.close(numbers)
-        for helper in helpers:
-            with contextlib.suppress(ChildProcessError):  # somebody else has seen to it
-                os.waitpid(helper, 0)
-    return build()  # compiles what a helper, or a full disk, left out
+    count = min(processors(), len(longest) // 4)  # importing Numba takes as long as compiling a few
+    if count > 1:
+        _compiled_by(count, longest)
+    return build()  # compiles what they left out
 
 
 Work = list[tuple[pathlib.Path, tuple[Any, ...]]]
 
 
-def _take(work: Work, numbers: int) -> None:
-    """Compile functions into their files, those whose numbers come from a pipe, until there are no more."""
-    while number := os.read(numbers, 2):
-        file, asked = work[array.array("H", number)[0]]
-        make(file, *asked)
+def _compiled_by(count: int, work: Work) -> None:
+    """Compile functions into their files by so many processes, which end then: this one has no need of Numba."""
+    # Each process takes a number from the pipe when it is free: what is longest comes first, the shortest fill the end.
+    numbers, entrance = os.pipe()
+    helpers = list[int]()
+    try:
+        os.write(entrance, array.array("H", range(min(len(work), MOST_AT_ONCE))).tobytes())
+        os.close(entrance)
+        with contextlib.suppress(OSError):  # no more processes
+            helpers += [_helper(work, numbers) for _ in range(count)]
+    finally:
+        os.close(numbers)
+        for helper in helpers:
+            with contextlib.suppress(ChildProcessError):  # somebody else has seen to it
+                os.waitpid(helper, 0)
 
 
 def _helper(work: Work, numbers: int) -> int:
-    """A process that takes its part of the work, and ends."""
+    """A process that compiles the functions whose numbers come from a pipe, and ends where there are no more."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads that NumPy keeps for itself
         process = os.fork()
     if not process:
+        # Numba would load SciPy's linear algebra, to see whether it is there: a fifth of a second that no nest needs.
+        sys.modules.setdefault("scipy.linalg", None)  # type: ignore[arg-type]
         try:
-            _take(work, numbers)
+            while number := os.read(numbers, 2):
+                file, asked = work[array.array("H", number)[0]]
+                make(file, *asked)
         finally:
             os._exit(0)
     return process

@@ -76,8 +76,8 @@ def winograd_made(
     Where it `is_back`, x are errors, y the pixels' errors and the windows are turned round. Of `apart` parts of a
     window along each axis each meets a plane of its own.
     """
-    filters, channels, points = y.shape[0], x.shape[0], (out + window - 1) ** 2
-    planes = channels * apart * apart
+    filters, channels, places = y.shape[0], x.shape[0], out + window - 1
+    points, planes = places * places, channels * apart * apart
     row, channel, filter = x.shape[2], x.shape[1] * x.shape[2], y.shape[1] * y.shape[2]
     columns, across, length = y.shape[2] // lanes, x.shape[2] // lanes, group * lanes
     patches = -(-columns // out)
@@ -126,8 +126,8 @@ def winograd_gathered(
     channels or filters of the other, which was turned so that these lie side by side. The images are gone through in
     shares, of which all that is transformed stays in the nearest cache.
     """
-    count, inside, points, places = one.shape[0], turned.shape[1], (out + window - 1) ** 2, window + out - 1
-    row, channel, other_row = one.shape[2], one.shape[1] * one.shape[2], other.shape[2]
+    count, inside, places = one.shape[0], turned.shape[1], out + window - 1
+    points, row, channel, other_row = places * places, one.shape[2], one.shape[1] * one.shape[2], other.shape[2]
     rows, columns = (other.shape[1], other_row // lanes) if is_turned else (one.shape[1], row // lanes)
     units = -(-count // block) * block
     for i in range(0, rows, out):

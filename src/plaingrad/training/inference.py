@@ -176,6 +176,11 @@ def softmax(scores: Array) -> Array:
     """Probabilities (image, class) from scores, by the text of the layer, in float64."""
     x = np.ascontiguousarray(scores, np.float64)
     y = np.empty_like(x)
-    text: Any = Softmax.forward
-    compiled(Task(text, None, {}, {"x": x, "y": y}, frozenset()))()
+    softmax_bound(x, y)()
     return y
+
+
+def softmax_bound(x: Array, y: Array) -> Call:
+    """What fills y with the softmax of x, both (image, class) in float64."""
+    text: Any = Softmax.forward
+    return compiled(Task(text, None, {}, {"x": x, "y": y}, frozenset()))

@@ -42,6 +42,7 @@ from plaingrad.textbook.optimisers import SGD, OneCycle, Optimiser, Schedule
 from plaingrad.textbook.record import json_text
 from plaingrad.training import checkpoint
 from plaingrad.training.history import History
+from plaingrad.training.inference import softmax_bound
 from plaingrad.training.launched import start
 from plaingrad.training.preparing import begin, check_fit, dataset, loss_for, named, standardise, summing, versions
 from plaingrad.training.progress import Event, Lines, print_line
@@ -360,6 +361,7 @@ class Trainer:
             shards.prepare(held.images, held.labels, backward=False, weights=held.relative_weights)
         self.updates(shards)
         summing(self.data.images)
+        softmax_bound(*np.zeros((2, 1, 1)))  # of a report, and of who asks for probabilities
         return shards
 
     def together(self, shards: Shards) -> int:
