@@ -60,6 +60,7 @@ def test_it_is_right_where_it_makes_the_same(pair, printed, part):
 
 @pytest.mark.parametrize("printed", ["f64", pytest.param("5 digits", marks=pytest.mark.long)])
 @pytest.mark.parametrize("pair", OTHER.values(), ids=list(OTHER))
+@pytest.mark.often(2)
 def test_it_is_a_mistake_where_it_makes_another_network(pair, printed):
     case, other = cases(*pair)
     verdict = check_answer(case, told(Student(other).arrays(), printed=in_print(printed)))
@@ -73,6 +74,7 @@ def test_it_is_a_mistake_where_it_makes_another_network(pair, printed):
 
 
 @pytest.mark.parametrize("pair", [*SAME.values(), *OTHER.values()], ids=[*SAME, *OTHER])
+@pytest.mark.often(2)
 def test_a_program_that_has_them_so_and_is_wrong_besides_is_not_called_right(pair):
     case, other = cases(*pair)
     arrays, _ = played(other, {("dense1", "db"): STRANGE["noise"]})

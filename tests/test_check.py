@@ -282,7 +282,7 @@ def test_many_unknown_names_take_few_lines():
     assert "layer29.y" in notes[-1]
 
 
-@counts(20, 300)
+@counts(6, 300)
 def test_what_is_said_to_give_the_same_numbers_does_in_every_step(count: int) -> None:
     asked = 0
     for trial in sampled(singles(("f64",)), count, seed=3):

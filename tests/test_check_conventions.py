@@ -465,7 +465,7 @@ def turned_gradients() -> Iterator[tuple[str, str, tuple[int, int]]]:
 
 
 @pytest.mark.parametrize("part", ["all", "gradients", "outputs and gradients"])
-@counts(5, 100)
+@counts(2, 100)
 def test_a_gradient_that_is_turned_is_wrong_itself_and_leads_no_other_array(count: int, part: str) -> None:
     """It agrees in another order, which then is no order of the weights: these would be wrong in it, and more."""
     for network, name, axes in sampled(turned_gradients(), count):

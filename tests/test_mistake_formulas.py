@@ -35,7 +35,7 @@ def test_a_form_is_told_by_its_own_formula(network):
             assert len({*formulas} - {""}) == len([each for each in formulas if each]), mistake.id
 
 
-@counts(12, 200)
+@counts(4, 200)
 def test_the_verdict_tells_it(count):
     there = [each for each in singles(("f64",)) if each.planted[0].id in WITH_FORMULAS]
     asked = 0

@@ -133,6 +133,7 @@ def test_a_skip_that_cannot_be_is_told_in_one_line(layers: list[pg.Layer], shape
 @pytest.mark.parametrize(
     ("layers", "shape"), some([*SKIPS, *(([layer], shape) for layer, shape in CASES)], lambda place: place < len(SKIPS))
 )
+@pytest.mark.often(3)
 def test_every_layer_keeps_its_laws_at_its_place_in_a_network(layers: list[pg.Layer], shape: tuple[int, ...]) -> None:
     found = pg.check(pg.Network(*layers, input=shape), seeds=1)
     assert found.is_right, found.text()

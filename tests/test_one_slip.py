@@ -64,7 +64,7 @@ def slipped(network, place, edit, line):
 
 
 @pytest.mark.parametrize("among", some([[CHOOSE], [NORMALISE]], lambda place: place == 0))
-@counts(2, 40)
+@counts(1, 40)
 def test_a_slip_of_the_way_forward_is_told_of_the_way_back_too(among, count):
     rng, seen = random.Random(4), 0
     while seen < count:
@@ -114,7 +114,7 @@ def test_what_a_line_says_is_not_told_of_a_later_step_alone(network):
     assert asked > 3
 
 
-@pytest.mark.parametrize("network", some(networks(), lambda place: place in (1, 8)))
+@pytest.mark.parametrize("network", some(networks(), lambda place: place == 1))
 def test_behind_numbers_that_are_lost_nothing_has_a_name(network):
     """What goes on with nan is 0 where a comparison is false; it is no mistake of that line."""
     case, rng = networks()[network], random.Random(3)
@@ -131,7 +131,7 @@ def test_behind_numbers_that_are_lost_nothing_has_a_name(network):
 
 
 @pytest.mark.parametrize("network", some(networks(), lambda place: [*networks()][place] == "smooth"))
-@counts(3, 100)
+@counts(1, 100)
 def test_a_slip_of_one_pass_alone_leaves_those_that_keep_to_the_textbook_unblamed(network, count):
     """Terms of a layer that are others going forward may be the textbook's on the way back."""
     slips = [

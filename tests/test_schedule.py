@@ -129,6 +129,7 @@ def images_bits(layer, shape, lanes, dtype):
         for place in range(len(SETTINGS))
     ],
 )
+@pytest.mark.often(1)
 def test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image(place, dtype, monkeypatch):
     """Every number of lanes with either kind of registers, in turns over the settings."""
     layer, shape = SETTINGS[place]

@@ -128,6 +128,7 @@ def numbers(layer, shape, images):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.often(1)
 def test_neither_the_registers_nor_the_lanes_change_a_bit_of_an_image(dtype, monkeypatch):
     by_patches(monkeypatch)
     layer, shape = Conv(19, size=3, padding=1, activation=ReLU()), (5, 7, 6)
