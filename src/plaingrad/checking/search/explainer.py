@@ -45,6 +45,7 @@ class Explainer(State):
         return Finding(key, array, expected.value, expected.uncertainty, fits, suspects)
 
     def explained(self, key: Key, expected: Estimate, array: Array) -> Finding:
+        """The finding of an array that disagrees, with all that gives it."""
         by_rule = self._by_rule(key, expected, array)
         if by_rule is not None:
             return by_rule
@@ -52,7 +53,7 @@ class Explainer(State):
         if carried:
             return Finding(key, array, expected.value, expected.uncertainty, carried, (), [])
         fits, tried = self.fits_at(key, expected, array)
-        if any(each.key[1:] == key[1:] and not each.fits for each in self.findings):
+        if any(each.key[1:] == key[1:] and not each.fits and self._is_telling(each) for each in self.findings):
             return Finding(
                 key, array, expected.value, expected.uncertainty, [], (), tried
             )  # as in a step before: no name
@@ -66,7 +67,24 @@ class Explainer(State):
         fits = [fit for fit in fits if not fit.mistake.loose]
         fits += self._edited(key, expected, array, bool(fits)) + loose
         fits = [fit for fit in fits if self._shows_throughout(fit, key)]
+        silent = self._tried_in_vain(key[0])
+        fits = [fit for fit in fits if fit.key[1:] not in silent or fit.mistake.convention or _is_line(fit)]
+        if not rounding.is_telling(expected, array, self.precision):  # nothing new, but another right way
+            named = {fit.mistake.id for each in self.findings for fit in each.fits}
+            fits = [fit for fit in fits if fit.mistake.convention or fit.mistake.id in named]
         return Finding(key, array, expected.value, expected.uncertainty, fits, unanswered.suspects, tried)
+
+    def _tried_in_vain(self, step: int) -> set[tuple[str, str]]:
+        """The passes without an answer in which no known mistake explains what is wrong in a step before.
+
+        Edited lines were not tried there.
+        """
+        unnamed = [each for each in self.findings if not each.fits and each.key[0] < step]
+        return {suspect[1:] for each in unnamed for suspect in each.suspects}
+
+    def _is_telling(self, finding: Finding) -> bool:
+        expected = Estimate(finding.expected, finding.uncertainty)
+        return rounding.is_telling(expected, finding.given, self.precision)
 
     def stands_alone(self, key: Key) -> bool:
         """Whether the way back of a layer reads nothing that its way forward saved: nobody knows that if y is wrong."""
@@ -157,3 +175,7 @@ class Explainer(State):
             if self._is_made(expected, fit.made, array):
                 fits[fit.mistake.id] = fit
         return list(fits.values()), tried
+
+
+def _is_line(fit: Fit) -> bool:
+    return isinstance(fit.mistake, EditedLine)

@@ -12,6 +12,12 @@ LEFT = 0.5  # of what is off without a mistake may be left with it: roundings, i
 NEARLY = 64.0  # times what may be off: farther away no number is looked at again
 FAR = 1e-3  # of an array's largest number: far more than any rounding
 UNKNOWN = 16.0  # units of rounding that a number is off by, where nothing tells
+TELLING = 8.0
+"""How many times what rounding allows a number has to be off, for a mistake to be told by it.
+
+A mistake of the same size that was not made gives that number by a chance of 1 in 8 at most; with less, twice and a
+third of what it should be are both within the room.
+"""
 ALIKE = 3.0  # a mistake's own roundings may differ from the right pass's by so much
 
 
@@ -69,6 +75,12 @@ def is_made(expected: Estimate, made: Array, array: Array, precision: Precision)
         return False
     room = allowed(alike(expected, made, precision.unit), array, precision)
     return not bool((np.abs(array - expected.value) <= room / ALIKE).all())
+
+
+@np.errstate(all="ignore")
+def is_telling(expected: Estimate, array: Array, precision: Precision) -> bool:
+    """Whether any number is so far from what is expected that a mistake can be told by it."""
+    return not bool((np.abs(array - expected.value) <= TELLING * allowed(expected, array, precision)).all())
 
 
 @np.errstate(all="ignore")

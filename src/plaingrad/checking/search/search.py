@@ -63,7 +63,7 @@ class Search(Explainer):
             self._judge(key, expected)
         keep_consistent(self, self.findings)
         drop_lines_of_unknown_errors(self, self.findings)
-        drop_names_of_nothing(self.findings)
+        drop_names_of_nothing(self, self.findings)
         tell_overwritten(self, self.findings, self.untouched, self.truths.has)
         tell_softmax_twice(self, self.findings)
         prefer_common(self, self.findings)

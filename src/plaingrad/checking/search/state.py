@@ -41,10 +41,19 @@ class State:
 
     def own(self, array: Array) -> Estimate:
         """The program's own numbers, as exact as they were printed."""
-        kept: Estimate = self.program.memo.of(
-            ("own", self.precision), [array], lambda: Estimate(array, self.precision.grain(array) / 2)
-        )
+        kept: Estimate = self.program.memo.of(("own", self.precision), [array], lambda: self._printed(array))
         return kept
+
+    def _printed(self, array: Array) -> Estimate:
+        """Equal numbers may be one number, rounded alike: m of them are off by m half grains, not by √m.
+
+        A rounding is anything from - ½ to ½ of a grain, whose standard deviation is 1/√3 of the half.
+        """
+        grain = self.precision.grain(array) / 2
+        if not grain.any():
+            return Estimate(array, grain)
+        _, place, count = np.unique(array, return_inverse=True, return_counts=True)
+        return Estimate(array, grain * np.sqrt(np.maximum(count / 3, 1))[place].reshape(array.shape))
 
     def anchored(self, expected: Estimate, array: Array) -> Estimate:
         """The program's own numbers where they are known about as well as by computing them; else the computed ones.
