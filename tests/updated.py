@@ -259,7 +259,7 @@ step(
 step("largest of each row", lambda now: now.g * (np.abs(now.g) == np.abs(now.g).max(-1, keepdims=True)))
 
 
-@slip()
+@slip("weights-rounded")
 def weights_rounded(now: Now) -> Array:
     return np.round(now.w - now.rate * now.g, 2)
 
